@@ -1,0 +1,125 @@
+package join
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"net/netip"
+	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/pkg/rules"
+)
+
+// What ports answer with. Any other error means that the part behind the port
+// could not be reached or is broken, and refuses the join.
+var (
+	// ErrNotFound says that there is no such thing in the store.
+	ErrNotFound = errors.New("not found")
+	// ErrUsed says that an ID token has no use left.
+	ErrUsed = errors.New("ID token has no use left")
+)
+
+// Rules reads resources, consistently: a change that an administrator was told
+// is stored is seen by the next read. ErrNotFound for one that does not exist.
+type Rules interface {
+	Token(ctx context.Context, name string) (*rules.Token, error)
+	Bot(ctx context.Context, name string) (*rules.Bot, error)
+	// Roles returns the roles that exist of those named, in the order of names.
+	Roles(ctx context.Context, names []string) ([]*rules.Role, error)
+}
+
+// Locks reads all locks, consistently, expired ones included or not.
+type Locks interface {
+	Locks(ctx context.Context) ([]*rules.Lock, error)
+}
+
+// KeySets reads the key set that was last stored for an issuer; ErrNotFound if none was.
+type KeySets interface {
+	KeySet(ctx context.Context, issuer string) (KeySet, error)
+}
+
+// KeySet is an issuer's public keys as stored.
+type KeySet struct {
+	Issuer string
+	// JWKS is the key set (RFC 7517 §5), checked and with only the keys that may
+	// verify ID tokens. Empty if no fetch ever succeeded.
+	JWKS []byte
+	// FetchedAt is when JWKS was fetched or imported.
+	FetchedAt time.Time
+	// Pinned key sets were imported by hand: never fetched over, never stale.
+	Pinned bool
+	// TriedAt and Failure tell of the last fetch; Failure is empty if it succeeded.
+	TriedAt time.Time
+	Failure string
+}
+
+// Refresher fetches one issuer's key set and stores it. It returns when the
+// store has the result.
+type Refresher interface {
+	Refresh(ctx context.Context, issuer string) error
+}
+
+// Leases hand out the right to do something, to one holder at a time across all
+// instances. Lease reports whether the caller got it; it cannot be given back
+// and ends at until. It is granted if nobody holds it at now.
+type Leases interface {
+	Lease(ctx context.Context, name string, now, until time.Time) (bool, error)
+}
+
+// Claims remember what each ID token was used for.
+type Claims interface {
+	// Claim returns the uses of an ID token by digest, empty if there are none.
+	// It may lag behind Use by what is under way; Use decides.
+	Claim(ctx context.Context, idToken string) (map[string]time.Time, error)
+	// Use claims one use of an ID token, in one conditional write that is durable
+	// before it returns. If the token was used with the same digest before, it
+	// returns the NotAfter of that first use and changes nothing. Otherwise, if
+	// it has fewer than MaxJoins uses, this is another one and its NotAfter is
+	// returned; if it has not, ErrUsed. Of any number of concurrent calls, never
+	// more than MaxJoins digests succeed. A use is forgotten no earlier than KeepUntil.
+	Use(ctx context.Context, u Use) (notAfter time.Time, err error)
+}
+
+// Use is one use of an ID token.
+type Use struct {
+	IDToken   string    // lower-case hexadecimal SHA-256 of its signing input
+	Digest    string    // lower-case hexadecimal digest of the request
+	NotAfter  time.Time // when the credentials of this use end; whole seconds
+	MaxJoins  int       // digests that the ID token may have
+	KeepUntil time.Time // the claim may be deleted after this
+}
+
+// Records store what each join came to.
+type Records interface {
+	// Record stores r, in place of an earlier one with the same JoinID. It is
+	// durable before it returns. The record may be deleted after keepUntil.
+	Record(ctx context.Context, r Record, keepUntil time.Time) error
+}
+
+// Authorities give the signing keys.
+type Authorities interface {
+	// Authority returns the authority of a purpose, ready to sign within ctx;
+	// ErrNotFound if this deployment has none.
+	Authority(ctx context.Context, p cert.Purpose) (*Authority, error)
+}
+
+// Authority is one signing key, for one purpose only.
+type Authority struct {
+	Purpose cert.Purpose
+	Signer  crypto.Signer
+	// Certificate is the self-signed certificate of an X.509 authority.
+	Certificate *x509.Certificate
+	// TrustedKeys are the public keys that servers shall trust, the signer's
+	// first; several during a rotation.
+	TrustedKeys []crypto.PublicKey
+	// TrustedCertificates are the same for an X.509 authority.
+	TrustedCertificates []*x509.Certificate
+}
+
+// Caller is what the transport knows of who asks.
+type Caller struct {
+	// Addr is the source address; the zero Addr if it is not known.
+	Addr netip.Addr
+}

@@ -1,0 +1,71 @@
+package join
+
+import (
+	"time"
+
+	"github.com/gatepass-ci/gatepass/pkg/api"
+)
+
+// Record is what is stored of every join whose ID token's signature was
+// verified. It never holds the ID token or a credential. It is stored as JSON.
+type Record struct {
+	JoinID string    `json:"join_id"` // ULID: sorts by time
+	Time   time.Time `json:"time"`
+	// Code is "ok" or the api.Code of the refusal.
+	Code   string `json:"code"`
+	Detail string `json:"detail,omitempty"`
+
+	Token      string          `json:"token"`
+	Bot        string          `json:"bot"`
+	Method     string          `json:"method"`
+	SourceAddr string          `json:"source_addr,omitempty"`
+	Client     *api.ClientInfo `json:"client,omitempty"`
+
+	// IDToken is the SHA-256 of the ID token's signing input, which its claim is
+	// kept under; Digest is that of the request.
+	IDToken string `json:"id_token_sha256"`
+	Digest  string `json:"digest,omitempty"`
+	// Claims are all claims of the verified ID token.
+	Claims map[string]any `json:"claims"`
+
+	// Rule is the number of the allow rule that matched, or of the deny rule,
+	// counted from 0 as in allow[0]; absent if none did.
+	Rule *int `json:"rule,omitempty"`
+	// Mismatches says for each allow rule which fields did not match.
+	Mismatches []RuleMismatch `json:"mismatches,omitempty"`
+	// Lock names the lock that refused the join.
+	Lock string `json:"lock,omitempty"`
+
+	TTLSeconds   int64              `json:"ttl_seconds,omitempty"`
+	TTLLimitedBy string             `json:"ttl_limited_by,omitempty"`
+	Retry        bool               `json:"retry,omitempty"`
+	Credentials  []RecordCredential `json:"credentials,omitempty"`
+}
+
+// CodeOK is the Code of a record of a join that was granted.
+const CodeOK = "ok"
+
+// RuleMismatch is one allow rule that did not match.
+type RuleMismatch struct {
+	Rule   int             `json:"rule"`
+	Fields []FieldMismatch `json:"fields"`
+}
+
+// FieldMismatch is one field of a rule that did not match.
+type FieldMismatch struct {
+	Field string   `json:"field"`
+	Want  string   `json:"want"`
+	Got   []string `json:"got"` // empty if the claim is absent
+}
+
+// RecordCredential is one credential as issued.
+type RecordCredential struct {
+	Name       string    `json:"name"`
+	Type       string    `json:"type"`
+	Usage      string    `json:"usage,omitempty"`
+	Serial     string    `json:"serial"`
+	Subject    string    `json:"subject,omitempty"` // the X.509 subject, or the JWT's audience
+	Principals []string  `json:"principals,omitempty"`
+	Roles      []string  `json:"roles,omitempty"` // the roles that granted it
+	ExpiresAt  time.Time `json:"expires_at"`
+}
