@@ -1,0 +1,78 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/pkg/rules"
+)
+
+// MaxChanges is how many changes one Write takes.
+const MaxChanges = 100
+
+// Resources stores resources. Reads are consistent. A resource that is stored
+// but cannot be decoded is an error that names it, never passed over.
+type Resources interface {
+	// Get returns one resource; join.ErrNotFound if it does not exist.
+	Get(ctx context.Context, kind rules.Kind, name string) (Stored, error)
+	// List returns all resources of a kind, by name.
+	List(ctx context.Context, kind rules.Kind) ([]Stored, error)
+	// Write makes 1 to MaxChanges changes to different resources, all of them
+	// or none. A *ConflictError says that a resource is no longer as it was.
+	Write(ctx context.Context, changes []Change) error
+}
+
+// Stored is a resource as stored.
+type Stored struct {
+	Resource  rules.Resource
+	Revision  string    // changes with every Write of the resource
+	UpdatedAt time.Time // of that Write
+}
+
+// Change puts or removes one resource.
+type Change struct {
+	Kind     rules.Kind
+	Name     string
+	Resource rules.Resource // nil removes it
+	// Revision is the one that must be stored now; empty if it must not exist.
+	Revision string
+	At       time.Time
+}
+
+// ConflictError says that a resource was changed by someone else meanwhile.
+type ConflictError struct {
+	Kind rules.Kind
+	Name string
+}
+
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("%s/%s was changed by someone else meanwhile", e.Kind, e.Name)
+}
+
+// Joins reads records.
+type Joins interface {
+	// Joins returns the records that fit q, newest first.
+	Joins(ctx context.Context, q Query) ([]join.Record, error)
+	// Join returns the record of a join id; join.ErrNotFound if there is none.
+	Join(ctx context.Context, id string) (join.Record, error)
+}
+
+// Query chooses records. Its zero fields choose all.
+type Query struct {
+	Since, Until time.Time // Since <= time < Until
+	Bot, Token   string
+	Code         string // join.CodeOK or a code of a refusal
+	Refused      bool   // only those whose code is not join.CodeOK
+	Limit        int    // at most so many; 0 means all
+}
+
+// KeySets looks after stored key sets, beside what jwks.Store does.
+type KeySets interface {
+	// KeySets returns all stored key sets, by issuer.
+	KeySets(ctx context.Context) ([]join.KeySet, error)
+	// Unpin makes a pinned key set one that is fetched again; join.ErrNotFound
+	// if there is none. It changes nothing if the set is not pinned.
+	Unpin(ctx context.Context, issuer string) error
+}

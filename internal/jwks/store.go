@@ -1,0 +1,24 @@
+package jwks
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/join"
+)
+
+// ErrPinned says that a key set was imported by hand and is not fetched over.
+var ErrPinned = errors.New("key set is pinned")
+
+// Store keeps key sets.
+type Store interface {
+	// Issuers returns every issuer that a stored token rule names, once, sorted.
+	Issuers(ctx context.Context) ([]string, error)
+	// PutKeySet stores a good set and clears its failure. A pinned set replaces
+	// whatever is stored. Any other does not replace a pinned one (ErrPinned), and
+	// leaves a set that was fetched later as it is, without an error.
+	PutKeySet(ctx context.Context, ks join.KeySet) error
+	// KeySetFailed notes a fetch that failed and leaves the keys as they are.
+	KeySetFailed(ctx context.Context, issuer string, at time.Time, failure string) error
+}
