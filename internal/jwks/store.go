@@ -13,6 +13,9 @@ var ErrPinned = errors.New("key set is pinned")
 
 // Store keeps key sets.
 type Store interface {
+	// KeySet tells whether a set is pinned before its issuer is dialed, and
+	// what a fetch changed.
+	join.KeySets
 	// Issuers returns every issuer that a stored token rule names, once, sorted.
 	Issuers(ctx context.Context) ([]string, error)
 	// PutKeySet stores a good set and clears its failure. A pinned set replaces
