@@ -1,0 +1,178 @@
+package token
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Leeway is how far the issuer's clock and ours may be apart.
+const Leeway = 30 * time.Second
+
+// Expect is what a token rule demands of an ID token.
+type Expect struct {
+	Method           string        // "bitbucket" or "circleci"
+	Issuer, Audience string        // compared byte for byte
+	MaxAge           time.Duration // since iat
+	// The rest is for circleci.
+	OrganizationID string // compared without regard to case
+	RequireOrgID   bool   // the claim org-id must be there
+	AllowSSHRerun  bool
+}
+
+// Precheck is step 2: the claims, not verified yet, may already refuse, so that
+// a stray token costs nothing remote. A nil error accepts nothing. The error
+// is an *Error.
+func (p *Parsed) Precheck(e Expect, now time.Time) error {
+	return check{claims: p.claims, Expect: e, now: now}.run()
+}
+
+// Check is steps 4 and 5: what RFC 7519 and OpenID Connect ask of every ID
+// token, then what the CI's tokens must have. The error is an *Error, save when
+// e is for another method than v was verified for.
+func (v *Verified) Check(e Expect, now time.Time) error {
+	if e.Method != v.method {
+		return fmt.Errorf("ID token was verified for method %q and is checked for %q", v.method, e.Method)
+	}
+	p, err := providerFor(v.method)
+	if err != nil {
+		return err
+	}
+	if err := (check{claims: v.Claims, Expect: e, now: now, verified: true}).run(); err != nil {
+		return err
+	}
+	return p.check(v.Claims, e)
+}
+
+// check holds claims against what is expected.
+type check struct {
+	claims claims
+	Expect
+	now time.Time
+	// verified is whether the claims are known to be the caller's own, so that
+	// their times and audience may be told.
+	verified bool
+}
+
+func (k check) run() error {
+	for _, step := range []func() error{k.issuer, k.audience, k.subject, k.times} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (k check) issuer() error {
+	iss, err := k.claims.text("iss")
+	if err != nil {
+		return err
+	}
+	if iss != k.Issuer {
+		return refuse(WrongIssuer, "the ID token is from another issuer than its token rule names, and the two must be the same letter for letter; "+
+			"check that the job runs in the right workspace or organization, and that it joins by the right token rule")
+	}
+	return nil
+}
+
+// audience checks aud (RFC 7519 §4.1.3) and azp (OpenID Connect Core §3.1.3.7).
+func (k check) audience() error {
+	list, err := k.claims.audience()
+	if err != nil {
+		return err
+	}
+	if k.Audience == "" || !slices.Contains(list, k.Audience) {
+		return k.wrongAudience(list)
+	}
+	azp, ok := k.claims["azp"]
+	if !ok {
+		return nil
+	}
+	party, ok := azp.(string)
+	if !ok {
+		return mistyped("azp", "a string")
+	}
+	if party != k.Audience {
+		return refuse(WrongAudience, "the ID token was issued to another party: its claim azp is not the audience that its token rule names; "+
+			"let the CI mint a token for that audience alone")
+	}
+	return nil
+}
+
+func (k check) wrongAudience(list []string) error {
+	whose := "an audience"
+	if k.verified {
+		whose = "the audience " + quoteList(list) + ","
+	}
+	return refuse(WrongAudience, "the ID token is for %s other than its token rule names; set that audience in the CI file: "+
+		"oidc: {audiences: [...]} on the step in Bitbucket Pipelines, circleci run oidc get --claims '{\"aud\":\"...\"}' on CircleCI", whose)
+}
+
+// subject is required (OpenID Connect Core §2) and decides nothing.
+func (k check) subject() error {
+	if !k.verified {
+		return nil
+	}
+	_, err := k.claims.text("sub")
+	return err
+}
+
+func (k check) times() error {
+	exp, err := k.claims.time("exp")
+	if err != nil {
+		return err
+	}
+	iat, err := k.claims.time("iat")
+	if err != nil {
+		return err
+	}
+	nbf := iat
+	if _, ok := k.claims["nbf"]; ok {
+		if nbf, err = k.claims.time("nbf"); err != nil {
+			return err
+		}
+	}
+	switch {
+	case !k.now.Before(exp.Add(Leeway)):
+		return refuse(Expired, "the ID token expired %s ago%s; join earlier in the job, or let the CI mint a new token",
+			seconds(k.now.Sub(exp)), k.at(exp))
+	case k.now.Before(nbf.Add(-Leeway)):
+		return refuse(NotYetValid, "the ID token is not valid for another %s%s; check the clocks of the CI's runner and of the service",
+			seconds(nbf.Sub(k.now)), k.at(nbf))
+	case k.now.Before(iat.Add(-Leeway)):
+		return refuse(NotYetValid, "the ID token was issued %s in the future%s; check the clocks of the CI's runner and of the service",
+			seconds(iat.Sub(k.now)), k.at(iat))
+	case k.now.After(iat.Add(Leeway + k.MaxAge)):
+		return refuse(TooOld, "the ID token was issued %s ago%s, longer than its token rule allows; join earlier in the job, or let the CI mint a new token",
+			seconds(k.now.Sub(iat)), k.at(iat))
+	}
+	return nil
+}
+
+// at tells a time of the token if it may be told.
+func (k check) at(t time.Time) string {
+	if !k.verified {
+		return ""
+	}
+	return ", at " + t.Format(time.RFC3339)
+}
+
+func seconds(d time.Duration) time.Duration { return d.Truncate(time.Second) }
+
+// quoteList prints values of the token, few and short enough for one log line.
+func quoteList(list []string) string {
+	const maxValues, maxBytes = 3, 150
+	var quoted []string
+	for i, s := range list {
+		if i == maxValues {
+			quoted = append(quoted, "...")
+			break
+		}
+		if len(s) > maxBytes {
+			s = s[:maxBytes] + "..."
+		}
+		quoted = append(quoted, fmt.Sprintf("%+q", s))
+	}
+	return strings.Join(quoted, ", ")
+}
