@@ -2,14 +2,19 @@ package jwks
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -208,13 +213,25 @@ func TestPublicAndPrivateAddressesTogether(t *testing.T) {
 	}
 }
 
-func TestNoProxyFromEnvironment(t *testing.T) {
-	var asked atomic.Int32
-	proxy := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
-	defer proxy.Close()
-	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "ALL_PROXY", "HTTP_PROXY"} {
-		t.Setenv(name, proxy.URL)
+// proxyAsked counts the requests to the proxy that TestMain puts into the environment.
+var proxyAsked atomic.Int32
+
+// TestMain sets the proxy before anything else, since net/http reads the
+// environment for it only once.
+func TestMain(m *testing.M) {
+	proxy := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { proxyAsked.Add(1) }))
+	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} {
+		os.Setenv(name, proxy.URL)
 	}
+	for _, name := range []string{"NO_PROXY", "no_proxy"} {
+		os.Unsetenv(name)
+	}
+	code := m.Run()
+	proxy.Close()
+	os.Exit(code)
+}
+
+func TestNoProxyFromEnvironment(t *testing.T) {
 	s := newServer(t, issuerHandler(func() string { return keySet(rsaJWK(`,"kid":"r"`)) }))
 	resolver := fakeDNS(t, func(string, int) []string { return []string{"127.0.0.1"} })
 	named := map[string]bool{"example.com:" + s.port(): true}
@@ -224,8 +241,12 @@ func TestNoProxyFromEnvironment(t *testing.T) {
 	if err := fetchVia(t, dialing{roots: s.roots(), resolver: resolver}, "example.com", s); !errors.Is(err, ssrf.ErrProhibitedIP) {
 		t.Errorf("not named: %v", err)
 	}
-	if asked.Load() != 0 {
-		t.Error("the proxy was asked")
+	if n := proxyAsked.Load(); n != 0 {
+		t.Errorf("the proxy was asked %d times", n)
+	}
+	// The environment does name a proxy that would have been asked.
+	if u, err := http.ProxyFromEnvironment(httptest.NewRequest("GET", "https://example.com", nil)); err != nil || u == nil {
+		t.Errorf("no proxy in the environment: %v, %v", u, err)
 	}
 }
 
@@ -271,6 +292,13 @@ func TestTLS(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+	t.Run("names for a terminal in the certificate", func(t *testing.T) {
+		s := newServer(t, handler, func(s *httptest.Server) {
+			s.TLS = &tls.Config{Certificates: []tls.Certificate{hostileCertificate(t)}}
+		})
+		refused(t, s.client(t), s.URL, "certificate")
+		refused(t, dialing{named: named(s), resolver: resolver}.client(), "https://example.com:"+s.port(), "certificate is valid for")
+	})
 	t.Run("no TLS at all", func(t *testing.T) {
 		plain := httptest.NewServer(handler)
 		defer plain.Close()
@@ -283,6 +311,26 @@ func TestTLS(t *testing.T) {
 			t.Error("fetched")
 		}
 	})
+}
+
+// hostileCertificate is valid for no host, but its names, which end up in
+// errors, are long and hold terminal escapes.
+func hostileCertificate(t *testing.T) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1),
+		NotAfter:     time.Now().Add(time.Hour),
+		DNSNames:     []string{"\x1b]0;owned\x07\r\nsecond line", strings.Repeat("x", 1000)},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
 func TestRoots(t *testing.T) {

@@ -166,6 +166,9 @@ func TestRefreshPinnedMeanwhile(t *testing.T) {
 	if ks := store.get(issuer.URL); ks.Failure != "" {
 		t.Errorf("noted as failure: %+v", ks)
 	}
+	if res := refreshOne(t, r); res.Err != nil || !res.Pinned {
+		t.Errorf("RefreshAll: %+v", res)
+	}
 }
 
 func TestRefreshStoreDown(t *testing.T) {
