@@ -44,7 +44,7 @@ func Clean(jwks []byte) (cleaned []byte, dropped []Dropped, err error) {
 		Keys []jsontext.Value `json:"keys"`
 	}
 	if err := json.Unmarshal(jwks, &set); err != nil {
-		return nil, nil, fmt.Errorf("key set is not well-formed JSON: %w", err)
+		return nil, nil, fmt.Errorf("key set cannot be read as JSON: %w", err)
 	}
 	if set.Keys == nil {
 		return nil, nil, errors.New(`key set has no member "keys"; it must be a JWK Set (RFC 7517 §5)`)

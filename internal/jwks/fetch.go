@@ -82,7 +82,7 @@ func discover(ctx context.Context, c *http.Client, issuer string) (*url.URL, err
 		JWKSURI string `json:"jwks_uri"`
 	}
 	if err := json.Unmarshal(body, &doc); err != nil {
-		return nil, fmt.Errorf("is not well-formed JSON: %w", err)
+		return nil, fmt.Errorf("cannot be read as JSON: %w", err)
 	}
 	// Byte for byte (OpenID Connect Discovery 1.0 §4.3): whoever can put a file
 	// on a host must not become another issuer of it.
@@ -167,14 +167,14 @@ func explain(err error, u *url.URL) error {
 	case errors.Is(err, context.Canceled):
 		return err
 	case errors.As(err, &addrErr):
-		return fmt.Errorf("%s: %w; if it is yours and shall be reached there, put %s into GATEPASS_PRIVATE_ISSUERS", u.Host, err, hp)
+		return fmt.Errorf("%s: %w; if it is yours and shall be reached there, put %s into GATEPASS_PRIVATE_ISSUERS", u.Host, addrErr, hp)
 	case errors.As(err, &authority):
 		return fmt.Errorf("%s: %w; if it has a certificate of your own authority, put %s into GATEPASS_PRIVATE_ISSUERS and the authority into GATEPASS_ISSUER_CA",
 			u.Host, err, hp)
 	case errors.As(err, &certificate):
 		return fmt.Errorf("%s: %w", u.Host, err)
 	case errors.As(err, &dnsErr) && dnsErr.IsNotFound:
-		return fmt.Errorf("%s: no such host; check the issuer's URL in the token rule: %w", u.Host, err)
+		return fmt.Errorf("%s: %w; check the issuer's URL in the token rule", u.Host, err)
 	case errors.As(err, &netErr) && netErr.Timeout():
 		return fmt.Errorf("%s: no whole answer in time: %w", u.Host, err)
 	}

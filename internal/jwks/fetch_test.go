@@ -98,7 +98,7 @@ func TestFetchHostileAnswers(t *testing.T) {
 	}{
 		"redirect to itself":       {redirect("/keys"), "redirects are not followed"},
 		"redirect to metadata":     {redirect("http://169.254.169.254/latest/meta-data/"), "answered 302, a redirect to \"http://169.254.169.254"},
-		"permanent redirect":       {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/x", 308) }, "answered 308"},
+		"permanent redirect":       {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/x", http.StatusPermanentRedirect) }, "answered 308"},
 		"304":                      {text(304, ""), "answered 304"},
 		"404":                      {text(404, good()), "check the issuer's URL"},
 		"401":                      {text(401, good()), "answered 401 Unauthorized instead of 200"},
@@ -107,15 +107,15 @@ func TestFetchHostileAnswers(t *testing.T) {
 		"429":                      {text(429, good()), "asked again"},
 		"500":                      {text(500, good()), "answered 500 Internal Server Error"},
 		"unknown status":           {text(599, good()), "answered 599"},
-		"empty":                    {text(200, ""), "not well-formed JSON"},
-		"HTML":                     {text(200, "<html>sign in</html>"), "not well-formed JSON"},
+		"empty":                    {text(200, ""), "cannot be read as JSON"},
+		"HTML":                     {text(200, "<html>sign in</html>"), "cannot be read as JSON"},
 		"endless":                  {endless, "larger than 1048576 bytes"},
 		"too large, with a length": {text(200, strings.Repeat(" ", 1<<20)+good()), "larger than 1048576 bytes"},
 		"a small body that unpacks to a large one": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
 			w.Write(gzipBomb())
 		}, "compressed"},
-		"the same without saying so": {func(w http.ResponseWriter, _ *http.Request) { w.Write(gzipBomb()) }, "not well-formed JSON"},
+		"the same without saying so": {func(w http.ResponseWriter, _ *http.Request) { w.Write(gzipBomb()) }, "cannot be read as JSON"},
 		"brotli": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "br")
 			io.WriteString(w, good())
@@ -212,13 +212,13 @@ func TestFetchHostileDiscovery(t *testing.T) {
 		"issuer with a slash":        {`{"issuer":"ISSUER/","jwks_uri":"KEYS"}`, "is that of issuer"},
 		"issuer in capitals":         {`{"issuer":"HTTPS://` + `x","jwks_uri":"KEYS"}`, "is that of issuer"},
 		"no issuer":                  {`{"jwks_uri":"KEYS"}`, `is that of issuer ""`},
-		"issuer of another type":     {`{"issuer":["ISSUER"],"jwks_uri":"KEYS"}`, "not well-formed JSON"},
-		"issuer twice":               {`{"issuer":"https://evil.example.com","issuer":"ISSUER","jwks_uri":"KEYS"}`, "not well-formed JSON"},
-		"jwks_uri twice":             {`{"issuer":"ISSUER","jwks_uri":"KEYS","jwks_uri":"https://evil.example.com"}`, "not well-formed JSON"},
-		"another member twice":       {`{"issuer":"ISSUER","jwks_uri":"KEYS","a":{"b":1,"b":2}}`, "not well-formed JSON"},
+		"issuer of another type":     {`{"issuer":["ISSUER"],"jwks_uri":"KEYS"}`, "cannot be read as JSON"},
+		"issuer twice":               {`{"issuer":"https://evil.example.com","issuer":"ISSUER","jwks_uri":"KEYS"}`, "cannot be read as JSON"},
+		"jwks_uri twice":             {`{"issuer":"ISSUER","jwks_uri":"KEYS","jwks_uri":"https://evil.example.com"}`, "cannot be read as JSON"},
+		"another member twice":       {`{"issuer":"ISSUER","jwks_uri":"KEYS","a":{"b":1,"b":2}}`, "cannot be read as JSON"},
 		"members in another case":    {`{"Issuer":"ISSUER","JWKS_URI":"KEYS"}`, "is that of issuer"},
-		"trailing data":              {`{"issuer":"ISSUER","jwks_uri":"KEYS"}{}`, "not well-formed JSON"},
-		"an array":                   {`[]`, "not well-formed JSON"},
+		"trailing data":              {`{"issuer":"ISSUER","jwks_uri":"KEYS"}{}`, "cannot be read as JSON"},
+		"an array":                   {`[]`, "cannot be read as JSON"},
 		"no jwks_uri":                {`{"issuer":"ISSUER"}`, `jwks_uri "": must begin with https://`},
 		"jwks_uri over http":         {`{"issuer":"ISSUER","jwks_uri":"http://HOST/keys"}`, "must begin with https://"},
 		"jwks_uri a file":            {`{"issuer":"ISSUER","jwks_uri":"file:///etc/passwd"}`, "must begin with https://"},
