@@ -1,0 +1,150 @@
+// Package localca keeps the authorities of the embedded server in key files:
+// PURPOSE.key (PKCS#8, PEM, 0600) and, for an X.509 authority, PURPOSE.crt, in a
+// folder of 0700. They are made when they are first needed, once, even if
+// several processes start at the same time. The layout is in docs/certificates.md.
+package localca
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/join"
+)
+
+// Options say how to open the authorities. The zero value makes those that are missing.
+type Options struct {
+	// Without are purposes that this deployment has no authority for. Their
+	// files, if there are any, are left alone. SSHUser cannot be left out.
+	Without []cert.Purpose
+	// ReadOnly opens only what exists and writes nothing. A purpose without a
+	// key is then one without an authority.
+	ReadOnly bool
+	// Now is the clock for new certificates; nil means time.Now.
+	Now func() time.Time
+	// Rand is the source of new keys and serials; nil means crypto/rand.
+	Rand io.Reader
+}
+
+// Authorities are the authorities of one folder, read when it was opened. It is
+// safe for concurrent use.
+type Authorities struct {
+	byPurpose map[cert.Purpose]*join.Authority
+}
+
+var _ join.Authorities = (*Authorities)(nil)
+
+// Open reads the authorities in dir, normally "authorities" in the data
+// directory, and makes dir and those that are missing unless o.ReadOnly; the
+// folder that dir is in must exist. A file that anyone else could read, that is
+// no regular file, or does not hold what it should is an error that names it and
+// says what to do. With o.ReadOnly, an error that is fs.ErrNotExist says that
+// there are no authorities yet.
+func Open(dir string, o Options) (*Authorities, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Reader
+	}
+	if slices.Contains(o.Without, cert.SSHUser) {
+		return nil, fmt.Errorf("the authority %s cannot be left out", cert.SSHUser)
+	}
+	f, err := openFolder(dir, !o.ReadOnly)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+
+	all := &Authorities{byPurpose: map[cert.Purpose]*join.Authority{}}
+	for _, p := range cert.Purposes() {
+		if slices.Contains(o.Without, p) {
+			continue
+		}
+		a, err := f.authority(p, o)
+		if o.ReadOnly && errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		all.byPurpose[p] = a
+	}
+	if len(all.byPurpose) == 0 {
+		return nil, noneYet(dir, fs.ErrNotExist)
+	}
+	return all, nil
+}
+
+// Authority returns the authority of a purpose; join.ErrNotFound if there is none.
+func (a *Authorities) Authority(_ context.Context, p cert.Purpose) (*join.Authority, error) {
+	authority, ok := a.byPurpose[p]
+	if !ok {
+		return nil, fmt.Errorf("authority %s: %w", p, join.ErrNotFound)
+	}
+	return authority, nil
+}
+
+// noneYet says that nobody has made authorities in dir.
+func noneYet(dir string, cause error) error {
+	return fmt.Errorf("there are no authorities in %s yet; start the server once, by gatepassctl serve --data %s: %w", dir, filepath.Dir(dir), cause)
+}
+
+// authority reads one authority, and makes what is missing of it unless o.ReadOnly.
+// It fails with fs.ErrNotExist if there is no key and none is made.
+func (f *folder) authority(p cert.Purpose, o Options) (*join.Authority, error) {
+	key, err := f.key(p, o)
+	if err != nil {
+		return nil, err
+	}
+	a := &join.Authority{Purpose: p, Signer: key, TrustedKeys: []crypto.PublicKey{key.Public()}}
+	if !p.IsX509() {
+		return a, nil
+	}
+	if a.Certificate, err = f.certificate(p, key, o); err != nil {
+		return nil, err
+	}
+	a.TrustedCertificates = []*x509.Certificate{a.Certificate}
+	return a, nil
+}
+
+// certificate reads the certificate of key. One that is missing is made: it says
+// nothing that does not follow from the key, so servers that trust an earlier
+// one accept what the key signs all the same.
+func (f *folder) certificate(p cert.Purpose, key crypto.Signer, o Options) (*x509.Certificate, error) {
+	name := string(p) + ".crt"
+	text, err := f.read(name, anyoneMayRead)
+	if errors.Is(err, fs.ErrNotExist) && !o.ReadOnly {
+		var made *x509.Certificate
+		if made, err = cert.NewX509Authority(o.Rand, key, p, o.Now()); err != nil {
+			return nil, err
+		}
+		if err = f.create(name, []byte(cert.CertificatePEM(made))); err == nil {
+			text, err = f.read(name, anyoneMayRead)
+		}
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		// Not fs.ErrNotExist to the caller: the authority exists, its certificate does not.
+		return nil, fmt.Errorf("%s is missing beside its key; start the server once to have it made again", f.path(name))
+	}
+	if err != nil {
+		return nil, err
+	}
+	c, err := cert.ParseCertificatePEM(string(text))
+	if err == nil {
+		err = cert.CheckX509Authority(c, key.Public(), p)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w; restore it from a backup, or remove it and start the server to have it made again", f.path(name), err)
+	}
+	return c, nil
+}
