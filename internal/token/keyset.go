@@ -91,13 +91,12 @@ func parseKey(raw jsontext.Value) (jwkset.JWK, bool) {
 	if err := json.Unmarshal(raw, &m); err != nil {
 		return jwkset.JWK{}, false
 	}
-	// e longer than four bytes would be cut to its low bits by jwkset.
-	if m.Kid == "" || m.Use != "" && m.Use != "sig" || m.KeyOps != nil && !slices.Contains(m.KeyOps, "verify") || len(m.E) > 6 {
-		return jwkset.JWK{}, false
-	}
 	alg := map[string]string{"RSA": "RS256", "EC": "ES256"}[m.Kty]
-	if alg == "" || m.Alg != "" && m.Alg != alg {
+	switch {
+	case m.Kid == "", alg == "", m.Alg != "" && m.Alg != alg:
 		return jwkset.JWK{}, false
+	case m.Use != "" && m.Use != "sig", m.KeyOps != nil && !slices.Contains(m.KeyOps, "verify"):
+		return jwkset.JWK{}, false // RFC 7517 §4.2, §4.3
 	}
 	key, err := jwkset.NewJWKFromMarshal(jwkset.JWKMarshal{
 		KTY: jwkset.KTY(m.Kty), ALG: jwkset.ALG(alg), KID: m.Kid,

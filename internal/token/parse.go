@@ -22,28 +22,37 @@ type Parsed struct {
 // Parse is step 1: it takes a compact JWS (RFC 7515 §7.1) apart, strictly. The
 // error is an *Error with Malformed or UnsupportedAlgorithm.
 func Parse(raw string) (*Parsed, error) {
-	header, payload, signature, err := split(raw)
+	p, payload, err := parseJWS(raw)
 	if err != nil {
 		return nil, err
-	}
-	h, err := decodeObject("header", header)
-	if err != nil {
-		return nil, err
-	}
-	p := &Parsed{signingInput: raw[:len(header)+1+len(payload)]}
-	if err := p.readHeader(h); err != nil {
-		return nil, err
-	}
-	if p.signature, err = decodeSegment("signature", signature); err != nil {
-		return nil, err
-	}
-	if len(p.signature) == 0 {
-		return nil, refuse(Malformed, "the ID token has no signature; pass it whole, as the CI minted it")
 	}
 	if p.claims, err = decodeObject("payload", payload); err != nil {
 		return nil, err
 	}
 	return p, nil
+}
+
+// parseJWS is Parse up to the payload, which it returns still encoded.
+func parseJWS(raw string) (p *Parsed, payload string, err error) {
+	header, payload, signature, err := split(raw)
+	if err != nil {
+		return nil, "", err
+	}
+	h, err := decodeObject("header", header)
+	if err != nil {
+		return nil, "", err
+	}
+	p = &Parsed{signingInput: raw[:len(header)+1+len(payload)]}
+	if err := p.readHeader(h); err != nil {
+		return nil, "", err
+	}
+	if p.signature, err = decodeSegment("signature", signature); err != nil {
+		return nil, "", err
+	}
+	if len(p.signature) == 0 {
+		return nil, "", refuse(Malformed, "the ID token has no signature; pass it whole, as the CI minted it")
+	}
+	return p, payload, nil
 }
 
 // split parts the three segments. White space is refused here because Go's
