@@ -94,7 +94,7 @@ func verify(raw string, keys *token.KeySet, e token.Expect, now time.Time) (*tok
 	return v, v.Check(e, now)
 }
 
-// accepted stands for no code in tables.
+// accept stands in tables for no refusal.
 const accept token.Code = "accepted"
 
 func codeOf(t testing.TB, err error) token.Code {

@@ -206,6 +206,42 @@ func TestTamperedTokens(t *testing.T) {
 	}
 }
 
+// A valid signature excuses nothing about the form: these are signed as they
+// stand by the key that the issuer publishes.
+func TestSignedAndMalformed(t *testing.T) {
+	w := ecWorld()
+	payload, err := issuertest.Payload(w.mintBitbucket(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const header = `{"alg":"ES256","kid":"key-1"}`
+	claims := strings.TrimSuffix(string(payload), "}")
+	for name, tc := range map[string]struct {
+		header, payload string
+		want            token.Code
+	}{
+		"honest":                     {header, claims + `}`, accept},
+		"iss twice, the right last":  {header, `{"iss":"https://evil.example",` + claims[1:] + `}`, token.Malformed},
+		"branch twice":               {header, claims + `,"branchName":"main"}`, token.Malformed},
+		"kid twice":                  {`{"alg":"ES256","kid":"key-2","kid":"key-1"}`, claims + `}`, token.Malformed},
+		"critical extension":         {`{"alg":"ES256","kid":"key-1","crit":["x"],"x":1}`, claims + `}`, token.Malformed},
+		"invalid UTF-8":              {header, claims + ",\"x\":\"\xff\"}", token.Malformed},
+		"two payloads":               {header, claims + `}` + claims + `}`, token.Malformed},
+		"nested deep":                {header, claims + `,"x":` + strings.Repeat("[", 20) + strings.Repeat("]", 20) + `}`, token.Malformed},
+		"padded up to beyond 16 KiB": {header, claims + strings.Repeat(" ", 16<<10) + `}`, token.Malformed},
+		"no JSON":                    {header, "Test", token.Malformed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			raw, err := w.SignRaw([]byte(tc.header), []byte(tc.payload))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = verify(raw, w.keys, w.bitbucket(), now())
+			expectCode(t, err, tc.want, w.bitbucket(), raw)
+		})
+	}
+}
+
 // Whoever has an ES256 token can make a second one that verifies as well, so the
 // token's uses must be counted under a hash that both have.
 func TestMalleatedSignatureHasTheSameHash(t *testing.T) {
