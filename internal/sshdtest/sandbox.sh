@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Run by sh in new mount and process namespaces: sandbox.sh FOLDER SSHD.
 # Whatever is mounted here is seen by this process and its children alone.
 set -eu

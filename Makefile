@@ -1,0 +1,60 @@
+# Everything that is done to this repository is a target here; `make` lists them.
+# Longer recipes are scripts in tools/.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+FUZZTIME ?= 30s
+COUNT ?= 1
+# A version from the tag and commit comes by Go's own build information.
+GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w'
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/gatepass and bin/gatepassctl, both static
+	$(GO_BUILD) -o bin/ ./cmd/gatepass ./cmd/gatepassctl
+
+.PHONY: test
+test: ## run all tests; first installs what they need, where it can
+	@tools/install.sh test
+	go test -timeout 15m ./...
+
+.PHONY: race
+race: ## run all tests with the race detector (needs a C compiler)
+	@tools/install.sh test race
+	CGO_ENABLED=1 go test -race -timeout 25m ./...
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME (30s) each
+	@tools/fuzz.sh $(FUZZTIME)
+
+.PHONY: lint
+lint: ## gofmt, go vet, staticcheck, govulncheck, shellcheck
+	@tools/install.sh lint
+	@tools/lint.sh
+
+.PHONY: tools
+tools: ## install what tests and checks need: as root on Debian by apt-get, else say what
+	@tools/install.sh
+	go build -modfile=tools/go.mod -o /dev/null tool
+
+.PHONY: demo
+demo: build ## show a join from end to end on this machine, without an AWS account
+	bin/gatepassctl demo
+
+.PHONY: bench
+bench: ## run the benchmarks, COUNT (1) times
+	@COUNT=$(COUNT) tools/bench.sh
+
+.PHONY: deps
+deps: ## list the modules that are linked, check their sums and that go.mod is tidy
+	go list -deps -f '{{with .Module}}{{.Path}} {{.Version}}{{end}}' ./cmd/... ./functions/... | sort -u
+	go mod verify
+	go mod tidy -diff
+
+.PHONY: clean
+clean: ## remove what make has built, and tools that it has downloaded
+	rm -rf bin dist .tools .aws-sam

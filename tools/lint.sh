@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# Runs every static check and names all that fail, not just the first.
+set -euo pipefail
+
+readonly go_tool=(go tool -modfile=tools/go.mod)
+failed=()
+
+check() { # name command…
+  local name=$1
+  shift
+  echo "lint: $name"
+  "$@" || failed+=("$name")
+}
+
+# Files of the repository: tracked, or new and not ignored.
+files() { # pathspecs…
+  local file
+  while IFS= read -r -d '' file; do
+    [[ ! -f $file ]] || printf '%s\0' "$file"
+  done < <(git ls-files -z --cached --others --exclude-standard -- "$@")
+}
+
+check_gofmt() {
+  local unformatted
+  unformatted=$(files '*.go' | xargs -0 -r gofmt -l)
+  if [[ -n $unformatted ]]; then
+    printf 'not formatted, run gofmt -w:\n%s\n' "$unformatted" >&2
+    return 1
+  fi
+}
+
+# govulncheck exits 3 when code that is called has a known vulnerability. Its database
+# is fetched: where that cannot be reached nothing is known, which is said, and is no
+# finding.
+check_govulncheck() {
+  local status=0 database=${GOVULNDB:-https://vuln.go.dev}
+  "${go_tool[@]}" govulncheck ./... || status=$?
+  case $status in
+    0) return 0 ;;
+    3) return 1 ;;
+  esac
+  if curl -fsS --retry 2 --max-time 20 -o /dev/null "$database/index/db.json"; then
+    return 1
+  fi
+  echo "lint: govulncheck DID NOT RUN: its database $database cannot be reached from here" >&2
+}
+
+check_shellcheck() {
+  if ! command -v shellcheck >/dev/null; then
+    echo "shellcheck is not installed (make tools)" >&2
+    [[ -z ${CI:-} ]]
+    return
+  fi
+  local scripts=() file first
+  while IFS= read -r -d '' file; do
+    first=$(head -c 100 -- "$file" | head -n 1 | tr -d '\0')
+    if [[ $file == *.sh || $file == *.bash || $first =~ ^'#!'.*(/| )(ba|da)?sh( |$) ]]; then
+      scripts+=("$file")
+    fi
+  done < <(files)
+  [[ ${#scripts[@]} -eq 0 ]] || shellcheck -- "${scripts[@]}"
+}
+
+check gofmt check_gofmt
+check 'go vet' go vet ./...
+check staticcheck "${go_tool[@]}" staticcheck ./...
+check govulncheck check_govulncheck
+check shellcheck check_shellcheck
+
+if [[ ${#failed[@]} -gt 0 ]]; then
+  printf 'lint: FAILED: %s\n' "${failed[*]}" >&2
+  exit 1
+fi
+echo 'lint: ok'
