@@ -1,0 +1,44 @@
+package token
+
+import "time"
+
+// Unverified is what a token or a claims file says of itself. It is for
+// explaining to administrators what a join would come to; nothing may ever be
+// granted by it.
+type Unverified struct {
+	// Fields and Claims are as in Verified.
+	Fields map[string][]string
+	Claims map[string]any
+
+	method string
+}
+
+// Unverified returns what the token says, read as a token of method.
+func (p *Parsed) Unverified(method string) (*Unverified, error) {
+	return newUnverified(p.claims, method)
+}
+
+// ParseClaims reads the payload of a token of method from JSON, as strictly as
+// Parse does. The error is an *Error with Malformed, save for an unknown method.
+func ParseClaims(payload []byte, method string) (*Unverified, error) {
+	c, err := parseObject(payload)
+	if err != nil {
+		return nil, refuse(Malformed, "the claims are not a well-formed JSON object; write them as in a token's payload").because(err)
+	}
+	return newUnverified(c, method)
+}
+
+func newUnverified(c claims, method string) (*Unverified, error) {
+	p, err := providerFor(method)
+	if err != nil {
+		return nil, err
+	}
+	return &Unverified{Fields: p.fields(c), Claims: c, method: method}, nil
+}
+
+// Check makes the checks of Verified.Check. A nil error proves nothing: the
+// signature was not verified.
+func (u *Unverified) Check(e Expect, now time.Time) error {
+	v := Verified{Claims: u.Claims, method: u.method}
+	return v.Check(e, now)
+}

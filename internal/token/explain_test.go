@@ -1,0 +1,47 @@
+package token
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+)
+
+func TestUnverifiedIsReadAsVerifiedIs(t *testing.T) {
+	now := time.Unix(1_768_478_400, 0)
+	const payload = `{"iss":"https://i.example.com","aud":"a","sub":"s","iat":1768478400,"exp":1768482000,
+		"workspaceUuid":"{w}","repositoryUuid":"{r}","stepUuid":"{s}","branchName":"main"}`
+	expect := Expect{Method: "bitbucket", Issuer: "https://i.example.com", Audience: "a", MaxAge: time.Hour}
+	for _, c := range []struct {
+		name, payload string
+		change        func(*Expect)
+		code          Code // empty if the checks pass
+	}{
+		{"an honest job", payload, func(*Expect) {}, ""},
+		{"another audience", payload, func(e *Expect) { e.Audience = "b" }, WrongAudience},
+		{"another issuer", payload, func(e *Expect) { e.Issuer += "/" }, WrongIssuer},
+		{"no claims", `{}`, func(*Expect) {}, MissingClaim},
+		{"a member twice", `{"iss":"a","iss":"b"}`, func(*Expect) {}, Malformed},
+		{"an array", `[]`, func(*Expect) {}, Malformed},
+		{"not JSON", `kind: bot`, func(*Expect) {}, Malformed},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			e := expect
+			c.change(&e)
+			u, err := ParseClaims([]byte(c.payload), "bitbucket")
+			if err == nil {
+				err = u.Check(e, now)
+			}
+			var refusal *Error
+			if c.code == "" && err != nil || c.code != "" && (!errors.As(err, &refusal) || refusal.Code != c.code) {
+				t.Fatalf("got %v, want %q", err, c.code)
+			}
+			if c.code == "" && !slices.Equal(u.Fields["branch_name"], []string{"main"}) {
+				t.Errorf("fields %v", u.Fields)
+			}
+		})
+	}
+	if _, err := ParseClaims([]byte(payload), "jenkins"); err == nil {
+		t.Error("an unknown method was taken")
+	}
+}
