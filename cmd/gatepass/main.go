@@ -1,0 +1,48 @@
+// Command gatepass runs in a CI job and exchanges the job's OIDC token for
+// short-lived credentials. docs/client.md describes it.
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/client/cli"
+)
+
+// version is set by the linker of a release; otherwise the build info tells.
+var version string
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	status := run(ctx, os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(status)
+}
+
+func run(ctx context.Context, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) int {
+	return cli.Run(ctx, cli.Env{
+		Getenv:  getenv,
+		Stdin:   stdin,
+		Stdout:  stdout,
+		Stderr:  stderr,
+		Now:     time.Now,
+		Random:  rand.Reader,
+		Version: buildVersion(),
+	}, args)
+}
+
+func buildVersion() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	return "devel"
+}

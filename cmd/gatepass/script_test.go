@@ -1,0 +1,91 @@
+package main
+
+import (
+	"encoding/pem"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func pemOf(der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+}
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"gatepass": main})
+}
+
+// TestScripts runs the real binary as testdata/*.txt tell.
+func TestScripts(t *testing.T) {
+	for _, tool := range []string{"ssh", "ssh-keygen", "openssl", "git"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			if os.Getenv("CI") != "" {
+				t.Fatalf("%s is missing", tool)
+			}
+			t.Skipf("%s is missing", tool)
+		}
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			s := newService(t, false)
+			env.Values["service"] = s
+			for name, value := range map[string]string{
+				"SERVER": strings.TrimPrefix(s.URL, "http://"), "IDTOKEN": idToken("x"), "SECRET": strings.Split(idToken("x"), ".")[2],
+			} {
+				env.Setenv(name, value)
+			}
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"fault":    func(ts *testscript.TestScript, _ bool, args []string) { serviceOf(ts).setFaults(args...) },
+			"sent":     sent,
+			"status":   status,
+			"secretly": secretly,
+		},
+	})
+}
+
+func serviceOf(ts *testscript.TestScript) *service { return ts.Value("service").(*service) }
+
+// sent TEXT: the last request contains the text.
+func sent(ts *testscript.TestScript, neg bool, args []string) {
+	all := serviceOf(ts).requests()
+	if len(all) == 0 {
+		if !neg {
+			ts.Fatalf("no request was sent")
+		}
+		return
+	}
+	if got := strings.Contains(string(all[len(all)-1]), args[0]); got == neg {
+		ts.Fatalf("last request contains %q: %v", args[0], got)
+	}
+}
+
+// status N COMMAND…: the command ends with this exit status and shows no secret.
+func status(ts *testscript.TestScript, _ bool, args []string) {
+	err := ts.Exec(args[1], args[2:]...)
+	got := "0"
+	if exit, ok := err.(*exec.ExitError); ok {
+		got = strings.TrimPrefix(exit.String(), "exit status ")
+	}
+	if got != args[0] {
+		ts.Fatalf("exit status %s, want %s", got, args[0])
+	}
+	secretly(ts, false, nil)
+}
+
+// secretly: the last output holds neither the ID token nor a private key.
+func secretly(ts *testscript.TestScript, _ bool, _ []string) {
+	out := ts.ReadFile("stdout") + ts.ReadFile("stderr")
+	for _, secret := range []string{ts.Getenv("SECRET"), "PRIVATE KEY"} {
+		if strings.Contains(out, secret) {
+			ts.Fatalf("a secret is in the output")
+		}
+	}
+}

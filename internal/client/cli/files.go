@@ -1,0 +1,122 @@
+package cli
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gatepass-ci/gatepass/internal/client/destination"
+	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/client/inspect"
+)
+
+func newInspect(env *Env) *cobra.Command {
+	var format string
+	cmd := &cobra.Command{
+		Use:   "inspect DIR|FILE…",
+		Short: "Say what credentials are, and until when they hold",
+		Example: `  gatepass inspect ./id
+  gatepass inspect --format json ./id/key-cert.pub`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return failure.New(failure.Usage, "no directory or file is named").Hint("use `gatepass inspect ./id`")
+			}
+			return nil
+		},
+	}
+	bindFormat(cmd.Flags(), &format)
+	cmd.RunE = func(_ *cobra.Command, args []string) error {
+		if err := checkFormat(format); err != nil {
+			return err
+		}
+		all := []inspect.Credential{}
+		for _, path := range args {
+			found, err := inspect.Path(path, env.Now())
+			if err != nil {
+				return failure.New(failure.Local, "%w", err).Hint("name the directory that was given to --destination, or a file in it")
+			}
+			all = append(all, found...)
+		}
+		for i := range all {
+			if warning := all[i].Warning(); warning != "" {
+				env.warn(failure.Clean(warning))
+			}
+		}
+		if format == "json" {
+			return writeJSON(env.Stdout, all)
+		}
+		for i := range all {
+			all[i].Text(env.Stdout)
+		}
+		return nil
+	}
+	return cmd
+}
+
+func newLogout(env *Env) *cobra.Command {
+	var format string
+	cmd := &cobra.Command{
+		Use:     "logout DIR",
+		Short:   "Overwrite and remove the credentials in a directory",
+		Example: "  gatepass logout ./id",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return failure.New(failure.Usage, "logout takes one directory").Hint("use `gatepass logout ./id`")
+			}
+			return nil
+		},
+	}
+	bindFormat(cmd.Flags(), &format)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := checkFormat(format); err != nil {
+			return err
+		}
+		path, err := destinationPath(args[0])
+		if err != nil {
+			return err
+		}
+		removed, err := destination.Remove(cmd.Context(), path)
+		if err != nil {
+			return err
+		}
+		if len(removed.Foreign) > 0 {
+			env.warn("left what gatepass did not write: " + failure.Clean(strings.Join(removed.Foreign, ", ")))
+		}
+		if format == "json" {
+			return writeJSON(env.Stdout, removed)
+		}
+		if len(removed.Files) == 0 {
+			fmt.Fprintf(env.Stdout, "no credentials in %s\n", removed.Path)
+			return nil
+		}
+		fmt.Fprintf(env.Stdout, "removed %d files from %s\n", len(removed.Files), removed.Path)
+		return nil
+	}
+	return cmd
+}
+
+func newVersion(env *Env) *cobra.Command {
+	var format string
+	cmd := &cobra.Command{
+		Use:     "version",
+		Short:   "Print the version",
+		Example: "  gatepass version --format json",
+		Args:    noArgs,
+	}
+	bindFormat(cmd.Flags(), &format)
+	cmd.RunE = func(*cobra.Command, []string) error {
+		if err := checkFormat(format); err != nil {
+			return err
+		}
+		if format == "json" {
+			return writeJSON(env.Stdout, map[string]string{
+				"version": env.Version, "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH,
+			})
+		}
+		fmt.Fprintf(env.Stdout, "gatepass %s %s %s/%s\n", env.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		return nil
+	}
+	return cmd
+}

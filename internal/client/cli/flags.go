@@ -1,0 +1,123 @@
+package cli
+
+import (
+	"context"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/gatepass-ci/gatepass/internal/client"
+	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/client/output"
+	"github.com/gatepass-ci/gatepass/internal/client/service"
+	"github.com/gatepass-ci/gatepass/internal/client/source"
+	"github.com/gatepass-ci/gatepass/pkg/api"
+)
+
+// Environment variables; a flag wins over its variable.
+const (
+	envServer   = "GATEPASS_SERVER"
+	envToken    = "GATEPASS_TOKEN"
+	envAudience = "GATEPASS_AUDIENCE"
+	envCAFile   = "GATEPASS_CA_FILE"
+)
+
+// joinFlags are the flags of every command that joins.
+type joinFlags struct {
+	server      string
+	token       string
+	method      string
+	audience    string
+	idTokenFile string
+	caFile      string
+	ttl         time.Duration
+	timeout     time.Duration
+	retry       bool
+	format      string
+}
+
+func (f *joinFlags) bind(fs *pflag.FlagSet) {
+	fs.StringVar(&f.server, "server", "", "the join service: URL, or HOST:PORT for https (env "+envServer+")")
+	fs.StringVar(&f.token, "token", "", "name of the token rule; it is no secret (env "+envToken+")")
+	fs.StringVar(&f.method, "join-method", "", "bitbucket or circleci (default: by where the ID token is found)")
+	fs.StringVar(&f.audience, "audience", "", "audience the ID token must have; on CircleCI one is minted for it (env "+envAudience+")")
+	fs.StringVar(&f.idTokenFile, "id-token-file", "", "read the ID token from this file")
+	fs.StringVar(&f.caFile, "ca-file", "", "PEM certificates to trust besides the system's (env "+envCAFile+")")
+	fs.DurationVar(&f.ttl, "ttl", 0, "lifetime to ask for, such as 15m (default: the service's)")
+	fs.DurationVar(&f.timeout, "timeout", 60*time.Second, "how long to try, all attempts together")
+	fs.BoolVar(&f.retry, "retry", true, "try again while the service is briefly unavailable")
+	bindFormat(fs, &f.format)
+	fs.SortFlags = false
+}
+
+func bindFormat(fs *pflag.FlagSet, format *string) {
+	fs.StringVar(format, "format", "text", "text or json")
+}
+
+func checkFormat(format string) error {
+	if format == "text" || format == "json" {
+		return nil
+	}
+	return failure.New(failure.Usage, "format %q is not known", failure.Clean(format)).Hint("use --format=text or --format=json")
+}
+
+// fill takes from the environment what no flag gave.
+func (f *joinFlags) fill(getenv func(string) string) {
+	for value, name := range map[*string]string{&f.server: envServer, &f.token: envToken, &f.audience: envAudience, &f.caFile: envCAFile} {
+		if *value == "" {
+			*value = getenv(name)
+		}
+	}
+}
+
+// run joins for the outputs and prints what came of it.
+func (f *joinFlags) run(ctx context.Context, env *Env, outputs []output.Output) error {
+	f.fill(env.Getenv)
+	if err := checkFormat(f.format); err != nil {
+		return err
+	}
+	url, err := service.ParseURL(f.server)
+	if err != nil {
+		return err
+	}
+	report, err := client.Join{
+		Token: f.token,
+		TTL:   f.ttl,
+		Info:  api.ClientInfo{Version: env.Version, OS: runtime.GOOS, Arch: runtime.GOARCH},
+		Source: source.Finder{
+			File:     f.idTokenFile,
+			Audience: f.audience,
+			Method:   f.method,
+			Getenv:   env.Getenv,
+			ReadFile: os.ReadFile,
+			Run:      client.RunCommand(env.Stderr),
+			Sleep:    sleep,
+		},
+		Service: service.Config{
+			URL:       url,
+			CAFile:    f.caFile,
+			Timeout:   f.timeout,
+			Retry:     f.retry,
+			UserAgent: "gatepass/" + env.Version,
+			Waiting:   env.waiting,
+		},
+		Outputs: outputs,
+		Random:  env.Random,
+		Now:     env.Now,
+	}.Run(ctx)
+	if err != nil {
+		return err
+	}
+	return env.printReport(report, f.format)
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}

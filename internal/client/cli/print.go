@@ -1,0 +1,67 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/client"
+)
+
+// printReport says what was granted, until when, and what to type next.
+func (env *Env) printReport(report *client.Report, format string) error {
+	for _, warning := range report.Warnings {
+		env.warn(warning)
+	}
+	if format == "json" {
+		return writeJSON(env.Stdout, report)
+	}
+	w := env.Stdout
+	line := func(label, value string) { fmt.Fprintf(w, "%-12s %s\n", label, value) }
+	line("join", report.JoinID)
+	line("bot", report.Bot)
+	for _, out := range report.Outputs {
+		if len(out.Principals) > 0 {
+			line("principals", strings.Join(out.Principals, ", "))
+		}
+		left := out.ExpiresAt.Sub(env.Now()).Round(time.Second)
+		line("expires", fmt.Sprintf("%s, in %s", out.ExpiresAt.Local().Format("2006-01-02 15:04:05 MST"), left))
+		if report.TTLLimitedBy != "" {
+			line("limited by", limitText(report.TTLLimitedBy))
+		}
+		line("written to", out.Destination)
+		if out.Next != "" {
+			line("next", out.Next)
+		}
+	}
+	return nil
+}
+
+func limitText(by string) string {
+	switch by {
+	case "retry":
+		return "an earlier answer to the same request"
+	case "server":
+		return "the service's maximum"
+	case "bot":
+		return "the bot's max_session_ttl"
+	}
+	if role, ok := strings.CutPrefix(by, "role:"); ok {
+		return "max_session_ttl of role " + role
+	}
+	return by
+}
+
+// waiting says why nothing seems to happen.
+func (env *Env) waiting(why string, pause time.Duration) {
+	fmt.Fprintf(env.Stderr, "gatepass: %s; trying again in %s\n", why, pause.Round(100*time.Millisecond))
+}
+
+func writeJSON(w io.Writer, v any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(v)
+}

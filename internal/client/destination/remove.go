@@ -1,0 +1,141 @@
+package destination
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/gatepass-ci/gatepass/internal/client/failure"
+)
+
+// Removed says what Remove did.
+type Removed struct {
+	Path    string   `json:"path"`
+	Files   []string `json:"removed"`           // our names that were removed
+	Foreign []string `json:"left,omitempty"`    // what is not ours and was left
+	Gone    bool     `json:"directory_removed"` // the directory itself was removed, or was not there
+}
+
+// Remove overwrites and deletes every set in the directory, then the
+// directory if nothing else is in it. What gatepass did not write is left and
+// named. To remove what is not there is no error.
+func Remove(ctx context.Context, path string) (Removed, error) {
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return Removed{}, explain(path, err)
+	}
+	removed := Removed{Path: absolute}
+	root, err := openSafely(absolute, false)
+	if errors.Is(err, fs.ErrNotExist) {
+		removed.Gone = true
+		return removed, nil
+	}
+	if err != nil {
+		return removed, explain(path, err)
+	}
+	defer root.Close()
+	d := &Dir{root: root, path: absolute}
+	err = d.remove(ctx, &removed)
+	return removed, explainIf(path, err)
+}
+
+func explainIf(path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return explain(path, err)
+}
+
+func (d *Dir) remove(ctx context.Context, removed *Removed) error {
+	ours, err := d.ours(stateDir)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !ours {
+		// No set was ever written here: nothing is ours.
+		removed.Foreign, err = d.foreign()
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	state, unlock, err := d.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	// Key material first: whatever fails later, that is gone.
+	if err := sweep(state, ""); err != nil {
+		return err
+	}
+	if err := state.RemoveAll(currentLink); err != nil {
+		return err
+	}
+	entries, err := fs.ReadDir(d.root.FS(), ".")
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if entry.Name() == stateDir {
+			continue
+		}
+		ours, err := d.ours(entry.Name())
+		switch {
+		case err != nil:
+			return err
+		case !ours:
+			removed.Foreign = append(removed.Foreign, entry.Name())
+			continue
+		}
+		if err := d.root.Remove(entry.Name()); err != nil {
+			return err
+		}
+		removed.Files = append(removed.Files, entry.Name())
+	}
+	if err := d.root.RemoveAll(stateDir); err != nil {
+		return err
+	}
+	if len(removed.Foreign) > 0 {
+		return nil
+	}
+	// A mount point or a working directory cannot be removed, and need not be.
+	// The root's name is the path without links: a link that leads here stays.
+	removed.Gone = syscall.Rmdir(d.root.Name()) == nil
+	return nil
+}
+
+// destroy overwrites the regular files below a name and removes it. On a
+// copying or journaling file system this is no promise; the certificates end
+// by themselves within minutes.
+func destroy(state *os.Root, name string) error {
+	if info, err := state.Lstat(name); err == nil && info.Mode().Type() == fs.ModeSymlink {
+		return state.Remove(name)
+	}
+	err := fs.WalkDir(state.FS(), name, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
+			return err
+		}
+		return overwrite(state, path)
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(err, state.RemoveAll(name))
+	}
+	return state.RemoveAll(name)
+}
+
+func overwrite(root *os.Root, name string) error {
+	file, err := root.OpenFile(name, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Size() > 1<<20 {
+		return failure.New(failure.Local, "%s is larger than any file of ours", name)
+	}
+	_, err = file.WriteAt(make([]byte, info.Size()), 0)
+	return err
+}

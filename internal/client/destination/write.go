@@ -1,0 +1,260 @@
+package destination
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/gatepass-ci/gatepass/internal/client/failure"
+)
+
+// Replace puts a set in place of the one before. Until the rename in switchTo
+// readers find the old set, after it the new one; a failure or a kill anywhere
+// leaves one of the two whole. Files of the old set are overwritten before
+// they are removed.
+//
+// Nothing is synced to disk: after a power cut the job is gone too, and a new
+// join is a second's work.
+func (d *Dir) Replace(ctx context.Context, files []File) error {
+	return explainIf(d.path, d.replace(ctx, files))
+}
+
+func (d *Dir) replace(ctx context.Context, files []File) error {
+	state, unlock, err := d.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	names := make([]string, len(files))
+	for i, file := range files {
+		names[i] = file.Name
+	}
+	if err := d.checkNames(names); err != nil {
+		return err
+	}
+	id, err := d.stage(state, files)
+	if err != nil {
+		return errors.Join(err, sweep(state, current(state)))
+	}
+	if err := d.publish(state, id, names); err != nil {
+		return errors.Join(err, sweep(state, current(state)))
+	}
+	if err := d.dropLinks(names); err != nil {
+		return err
+	}
+	if err := d.before("sweep"); err != nil {
+		return err
+	}
+	return sweep(state, id)
+}
+
+// stage writes the files into a new directory that nothing refers to yet.
+func (d *Dir) stage(state *os.Root, files []File) (string, error) {
+	id := "set-" + strings.ToLower(rand.Text())
+	if err := d.before("mkdir " + id); err != nil {
+		return "", err
+	}
+	if err := state.Mkdir(id, 0o700); err != nil {
+		return "", err
+	}
+	for _, file := range files {
+		if err := d.before("write " + file.Name); err != nil {
+			return "", err
+		}
+		if err := create(state, id+"/"+file.Name, file.Data); err != nil {
+			return "", err
+		}
+	}
+	return id, nil
+}
+
+// publish makes the names in the directory, and then points them at the set.
+func (d *Dir) publish(state *os.Root, id string, names []string) error {
+	for _, name := range ignoreFiles {
+		if _, err := d.root.Lstat(name); err == nil {
+			continue
+		}
+		if err := d.before("write " + name); err != nil {
+			return err
+		}
+		// Made elsewhere and moved, so that it is never seen half written.
+		if err := create(state, id+name, []byte(ignoreEverything)); err != nil {
+			return err
+		}
+		if err := d.root.Rename(stateDir+"/"+id+name, name); err != nil {
+			return err
+		}
+	}
+	for _, name := range names {
+		if _, err := d.root.Lstat(name); err == nil {
+			continue // checkNames found it to be ours
+		}
+		if err := d.before("link " + name); err != nil {
+			return err
+		}
+		if err := d.root.Symlink(linkTarget(name), name); err != nil {
+			return err
+		}
+	}
+	return d.switchTo(state, id)
+}
+
+// switchTo is the moment of change: rename(2) replaces the link in one step.
+func (d *Dir) switchTo(state *os.Root, id string) error {
+	next := id + ".next"
+	if err := d.before("link current"); err != nil {
+		return err
+	}
+	if err := state.Symlink(id, next); err != nil {
+		return err
+	}
+	if err := d.before("rename current"); err != nil {
+		return err
+	}
+	return state.Rename(next, currentLink)
+}
+
+// dropLinks removes our links to files that the set no longer has.
+func (d *Dir) dropLinks(keep []string) error {
+	entries, err := fs.ReadDir(d.root.FS(), ".")
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		name := entry.Name()
+		if entry.Type() != fs.ModeSymlink || slices.Contains(keep, name) {
+			continue
+		}
+		if ours, err := d.ours(name); err != nil || !ours {
+			continue
+		}
+		if err := d.before("unlink " + name); err != nil {
+			return err
+		}
+		if err := d.root.Remove(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// probe writes as much as a set takes and removes it again.
+func (d *Dir) probe(state *os.Root) error {
+	const size = 32 << 10
+	name := "probe-" + strings.ToLower(rand.Text())
+	if err := d.before("probe"); err != nil {
+		return err
+	}
+	err := create(state, name, make([]byte, size))
+	if remove := state.Remove(name); err == nil {
+		err = remove
+	}
+	return err
+}
+
+// create writes a new file; O_EXCL never follows a link and never opens what is there.
+func create(root *os.Root, name string, data []byte) error {
+	file, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(data)
+	return errors.Join(err, file.Close())
+}
+
+// sweep destroys every set but one, and what a killed writer left.
+func sweep(state *os.Root, keep string) error {
+	entries, err := fs.ReadDir(state.FS(), ".")
+	if err != nil {
+		return err
+	}
+	var failed error
+	for _, entry := range entries {
+		switch name := entry.Name(); {
+		case name == keep, name == currentLink, name == lockFile:
+		default:
+			failed = errors.Join(failed, destroy(state, name))
+		}
+	}
+	return failed
+}
+
+// current is the name of the set in use, empty if there is none.
+func current(state *os.Root) string {
+	id, err := state.Readlink(currentLink)
+	if err != nil {
+		return ""
+	}
+	return id
+}
+
+// lock keeps other writers out. The lock is on a file of ours, opened without
+// following links from the directory that was checked: a library that takes a
+// path would look it up anew.
+func (d *Dir) lock(ctx context.Context) (*os.Root, func(), error) {
+	if err := d.before("mkdir " + stateDir); err != nil {
+		return nil, nil, err
+	}
+	if err := d.root.Mkdir(stateDir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, nil, err
+	}
+	if ours, err := d.ours(stateDir); err != nil || !ours {
+		return nil, nil, errors.Join(err, fmt.Errorf("%s is not a directory of ours", stateDir))
+	}
+	state, err := d.root.OpenRoot(stateDir)
+	if err != nil {
+		return nil, nil, err
+	}
+	file, err := state.OpenFile(lockFile, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
+		state.Close()
+		return nil, nil, err
+	}
+	unlock := func() { file.Close(); state.Close() }
+	if err := flock(ctx, file); err != nil {
+		unlock()
+		return nil, nil, failure.New(failure.Local, "another gatepass is writing to %s: %w", d.path, err).
+			Hint("give each job that runs at the same time its own --destination")
+	}
+	return state, unlock, nil
+}
+
+// lockWait is how long a writer waits for another; writing takes milliseconds.
+const lockWait = 5 * time.Second
+
+func flock(ctx context.Context, file *os.File) error {
+	ctx, cancel := context.WithTimeout(ctx, lockWait)
+	defer cancel()
+	for {
+		err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func (d *Dir) before(change string) error {
+	if d.step == nil {
+		return nil
+	}
+	return d.step(change)
+}
+
+func ownedByUs(info fs.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(stat.Uid) == os.Geteuid()
+}

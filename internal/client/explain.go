@@ -1,0 +1,137 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/client/source"
+	"github.com/gatepass-ci/gatepass/pkg/api"
+)
+
+// explain turns a refusal into what a reader of the build log needs: what
+// happened, which of the job's claims were looked at, and what to do.
+func explain(err error, idToken source.Token, tokenRule, audience string) error {
+	var problem *api.Problem
+	if !errors.As(err, &problem) {
+		return err
+	}
+	// A service that echoes the token must not get it into the log through us.
+	detail := failure.Clean(strings.ReplaceAll(problem.Detail, idToken.Value(), "[ID token]"))
+	title := problem.Code.Title()
+	if title == "" {
+		title = "the service refused"
+	}
+	code := failure.Clean(string(problem.Code))
+	if problem.JoinID != "" {
+		code += ", join " + failure.Clean(problem.JoinID)
+	}
+	return &failure.Error{
+		Kind:  failure.Of(err).Kind,
+		Err:   refusal{text: fmt.Sprintf("%s (%s): %s", title, code, detail), problem: problem},
+		Notes: presented(problem, idToken.Value()),
+		Hints: hints(problem, idToken, tokenRule, audience),
+	}
+}
+
+// refusal is a problem with a text for people.
+type refusal struct {
+	text    string
+	problem *api.Problem
+}
+
+func (r refusal) Error() string { return r.text }
+func (r refusal) Unwrap() error { return r.problem }
+
+// presented lists the job's own claims, and marks those that no rule accepted.
+func presented(problem *api.Problem, secret string) []string {
+	if len(problem.Presented) == 0 {
+		return nil
+	}
+	fields := make([]string, 0, len(problem.Presented))
+	width := 0
+	for field := range problem.Presented {
+		fields = append(fields, field)
+		width = max(width, len(field))
+	}
+	for _, field := range problem.UnmatchedFields {
+		if _, ok := problem.Presented[field]; !ok {
+			fields = append(fields, field)
+			width = max(width, len(field))
+		}
+	}
+	sort.Strings(fields)
+	notes := []string{"this job presented:"}
+	for _, field := range fields {
+		values := strings.ReplaceAll(strings.Join(problem.Presented[field], ", "), secret, "[ID token]")
+		if values == "" {
+			values = "(nothing)"
+		}
+		mark := ""
+		if slices.Contains(problem.UnmatchedFields, field) {
+			mark = "   <- no rule accepts this"
+		}
+		notes = append(notes, fmt.Sprintf("  %-*s  %s%s", min(width, 40), failure.Clean(field), failure.Clean(values), mark))
+	}
+	return notes
+}
+
+// hints says what to do about each code. A code that is not known is a newer
+// service's; its detail has been shown.
+func hints(problem *api.Problem, idToken source.Token, tokenRule, audience string) []string {
+	show := "ask who administers the service to look at the log of this time"
+	if problem.JoinID != "" {
+		show = "an administrator sees why with: gatepassctl joins show " + failure.Clean(problem.JoinID)
+	}
+	rule := "gatepassctl get token/" + failure.Clean(tokenRule)
+	switch problem.Code {
+	case api.CodeNoRuleMatched:
+		return []string{"compare the marked values with the allow rules of " + rule, show}
+	case api.CodeDeniedByRule:
+		return []string{"a deny rule names this job on purpose; " + show}
+	case api.CodeIDTokenWrongAudience:
+		return append(source.AudienceHints(idToken.Method, audience), "the audience is the one that the token rule names: "+rule)
+	case api.CodeTokenNotFound:
+		return []string{fmt.Sprintf("check --token and GATEPASS_TOKEN: %q is unknown or has expired; administrators list them with: gatepassctl get token", failure.Clean(tokenRule))}
+	case api.CodeIDTokenAlreadyUsed:
+		return []string{"join once in a step and ask for all credentials in that join, or raise max_joins in the token rule"}
+	case api.CodeNotPermitted:
+		return []string{"the bot's roles do not grant what was asked; " + show}
+	case api.CodeSSHRerunRefused:
+		return []string{"run the job again without SSH, or set allow_ssh_rerun in the token rule if people in the job may have these credentials"}
+	case api.CodeLocked:
+		return []string{"an administrator locked this; they list locks with: gatepassctl get lock"}
+	}
+	return moreHints(problem.Code, idToken, show, rule)
+}
+
+func moreHints(code api.Code, idToken source.Token, show, rule string) []string {
+	switch code {
+	case api.CodeJoinMethodMismatch:
+		return []string{"leave out --join-method, or give the join_method of " + rule}
+	case api.CodeIDTokenExpired, api.CodeIDTokenTooOld:
+		return []string{"join early in the step, or run the step again: a CI system mints one ID token as the job starts; max_token_age in the token rule sets the limit"}
+	case api.CodeIDTokenNotYetValid:
+		return []string{"the clock of the CI system or of the service is wrong; run the job again, then tell who administers the service"}
+	case api.CodeIDTokenWrongIssuer:
+		return []string{"the job runs in another workspace or organisation than the token rule expects; check --token, or identity_provider_url or organization_id in " + rule}
+	case api.CodeIDTokenMalformed, api.CodeIDTokenMissingClaim:
+		return []string{"use the token as " + idToken.Source + " holds it, and only one that a CI job got for itself"}
+	case api.CodeIDTokenBadSignature, api.CodeIDTokenUnknownKey, api.CodeIDTokenUnsupportedAlgorithm:
+		return []string{"use the token as " + idToken.Source + " holds it; if it is untouched, an administrator checks the issuer's keys with: gatepassctl keys ls"}
+	case api.CodeMalformedRequest, api.CodeUnsupportedKey, api.CodeUnsupportedMediaType, api.CodeMethodNotAllowed, api.CodeBodyTooLarge:
+		return []string{"this gatepass and the service do not fit together: compare `gatepass version` with the version at /healthz of the service"}
+	case api.CodeNotFound:
+		return []string{"check the path in --server and GATEPASS_SERVER: give the address that the deployment printed"}
+	case api.CodeRateLimited:
+		return []string{"run fewer jobs at a time, or give a longer --timeout"}
+	case api.CodeIssuerKeysUnavailable:
+		return []string{"run the job again in a few minutes; an administrator checks with: gatepassctl keys ls"}
+	case api.CodeStoreUnavailable, api.CodeSignerUnavailable:
+		return []string{"run the job again in a few minutes, or give a longer --timeout; an administrator checks with: gatepassctl status"}
+	}
+	return []string{show}
+}

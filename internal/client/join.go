@@ -1,0 +1,235 @@
+// Package client is what gatepass does in a CI job: it finds the job's ID
+// token, makes keys, joins, checks the answer and writes the credentials.
+package client
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/client/destination"
+	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/client/output"
+	"github.com/gatepass-ci/gatepass/internal/client/service"
+	"github.com/gatepass-ci/gatepass/internal/client/source"
+	"github.com/gatepass-ci/gatepass/pkg/api"
+)
+
+// Join is one join and where its credentials go.
+type Join struct {
+	Token   string        // the name of the token rule
+	TTL     time.Duration // asked for; zero leaves it to the service
+	Info    api.ClientInfo
+	Source  source.Finder
+	Service service.Config
+	Outputs []output.Output
+
+	Random io.Reader
+	Now    func() time.Time
+}
+
+// Report says what was granted and where it is.
+type Report struct {
+	JoinID       string          `json:"join_id"`
+	Bot          string          `json:"bot"`
+	ExpiresAt    time.Time       `json:"expires_at"`
+	TTLSeconds   int64           `json:"ttl_seconds"`
+	TTLLimitedBy string          `json:"ttl_limited_by"`
+	Outputs      []WrittenOutput `json:"outputs"`
+	Warnings     []string        `json:"warnings,omitempty"`
+}
+
+// WrittenOutput is one output in its destination.
+type WrittenOutput struct {
+	Type        string    `json:"type"`
+	Destination string    `json:"destination"`
+	Files       []string  `json:"files"`
+	Principals  []string  `json:"principals,omitempty"`
+	ExpiresAt   time.Time `json:"expires_at"`
+	Next        string    `json:"next,omitempty"`
+}
+
+// Run joins once. Everything that can fail on this machine is tried before the
+// ID token is spent, and every credential is checked before any is written.
+func (j Join) Run(ctx context.Context) (*Report, error) {
+	if err := j.check(); err != nil {
+		return nil, err
+	}
+	wire, err := service.New(j.Service)
+	if err != nil {
+		return nil, err
+	}
+	idToken, err := j.Source.Find(ctx)
+	if err != nil {
+		return nil, err
+	}
+	dirs, err := j.openDestinations(ctx)
+	defer closeAll(dirs)
+	if err != nil {
+		return nil, err
+	}
+	request, err := j.request(idToken)
+	if err != nil {
+		return nil, err
+	}
+	response, err := wire.Join(ctx, request)
+	if err != nil {
+		return nil, explain(err, idToken, j.Token, j.Source.Audience)
+	}
+	results, err := j.accept(response, dirs)
+	if err != nil {
+		return nil, err
+	}
+	return j.write(ctx, response, dirs, results)
+}
+
+func (j Join) check() error {
+	if j.Token == "" {
+		return failure.New(failure.Usage, "no token rule is named").
+			Hint("give --token NAME, or set GATEPASS_TOKEN: the metadata.name of the token resource, which is no secret")
+	}
+	if j.TTL != 0 && j.TTL < time.Second {
+		return failure.New(failure.Usage, "a lifetime of %s is too short", j.TTL).Hint("ask for at least 1s, such as --ttl=15m")
+	}
+	if j.Service.Timeout <= 0 {
+		return failure.New(failure.Usage, "a timeout of %s is too short", j.Service.Timeout).Hint("write it like --timeout=60s")
+	}
+	seen := make(map[string]bool)
+	for _, out := range j.Outputs {
+		path, err := filepath.Abs(out.Destination())
+		if err != nil {
+			return fmt.Errorf("destination %s: %w", out.Destination(), err)
+		}
+		if seen[path] {
+			return failure.New(failure.Usage, "two outputs have the destination %s", path).Hint("give each output a directory of its own")
+		}
+		seen[path] = true
+	}
+	return nil
+}
+
+func (j Join) openDestinations(ctx context.Context) ([]*destination.Dir, error) {
+	var dirs []*destination.Dir
+	for _, out := range j.Outputs {
+		dir, err := destination.Open(ctx, out.Destination(), append(out.Names(), destination.ManifestName))
+		if err != nil {
+			return dirs, err
+		}
+		dirs = append(dirs, dir)
+	}
+	return dirs, nil
+}
+
+func closeAll(dirs []*destination.Dir) {
+	for _, dir := range dirs {
+		dir.Close()
+	}
+}
+
+// request is built once: a retry sends the same bytes, and the service knows
+// it by its digest and retry key.
+func (j Join) request(idToken source.Token) (api.JoinRequest, error) {
+	retryKey, err := newRetryKey(j.Random)
+	if err != nil {
+		return api.JoinRequest{}, err
+	}
+	request := api.JoinRequest{
+		Token:      j.Token,
+		JoinMethod: idToken.Method,
+		IDToken:    idToken.Value(),
+		RetryKey:   retryKey,
+		Client:     &j.Info,
+	}
+	if j.TTL != 0 {
+		seconds := int64(j.TTL / time.Second)
+		request.TTLSeconds = &seconds
+	}
+	for i, out := range j.Outputs {
+		credentials, err := out.Request(prefix(i), j.Random)
+		if err != nil {
+			return api.JoinRequest{}, err
+		}
+		request.Credentials = append(request.Credentials, credentials...)
+	}
+	if len(request.Credentials) > api.MaxCredentials {
+		return api.JoinRequest{}, failure.New(failure.Usage, "the outputs need %d credentials, and a join has at most %d", len(request.Credentials), api.MaxCredentials).
+			Hint("split the outputs over several joins; the token rule's max_joins says how many one ID token may make")
+	}
+	return request, nil
+}
+
+// prefix keeps the credentials of several outputs apart.
+func prefix(i int) string {
+	if i == 0 {
+		return ""
+	}
+	return fmt.Sprintf("output%d-", i+1)
+}
+
+// newRetryKey is 32 characters of 5 bits each.
+func newRetryKey(random io.Reader) (string, error) {
+	const alphabet = "abcdefghijklmnopqrstuvwxyz234567"
+	raw := make([]byte, 32)
+	if _, err := io.ReadFull(random, raw); err != nil {
+		return "", fmt.Errorf("making a retry key: %w", err)
+	}
+	for i, b := range raw {
+		raw[i] = alphabet[b%32]
+	}
+	return string(raw), nil
+}
+
+func (j Join) accept(response *api.JoinResponse, dirs []*destination.Dir) ([]*output.Result, error) {
+	var results []*output.Result
+	for i, out := range j.Outputs {
+		result, err := out.Accept(output.Granted{Response: response, Now: j.Now(), Path: dirs[i].Path()})
+		if err != nil {
+			return nil, err
+		}
+		results = append(results, result)
+	}
+	return results, nil
+}
+
+func (j Join) write(ctx context.Context, response *api.JoinResponse, dirs []*destination.Dir, results []*output.Result) (*Report, error) {
+	report := &Report{
+		JoinID:       failure.Clean(response.JoinID),
+		Bot:          failure.Clean(response.Bot),
+		ExpiresAt:    response.ExpiresAt.UTC(),
+		TTLSeconds:   response.TTLSeconds,
+		TTLLimitedBy: failure.Clean(response.TTLLimitedBy),
+	}
+	for i, result := range results {
+		written := WrittenOutput{
+			Type:        j.Outputs[i].Type(),
+			Destination: dirs[i].Path(),
+			Principals:  clean(result.Principals),
+			ExpiresAt:   result.Expires.UTC(),
+			Next:        result.Next,
+		}
+		for _, file := range result.Files {
+			written.Files = append(written.Files, file.Name)
+		}
+		manifest, err := newManifest(report, written)
+		if err != nil {
+			return nil, err
+		}
+		if err := dirs[i].Replace(ctx, append(result.Files, manifest)); err != nil {
+			return nil, err
+		}
+		report.Outputs = append(report.Outputs, written)
+		report.Warnings = append(report.Warnings, result.Warnings...)
+	}
+	return report, nil
+}
+
+// RunCommand runs a command for source.Finder: its stdout is returned, its
+// stderr shown as it is, since CI tools explain themselves there.
+func RunCommand(stderr io.Writer) func(context.Context, string, ...string) ([]byte, error) {
+	return func(ctx context.Context, name string, args ...string) ([]byte, error) {
+		return runCommand(ctx, stderr, os.Environ(), name, args)
+	}
+}

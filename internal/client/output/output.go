@@ -1,0 +1,62 @@
+// Package output turns what the service grants into the files that programs
+// read. Each type of output is a file of its own behind one interface.
+package output
+
+import (
+	"crypto/x509"
+	"io"
+	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/client/destination"
+	"github.com/gatepass-ci/gatepass/pkg/api"
+)
+
+// Output is one thing that a join is made for.
+type Output interface {
+	// Type is the output's name on the command line and in configuration files.
+	Type() string
+	// Destination is the directory that the files go to.
+	Destination() string
+	// Names are the files that Accept may return.
+	Names() []string
+	// Request makes new keys and asks for what the output needs. Every
+	// credential's name begins with the prefix, which keeps several outputs of
+	// one join apart.
+	Request(prefix string, random io.Reader) ([]api.CredentialRequest, error)
+	// Accept checks what was granted against what Request asked for, and
+	// returns the files. It trusts nothing in the answer that it can check.
+	Accept(Granted) (*Result, error)
+}
+
+// Granted is the answer to a join, and when it was received.
+type Granted struct {
+	Response *api.JoinResponse
+	Now      time.Time
+	// Path is the absolute path that the files will have.
+	Path string
+}
+
+// Result is a set of files and what is worth telling about it.
+type Result struct {
+	Files      []destination.File
+	Principals []string  // of the SSH certificate, if there is one
+	Expires    time.Time // of the credential that ends first
+	Next       string    // the command to type next
+	Warnings   []string
+}
+
+// find returns the granted credential of a name.
+func find(response *api.JoinResponse, name, kind string) (api.Credential, error) {
+	for _, credential := range response.Credentials {
+		if credential.Name == name {
+			if credential.Type != kind {
+				return api.Credential{}, badAnswer("credential %q is of type %q, not %q", name, credential.Type, kind)
+			}
+			return credential, nil
+		}
+	}
+	return api.Credential{}, badAnswer("credential %q is missing", name)
+}
+
+// purposeClient is what our X.509 certificates are for.
+var purposeClient = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}

@@ -1,0 +1,92 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/pkg/api"
+)
+
+// transient marks a failure that may pass: the same request can be sent again.
+type transient struct {
+	failure error
+	why     string        // for the line that says what is waited for
+	after   time.Duration // what Retry-After asked for; zero if nothing
+}
+
+func (t *transient) Error() string { return t.failure.Error() }
+func (t *transient) Unwrap() error { return t.failure }
+
+// pauses yields exponential pauses with jitter, and at least what the last
+// answer asked for: the service knows best how long it will be away.
+type pauses struct {
+	backoff.ExponentialBackOff
+	atLeast time.Duration
+}
+
+// NextBackOff implements backoff.BackOff.
+func (p *pauses) NextBackOff() time.Duration {
+	return max(p.ExponentialBackOff.NextBackOff(), p.atLeast)
+}
+
+// retry runs attempts until one succeeds, fails for good, or the time is up;
+// then it returns the last attempt's failure, which says more than "time out".
+func (c *Client) retry(ctx context.Context, attempt func(context.Context) (*api.JoinResponse, error)) (*api.JoinResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.config.Timeout)
+	defer cancel()
+	wait := &pauses{ExponentialBackOff: backoff.ExponentialBackOff{
+		InitialInterval:     500 * time.Millisecond,
+		RandomizationFactor: 0.5,
+		Multiplier:          2,
+		MaxInterval:         10 * time.Second,
+	}}
+	var last error
+	response, err := backoff.Retry(ctx, func() (*api.JoinResponse, error) {
+		response, err := attempt(ctx)
+		if err == nil {
+			return response, nil
+		}
+		last = err
+		var t *transient
+		if !errors.As(err, &t) || !c.config.Retry {
+			return nil, backoff.Permanent(err)
+		}
+		wait.atLeast = t.after
+		return nil, err
+	},
+		backoff.WithBackOff(wait),
+		backoff.WithMaxElapsedTime(c.config.Timeout),
+		backoff.WithNotify(func(err error, pause time.Duration) {
+			var t *transient
+			if errors.As(err, &t) && c.config.Waiting != nil {
+				c.config.Waiting(t.why, pause)
+			}
+		}))
+	if err != nil && last != nil {
+		err = last
+	}
+	return response, err
+}
+
+// retryAfter reads the header's delay in seconds or its date (RFC 9110 §10.2.3).
+func retryAfter(header http.Header, now time.Time) time.Duration {
+	value := header.Get("Retry-After")
+	if seconds, err := strconv.Atoi(value); err == nil {
+		return min(time.Duration(max(seconds, 0)), 24*60*60) * time.Second
+	}
+	if at, err := http.ParseTime(value); err == nil {
+		return max(at.Sub(now), 0)
+	}
+	return 0
+}
+
+// unreachable is a failure of the way to the service.
+func unreachable(format string, args ...any) *failure.Error {
+	return failure.New(failure.Unreachable, format, args...)
+}

@@ -1,0 +1,180 @@
+// Package tbot reads the configuration files of Teleport's tbot (version v2),
+// so that who comes from there can start with the file at hand. What has no
+// meaning here is refused by name, or warned of where leaving it out is harmless.
+package tbot
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/gatepass-ci/gatepass/internal/client/failure"
+)
+
+// Config is what a file asks for.
+type Config struct {
+	Server     string // proxy_server or auth_server
+	Token      string
+	JoinMethod string
+	TTL        time.Duration // the shortest that any output asks for; zero if none does
+	Oneshot    bool
+	Outputs    []Output
+	Warnings   []string
+}
+
+// Output is one entry of outputs or services.
+type Output struct {
+	Type  string
+	Path  string
+	Roles []string
+}
+
+// file is the document. A field that is a yaml.Node is known and not obeyed.
+type file struct {
+	Version     string     `yaml:"version"`
+	ProxyServer string     `yaml:"proxy_server"`
+	AuthServer  string     `yaml:"auth_server"`
+	Onboarding  onboarding `yaml:"onboarding"`
+	Oneshot     bool       `yaml:"oneshot"`
+	Storage     storage    `yaml:"storage"`
+	Outputs     []entry    `yaml:"outputs"`
+	Services    []entry    `yaml:"services"`
+
+	CredentialTTL  duration `yaml:"credential_ttl"`
+	CertificateTTL duration `yaml:"certificate_ttl"`
+
+	RenewalInterval yaml.Node `yaml:"renewal_interval"`
+	Debug           yaml.Node `yaml:"debug"`
+	DiagAddr        yaml.Node `yaml:"diag_addr"`
+	FIPS            yaml.Node `yaml:"fips"`
+}
+
+type onboarding struct {
+	Token      string    `yaml:"token"`
+	JoinMethod string    `yaml:"join_method"`
+	CAPins     yaml.Node `yaml:"ca_pins"`
+	CAPath     yaml.Node `yaml:"ca_path"`
+}
+
+type storage struct {
+	Type     string    `yaml:"type"`
+	Path     yaml.Node `yaml:"path"`
+	Symlinks yaml.Node `yaml:"symlinks"`
+	ACLs     yaml.Node `yaml:"acls"`
+}
+
+type entry struct {
+	Type        string    `yaml:"type"`
+	Name        string    `yaml:"name"`
+	Destination dest      `yaml:"destination"`
+	Roles       []string  `yaml:"roles"`
+	TTL         duration  `yaml:"credential_ttl"`
+	Renewal     yaml.Node `yaml:"renewal_interval"`
+	Cluster     yaml.Node `yaml:"cluster"`
+	SSHConfig   yaml.Node `yaml:"ssh_config"`
+	Reissue     yaml.Node `yaml:"allow_reissue"`
+}
+
+type dest struct {
+	Type     string    `yaml:"type"`
+	Path     string    `yaml:"path"`
+	Symlinks yaml.Node `yaml:"symlinks"`
+	ACLs     yaml.Node `yaml:"acls"`
+	Readers  yaml.Node `yaml:"readers"`
+}
+
+// duration is written like 15m or 1h.
+type duration time.Duration
+
+// UnmarshalYAML implements yaml.Unmarshaler.
+func (d *duration) UnmarshalYAML(node *yaml.Node) error {
+	parsed, err := time.ParseDuration(node.Value)
+	if err != nil || parsed < time.Second {
+		return &yaml.TypeError{Errors: []string{fmt.Sprintf("line %d: %q is not a lifetime; write it like 15m or 1h", node.Line, failure.Clean(node.Value))}}
+	}
+	*d = duration(parsed)
+	return nil
+}
+
+// maxFile bounds a configuration file.
+const maxFile = 256 << 10
+
+// Supported are the output types of this version.
+type Supported func(kind string) bool
+
+// Parse reads one document. The name is the file's, for messages.
+func Parse(name string, raw []byte, supported Supported) (*Config, error) {
+	if len(raw) > maxFile {
+		return nil, usage("%s: larger than any configuration", name)
+	}
+	if err := checkTypes(name, raw, supported); err != nil {
+		return nil, err
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(raw))
+	decoder.KnownFields(true)
+	var f file
+	if err := decoder.Decode(&f); err != nil {
+		return nil, yamlError(name, err)
+	}
+	if err := decoder.Decode(&yaml.Node{}); !errors.Is(err, io.EOF) {
+		return nil, usage("%s: a configuration is one YAML document; more follows after ---", name)
+	}
+	r := reader{name: name}
+	config := r.read(&f)
+	if r.err != nil {
+		return nil, r.err
+	}
+	return config, nil
+}
+
+// checkTypes looks for output types first, since an unsupported one has fields
+// that would be reported as unknown.
+func checkTypes(name string, raw []byte, supported Supported) error {
+	type typed struct {
+		Type yaml.Node `yaml:"type"`
+	}
+	var f struct {
+		Outputs  []typed `yaml:"outputs"`
+		Services []typed `yaml:"services"`
+	}
+	if err := yaml.Unmarshal(raw, &f); err != nil {
+		return yamlError(name, err)
+	}
+	for _, t := range append(f.Outputs, f.Services...) {
+		if t.Type.Value != "" && !supported(t.Type.Value) {
+			return usage("%s: line %d: output type %s is not supported by this version; write type: identity", name, t.Type.Line, failure.Clean(t.Type.Value)).
+				Hint("leave the output out, or use a version of gatepass that has it; `gatepass start --help` lists the types")
+		}
+	}
+	return nil
+}
+
+func usage(format string, args ...any) *failure.Error {
+	return failure.New(failure.Usage, format, args...)
+}
+
+// yamlError shows a decoding error with the file's name and the line, without
+// the decoder's talk of Go types.
+func yamlError(name string, err error) error {
+	if errors.Is(err, io.EOF) {
+		return usage("%s: the file is empty", name).Hint("see `gatepass start --help` for an example")
+	}
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	var typed *yaml.TypeError
+	if errors.As(err, &typed) && len(typed.Errors) > 0 {
+		text = typed.Errors[0]
+	}
+	if before, _, found := strings.Cut(text, " not found in type"); found {
+		text = strings.Replace(before, "field ", "unknown field ", 1)
+	}
+	if before, _, found := strings.Cut(text, " into "); found {
+		text = strings.Replace(before, "cannot unmarshal", "this field cannot hold", 1)
+	}
+	return usage("%s: %s", name, failure.Clean(text)).
+		Hint("correct the line, or leave the field out; see `gatepass start --help` for an example")
+}
