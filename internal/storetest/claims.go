@@ -1,0 +1,191 @@
+package storetest
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/join"
+)
+
+// hash makes an ID token's or a request's digest of a label.
+func hash(label string) string {
+	sum := sha256.Sum256([]byte(label))
+	return hex.EncodeToString(sum[:])
+}
+
+// use is a use of the ID token "token" that is allowed max uses.
+func (s suite) use(digest string, max int) join.Use {
+	return join.Use{
+		IDToken: hash("token"), Digest: hash(digest), MaxJoins: max,
+		NotAfter: s.base.Add(15 * time.Minute), KeepUntil: s.base.Add(2 * time.Hour),
+	}
+}
+
+// mustUse claims a use that must succeed, and must end at want.
+func mustUse(t *testing.T, store Store, u join.Use, want time.Time) {
+	t.Helper()
+	got, err := store.Use(ctx(t), u)
+	check(t, "using the ID token", err)
+	utc(t, "NotAfter", got, want)
+}
+
+func mustBeUsed(t *testing.T, store Store, u join.Use) {
+	t.Helper()
+	if got, err := store.Use(ctx(t), u); !errors.Is(err, join.ErrUsed) {
+		t.Fatalf("got %s, %v; want join.ErrUsed", got, err)
+	}
+}
+
+// claimIs tests what a claim holds, by the labels of digests.
+func claimIs(t *testing.T, store Store, want map[string]time.Time) {
+	t.Helper()
+	got, err := store.Claim(ctx(t), hash("token"))
+	check(t, "reading the claim", err)
+	wanted := map[string]time.Time{}
+	for label, at := range want {
+		wanted[hash(label)] = at.UTC()
+	}
+	if !maps.EqualFunc(got, wanted, time.Time.Equal) {
+		t.Errorf("the claim is %v, want %v", got, wanted)
+	}
+	for _, at := range got {
+		utc(t, "a use", at, at)
+	}
+}
+
+func (s suite) testClaims(t *testing.T) {
+	t.Run("uses are counted, and seen by every instance", func(t *testing.T) {
+		a, b := s.pair(t)
+		claimIs(t, a, nil)
+		first, second, third := s.use("first", 2), s.use("second", 2), s.use("third", 2)
+		second.NotAfter = second.NotAfter.Add(time.Second).In(time.FixedZone("", -3600))
+		mustUse(t, a, first, first.NotAfter)
+		claimIs(t, b, map[string]time.Time{"first": first.NotAfter})
+		mustUse(t, b, second, second.NotAfter)
+		mustBeUsed(t, a, third)
+		mustBeUsed(t, b, third)
+		claimIs(t, a, map[string]time.Time{"first": first.NotAfter, "second": second.NotAfter})
+	})
+	t.Run("a retry gets the first answer's end and uses nothing", func(t *testing.T) {
+		a, b := s.pair(t)
+		first := s.use("first", 3)
+		mustUse(t, a, first, first.NotAfter)
+		mustUse(t, a, s.use("second", 3), first.NotAfter)
+		for _, later := range []time.Duration{time.Hour, -5 * time.Minute} {
+			for _, max := range []int{3, 1, 0} { // the rule may have been narrowed meanwhile
+				retry := s.use("first", max)
+				retry.NotAfter, retry.KeepUntil = first.NotAfter.Add(later), first.KeepUntil.Add(later)
+				mustUse(t, b, retry, first.NotAfter)
+			}
+		}
+		claimIs(t, a, map[string]time.Time{"first": first.NotAfter, "second": first.NotAfter})
+		mustUse(t, a, s.use("third", 3), first.NotAfter)
+		mustBeUsed(t, a, s.use("fourth", 3))
+	})
+	t.Run("the maximum is that of the call", func(t *testing.T) {
+		a := s.open(t)
+		mustBeUsed(t, a, s.use("first", 0))
+		mustBeUsed(t, a, s.use("first", -1))
+		claimIs(t, a, nil)
+		for i := 1; i <= 3; i++ {
+			mustUse(t, a, s.use(fmt.Sprint(i), 3), s.use("", 3).NotAfter)
+		}
+		mustBeUsed(t, a, s.use("4", 3))
+		mustBeUsed(t, a, s.use("4", 1))
+		mustUse(t, a, s.use("4", 4), s.use("", 4).NotAfter)
+		mustBeUsed(t, a, s.use("5", 4))
+	})
+	t.Run("ID tokens are apart", func(t *testing.T) {
+		a := s.open(t)
+		mustUse(t, a, s.use("first", 1), s.use("", 1).NotAfter)
+		other := s.use("first", 1)
+		other.IDToken = hash("another token")
+		other.NotAfter = other.NotAfter.Add(time.Minute)
+		mustUse(t, a, other, other.NotAfter)
+		claimIs(t, a, map[string]time.Time{"first": s.use("", 1).NotAfter})
+	})
+	t.Run("the last second that an ID token may name", func(t *testing.T) {
+		a, b := s.pair(t)
+		u := s.use("first", 1)
+		u.NotAfter = time.Unix(253402300799, 0) // 9999-12-31T23:59:59Z
+		u.KeepUntil = u.NotAfter.Add(2 * time.Hour)
+		mustUse(t, a, u, u.NotAfter)
+		mustUse(t, b, u, u.NotAfter)
+		mustBeUsed(t, b, s.use("second", 1))
+	})
+}
+
+// answers collects what concurrent calls of Use came to, by digest.
+type answers struct {
+	mu         sync.Mutex
+	granted    map[string]map[time.Time]int // how often each NotAfter was answered
+	refused    map[string]int
+	unexpected error
+}
+
+func (a *answers) note(digest string, notAfter time.Time, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case errors.Is(err, join.ErrUsed):
+		a.refused[digest]++
+	case err != nil:
+		a.unexpected = err
+	default:
+		if a.granted[digest] == nil {
+			a.granted[digest] = map[time.Time]int{}
+		}
+		a.granted[digest][notAfter]++
+	}
+}
+
+// testConcurrentClaims is the promise that the service stands on: of any number
+// of concurrent joins, never more than max_joins win.
+func (s suite) testConcurrentClaims(t *testing.T) {
+	const calls = 200
+	for _, c := range []struct{ digests, max int }{
+		{digests: 200, max: 1},
+		{digests: 200, max: 2},
+		{digests: 200, max: 7},
+		{digests: 200, max: 100},
+		{digests: 1, max: 1},
+		{digests: 1, max: 100},
+		{digests: 20, max: 7},
+		{digests: 20, max: 20},
+		{digests: 20, max: 100},
+	} {
+		t.Run(fmt.Sprintf("%d digests with max_joins %d", c.digests, c.max), func(t *testing.T) {
+			a, b := s.pair(t)
+			got := answers{granted: map[string]map[time.Time]int{}, refused: map[string]int{}}
+			all(calls, a, b, func(i int, store Store) {
+				u := s.use(fmt.Sprint(i%c.digests), c.max)
+				u.NotAfter = u.NotAfter.Add(time.Duration(i) * time.Second) // each call its own
+				notAfter, err := store.Use(ctx(t), u)
+				got.note(u.Digest, notAfter, err)
+			})
+			check(t, "using the ID token", got.unexpected)
+			if want := min(c.digests, c.max); len(got.granted) != want {
+				t.Errorf("%d digests won, want %d", len(got.granted), want)
+			}
+			claim, err := b.Claim(ctx(t), hash("token"))
+			check(t, "reading the claim", err)
+			if len(claim) != len(got.granted) {
+				t.Errorf("the claim holds %d digests, and %d won", len(claim), len(got.granted))
+			}
+			for digest, times := range got.granted {
+				if len(times) != 1 || times[claim[digest]] == 0 {
+					t.Errorf("one digest was answered %v, and the claim says %s", times, claim[digest])
+				}
+				if n := got.refused[digest]; n > 0 {
+					t.Errorf("a digest that won was refused %d times", n)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,113 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/pkg/rules"
+)
+
+// testMalformed has items in the store that cannot be decoded: every read of one
+// is an error that names it, never a panic, and never as if it did not exist.
+func (s suite) testMalformed(t *testing.T) {
+	if s.opts.Corrupt == nil {
+		t.Fatal("Options.Corrupt is not set: say how an item of this store is damaged")
+	}
+	a, b := s.pair(t)
+	put(t, a, s.base, bot(t, "bad"), bitbucketToken(t, "bad", bitbucketAcme), role(t, "bad"), lock(t, "bad"), role(t, "good"))
+	check(t, "recording", a.Record(ctx(t), s.record(0), s.keep()))
+	if _, err := b.Bot(ctx(t), "bad"); err != nil { // so that b may have it in memory
+		t.Fatal(err)
+	}
+	id := s.record(0).JoinID
+	for _, kind := range kinds() {
+		s.opts.Corrupt(t, a, string(kind), "bad")
+	}
+	s.opts.Corrupt(t, a, KindRecord, id)
+
+	reads := map[string]func(Store) error{
+		"record/" + id:     func(st Store) error { _, err := st.Join(ctx(t), id); return err },
+		"records of " + id: func(st Store) error { _, err := st.Joins(ctx(t), admin.Query{}); return err },
+		"token bad":        func(st Store) error { _, err := st.Token(ctx(t), "bad"); return err },
+		"bot bad":          func(st Store) error { _, err := st.Bot(ctx(t), "bad"); return err },
+		"roles bad":        func(st Store) error { _, err := st.Roles(ctx(t), []string{"good", "bad"}); return err },
+		"locks bad":        func(st Store) error { _, err := st.Locks(ctx(t)); return err },
+	}
+	for _, kind := range kinds() {
+		reads["get "+string(kind)+" bad"] = func(st Store) error { _, err := st.Get(ctx(t), kind, "bad"); return err }
+		reads["list "+string(kind)+" bad"] = func(st Store) error { _, err := st.List(ctx(t), kind); return err }
+	}
+	for name, read := range reads {
+		t.Run(name, func(t *testing.T) {
+			for _, store := range []Store{a, b} {
+				err := read(store)
+				if err == nil || errors.Is(err, join.ErrNotFound) {
+					t.Fatalf("got %v, want an error about the item", err)
+				}
+				if !strings.Contains(err.Error(), "bad") && !strings.Contains(err.Error(), id) {
+					t.Errorf("%q does not name the item", err)
+				}
+			}
+		})
+	}
+	t.Run("others can still be read", func(t *testing.T) {
+		if roles, err := b.Roles(ctx(t), []string{"good"}); err != nil || len(roles) != 1 {
+			t.Errorf("a good role beside a bad one: %d, %v", len(roles), err)
+		}
+	})
+}
+
+// testContexts makes every call with a context that has ended: each says so, and nothing is stored.
+func (s suite) testContexts(t *testing.T) {
+	a, b := s.pair(t)
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	calls := map[string]func() error{
+		"Token":        func() error { _, err := a.Token(ended, "example"); return err },
+		"Bot":          func() error { _, err := a.Bot(ended, "example"); return err },
+		"Roles":        func() error { _, err := a.Roles(ended, []string{"example"}); return err },
+		"Locks":        func() error { _, err := a.Locks(ended); return err },
+		"KeySet":       func() error { _, err := a.KeySet(ended, circleIssuer); return err },
+		"Lease":        func() error { _, err := a.Lease(ended, "issuer", s.base, s.base.Add(time.Hour)); return err },
+		"Claim":        func() error { _, err := a.Claim(ended, hash("token")); return err },
+		"Use":          func() error { _, err := a.Use(ended, s.use("first", 1)); return err },
+		"Record":       func() error { return a.Record(ended, s.record(0), s.keep()) },
+		"Issuers":      func() error { _, err := a.Issuers(ended); return err },
+		"PutKeySet":    func() error { return a.PutKeySet(ended, s.keySet(0)) },
+		"KeySetFailed": func() error { return a.KeySetFailed(ended, bitbucketAcme, s.base, "timeout") },
+		"Get":          func() error { _, err := a.Get(ended, rules.KindBot, "example"); return err },
+		"List":         func() error { _, err := a.List(ended, rules.KindBot); return err },
+		"Write": func() error {
+			return a.Write(ended, []admin.Change{{Kind: rules.KindBot, Name: "example", Resource: bot(t, "example"), At: s.base}})
+		},
+		"Joins":   func() error { _, err := a.Joins(ended, admin.Query{}); return err },
+		"Join":    func() error { _, err := a.Join(ended, s.record(0).JoinID); return err },
+		"KeySets": func() error { _, err := a.KeySets(ended); return err },
+		"Unpin":   func() error { return a.Unpin(ended, circleIssuer) },
+	}
+	for name, call := range calls {
+		t.Run(name, func(t *testing.T) {
+			if err := call(); !errors.Is(err, context.Canceled) {
+				t.Errorf("got %v, want context.Canceled", err)
+			}
+		})
+	}
+	t.Run("nothing was stored", func(t *testing.T) {
+		claimIs(t, b, nil)
+		s.listed(t, b, admin.Query{})
+		if stored, err := b.List(ctx(t), rules.KindBot); err != nil || len(stored) != 0 {
+			t.Errorf("%d bots, %v; want none", len(stored), err)
+		}
+		if sets, err := b.KeySets(ctx(t)); err != nil || len(sets) != 0 {
+			t.Errorf("%d key sets, %v; want none", len(sets), err)
+		}
+		if got, err := b.Lease(ctx(t), "issuer", s.base, s.base.Add(time.Hour)); err != nil || !got {
+			t.Errorf("the lease: %t, %v; want it free", got, err)
+		}
+	})
+}

@@ -1,0 +1,214 @@
+package storetest
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/oklog/ulid/v2"
+
+	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/pkg/api"
+)
+
+// record is the record of a join so many minutes after base. Its id sorts by
+// the minute too, as a ULID does.
+func (s suite) record(minute int) join.Record {
+	at := s.base.Add(time.Duration(minute) * time.Minute)
+	var id ulid.ULID
+	if err := id.SetTime(ulid.Timestamp(at)); err != nil {
+		panic(err) // not before the year 10889
+	}
+	return join.Record{JoinID: id.String(), Time: at, Code: join.CodeOK, Token: "example-bot", Bot: "example",
+		Method: api.MethodBitbucket, IDToken: hash("token"), Claims: map[string]any{}}
+}
+
+func (s suite) keep() time.Time { return s.base.Add(90 * 24 * time.Hour) }
+
+// full has every field set, and claims that a careless store would change.
+func (s suite) full() join.Record {
+	r := s.record(0)
+	rule := 0
+	r.Time = r.Time.Add(123456789).In(time.FixedZone("", 7200))
+	r.Detail, r.SourceAddr, r.Digest, r.Lock = "größe 🚀 <&> \u2028 \x00", "2001:db8::1", hash("digest"), "stop"
+	r.Client = &api.ClientInfo{Version: "1.0.0", OS: "linux", Arch: "amd64"}
+	r.Claims = map[string]any{
+		"sub": strings.Repeat("long ", 2000), "": "empty name", "größe": "🚀", "oidc.circleci.com/project-id": project,
+		"exp": json.Number("253402300799"), "big": json.Number("9007199254740993"), "small": json.Number("1.50e-7"),
+		"huge": json.Number("123456789012345678901234567890123456789012345678901234567890"),
+		"true": true, "null": nil, "empty": "", "none": []any{}, "nothing": map[string]any{},
+		"nested": map[string]any{"list": []any{"a", json.Number("1"), false, nil, map[string]any{"$": "x"}}},
+	}
+	r.Rule = &rule
+	r.Mismatches = []join.RuleMismatch{{Rule: 1, Fields: []join.FieldMismatch{
+		{Field: "branch_name", Want: "main", Got: []string{"", "größe"}}, {Field: "workspace_uuid", Want: workspace},
+	}}}
+	r.TTLSeconds, r.TTLLimitedBy, r.Retry = 900, "role:deployer", true
+	r.Credentials = []join.RecordCredential{{
+		Name: "ssh", Type: "ssh", Usage: "identity", Serial: "18446744073709551615", Subject: "CN=example",
+		Principals: []string{"deploy"}, Roles: []string{"deployer"}, ExpiresAt: s.base.Add(time.Hour).In(time.FixedZone("", 3600)),
+	}}
+	return r
+}
+
+func sameRecord(t *testing.T, got, want join.Record) {
+	t.Helper()
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("the record came back different (-want +got):\n%s", diff)
+	}
+	utc(t, "the record's time", got.Time, want.Time)
+	for i := range got.Credentials {
+		utc(t, "a credential's end", got.Credentials[i].ExpiresAt, want.Credentials[i].ExpiresAt)
+	}
+}
+
+func (s suite) testRecords(t *testing.T) {
+	t.Run("nothing is there at first", func(t *testing.T) {
+		a := s.open(t)
+		if _, err := a.Join(ctx(t), s.record(0).JoinID); !errors.Is(err, join.ErrNotFound) {
+			t.Errorf("Join: %v, want join.ErrNotFound", err)
+		}
+		if records, err := a.Joins(ctx(t), admin.Query{}); err != nil || len(records) != 0 {
+			t.Errorf("Joins: %d, %v; want none", len(records), err)
+		}
+	})
+	t.Run("a record comes back equal", func(t *testing.T) {
+		a, b := s.pair(t)
+		for minute, want := range []join.Record{s.full(), s.record(1)} {
+			given := want
+			given.Credentials = slices.Clone(want.Credentials)
+			check(t, "recording", a.Record(ctx(t), given, s.keep()))
+			if !reflect.DeepEqual(given, want) { // zones of times included
+				t.Errorf("Record changed what it was given to\n%+v\nfrom\n%+v", given, want)
+			}
+			got, err := b.Join(ctx(t), want.JoinID)
+			check(t, "reading the record", err)
+			sameRecord(t, got, want)
+			listed, err := b.Joins(ctx(t), admin.Query{Limit: 1})
+			check(t, "listing", err)
+			if len(listed) != 1 {
+				t.Fatalf("%d records after %d, want the newest", len(listed), minute+1)
+			}
+			sameRecord(t, listed[0], want)
+		}
+	})
+	t.Run("a record replaces an earlier one of its join", func(t *testing.T) {
+		a, b := s.pair(t)
+		first, other := s.full(), s.record(1)
+		check(t, "recording", a.Record(ctx(t), first, s.keep()))
+		check(t, "recording", a.Record(ctx(t), other, s.keep()))
+		second := s.record(0)
+		second.Code, second.Bot, second.Token = string(api.CodeSignerUnavailable), "other", "other-bot"
+		check(t, "recording", b.Record(ctx(t), second, s.keep().Add(time.Hour)))
+		got, err := a.Join(ctx(t), first.JoinID)
+		check(t, "reading the record", err)
+		sameRecord(t, got, second)
+		s.listed(t, a, admin.Query{}, 1, 0)
+		s.listed(t, a, admin.Query{Bot: "example"}, 1)
+		s.listed(t, a, admin.Query{Token: "other-bot"}, 0)
+		s.listed(t, a, admin.Query{Code: join.CodeOK}, 1)
+		s.listed(t, a, admin.Query{Refused: true}, 0)
+	})
+	t.Run("records at once are all kept", func(t *testing.T) {
+		a, b := s.pair(t)
+		const n = 60
+		all(n, a, b, func(i int, store Store) {
+			if err := store.Record(ctx(t), s.record(i), s.keep()); err != nil {
+				t.Errorf("recording: %v", err)
+			}
+		})
+		records, err := b.Joins(ctx(t), admin.Query{})
+		check(t, "listing", err)
+		if len(records) != n {
+			t.Errorf("%d records, want %d", len(records), n)
+		}
+	})
+}
+
+// listed tests that q chooses the records of these minutes, in this order.
+func (s suite) listed(t *testing.T, store Store, q admin.Query, minutes ...int) {
+	t.Helper()
+	records, err := store.Joins(ctx(t), q)
+	check(t, "listing", err)
+	var got []int
+	for _, r := range records {
+		got = append(got, int(r.Time.Sub(s.base).Minutes()))
+	}
+	if !slices.Equal(got, minutes) {
+		t.Errorf("%+v chooses the records of minutes %v, want %v", q, got, minutes)
+	}
+}
+
+func (s suite) testQueries(t *testing.T) {
+	a, b := s.pair(t)
+	for i, r := range []struct{ bot, token, code string }{
+		0: {"example", "example-bot", join.CodeOK},
+		1: {"example", "circle-bot", string(api.CodeNoRuleMatched)},
+		2: {"other", "other-bot", join.CodeOK},
+		3: {"other", "other-bot", string(api.CodeLocked)},
+		4: {"example", "example-bot", string(api.CodeLocked)},
+		5: {"example", "circle-bot", join.CodeOK},
+	} {
+		record := s.record(i)
+		record.Bot, record.Token, record.Code = r.bot, r.token, r.code
+		check(t, "recording", a.Record(ctx(t), record, s.keep()))
+	}
+	at := func(minute int) time.Time { return s.base.Add(time.Duration(minute) * time.Minute) }
+	for name, c := range map[string]struct {
+		q    admin.Query
+		want []int
+	}{
+		"all, newest first":       {admin.Query{}, []int{5, 4, 3, 2, 1, 0}},
+		"since includes":          {admin.Query{Since: at(3)}, []int{5, 4, 3}},
+		"until excludes":          {admin.Query{Until: at(3)}, []int{2, 1, 0}},
+		"since and until":         {admin.Query{Since: at(1), Until: at(3).In(time.FixedZone("", 3600))}, []int{2, 1}},
+		"since just after":        {admin.Query{Since: at(3).Add(time.Millisecond)}, []int{5, 4}},
+		"until just after":        {admin.Query{Until: at(3).Add(time.Millisecond)}, []int{3, 2, 1, 0}},
+		"an empty span":           {admin.Query{Since: at(3), Until: at(3)}, nil},
+		"a span the wrong way":    {admin.Query{Since: at(4), Until: at(2)}, nil},
+		"later than all":          {admin.Query{Since: at(100)}, nil},
+		"bot":                     {admin.Query{Bot: "other"}, []int{3, 2}},
+		"unknown bot":             {admin.Query{Bot: "oth"}, nil},
+		"a bot is no pattern":     {admin.Query{Bot: "%"}, nil},
+		"a bot is no SQL":         {admin.Query{Bot: "' OR 1=1 --"}, nil},
+		"token":                   {admin.Query{Token: "circle-bot"}, []int{5, 1}},
+		"code":                    {admin.Query{Code: string(api.CodeLocked)}, []int{4, 3}},
+		"granted":                 {admin.Query{Code: join.CodeOK}, []int{5, 2, 0}},
+		"refused":                 {admin.Query{Refused: true}, []int{4, 3, 1}},
+		"refused and granted":     {admin.Query{Refused: true, Code: join.CodeOK}, nil},
+		"limit":                   {admin.Query{Limit: 2}, []int{5, 4}},
+		"limit above all":         {admin.Query{Limit: 100}, []int{5, 4, 3, 2, 1, 0}},
+		"limit counts what fits":  {admin.Query{Bot: "example", Limit: 3}, []int{5, 4, 1}},
+		"everything":              {admin.Query{Since: at(1), Until: at(5), Bot: "example", Token: "example-bot", Code: string(api.CodeLocked), Refused: true, Limit: 1}, []int{4}},
+		"everything but the time": {admin.Query{Since: at(5), Bot: "example", Token: "example-bot", Code: string(api.CodeLocked)}, nil},
+	} {
+		t.Run(name, func(t *testing.T) { s.listed(t, b, c.q, c.want...) })
+	}
+	t.Run("more than a page", func(t *testing.T) {
+		a := s.open(t)
+		const n = 300
+		big := s.record(0)
+		big.Claims = map[string]any{"sub": strings.Repeat("x", 8<<10)}
+		for i := range n {
+			r := s.record(i)
+			r.Claims = big.Claims
+			r.Bot = fmt.Sprintf("bot-%d", i%100)
+			check(t, "recording", a.Record(ctx(t), r, s.keep()))
+		}
+		records, err := a.Joins(ctx(t), admin.Query{})
+		check(t, "listing", err)
+		if len(records) != n {
+			t.Errorf("%d records, want %d", len(records), n)
+		}
+		s.listed(t, a, admin.Query{Bot: "bot-7", Limit: 2}, 207, 107)
+		s.listed(t, a, admin.Query{Bot: "bot-7"}, 207, 107, 7)
+	})
+}

@@ -1,0 +1,107 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/pkg/rules"
+)
+
+func (s suite) testResources(t *testing.T) {
+	t.Run("nothing is there at first", func(t *testing.T) {
+		a := s.open(t)
+		for _, kind := range kinds() {
+			if _, err := a.Get(ctx(t), kind, "example"); !errors.Is(err, join.ErrNotFound) {
+				t.Errorf("Get of a %s that does not exist: %v, want join.ErrNotFound", kind, err)
+			}
+			if stored, err := a.List(ctx(t), kind); err != nil || len(stored) != 0 {
+				t.Errorf("List of kind %s: %d resources, %v; want none", kind, len(stored), err)
+			}
+		}
+	})
+	t.Run("every kind comes back equal", func(t *testing.T) {
+		a, b := s.pair(t)
+		at := s.base.Add(123456789 * time.Nanosecond).In(time.FixedZone("", 7200))
+		samples := append(unusual(t), bot(t, "example", "deployer"), role(t, "deployer"), lock(t, "stop-example"),
+			bitbucketToken(t, "bitbucket", bitbucketAcme), circleToken(t, "circle", ""))
+		put(t, a, at, samples...)
+		for _, want := range samples {
+			what := fmt.Sprintf("%s/%s", want.Kind(), want.Name())
+			got := get(t, b, want.Kind(), want.Name())
+			sameResource(t, what, got.Resource, want)
+			utc(t, "UpdatedAt of "+what, got.UpdatedAt, at)
+			if got.Revision == "" {
+				t.Errorf("%s has no revision", what)
+			}
+		}
+	})
+	t.Run("a name is of its kind", func(t *testing.T) {
+		a := s.open(t)
+		put(t, a, s.base, bot(t, "same"), role(t, "same"))
+		sameResource(t, "bot/same", get(t, a, rules.KindBot, "same").Resource, bot(t, "same"))
+		sameResource(t, "role/same", get(t, a, rules.KindRole, "same").Resource, role(t, "same"))
+		if _, err := a.Get(ctx(t), rules.KindLock, "same"); !errors.Is(err, join.ErrNotFound) {
+			t.Errorf("a lock of the name of a bot: %v, want join.ErrNotFound", err)
+		}
+	})
+	t.Run("a list is complete, of one kind and by name", func(t *testing.T) {
+		a, b := s.pair(t)
+		var want []string
+		for i := range 250 { // more than one page, wherever there are pages
+			want = append(want, fmt.Sprintf("bot-%d", i))
+		}
+		at := s.base
+		for chunk := range slices.Chunk(want, admin.MaxChanges) {
+			var bots []rules.Resource
+			for _, name := range chunk {
+				bots = append(bots, bot(t, name))
+			}
+			at = at.Add(-time.Minute) // so that neither time nor order of writing is by name
+			put(t, a, at, bots...)
+		}
+		put(t, a, s.base, role(t, "bot-0"), lock(t, "bot-1"))
+		slices.Sort(want)
+		stored, err := b.List(ctx(t), rules.KindBot)
+		check(t, "listing", err)
+		if got := names(stored); !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		for _, one := range stored {
+			alone := get(t, a, rules.KindBot, one.Resource.Name())
+			if one.Revision != alone.Revision {
+				t.Fatalf("%s has another revision in the list than by itself", one.Resource.Name())
+			}
+			utc(t, "UpdatedAt in a list", one.UpdatedAt, alone.UpdatedAt)
+		}
+	})
+	t.Run("a change is seen by the next read of every instance", func(t *testing.T) {
+		a, b := s.pair(t)
+		put(t, a, s.base, bot(t, "example"))
+		for i := range 20 {
+			want := bot(t, "example", fmt.Sprintf("role-%d", i))
+			replace(t, a, rules.KindBot, "example", want, s.base.Add(time.Duration(i)*time.Second))
+			for _, handle := range []Store{b, a} {
+				got, err := handle.Bot(ctx(t), "example")
+				check(t, "reading the bot", err)
+				sameResource(t, "bot/example", got, want)
+			}
+		}
+	})
+}
+
+func kinds() []rules.Kind {
+	return []rules.Kind{rules.KindBot, rules.KindToken, rules.KindRole, rules.KindLock}
+}
+
+func names(stored []admin.Stored) []string {
+	all := make([]string, len(stored))
+	for i, one := range stored {
+		all[i] = one.Resource.Name()
+	}
+	return all
+}

@@ -1,0 +1,181 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+
+	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/pkg/rules"
+)
+
+func (s suite) testWrites(t *testing.T) {
+	t.Run("a write is all or nothing", s.testAtomicWrite)
+	t.Run("a change that is not as it must be is refused", s.testRefusedWrites)
+	t.Run("a revision changes with every write", func(t *testing.T) {
+		a, b := s.pair(t)
+		seen := map[string]bool{}
+		for i := range 5 {
+			put(t, a, s.base, bot(t, "example")) // the same content at the same time
+			for range 3 {
+				seen[get(t, b, rules.KindBot, "example").Revision] = true
+				replace(t, b, rules.KindBot, "example", bot(t, "example"), s.base)
+			}
+			seen[get(t, a, rules.KindBot, "example").Revision] = true
+			replace(t, a, rules.KindBot, "example", nil, s.base)
+			if want := (i + 1) * 4; len(seen) != want {
+				t.Fatalf("%d revisions of %d writes", len(seen), want)
+			}
+		}
+	})
+	t.Run("of writers with the same revision one wins", func(t *testing.T) {
+		a, b := s.pair(t)
+		put(t, a, s.base, bot(t, "example"))
+		revision := get(t, a, rules.KindBot, "example").Revision
+		s.oneWins(t, a, b, func(i int) admin.Change {
+			return admin.Change{Kind: rules.KindBot, Name: "example", Revision: revision, At: s.base,
+				Resource: bot(t, "example", fmt.Sprintf("role-%d", i))}
+		})
+	})
+	t.Run("of creators one wins", func(t *testing.T) {
+		a, b := s.pair(t)
+		s.oneWins(t, a, b, func(i int) admin.Change {
+			return admin.Change{Kind: rules.KindBot, Name: "example", At: s.base,
+				Resource: bot(t, "example", fmt.Sprintf("role-%d", i))}
+		})
+	})
+}
+
+// oneWins makes many changes at once, of which one must succeed and stand.
+func (s suite) oneWins(t *testing.T, a, b Store, change func(i int) admin.Change) {
+	t.Helper()
+	const writers = 30
+	var (
+		changes [writers]admin.Change
+		wins    atomic.Int32
+		winner  atomic.Int32
+	)
+	for i := range changes {
+		changes[i] = change(i)
+	}
+	all(writers, a, b, func(i int, store Store) {
+		switch err := store.Write(ctx(t), changes[i:i+1]); {
+		case err == nil:
+			wins.Add(1)
+			winner.Store(int32(i))
+		case !isConflict(err, rules.KindBot, "example"):
+			t.Errorf("a write that lost: %v, want a *ConflictError of bot/example", err)
+		}
+	})
+	if wins.Load() != 1 {
+		t.Fatalf("%d writes succeeded, want 1", wins.Load())
+	}
+	sameResource(t, "bot/example", get(t, b, rules.KindBot, "example").Resource, changes[winner.Load()].Resource)
+}
+
+func isConflict(err error, kind rules.Kind, name string) bool {
+	conflict, ok := errors.AsType[*admin.ConflictError](err)
+	return ok && conflict.Kind == kind && conflict.Name == name
+}
+
+// testAtomicWrite has the last of 100 changes fail, in each of the ways there are.
+func (s suite) testAtomicWrite(t *testing.T) {
+	for name, last := range map[string]func(current string) admin.Change{
+		"creation of what exists": func(string) admin.Change {
+			return admin.Change{Kind: rules.KindRole, Name: "last", Resource: role(t, "last"), At: s.base}
+		},
+		"change of another revision": func(string) admin.Change {
+			return admin.Change{Kind: rules.KindRole, Name: "last", Resource: role(t, "last"), Revision: "other", At: s.base}
+		},
+		"removal of another revision": func(current string) admin.Change {
+			return admin.Change{Kind: rules.KindRole, Name: "last", Revision: current + "x", At: s.base}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, b := s.pair(t)
+			put(t, a, s.base, role(t, "last"), bot(t, "changed"), bot(t, "removed"))
+			before := get(t, a, rules.KindRole, "last")
+			changed, removed := get(t, a, rules.KindBot, "changed"), get(t, a, rules.KindBot, "removed")
+			changes := []admin.Change{
+				{Kind: rules.KindBot, Name: "changed", Resource: bot(t, "changed", "other"), Revision: changed.Revision, At: s.base},
+				{Kind: rules.KindBot, Name: "removed", Revision: removed.Revision, At: s.base},
+			}
+			for i := len(changes); i < admin.MaxChanges-1; i++ {
+				created := bot(t, fmt.Sprintf("created-%d", i))
+				changes = append(changes, admin.Change{Kind: created.Kind(), Name: created.Name(), Resource: created, At: s.base})
+			}
+			if err := a.Write(ctx(t), append(changes, last(before.Revision))); !isConflict(err, rules.KindRole, "last") {
+				t.Fatalf("got %v, want a *ConflictError of role/last", err)
+			}
+			if got := get(t, b, rules.KindRole, "last").Revision; got != before.Revision {
+				t.Error("the resource in conflict was changed")
+			}
+			if get(t, b, rules.KindBot, "changed").Revision != changed.Revision {
+				t.Error("a change before the conflict stands")
+			}
+			stored, err := b.List(ctx(t), rules.KindBot)
+			check(t, "listing", err)
+			if got := names(stored); len(got) != 2 {
+				t.Errorf("bots are %q, want the two from before", got)
+			}
+			check(t, "making the other changes", a.Write(ctx(t), append(changes,
+				admin.Change{Kind: rules.KindRole, Name: "last", Revision: before.Revision, At: s.base})))
+			stored, err = b.List(ctx(t), rules.KindBot)
+			check(t, "listing", err)
+			if len(stored) != admin.MaxChanges-2 {
+				t.Errorf("%d bots after the write, want %d", len(stored), admin.MaxChanges-2)
+			}
+			if _, err := b.Get(ctx(t), rules.KindRole, "last"); !errors.Is(err, join.ErrNotFound) {
+				t.Errorf("a removed role: %v, want join.ErrNotFound", err)
+			}
+		})
+	}
+}
+
+func (s suite) testRefusedWrites(t *testing.T) {
+	a := s.open(t)
+	put(t, a, s.base, bot(t, "example"))
+	revision := get(t, a, rules.KindBot, "example").Revision
+	create := func(name string) admin.Change {
+		return admin.Change{Kind: rules.KindBot, Name: name, Resource: bot(t, name), At: s.base}
+	}
+	tooMany := make([]admin.Change, admin.MaxChanges+1)
+	for i := range tooMany {
+		tooMany[i] = create(fmt.Sprintf("bot-%d", i))
+	}
+	for name, c := range map[string]struct {
+		changes  []admin.Change
+		conflict string // name of the bot
+	}{
+		"none":               {changes: nil},
+		"one too many":       {changes: tooMany},
+		"the same one twice": {changes: []admin.Change{create("new"), create("other"), create("new")}},
+		"removed and created at once": {changes: []admin.Change{
+			{Kind: rules.KindBot, Name: "example", Revision: revision, At: s.base}, create("example")}},
+		"kind of another":      {changes: []admin.Change{{Kind: rules.KindRole, Name: "new", Resource: bot(t, "new"), At: s.base}}},
+		"name of another":      {changes: []admin.Change{{Kind: rules.KindBot, Name: "new", Resource: bot(t, "other"), At: s.base}}},
+		"removal, no revision": {changes: []admin.Change{{Kind: rules.KindBot, Name: "example", At: s.base}}},
+		"removal of what does not exist": {conflict: "new",
+			changes: []admin.Change{{Kind: rules.KindBot, Name: "new", Revision: revision, At: s.base}}},
+		"change of what does not exist": {conflict: "new",
+			changes: []admin.Change{{Kind: rules.KindBot, Name: "new", Resource: bot(t, "new"), Revision: revision, At: s.base}}},
+		"creation of what exists": {conflict: "example", changes: []admin.Change{create("example")}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := a.Write(ctx(t), c.changes)
+			if err == nil {
+				t.Fatal("the write succeeded")
+			}
+			if c.conflict != "" && !isConflict(err, rules.KindBot, c.conflict) {
+				t.Errorf("got %v, want a *ConflictError of bot/%s", err, c.conflict)
+			}
+			stored, err := a.List(ctx(t), rules.KindBot)
+			check(t, "listing", err)
+			if len(stored) != 1 || stored[0].Revision != revision {
+				t.Errorf("bots are %q, want example unchanged", names(stored))
+			}
+		})
+	}
+}
