@@ -1,0 +1,184 @@
+package test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/gatepass-ci/gatepass/"
+
+// listed is what `go list` says of a package; test files do not count.
+type listed struct {
+	ImportPath string
+	Imports    []string // its own
+	Deps       []string // theirs too, and so on: what a program of it links
+}
+
+// importRule keeps some packages from importing others. Names without a dot are of
+// this module; one that ends in /... is a package with all below it.
+type importRule struct {
+	packages []string // each must exist
+	only     []string // of this module they may import these and themselves; nil: any
+	never    []string // they import none of these themselves
+	unlinked []string // nor does anything that they import
+}
+
+const aws = "github.com/aws/..."
+
+var (
+	outside = []string{"net/http/...", "os/...", "syscall", aws}
+
+	// importRules are docs/decisions/0001-layout.md's.
+	importRules = []importRule{
+		// The four parts of a decision know nothing of each other.
+		{packages: []string{"pkg/rules"}, only: []string{}, never: outside, unlinked: []string{aws}},
+		{packages: []string{"pkg/api"}, only: []string{}, never: outside, unlinked: []string{aws}},
+		{packages: []string{"internal/token"}, only: []string{}, never: outside, unlinked: []string{aws}},
+		{packages: []string{"internal/cert"}, only: []string{}, never: outside, unlinked: []string{aws}},
+		// The use case joins them, and reaches the world through its ports alone.
+		{packages: []string{"internal/join"}, only: []string{"pkg/rules", "pkg/api", "internal/token", "internal/cert"},
+			never: outside, unlinked: []string{aws}},
+		// The client runs in other people's jobs.
+		{packages: []string{"cmd/gatepass", "internal/client/..."}, only: []string{"pkg/api", "internal/client/..."},
+			unlinked: []string{aws}},
+	}
+)
+
+func TestImports(t *testing.T) {
+	for _, problem := range breaches(importRules, listPackages(t)) {
+		t.Error(problem)
+	}
+}
+
+// listPackages asks go for the packages of the module.
+func listPackages(t *testing.T) []listed {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports,Deps", "./...")
+	cmd.Dir = ".."
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, &stderr)
+	}
+	var packages []listed
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p listed
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return packages
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		packages = append(packages, p)
+	}
+}
+
+// breaches returns a line for each import that a rule forbids, and for each package
+// that a rule names and that is not there: a rule about nothing would always hold.
+func breaches(rules []importRule, packages []listed) (problems []string) {
+	for _, rule := range rules {
+		found := make(map[string]bool)
+		for _, p := range packages {
+			if pattern := matching(rule.packages, p.ImportPath); pattern != "" {
+				found[pattern] = true
+				problems = append(problems, rule.breaches(p)...)
+			}
+		}
+		for _, pattern := range rule.packages {
+			if !found[pattern] {
+				problems = append(problems, fmt.Sprintf("there is no package %s", pattern))
+			}
+		}
+	}
+	return problems
+}
+
+func (rule importRule) breaches(p listed) (problems []string) {
+	name := strings.TrimPrefix(p.ImportPath, module)
+	for _, imported := range p.Imports {
+		ours := strings.HasPrefix(imported, module)
+		if ours && rule.only != nil && matching(slices.Concat(rule.only, rule.packages), imported) == "" {
+			problems = append(problems, fmt.Sprintf("%s imports %s: of this module it may import only %v",
+				name, strings.TrimPrefix(imported, module), rule.only))
+		}
+		if matching(rule.never, imported) != "" {
+			problems = append(problems, fmt.Sprintf("%s imports %s: it is handed what it needs of that", name, imported))
+		}
+	}
+	for _, dep := range p.Deps {
+		if matching(rule.unlinked, dep) != "" {
+			problems = append(problems, fmt.Sprintf("%s links %s: find by what with `go list -deps`", name, dep))
+		}
+	}
+	return problems
+}
+
+// matching returns the pattern that importPath fits, or "".
+func matching(patterns []string, importPath string) string {
+	importPath = strings.TrimPrefix(importPath, module)
+	for _, pattern := range patterns {
+		base, below := strings.CutSuffix(pattern, "/...")
+		if importPath == base || below && strings.HasPrefix(importPath, base+"/") {
+			return pattern
+		}
+	}
+	return ""
+}
+
+// TestImportRulesCatch breaks each rule once.
+func TestImportRulesCatch(t *testing.T) {
+	good := func() []listed {
+		return []listed{
+			{ImportPath: module + "pkg/rules", Imports: []string{"strings", "go.yaml.in/yaml/v3"}},
+			{ImportPath: module + "pkg/api", Imports: []string{"net/netip"}},
+			{ImportPath: module + "internal/token"},
+			{ImportPath: module + "internal/cert"},
+			{ImportPath: module + "internal/join", Imports: []string{module + "pkg/rules", module + "internal/cert"}, Deps: []string{"os"}},
+			{ImportPath: module + "internal/client", Imports: []string{"os", "net/http", module + "pkg/api"}},
+			{ImportPath: module + "internal/client/agent", Imports: []string{module + "internal/client"}},
+			{ImportPath: module + "cmd/gatepass", Imports: []string{module + "internal/client/agent"}},
+			{ImportPath: module + "internal/dynamo", Imports: []string{"github.com/aws/aws-sdk-go-v2/service/dynamodb"}},
+		}
+	}
+	if problems := breaches(importRules, good()); len(problems) > 0 {
+		t.Fatalf("imports as they should be: %v", problems)
+	}
+	tests := []struct{ name, of, imports, links, want string }{
+		{name: "one part imports another", of: "pkg/rules", imports: module + "internal/token", want: "pkg/rules imports internal/token"},
+		{name: "a part imports the use case", of: "internal/cert", imports: module + "internal/join", want: "internal/cert imports internal/join"},
+		{name: "a part does HTTP", of: "internal/token", imports: "net/http", want: "internal/token imports net/http"},
+		{name: "a part runs programs", of: "pkg/api", imports: "os/exec", want: "pkg/api imports os/exec"},
+		{name: "the use case reads files", of: "internal/join", imports: "os", want: "internal/join imports os"},
+		{name: "the use case imports an adapter", of: "internal/join", imports: module + "internal/dynamo", want: "internal/join imports internal/dynamo"},
+		{name: "the use case links AWS", of: "internal/join", links: "github.com/aws/smithy-go", want: "internal/join links github.com/aws/smithy-go"},
+		{name: "the client imports an adapter", of: "internal/client", imports: module + "internal/jwks", want: "internal/client imports internal/jwks"},
+		{name: "a part of the client imports the rules", of: "internal/client/agent", imports: module + "pkg/rules", want: "internal/client/agent imports pkg/rules"},
+		{name: "the command links AWS", of: "cmd/gatepass", links: "github.com/aws/aws-sdk-go-v2/aws", want: "cmd/gatepass links github.com/aws"},
+		{name: "a package was renamed", of: "internal/token", want: "there is no package internal/token"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			packages := good()
+			i := slices.IndexFunc(packages, func(p listed) bool { return p.ImportPath == module+tt.of })
+			switch p := &packages[i]; {
+			case tt.imports != "":
+				p.Imports = append(p.Imports, tt.imports)
+			case tt.links != "":
+				p.Deps = append(p.Deps, tt.links)
+			default:
+				p.ImportPath += "2"
+			}
+			problems := breaches(importRules, packages)
+			if len(problems) != 1 || !strings.HasPrefix(problems[0], tt.want) {
+				t.Errorf("got %q, want one line that begins with %q", problems, tt.want)
+			}
+		})
+	}
+}
