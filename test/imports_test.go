@@ -2,6 +2,7 @@ package test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -105,8 +106,8 @@ func (rule importRule) breaches(p listed) (problems []string) {
 	for _, imported := range p.Imports {
 		ours := strings.HasPrefix(imported, module)
 		if ours && rule.only != nil && matching(slices.Concat(rule.only, rule.packages), imported) == "" {
-			problems = append(problems, fmt.Sprintf("%s imports %s: of this module it may import only %v",
-				name, strings.TrimPrefix(imported, module), rule.only))
+			problems = append(problems, fmt.Sprintf("%s imports %s: of this module it may import %s",
+				name, strings.TrimPrefix(imported, module), cmp.Or(strings.Join(rule.only, ", "), "nothing")))
 		}
 		if matching(rule.never, imported) != "" {
 			problems = append(problems, fmt.Sprintf("%s imports %s: it is handed what it needs of that", name, imported))
