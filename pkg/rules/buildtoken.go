@@ -99,8 +99,8 @@ func (c *checker) bitbucket(at *path, w *wireBitbucket) *Bitbucket {
 	} else {
 		c.fault(&audience, checkAudience(b.Audience))
 	}
-	b.Allow = ruleList(c, &allow, w.Allow, c.bitbucketRule, true)
-	b.Deny = ruleList(c, &deny, w.Deny, c.bitbucketRule, false)
+	b.Allow = buildRules(c, &allow, w.Allow, c.bitbucketRule, true)
+	b.Deny = buildRules(c, &deny, w.Deny, c.bitbucketRule, false)
 	return b
 }
 
@@ -142,8 +142,8 @@ func (c *checker) circleCI(at *path, w *wireCircleCI) *CircleCI {
 	if w.Issuer != "" {
 		c.fault(&issuer, checkIssuer(cc.Issuer))
 	}
-	cc.Allow = ruleList(c, &allow, w.Allow, c.circleCIRule, true)
-	cc.Deny = ruleList(c, &deny, w.Deny, c.circleCIRule, false)
+	cc.Allow = buildRules(c, &allow, w.Allow, c.circleCIRule, true)
+	cc.Deny = buildRules(c, &deny, w.Deny, c.circleCIRule, false)
 	return cc
 }
 
@@ -168,8 +168,8 @@ func (c *checker) circleCIRule(at *path, w wireCircleCIRule, allow bool) CircleC
 
 const emptyRule = "is empty; a rule names at least one field"
 
-// ruleList checks the rules of one list, of which allow needs one.
-func ruleList[W, R any](c *checker, at *path, list []W, check func(*path, W, bool) R, allow bool) []R {
+// buildRules checks the rules of one list, of which allow needs one.
+func buildRules[W, R any](c *checker, at *path, list []W, check func(*path, W, bool) R, allow bool) []R {
 	if allow && len(list) == 0 {
 		c.fault(at, "is missing or empty; write at least one rule: no job can join without")
 	}

@@ -24,7 +24,7 @@ const (
 	maxLogin       = 256 // bytes
 	maxGrant       = 64  // characters of a name in a certificate's subject
 	maxValue       = 256 // characters of a trait's value, or of an audience
-	maxField       = 1024
+	maxField       = 512 // characters of a value that a claim is compared with, or of a glob
 	maxCommand     = 4096
 	maxIssuer      = 512
 	maxJoinsLimit  = 100
