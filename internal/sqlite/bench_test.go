@@ -1,0 +1,89 @@
+package sqlite_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/sqlite"
+	"github.com/gatepass-ci/gatepass/pkg/rules"
+)
+
+// benchStore holds what a join reads. The context can end, as a request's can.
+func benchStore(b *testing.B) (context.Context, *sqlite.Store) {
+	ctx, cancel := context.WithCancel(context.Background())
+	b.Cleanup(cancel)
+	s := open(b, b.TempDir())
+	var changes []admin.Change
+	for _, r := range []rules.Resource{sampleToken("example-bot"), sampleBot("example")} {
+		changes = append(changes, admin.Change{Kind: r.Kind(), Name: r.Name(), Resource: r, At: time.Now()})
+	}
+	if err := s.Write(ctx, changes); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	return ctx, s
+}
+
+func BenchmarkToken(b *testing.B) {
+	ctx, s := benchStore(b)
+	for b.Loop() {
+		if _, err := s.Token(ctx, "example-bot"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkLocks(b *testing.B) {
+	ctx, s := benchStore(b)
+	for b.Loop() {
+		if _, err := s.Locks(ctx); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkClaim(b *testing.B) {
+	ctx, s := benchStore(b)
+	for b.Loop() {
+		if _, err := s.Claim(ctx, "none"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkUse(b *testing.B) {
+	ctx, s := benchStore(b)
+	now := time.Now()
+	for i := 0; b.Loop(); i++ {
+		u := join.Use{IDToken: fmt.Sprintf("%064d", i), Digest: "d", MaxJoins: 1, NotAfter: now, KeepUntil: now}
+		if _, err := s.Use(ctx, u); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkRecord(b *testing.B) {
+	ctx, s := benchStore(b)
+	now := time.Now()
+	for i := 0; b.Loop(); i++ {
+		r := join.Record{JoinID: joinID(i), Time: now, Code: join.CodeOK, Token: "example-bot", Bot: "example"}
+		if err := s.Record(ctx, r, now); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func sampleToken(name string) *rules.Token {
+	return &rules.Token{
+		Metadata: rules.Metadata{Name: name}, JoinMethod: "circleci", BotName: "example", MaxJoins: 1, MaxTokenAge: time.Hour,
+		CircleCI: &rules.CircleCI{
+			OrganizationID: "00000000-0000-0000-0000-000000000001",
+			Allow:          []rules.CircleCIRule{{ProjectID: "00000000-0000-0000-0000-000000000002", VCSOrigin: "github.com/acme/shop"}},
+		},
+	}
+}

@@ -1,0 +1,55 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// fail says what was being done when err happened and, where that is known,
+// what to do about it. The end of ctx is reported as such.
+func (s *Store) fail(ctx context.Context, doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s: %w", doing, ctx.Err())
+	}
+	if advice := s.advice(primaryCode(err)); advice != "" {
+		return fmt.Errorf("%s in %s: %w: %s", doing, s.dir, err, advice)
+	}
+	return fmt.Errorf("%s in %s: %w", doing, s.dir, err)
+}
+
+// advice is what to do about an error of SQLite.
+func (s *Store) advice(code int) string {
+	switch code {
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
+		return fmt.Sprintf("another process held the database for more than %s: see what else uses this directory", s.lockWait)
+	case sqlite3.SQLITE_FULL:
+		return "the disk is full: free some space"
+	case sqlite3.SQLITE_CORRUPT:
+		return "the database is damaged: restore it from a backup"
+	case sqlite3.SQLITE_NOTADB:
+		return FileName + " is no database: restore it from a backup, or choose another data directory"
+	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH:
+		return "the directory and every file in it must be writable: give them to the user that runs this command"
+	case sqlite3.SQLITE_IOERR:
+		return "the disk does not work: see the system's log"
+	}
+	return ""
+}
+
+// primaryCode is SQLite's result code without its extension, 0 for another error
+// (https://www.sqlite.org/rescode.html).
+func primaryCode(err error) int {
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
+		return e.Code() & 0xff
+	}
+	return sqlite3.SQLITE_OK
+}
+
+func isBusy(err error) bool { return primaryCode(err) == sqlite3.SQLITE_BUSY }

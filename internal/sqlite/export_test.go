@@ -1,0 +1,39 @@
+package sqlite
+
+import (
+	"context"
+	"strconv"
+	"time"
+)
+
+// Migrate takes steps of a test's own.
+func (s *Store) Migrate(ctx context.Context, steps []string) error {
+	return migrate(ctx, s.write, steps)
+}
+
+// LimitPages makes the disk look full once the database has n pages.
+func (s *Store) LimitPages(ctx context.Context, n int) error {
+	_, err := s.write.ExecContext(ctx, "PRAGMA max_page_count="+strconv.Itoa(n))
+	return err
+}
+
+// Pragma reads a setting of a connection that writes and of one that reads.
+func (s *Store) Pragma(ctx context.Context, name string) (write, read string, err error) {
+	if err = s.write.QueryRowContext(ctx, "PRAGMA "+name).Scan(&write); err != nil {
+		return
+	}
+	err = s.read.QueryRowContext(ctx, "PRAGMA "+name).Scan(&read)
+	return
+}
+
+// Impatient are Options with another wait for locks.
+func Impatient(wait time.Duration) Options { return Options{lockWait: wait} }
+
+// MaxCached and PurgeBatch are limits.
+const (
+	MaxCached  = maxCached
+	PurgeBatch = purgeBatch
+)
+
+// Cached is how many resources are in memory.
+func (s *Store) Cached() int { return len(s.resources.entries) }

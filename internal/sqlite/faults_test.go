@@ -1,0 +1,191 @@
+package sqlite_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/sqlite"
+)
+
+func TestMigrate(t *testing.T) {
+	s := open(t, t.TempDir())
+	released := []string{"not run again"}
+	if err := s.Migrate(t.Context(), released); err != nil {
+		t.Fatalf("a database that is up to date: %v", err)
+	}
+	broken := append(released, "CREATE TABLE added (x)", "CREATE TABLE added (x)")
+	saysAll(t, s.Migrate(t.Context(), broken), "version 3", "already exists")
+	if err := s.Migrate(t.Context(), released); err != nil {
+		t.Fatalf("a migration that failed left something behind: %v", err)
+	}
+	next := append(released, "CREATE TABLE added (x)", "INSERT INTO added VALUES (1); INSERT INTO added VALUES (2)")
+	for range 2 {
+		if err := s.Migrate(t.Context(), next); err != nil {
+			t.Fatal(err)
+		}
+	}
+	saysAll(t, s.Migrate(t.Context(), released), "version 3", "up to 1", "upgrade")
+	db := raw(t, s.Dir())
+	var rows int
+	if err := db.QueryRow("SELECT count(*) FROM added").Scan(&rows); err != nil || rows != 2 {
+		t.Errorf("the last step left %d rows, %v; want 2", rows, err)
+	}
+}
+
+// TestLocked has another process hold the database.
+func TestLocked(t *testing.T) {
+	dir := t.TempDir()
+	s, err := sqlite.Open(t.Context(), dir, sqlite.Impatient(200*time.Millisecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	record(t, s, 1)
+	patient := open(t, dir)
+	conn, err := raw(t, dir).Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.ExecContext(t.Context(), "BEGIN IMMEDIATE"); err != nil {
+		t.Fatal(err)
+	}
+	t.Run("reads go on", func(t *testing.T) {
+		if _, err := s.Join(t.Context(), joinID(1)); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("a write gives up and says why", func(t *testing.T) {
+		_, err := s.Use(t.Context(), join.Use{IDToken: "t", Digest: "d", MaxJoins: 1})
+		saysAll(t, err, "another process", "200ms", dir)
+	})
+	t.Run("a context ends the wait", func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		began := time.Now()
+		for name, write := range map[string]func() error{
+			"Use": func() error {
+				_, err := patient.Use(ctx, join.Use{IDToken: "t", Digest: "d", MaxJoins: 1})
+				return err
+			},
+			"PutKeySet": func() error { return patient.PutKeySet(ctx, join.KeySet{Issuer: "i", FetchedAt: began}) },
+		} {
+			if err := write(); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%s: %v, want context.DeadlineExceeded", name, err)
+			}
+		}
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("the wait took %s", took)
+		}
+	})
+	if _, err := conn.ExecContext(t.Context(), "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	t.Run("nothing was stored, and writes work again", func(t *testing.T) {
+		if claim, err := s.Claim(t.Context(), "t"); err != nil || len(claim) != 0 {
+			t.Errorf("the claim is %v, %v; want none", claim, err)
+		}
+		record(t, s, 2)
+	})
+}
+
+func TestDiskFull(t *testing.T) {
+	s := open(t, t.TempDir())
+	if err := s.LimitPages(t.Context(), 60); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	write := func(i int) error {
+		return s.Record(t.Context(), join.Record{JoinID: joinID(i), Time: now, Detail: strings.Repeat("x", 10<<10)}, now)
+	}
+	i := 0
+	var err error
+	for err == nil && i < 100 {
+		if err = write(i); err == nil {
+			i++
+		}
+	}
+	saysAll(t, err, "disk is full", "free some space", s.Dir(), joinID(i))
+	for done := range i {
+		if _, err := s.Join(t.Context(), joinID(done)); err != nil {
+			t.Errorf("a record from before: %v", err)
+		}
+	}
+	if _, err := s.Join(t.Context(), joinID(i)); !errors.Is(err, join.ErrNotFound) {
+		t.Errorf("the record that failed: %v, want join.ErrNotFound", err)
+	}
+	if _, err := s.Purge(t.Context(), now.Add(time.Hour)); err != nil {
+		t.Fatalf("purging: %v", err)
+	}
+	if err := write(i); err != nil {
+		t.Errorf("with space again: %v", err)
+	}
+}
+
+func TestTimesThatCannotBeStored(t *testing.T) {
+	s := open(t, t.TempDir())
+	far := time.Date(2300, 1, 1, 0, 0, 0, 0, time.UTC)
+	now := time.Now()
+	for name, call := range map[string]func() error{
+		"Record":       func() error { return s.Record(t.Context(), join.Record{JoinID: "x"}, now) },
+		"KeySetFailed": func() error { return s.KeySetFailed(t.Context(), "i", far, "") },
+		"PutKeySet":    func() error { return s.PutKeySet(t.Context(), join.KeySet{Issuer: "i", FetchedAt: far}) },
+		"Lease":        func() error { _, err := s.Lease(t.Context(), "l", now, far); return err },
+	} {
+		t.Run(name, func(t *testing.T) { saysAll(t, call(), "cannot be stored", "1678 to 2261") })
+	}
+}
+
+func TestPurge(t *testing.T) {
+	s := open(t, t.TempDir())
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	n := 2*sqlite.PurgeBatch + 10
+	for i := range n {
+		// Half may go; of the others the first may go a nanosecond from now.
+		keep := now.Add(-time.Second)
+		if i%2 == 1 {
+			keep = now.Add(time.Duration(i))
+		}
+		if err := s.Record(t.Context(), join.Record{JoinID: joinID(i), Time: now}, keep); err != nil {
+			t.Fatal(err)
+		}
+		u := join.Use{IDToken: fmt.Sprint(i), Digest: "d", MaxJoins: 1, NotAfter: now, KeepUntil: keep}
+		if _, err := s.Use(t.Context(), u); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, until := range map[string]time.Time{"old": now.Add(-25 * time.Hour), "recent": now.Add(-time.Hour)} {
+		if _, err := s.Lease(t.Context(), name, until.Add(-time.Hour), until); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, want := range []int64{int64(n) + 1, 0} {
+		if got, err := s.Purge(t.Context(), now); err != nil || got != want {
+			t.Errorf("purged %d, %v; want %d", got, err, want)
+		}
+	}
+	for i := range n {
+		_, err := s.Join(t.Context(), joinID(i))
+		if kept := err == nil; kept != (i%2 == 1) {
+			t.Fatalf("record %d: %v", i, err)
+		}
+		claim, err := s.Claim(t.Context(), fmt.Sprint(i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if kept := len(claim) == 1; kept != (i%2 == 1) {
+			t.Fatalf("claim %d: %v", i, claim)
+		}
+	}
+	if got, err := s.Purge(t.Context(), now.Add(time.Second)); err != nil || got != 0 {
+		t.Errorf("purged %d, %v, of what is to be kept up to that second", got, err)
+	}
+	if got, err := s.Purge(t.Context(), now.Add(2*time.Second)); err != nil || got != int64(n) {
+		t.Errorf("purged %d, %v; want the rest", got, err)
+	}
+}

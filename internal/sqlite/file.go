@@ -1,0 +1,90 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// ErrNoData says that a directory holds no store.
+var ErrNoData = errors.New("no gatepass data")
+
+// ensureFile makes sure that the database's file exists and that nobody else can
+// read it. SQLite gives the files beside it the same mode.
+func ensureFile(dir string, mustExist bool) error {
+	path := filepath.Join(dir, FileName)
+	info, err := os.Lstat(path)
+	switch {
+	case err == nil && !info.Mode().IsRegular():
+		return fmt.Errorf("%s is not a regular file: move it away", path)
+	case err == nil:
+		return tighten(path)
+	case !errors.Is(err, fs.ErrNotExist):
+		return unusable(dir, err)
+	case mustExist:
+		return fmt.Errorf("%w in %s: check the path, or start a new store with: gatepassctl serve --data %[2]s", ErrNoData, dir)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return unusable(dir, err)
+	}
+	if err := create(dir, path); err != nil {
+		return unusable(dir, err)
+	}
+	return nil
+}
+
+// create makes an empty file, which is an empty database. It is written under
+// another name first: closing a descriptor of a file drops every lock that the
+// process holds on it (fcntl(2)), and another store of this process may have
+// the database open by then.
+func create(dir, path string) (err error) {
+	tmp, err := os.CreateTemp(dir, ".new-*.db") // 0600
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.Remove(tmp.Name())) }()
+	if err := errors.Join(tmp.Sync(), tmp.Close()); err != nil {
+		return err
+	}
+	// Unlike a rename, a link leaves the file of whoever was faster.
+	if err := os.Link(tmp.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return errors.Join(syncDir(dir), syncDir(filepath.Dir(dir)))
+}
+
+// syncDir makes the names in a directory durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil // a parent that only others may list was not changed by us
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// tighten takes the files away from everyone but their owner, in case they
+// came out of a backup with another mode.
+func tighten(path string) error {
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		info, err := os.Lstat(path + suffix)
+		if errors.Is(err, fs.ErrNotExist) || err == nil && info.Mode().Perm()&0o077 == 0 {
+			continue
+		}
+		if err == nil {
+			err = os.Chmod(path+suffix, 0o600)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("taking %s away from other users: %w", path+suffix, err)
+		}
+	}
+	return nil
+}
+
+func unusable(dir string, err error) error {
+	return fmt.Errorf("the data directory %s cannot be used: %w: give it to the user that runs this command, mode 0700", dir, err)
+}

@@ -1,0 +1,151 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"time"
+
+	"modernc.org/sqlite"
+
+	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/jwks"
+)
+
+// FileName is the database's name in the data directory. SQLite keeps two more
+// files beside it while it is open, with -wal and -shm appended.
+const FileName = "gatepass.db"
+
+// maxLockWait is how long a call waits for another process to let go of the database.
+const maxLockWait = 10 * time.Second
+
+// Options say how to open a store. The zero value creates what is missing.
+type Options struct {
+	// MustExist refuses a directory that holds no data (ErrNoData) instead of
+	// starting a new store in it.
+	MustExist bool
+
+	lockWait time.Duration // 0 means maxLockWait; tests have less patience
+}
+
+// Store is the embedded store. It is safe for concurrent use.
+type Store struct {
+	dir      string
+	lockWait time.Duration
+	// Writes have one connection, so that those of this process queue in Go,
+	// where a context ends the wait, and do not poll SQLite's lock.
+	write, read *sql.DB
+	stmts       statements
+	resources   cache
+}
+
+var (
+	_ join.Rules      = (*Store)(nil)
+	_ join.Locks      = (*Store)(nil)
+	_ join.KeySets    = (*Store)(nil)
+	_ join.Leases     = (*Store)(nil)
+	_ join.Claims     = (*Store)(nil)
+	_ join.Records    = (*Store)(nil)
+	_ jwks.Store      = (*Store)(nil)
+	_ admin.Resources = (*Store)(nil)
+	_ admin.Joins     = (*Store)(nil)
+	_ admin.KeySets   = (*Store)(nil)
+)
+
+// Open opens the store in the data directory dir. Unless opts.MustExist is set
+// it creates the directory (0700) and the database (0600) if they are missing.
+// A database of an older version is brought up to date; a newer one is refused.
+func Open(ctx context.Context, dir string, opts Options) (*Store, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("opening the data directory: %w", err)
+	}
+	if err := ensureFile(dir, opts.MustExist); err != nil {
+		return nil, err
+	}
+	s := &Store{dir: dir, lockWait: cmp.Or(opts.lockWait, maxLockWait)}
+	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(s.fail(ctx, "opening the store", err), s.Close())
+	}
+	return s, nil
+}
+
+func (s *Store) open(ctx context.Context) error {
+	var err error
+	if s.write, err = s.pool(1, "_txlock=immediate"); err != nil {
+		return err
+	}
+	if s.read, err = s.pool(max(4, runtime.GOMAXPROCS(0)), "_pragma=query_only(1)"); err != nil {
+		return err
+	}
+	if err := s.enableWAL(ctx); err != nil {
+		return err
+	}
+	migrations, err := migrations()
+	if err != nil {
+		return err
+	}
+	if err := migrate(ctx, s.write, migrations); err != nil {
+		return err
+	}
+	return s.prepare(ctx)
+}
+
+// pool returns connections that never create the file: ensureFile did, with the right mode.
+func (s *Store) pool(size int, param string) (*sql.DB, error) {
+	file := url.URL{Scheme: "file", Path: filepath.ToSlash(filepath.Join(s.dir, FileName))}
+	connector, err := sqlite.NewConnector(file.String() + "?mode=rw&_defensive=1&_dqs=0&_error_rc=1" +
+		"&_pragma=busy_timeout(" + strconv.FormatInt(s.lockWait.Milliseconds(), 10) + ")" +
+		"&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)" +
+		"&_pragma=trusted_schema(0)&_pragma=cell_size_check(1)&" + param)
+	if err != nil {
+		return nil, err
+	}
+	db := sql.OpenDB(connector)
+	db.SetMaxOpenConns(size)
+	db.SetMaxIdleConns(size)
+	return db, nil
+}
+
+// enableWAL turns on write-ahead logging, which the file then remembers.
+func (s *Store) enableWAL(ctx context.Context) error {
+	var mode string
+	for until := time.Now().Add(s.lockWait); ; {
+		err := s.write.QueryRowContext(ctx, "PRAGMA journal_mode=WAL").Scan(&mode)
+		if err == nil {
+			break
+		}
+		// SQLite does not always wait here while another process does the same.
+		if !isBusy(err) || ctx.Err() != nil || time.Now().After(until) {
+			return err
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if mode != "wal" {
+		return fmt.Errorf("the disk that holds %s cannot do write-ahead logging: use a local disk", s.dir)
+	}
+	return nil
+}
+
+// Close closes the store. Calls under way finish first.
+func (s *Store) Close() error {
+	var errs []error
+	// The last connection to close writes the log back into the database, so it
+	// must be one that may write.
+	for _, db := range []*sql.DB{s.read, s.write} {
+		if db != nil {
+			errs = append(errs, db.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Dir is the absolute path of the data directory.
+func (s *Store) Dir() string { return s.dir }

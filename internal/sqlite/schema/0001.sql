@@ -1,0 +1,50 @@
+-- Instants are nanoseconds since 1970 and NULL for none; not_after and
+-- keep_until are seconds since 1970, because they may lie beyond the year 2262.
+
+CREATE TABLE resources (
+  kind       TEXT    NOT NULL,
+  name       TEXT    NOT NULL,
+  revision   TEXT    NOT NULL, -- random, so that none is ever used twice
+  updated_at INTEGER NOT NULL,
+  issuer     TEXT,             -- that a token rule names, NULL for other kinds
+  body       BLOB    NOT NULL, -- canonical JSON
+  PRIMARY KEY (kind, name)
+) STRICT;
+
+CREATE TABLE key_sets (
+  issuer     TEXT    NOT NULL PRIMARY KEY,
+  jwks       BLOB,             -- NULL if no fetch ever succeeded
+  fetched_at INTEGER,
+  pinned     INTEGER NOT NULL DEFAULT 0,
+  tried_at   INTEGER,
+  failure    TEXT    NOT NULL DEFAULT ''
+) STRICT;
+
+CREATE TABLE uses (
+  id_token   TEXT    NOT NULL,
+  digest     TEXT    NOT NULL,
+  not_after  INTEGER NOT NULL,
+  keep_until INTEGER NOT NULL,
+  PRIMARY KEY (id_token, digest)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX uses_by_keep_until ON uses (keep_until);
+
+CREATE TABLE leases (
+  name  TEXT    NOT NULL PRIMARY KEY,
+  until INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE records (
+  join_id    TEXT    NOT NULL PRIMARY KEY,
+  time       INTEGER NOT NULL,
+  token      TEXT    NOT NULL,
+  bot        TEXT    NOT NULL,
+  code       TEXT    NOT NULL,
+  keep_until INTEGER NOT NULL,
+  body       BLOB    NOT NULL  -- JSON
+) STRICT;
+
+-- Holds every column that a query can ask for, so that the rows that do not fit are never read.
+CREATE INDEX records_by_time ON records (time, join_id, token, bot, code);
+CREATE INDEX records_by_keep_until ON records (keep_until);

@@ -1,0 +1,75 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+)
+
+// statements are prepared once: parsing SQL costs more than what most of it does.
+// Each that writes is a transaction of its own, durable when Exec returns; none
+// returns rows, since SQLite would commit such a one only when its rows are closed.
+type statements struct {
+	resource, resourcesOf, issuers *sql.Stmt
+	keySet, keySets                *sql.Stmt
+	claim, useNotAfter             *sql.Stmt
+	record                         *sql.Stmt
+
+	use, lease, putRecord *sql.Stmt
+	unpin, keySetFailed   *sql.Stmt
+}
+
+func (s *Store) prepare(ctx context.Context) error {
+	for _, p := range []struct {
+		stmt **sql.Stmt
+		db   *sql.DB
+		sql  string
+	}{
+		{&s.stmts.resource, s.read, selectResource},
+		{&s.stmts.resourcesOf, s.read, selectResourcesOf},
+		{&s.stmts.issuers, s.read, selectIssuers},
+		{&s.stmts.keySet, s.read, selectKeySet},
+		{&s.stmts.keySets, s.read, selectKeySets},
+		{&s.stmts.claim, s.read, selectClaim},
+		{&s.stmts.useNotAfter, s.read, selectUseNotAfter},
+		{&s.stmts.record, s.read, selectRecord},
+		{&s.stmts.use, s.write, insertUse},
+		{&s.stmts.lease, s.write, upsertLease},
+		{&s.stmts.putRecord, s.write, upsertRecord},
+		{&s.stmts.unpin, s.write, updateUnpin},
+		{&s.stmts.keySetFailed, s.write, upsertKeySetFailure},
+	} {
+		var err error
+		if *p.stmt, err = p.db.PrepareContext(ctx, p.sql); err != nil {
+			return fmt.Errorf("preparing %q: %w", p.sql, err)
+		}
+	}
+	return nil
+}
+
+// changed runs a statement that writes and reports whether it changed anything.
+func changed(ctx context.Context, stmt *sql.Stmt, args ...any) (bool, error) {
+	result, err := stmt.ExecContext(ctx, args...)
+	if err != nil {
+		return false, err
+	}
+	n, err := result.RowsAffected()
+	return n > 0, err
+}
+
+// collect returns what scan makes of each row.
+func collect[T any](rows *sql.Rows, err error, scan func(*sql.Rows) (T, error)) ([]T, error) {
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []T
+	for rows.Next() {
+		one, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, one)
+	}
+	return all, rows.Err()
+}
