@@ -1,0 +1,354 @@
+package destination_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/gatepass-ci/gatepass/internal/client/destination"
+	"github.com/gatepass-ci/gatepass/internal/client/failure"
+)
+
+var names = []string{"key", "key.pub", "tlscert"}
+
+// set is a set whose files all say which set they are of.
+func set(tag string) []destination.File {
+	var files []destination.File
+	for _, name := range names {
+		files = append(files, destination.File{Name: name, Data: []byte(tag + "\n")})
+	}
+	return files
+}
+
+func write(dir, tag string, step func(string) error) error {
+	d, err := destination.OpenWithStep(context.Background(), dir, names, step)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Replace(context.Background(), set(tag))
+}
+
+// whole returns the tag that every file has, empty if there is no file, and
+// fails if the files are of different sets.
+func whole(t *testing.T, dir string) string {
+	t.Helper()
+	tags := make(map[string]bool)
+	for _, name := range names {
+		raw, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+		tags[strings.TrimSpace(string(raw))] = true
+	}
+	if len(tags) != 1 {
+		t.Fatalf("the set is mixed: %v", tags)
+	}
+	for tag := range tags {
+		return tag
+	}
+	return ""
+}
+
+func TestReplaceLeavesOneSetPrivately(t *testing.T) {
+	syscall.Umask(0)
+	defer syscall.Umask(0o022)
+	dir := filepath.Join(t.TempDir(), "deep", "id")
+	for _, tag := range []string{"one", "two", "three"} {
+		if err := write(dir, tag, nil); err != nil {
+			t.Fatal(err)
+		}
+		if got := whole(t, dir); got != tag {
+			t.Errorf("the set is %q, want %q", got, tag)
+		}
+	}
+	sets, _ := filepath.Glob(filepath.Join(dir, ".gatepass", "*"))
+	if len(sets) != 3 { // current, lock and one set
+		t.Errorf("left over: %v", sets)
+	}
+	err := filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := entry.Info()
+		want := map[bool]os.FileMode{true: 0o700, false: 0o600}[entry.IsDir()]
+		if err == nil && info.Mode().Type() != os.ModeSymlink && info.Mode().Perm() != want {
+			t.Errorf("%s has mode %04o, want %04o", path, info.Mode().Perm(), want)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// TestEveryStepCanFail breaks each change in turn: the old set stays until the
+// new one is in its place, nothing is left over, and the next write succeeds.
+func TestEveryStepCanFail(t *testing.T) {
+	for broken := 0; ; broken++ {
+		dir := filepath.Join(t.TempDir(), "id")
+		if err := write(dir, "old", nil); err != nil {
+			t.Fatal(err)
+		}
+		step, at := 0, ""
+		err := write(dir, "new", func(change string) error {
+			step++
+			if step == broken+1 {
+				at = change
+				return fmt.Errorf("%s: %w", change, syscall.ENOSPC)
+			}
+			return nil
+		})
+		if at == "" {
+			if broken < 8 {
+				t.Fatalf("there were only %d steps", broken)
+			}
+			return
+		}
+		if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(strings.Join(failure.Of(err).Hints, ""), "disk is full") {
+			t.Errorf("at %q: error %v", at, err)
+		}
+		if got := whole(t, dir); got != "old" && at != "sweep" {
+			t.Errorf("a failure at %q left %q", at, got)
+		}
+		if left, _ := filepath.Glob(filepath.Join(dir, ".gatepass", "set-*")); len(left) != 1 && at != "sweep" {
+			t.Errorf("a failure at %q left %v", at, left)
+		}
+		if err := write(dir, "next", nil); err != nil || whole(t, dir) != "next" {
+			t.Errorf("after a failure at %q: %v", at, err)
+		}
+	}
+}
+
+const envKillAt = "DESTINATION_TEST_KILL_AT"
+
+// TestKilledWriter is the child of TestAKillLeavesOneWholeSet.
+func TestKilledWriter(t *testing.T) {
+	at := os.Getenv(envKillAt)
+	if at == "" {
+		return
+	}
+	var dir string
+	var kill, step int
+	if _, err := fmt.Sscanf(at, "%d %s", &kill, &dir); err != nil {
+		t.Fatal(err)
+	}
+	err := write(dir, "new", func(string) error {
+		if step++; step == kill {
+			syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			select {}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAKillLeavesOneWholeSet(t *testing.T) {
+	for _, before := range []string{"", "old"} {
+		seen := make(map[string]int)
+		for kill := 1; ; kill++ {
+			dir := filepath.Join(t.TempDir(), "id")
+			if before != "" {
+				if err := write(dir, before, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			child := exec.Command(os.Args[0], "-test.run=^TestKilledWriter$")
+			child.Env = append(os.Environ(), fmt.Sprintf("%s=%d %s", envKillAt, kill, dir))
+			out, err := child.CombinedOutput()
+			got := whole(t, dir)
+			seen[got]++
+			if got != before && got != "new" {
+				t.Fatalf("killed at step %d: the set is %q", kill, got)
+			}
+			if next := write(dir, "next", nil); next != nil || whole(t, dir) != "next" {
+				t.Fatalf("killed at step %d: the next write fails: %v", kill, next)
+			}
+			if left, _ := filepath.Glob(filepath.Join(dir, ".gatepass", "set-*")); len(left) != 1 {
+				t.Errorf("killed at step %d: left over %v", kill, left)
+			}
+			if err == nil {
+				break // it lived through every step
+			}
+			if child.ProcessState.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+				t.Fatalf("the child failed: %s", out)
+			}
+		}
+		if seen[before] < 5 || seen["new"] < 2 {
+			t.Errorf("from %q: the kills left %v", before, seen)
+		}
+	}
+}
+
+func TestReadersNeverSeeAMixedSet(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "id")
+	if err := write(dir, "0", nil); err != nil {
+		t.Fatal(err)
+	}
+	var writers sync.WaitGroup
+	for w := range 2 {
+		writers.Go(func() {
+			for i := range 20 {
+				if err := write(dir, fmt.Sprint(w, i), nil); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() { writers.Wait(); close(done) }()
+	for {
+		select {
+		case <-done:
+			whole(t, dir)
+			return
+		default:
+		}
+		// A reader that holds on to one set, as openat does, finds all of it or none.
+		current, err := filepath.EvalSymlinks(filepath.Join(dir, ".gatepass", "current"))
+		if err != nil {
+			continue
+		}
+		tags := make(map[string]bool)
+		for _, name := range names {
+			if raw, err := os.ReadFile(filepath.Join(current, name)); err == nil && raw[0] != 0 {
+				tags[string(raw)] = true
+			}
+		}
+		if len(tags) > 1 {
+			t.Fatalf("mixed: %v", tags)
+		}
+	}
+}
+
+func TestWhatIsInTheWayIsRefusedAndKept(t *testing.T) {
+	victim := func(t *testing.T) string {
+		path := filepath.Join(t.TempDir(), "victim")
+		if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	all := append([]string{".gatepass", ".gitignore", ".dockerignore"}, names...)
+	for _, name := range all {
+		for _, kind := range []string{"a link to a file", "a link to a directory", "a link to nothing", "a file", "a directory"} {
+			if name == ".gatepass" && kind == "a directory" {
+				continue // ours by definition: it is our own user's
+			}
+			t.Run(name+" is "+kind, func(t *testing.T) {
+				dir, target := t.TempDir(), victim(t)
+				os.Chmod(dir, 0o700)
+				path := filepath.Join(dir, name)
+				var err error
+				switch kind {
+				case "a link to a file":
+					err = os.Symlink(target, path)
+				case "a link to a directory":
+					err = os.Symlink(filepath.Dir(target), path)
+				case "a link to nothing":
+					err = os.Symlink(target+"-missing", path)
+				case "a file":
+					err = os.WriteFile(path, []byte("precious"), 0o600)
+				case "a directory":
+					err = os.Mkdir(path, 0o700)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				before, _ := os.Lstat(path)
+				err = write(dir, "new", nil)
+				if err == nil || !strings.Contains(err.Error(), "in the way: "+name) {
+					t.Errorf("error %v", err)
+				}
+				after, err := os.Lstat(path)
+				if err != nil || !os.SameFile(before, after) {
+					t.Errorf("it was replaced: %v", err)
+				}
+				if raw, _ := os.ReadFile(target); string(raw) != "precious" {
+					t.Errorf("the victim is %q", raw)
+				}
+				if _, err := os.Lstat(target + "-missing"); err == nil {
+					t.Error("a file was made through the link")
+				}
+				if _, err := destination.Remove(context.Background(), dir); err != nil {
+					t.Error(err)
+				}
+				if _, err := os.Lstat(path); err != nil {
+					t.Error("logout removed what is not ours")
+				}
+			})
+		}
+	}
+}
+
+func TestLinksPlantedInsideOurState(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "id")
+	if err := write(dir, "old", nil); err != nil {
+		t.Fatal(err)
+	}
+	victim := t.TempDir()
+	key := filepath.Join(victim, "key")
+	if err := os.WriteFile(key, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	state := filepath.Join(dir, ".gatepass")
+	os.Remove(filepath.Join(state, "current"))
+	os.Remove(filepath.Join(state, "lock"))
+	for _, name := range []string{"current", "set-planted"} {
+		if err := os.Symlink(victim, filepath.Join(state, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := write(dir, "new", nil); err != nil || whole(t, dir) != "new" {
+		t.Errorf("%v", err)
+	}
+	os.Remove(filepath.Join(state, "lock"))
+	if err := os.Symlink(key, filepath.Join(state, "lock")); err != nil {
+		t.Fatal(err)
+	}
+	if err := write(dir, "newer", nil); err == nil {
+		t.Error("the lock was opened through a link")
+	}
+	if raw, _ := os.ReadFile(key); string(raw) != "precious" {
+		t.Errorf("the victim is %q", raw)
+	}
+}
+
+func TestLogoutOverwritesKeyMaterial(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "id")
+	if err := write(dir, "secret", nil); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.Open(filepath.Join(dir, "key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	removed, err := destination.Remove(context.Background(), link)
+	if err != nil || !removed.Gone {
+		t.Fatalf("%+v %v", removed, err)
+	}
+	if _, err := os.Lstat(link); err != nil {
+		t.Error("the link that led there was removed")
+	}
+	if _, err := os.Lstat(dir); err == nil {
+		t.Error("the directory is still there")
+	}
+	raw := make([]byte, 7)
+	if n, _ := file.Read(raw); n != 7 || strings.Trim(string(raw), "\x00") != "" {
+		t.Errorf("the removed key still reads %q", raw)
+	}
+}
