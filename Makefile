@@ -51,9 +51,7 @@ bench: ## run the benchmarks, COUNT (1) times
 
 .PHONY: deps
 deps: ## list the modules that are linked, check their sums and that go.mod is tidy
-	go list -deps -f '{{with .Module}}{{.Path}} {{.Version}}{{end}}' ./cmd/... ./functions/... | sort -u
-	go mod verify
-	go mod tidy -diff
+	@tools/deps.sh
 
 .PHONY: clean
 clean: ## remove what make has built, and tools that it has downloaded
