@@ -47,7 +47,7 @@ type JoinRequest struct {
 	JoinMethod string `json:"join_method,omitempty"`
 	// IDToken is the OIDC token that the CI system minted for the job (compact JWS, RFC 7515 §3.1).
 	IDToken string `json:"id_token"`
-	// RetryKey is up to 128 characters of the client's own choice. It marks a
+	// RetryKey is up to 256 characters of the client's own choice. It marks a
 	// request with a jwt credential as one that may be sent again.
 	RetryKey string `json:"retry_key,omitempty"`
 	// TTLSeconds is the lifetime asked for, at least 1; absent means the service's default.

@@ -1,0 +1,132 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/pkg/rules"
+)
+
+// States of an issuer's keys.
+const (
+	StateFresh   = "fresh"
+	StatePinned  = "pinned"
+	StateFailing = "failing" // the last fetch failed; the keys are still used
+	StateStale   = "stale"   // too old: joins are refused
+	StateMissing = "missing" // never fetched: joins are refused
+)
+
+// IssuerStatus is how an issuer's keys stand.
+type IssuerStatus struct {
+	Issuer    string    `json:"issuer"`
+	State     string    `json:"state"`
+	Keys      int       `json:"keys"`
+	FetchedAt time.Time `json:"fetched_at,omitzero"`
+	TriedAt   time.Time `json:"tried_at,omitzero"`
+	Failure   string    `json:"failure,omitempty"`
+}
+
+// Status tells how a key set stands.
+func Status(ks join.KeySet, now time.Time) IssuerStatus {
+	s := IssuerStatus{Issuer: ks.Issuer, FetchedAt: ks.FetchedAt, TriedAt: ks.TriedAt, Failure: ks.Failure}
+	var set struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	if json.Unmarshal(ks.JWKS, &set) == nil {
+		s.Keys = len(set.Keys)
+	}
+	switch {
+	case len(ks.JWKS) == 0:
+		s.State = StateMissing
+	case ks.Pinned:
+		s.State = StatePinned
+	case ks.Stale(now):
+		s.State = StateStale
+	case ks.Failure != "":
+		s.State = StateFailing
+	default:
+		s.State = StateFresh
+	}
+	return s
+}
+
+// IssuerReader is what Issuers reads.
+type IssuerReader interface {
+	Issuers(ctx context.Context) ([]string, error)
+	KeySets(ctx context.Context) ([]join.KeySet, error)
+}
+
+// Issuers returns how the keys stand of every issuer that token rules name, and
+// of every other that has keys stored.
+func Issuers(ctx context.Context, store IssuerReader, now time.Time) ([]IssuerStatus, error) {
+	sets, err := store.KeySets(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading the key sets: %w", err)
+	}
+	var all []IssuerStatus
+	known := map[string]bool{}
+	for _, ks := range sets {
+		known[ks.Issuer] = true
+		all = append(all, Status(ks, now))
+	}
+	named, err := store.Issuers(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("listing the issuers of token rules: %w", err)
+	}
+	for _, issuer := range named {
+		if !known[issuer] {
+			all = append(all, Status(join.KeySet{Issuer: issuer}, now))
+		}
+	}
+	return all, nil
+}
+
+// Overview is the state of a service at a glance.
+type Overview struct {
+	Resources map[rules.Kind]int `json:"resources"`
+	Issuers   []IssuerStatus     `json:"issuers"`
+	// Granted and Refused count the records of the last hour.
+	Granted int            `json:"granted"`
+	Refused int            `json:"refused"`
+	Codes   map[string]int `json:"codes,omitempty"` // of those refused
+}
+
+// Store is what Look reads.
+type Store interface {
+	Resources
+	Joins
+	IssuerReader
+}
+
+// Look gathers an Overview.
+func Look(ctx context.Context, store Store, now time.Time) (Overview, error) {
+	o := Overview{Resources: map[rules.Kind]int{}, Codes: map[string]int{}}
+	for _, kind := range kindOrder {
+		stored, err := store.List(ctx, kind)
+		if err != nil {
+			return o, fmt.Errorf("reading every %s: %w", kind, err)
+		}
+		o.Resources[kind] = len(stored)
+	}
+	var err error
+	if o.Issuers, err = Issuers(ctx, store, now); err != nil {
+		return o, err
+	}
+	records, err := store.Joins(ctx, Query{Since: now.Add(-time.Hour)})
+	if err != nil && !errors.Is(err, join.ErrNotFound) {
+		return o, fmt.Errorf("reading the joins of the last hour: %w", err)
+	}
+	for _, r := range records {
+		if r.Code == join.CodeOK {
+			o.Granted++
+			continue
+		}
+		o.Refused++
+		o.Codes[r.Code]++
+	}
+	return o, nil
+}

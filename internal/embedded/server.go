@@ -1,0 +1,237 @@
+package embedded
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/jwks"
+	"github.com/gatepass-ci/gatepass/internal/localca"
+	"github.com/gatepass-ci/gatepass/internal/server"
+	"github.com/gatepass-ci/gatepass/internal/sqlite"
+)
+
+// AuthoritiesDir, in the data directory, has the authorities' key files.
+const AuthoritiesDir = "authorities"
+
+const (
+	refreshEvery = 15 * time.Minute // key sets, as on AWS
+	purgeEvery   = time.Hour        // claims and records that are no longer kept
+	stopWithin   = 10 * time.Second // for requests under way when the server stops
+)
+
+// Config is what a Server is made of.
+type Config struct {
+	// Data is the directory of the store and the key files; made if missing.
+	Data string
+	// Listen is host:port; port 0 takes a free one.
+	Listen string
+	// PublicURL is where clients reach the service; empty means where it listens.
+	PublicURL string
+	// TrustDomain of identity certificates; empty means the public URL's host.
+	TrustDomain string
+	// TLSCert and TLSKey are files of the server's certificate; both empty means plain HTTP.
+	TLSCert, TLSKey string
+	// MaxTTL is the longest lifetime granted; 0 means join.MaxTTL.
+	MaxTTL time.Duration
+	// RateLimit is requests a minute from one address; 0 means no limit.
+	RateLimit int
+	// TrustedProxies may name the caller in X-Forwarded-For.
+	TrustedProxies []netip.Prefix
+	// Issuers says how issuers are dialed.
+	Issuers jwks.ClientConfig
+	Version string
+	Now     func() time.Time
+	Log     *slog.Logger
+}
+
+// Server is an embedded server that listens.
+type Server struct {
+	c         Config
+	store     *sqlite.Store
+	refresher *jwks.Refresher
+	listener  net.Listener
+	http      *http.Server
+	url       string
+	publicURL string
+}
+
+// Open opens the store and the authorities, making what is missing, and listens.
+// Run must follow, or Close.
+func Open(ctx context.Context, c Config) (_ *Server, err error) {
+	if err := checkListen(c); err != nil {
+		return nil, err
+	}
+	s := &Server{c: c}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	if s.store, err = sqlite.Open(ctx, c.Data, sqlite.Options{}); err != nil {
+		return nil, err
+	}
+	authorities, err := localca.Open(filepath.Join(c.Data, AuthoritiesDir), localca.Options{Now: c.Now})
+	if err != nil {
+		return nil, err
+	}
+	if s.refresher, err = NewRefresher(s.store, c.Issuers, c.Now, c.Log); err != nil {
+		return nil, err
+	}
+	if err = s.listen(); err != nil {
+		return nil, err
+	}
+	return s, s.assemble(authorities)
+}
+
+// checkListen refuses to send credentials in the clear across a network.
+func checkListen(c Config) error {
+	host, _, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return fmt.Errorf("cannot listen at %q: write an address and a port, such as 127.0.0.1:8600", c.Listen)
+	}
+	addr, err := netip.ParseAddr(host)
+	loopback := host == "localhost" || err == nil && addr.IsLoopback()
+	if !loopback && c.TLSCert == "" && len(c.TrustedProxies) == 0 {
+		return fmt.Errorf("listening at %s without TLS would send ID tokens in the clear: give --tls-cert and --tls-key, or --trusted-proxy for a proxy that ends TLS", c.Listen)
+	}
+	return nil
+}
+
+func (s *Server) listen() error {
+	scheme := "http"
+	listener, err := net.Listen("tcp", s.c.Listen)
+	if err != nil {
+		return err
+	}
+	s.listener = listener
+	if s.c.TLSCert != "" {
+		pair, err := tls.LoadX509KeyPair(s.c.TLSCert, s.c.TLSKey)
+		if err != nil {
+			return fmt.Errorf("reading the server's certificate: %w", err)
+		}
+		scheme = "https"
+		s.listener = tls.NewListener(listener, &tls.Config{
+			MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2", "http/1.1"},
+		})
+	}
+	s.url = scheme + "://" + listener.Addr().String()
+	return nil
+}
+
+func (s *Server) assemble(authorities join.Authorities) error {
+	if s.publicURL = s.c.PublicURL; s.publicURL == "" {
+		s.publicURL = s.url
+	}
+	trustDomain := s.c.TrustDomain
+	if u, err := url.Parse(s.publicURL); trustDomain == "" && err == nil {
+		trustDomain = u.Hostname()
+	}
+	service, err := join.New(join.Config{
+		Rules: s.store, Locks: s.store, KeySets: s.store, Refresher: s.refresher, Leases: s.store,
+		Claims: s.store, Records: s.store, Authorities: authorities,
+		PublicURL: s.publicURL, TrustDomain: trustDomain, MaxTTL: s.c.MaxTTL,
+		Now: s.c.Now, Rand: rand.Reader, Wait: wait, Log: s.c.Log,
+	})
+	if err != nil {
+		return err
+	}
+	config := server.Config{
+		Join: service, PublicURL: s.publicURL, Version: s.c.Version,
+		SourceAddr: server.SourceAddr(s.c.TrustedProxies), Log: s.c.Log,
+	}
+	if s.c.RateLimit > 0 {
+		if config.Limit, err = server.RateLimit(s.c.RateLimit); err != nil {
+			return err
+		}
+	}
+	s.http = &http.Server{
+		Handler:           server.New(config),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       15 * time.Second,
+		WriteTimeout:      60 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(s.c.Log.Handler(), slog.LevelWarn),
+	}
+	return nil
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// URL is where the server listens.
+func (s *Server) URL() string { return s.url }
+
+// Run serves until ctx ends, refreshes key sets and purges what is no longer
+// kept. Requests under way when ctx ends are finished.
+func (s *Server) Run(ctx context.Context) error {
+	if err := s.announce(); err != nil {
+		return errors.Join(err, s.Close())
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	g.Go(func() error {
+		<-gctx.Done()
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
+		defer cancel()
+		return s.http.Shutdown(stop)
+	})
+	g.Go(func() error {
+		s.refresher.Run(gctx, refreshEvery)
+		return nil
+	})
+	g.Go(func() error { return s.purge(gctx) })
+	return errors.Join(g.Wait(), s.unannounce(), s.Close())
+}
+
+func (s *Server) purge(ctx context.Context) error {
+	for {
+		if _, err := s.store.Purge(ctx, s.c.Now()); err != nil && ctx.Err() == nil {
+			s.c.Log.ErrorContext(ctx, "purging what is no longer kept", "cause", err.Error())
+		}
+		if wait(ctx, purgeEvery) != nil {
+			return nil
+		}
+	}
+}
+
+// Close lets go of the store and the listener.
+func (s *Server) Close() error {
+	var errs []error
+	if s.listener != nil {
+		if err := s.listener.Close(); !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	if s.store != nil {
+		errs = append(errs, s.store.Close())
+		s.store = nil
+	}
+	return errors.Join(errs...)
+}

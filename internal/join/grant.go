@@ -1,0 +1,88 @@
+package join
+
+import (
+	"context"
+	"crypto"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/pkg/api"
+	"github.com/gatepass-ci/gatepass/pkg/rules"
+)
+
+// grant is one credential that may be signed.
+type grant struct {
+	request   *api.CredentialRequest
+	key       publicKey
+	granted   *rules.Grant
+	authority *Authority
+}
+
+// publicKey is the key that a credential is for, in the form that its type needs.
+type publicKey struct {
+	ssh         ssh.PublicKey    // of an ssh credential
+	x509        crypto.PublicKey // of an x509 credential
+	fingerprint string
+}
+
+// parsePublicKey reads the key of a credential request and checks a CSR's
+// signature: whoever asks has the private key.
+func parsePublicKey(c *api.CredentialRequest) (k publicKey, err error) {
+	var der []byte
+	switch c.Type {
+	case api.TypeSSH:
+		if k.ssh, err = cert.ParseSSHPublicKey(c.PublicKey); err != nil {
+			return k, refuseKey(c, "public_key", err)
+		}
+		der = k.ssh.Marshal()
+	case api.TypeX509:
+		if k.x509, err = cert.ParseCSR(c.CSR); err != nil {
+			return k, refuseKey(c, "csr", err)
+		}
+		if der, err = x509.MarshalPKIXPublicKey(k.x509); err != nil {
+			return k, refuseKey(c, "csr", err)
+		}
+	default:
+		return k, nil
+	}
+	sum := sha256.Sum256(der)
+	k.fingerprint = hex.EncodeToString(sum[:])
+	return k, nil
+}
+
+func refuseKey(c *api.CredentialRequest, field string, err error) *Refusal {
+	code := api.CodeMalformedRequest
+	if errors.Is(err, cert.ErrUnsupportedKey) {
+		code = api.CodeUnsupportedKey
+	}
+	return refuse(code, "%s of credential %q: %s", field, c.Name, err)
+}
+
+// grant asks the rules for one credential and finds the authority that signs it.
+func (a *attempt) grant(ctx context.Context, c *api.CredentialRequest, w rules.Wish, key publicKey) (*grant, error) {
+	granted, err := a.bot.Grant(a.roles, w)
+	if err != nil {
+		if not, ok := errors.AsType[*rules.NotPermittedError](err); ok {
+			return nil, refuse(api.CodeNotPermitted, "credential %q: %s", c.Name, not.Message)
+		}
+		return nil, fmt.Errorf("granting %q: %w", c.Name, err)
+	}
+	if granted.PinSourceIP && !a.caller.Addr.IsValid() {
+		return nil, refuse(api.CodeNotPermitted,
+			"credential %q: its roles pin it to the caller's address, and the service does not see one; ask an administrator to check how the service is reached", c.Name)
+	}
+	authority, err := a.Authorities.Authority(ctx, purpose(c))
+	if errors.Is(err, ErrNotFound) {
+		return nil, refuse(api.CodeNotPermitted, "credential %q: this service has no %s authority; ask for another type, or an administrator to add it", c.Name, purpose(c))
+	}
+	if err != nil {
+		return nil, signerUnavailable(fmt.Errorf("authority %s: %w", purpose(c), err))
+	}
+	return &grant{request: c, key: key, granted: granted, authority: authority}, nil
+}

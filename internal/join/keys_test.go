@@ -1,0 +1,221 @@
+package join
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/issuertest"
+	"github.com/gatepass-ci/gatepass/pkg/api"
+)
+
+// keyWorld is an issuer, a store of its key set and a lease, as findKeySet sees them.
+type keyWorld struct {
+	now     time.Time
+	stored  *KeySet // nil if there is none
+	issuer  *issuertest.Issuer
+	kid     string // asked for
+	down    error  // what a fetch ends with
+	reads   int
+	fetches int
+	held    time.Time            // the lease, until
+	onWait  func(*keyWorld, int) // what another instance does while we wait
+	waits   int
+}
+
+func (w *keyWorld) KeySet(context.Context, string) (KeySet, error) {
+	w.reads++
+	if w.stored == nil {
+		return KeySet{}, ErrNotFound
+	}
+	return *w.stored, nil
+}
+
+func (w *keyWorld) Lease(_ context.Context, _ string, now, until time.Time) (bool, error) {
+	if now.Before(w.held) {
+		return false, nil
+	}
+	w.held = until
+	return true, nil
+}
+
+func (w *keyWorld) Refresh(context.Context, string) error {
+	w.fetches++
+	if w.down != nil {
+		return w.down
+	}
+	w.fetched()
+	return nil
+}
+
+// fetched stores the issuer's keys of now.
+func (w *keyWorld) fetched() {
+	keys, err := w.issuer.JWKS()
+	if err != nil {
+		panic(err)
+	}
+	w.stored = &KeySet{JWKS: keys, FetchedAt: w.now, TriedAt: w.now}
+}
+
+func (w *keyWorld) wait(_ context.Context, d time.Duration) error {
+	w.now = w.now.Add(d)
+	w.waits++
+	if w.onWait != nil {
+		w.onWait(w, w.waits)
+	}
+	return nil
+}
+
+func newKeyWorld(t *testing.T) (*keyWorld, *Service) {
+	t.Helper()
+	issuer, err := issuertest.New(issuertest.Config{Offline: true, Algorithm: issuertest.ES256})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &keyWorld{now: time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC), issuer: issuer, kid: issuertest.FirstKeyID}
+	w.fetched()
+	s := &Service{keys: newKeyCache(), Config: Config{
+		KeySets: w, Leases: w, Refresher: w, Wait: w.wait, Now: func() time.Time { return w.now },
+	}}
+	return w, s
+}
+
+func TestFindKeySet(t *testing.T) {
+	down := errors.New("connection refused")
+	rotate := func(t *testing.T, w *keyWorld) {
+		t.Helper()
+		if err := w.issuer.Rotate("second"); err != nil {
+			t.Fatal(err)
+		}
+		w.kid = "second"
+	}
+	for _, c := range []struct {
+		name    string
+		world   func(*testing.T, *keyWorld)
+		code    api.Code // empty if the key is found
+		fetches int
+		waits   bool
+	}{
+		{name: "a key of the stored set"},
+		{name: "a set that is 24 hours old is used", world: func(_ *testing.T, w *keyWorld) { w.now = w.now.Add(24 * time.Hour) }},
+		{name: "an older set is refreshed", fetches: 1, world: func(_ *testing.T, w *keyWorld) { w.now = w.now.Add(24*time.Hour + time.Second) }},
+		{name: "an older set whose issuer is down is not used", code: api.CodeIssuerKeysUnavailable, fetches: 1, world: func(_ *testing.T, w *keyWorld) {
+			w.now, w.down = w.now.Add(24*time.Hour+time.Second), down
+		}},
+		{name: "no set at all is fetched", fetches: 1, world: func(_ *testing.T, w *keyWorld) { w.stored = nil }},
+		{name: "no set at all and the issuer is down", code: api.CodeIssuerKeysUnavailable, fetches: 1, world: func(_ *testing.T, w *keyWorld) {
+			w.stored, w.down = nil, down
+		}},
+		{name: "a new key is fetched", fetches: 1, world: func(t *testing.T, w *keyWorld) {
+			w.now = w.now.Add(time.Hour)
+			rotate(t, w)
+		}},
+		{name: "a new key of a set younger than a minute is unknown at once", code: api.CodeIDTokenUnknownKey, world: func(t *testing.T, w *keyWorld) {
+			w.now = w.now.Add(59 * time.Second)
+			rotate(t, w)
+		}},
+		{name: "a key that the issuer does not have is unknown", code: api.CodeIDTokenUnknownKey, fetches: 1, world: func(_ *testing.T, w *keyWorld) {
+			w.now, w.kid = w.now.Add(time.Hour), "nobody"
+		}},
+		{name: "a key of a pinned set that is not in it is unknown at once", code: api.CodeIDTokenUnknownKey, world: func(_ *testing.T, w *keyWorld) {
+			w.now, w.kid, w.stored.Pinned = w.now.Add(time.Hour), "nobody", true
+		}},
+		{name: "a pinned set is never too old", world: func(_ *testing.T, w *keyWorld) {
+			w.now, w.stored.Pinned = w.now.Add(1000*time.Hour), true
+		}},
+		{name: "whether a new key exists cannot be known while the issuer is down", code: api.CodeIssuerKeysUnavailable, fetches: 1, world: func(t *testing.T, w *keyWorld) {
+			w.now, w.down = w.now.Add(time.Hour), down
+			rotate(t, w)
+		}},
+		{name: "another instance fetches the new key meanwhile", waits: true, world: func(t *testing.T, w *keyWorld) {
+			w.now = w.now.Add(time.Hour)
+			rotate(t, w)
+			w.held = w.now.Add(time.Minute)
+			w.onWait = func(w *keyWorld, n int) {
+				if n == 3 {
+					w.fetched()
+				}
+			}
+		}},
+		{name: "another instance finds that there is no such key", waits: true, code: api.CodeIDTokenUnknownKey, world: func(_ *testing.T, w *keyWorld) {
+			w.now, w.kid = w.now.Add(time.Hour), "nobody"
+			w.held = w.now.Add(time.Minute)
+			w.onWait = func(w *keyWorld, n int) {
+				if n == 3 {
+					w.fetched()
+				}
+			}
+		}},
+		{name: "another instance cannot reach the issuer", waits: true, code: api.CodeIssuerKeysUnavailable, world: func(t *testing.T, w *keyWorld) {
+			w.now = w.now.Add(time.Hour)
+			rotate(t, w)
+			w.held = w.now.Add(time.Minute)
+			w.onWait = func(w *keyWorld, n int) { w.stored.TriedAt, w.stored.Failure = w.now, "down" }
+		}},
+		{name: "another instance takes more than three seconds", waits: true, code: api.CodeIssuerKeysUnavailable, world: func(t *testing.T, w *keyWorld) {
+			w.now = w.now.Add(time.Hour)
+			rotate(t, w)
+			w.held = w.now.Add(time.Minute)
+		}},
+		{name: "a fetch that failed a moment ago is not waited for", code: api.CodeIssuerKeysUnavailable, world: func(t *testing.T, w *keyWorld) {
+			w.now = w.now.Add(time.Hour)
+			rotate(t, w)
+			w.held = w.now.Add(time.Minute)
+			w.stored.TriedAt, w.stored.Failure = w.now.Add(-10*time.Second), "down"
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w, s := newKeyWorld(t)
+			if c.world != nil {
+				c.world(t, w)
+			}
+			set, err := s.findKeySet(t.Context(), "https://issuer.example.com", w.kid, issuertest.ES256)
+			if c.code == "" && (err != nil || !set.Has(w.kid, issuertest.ES256)) {
+				t.Errorf("not found: %v", err)
+			}
+			if c.code != "" && (err == nil || asRefusal(err).Problem.Code != c.code) {
+				t.Errorf("got %v, want %s", err, c.code)
+			}
+			if w.fetches != c.fetches {
+				t.Errorf("%d fetches, want %d", w.fetches, c.fetches)
+			}
+			if (w.waits > 0) != c.waits || time.Duration(w.waits)*refreshPoll > refreshWait {
+				t.Errorf("waited %d times", w.waits)
+			}
+		})
+	}
+}
+
+// A flood of tokens with made-up key ids asks the issuer once a minute.
+func TestUnknownKeysAskTheIssuerOnceAMinute(t *testing.T) {
+	w, s := newKeyWorld(t)
+	w.now, w.kid = w.now.Add(time.Hour), "nobody"
+	began := w.now
+	for w.now.Sub(began) < 10*time.Minute {
+		if _, err := s.findKeySet(t.Context(), "https://issuer.example.com", w.kid, issuertest.ES256); err == nil {
+			t.Fatal("found a key that nobody has")
+		}
+		w.now = w.now.Add(time.Second)
+	}
+	if w.fetches > 10 {
+		t.Errorf("%d fetches in ten minutes", w.fetches)
+	}
+}
+
+func TestKeySetIsReadOnceAMinute(t *testing.T) {
+	w, s := newKeyWorld(t)
+	for range 59 {
+		if _, err := s.findKeySet(t.Context(), "https://issuer.example.com", issuertest.FirstKeyID, issuertest.ES256); err != nil {
+			t.Fatal(err)
+		}
+		w.now = w.now.Add(time.Second)
+	}
+	if w.reads != 1 {
+		t.Errorf("%d reads in a minute", w.reads)
+	}
+	w.now = w.now.Add(2 * time.Second)
+	if _, err := s.findKeySet(t.Context(), "https://issuer.example.com", issuertest.FirstKeyID, issuertest.ES256); err != nil || w.reads != 2 {
+		t.Errorf("%d reads after a minute, %v", w.reads, err)
+	}
+}

@@ -1,0 +1,152 @@
+package join
+
+import (
+	"fmt"
+	"maps"
+	"math/big"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/pkg/api"
+)
+
+// draft is a credential ready to be signed: its serial is drawn beforehand, so
+// that the record can be written while it is signed.
+type draft struct {
+	*grant
+	sshSerial  uint64
+	x509Serial *big.Int
+	jti        string
+}
+
+func (a *attempt) draft() ([]draft, error) {
+	drafts := make([]draft, len(a.grants))
+	for i, g := range a.grants {
+		d, err := draft{grant: g}, error(nil)
+		switch g.request.Type {
+		case api.TypeSSH:
+			d.sshSerial, err = cert.NewSSHSerial(a.Rand)
+		case api.TypeX509:
+			d.x509Serial, err = cert.NewX509Serial(a.Rand)
+		case api.TypeJWT:
+			d.jti = fmt.Sprintf("%s-%d", a.record.JoinID, i)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("drawing a serial: %w", err)
+		}
+		drafts[i] = d
+	}
+	return drafts, nil
+}
+
+// serial is the draft's serial as answers and records show it.
+func (d draft) serial() string {
+	switch {
+	case d.x509Serial != nil:
+		return d.x509Serial.Text(16)
+	case d.jti != "":
+		return d.jti
+	}
+	return strconv.FormatUint(d.sshSerial, 10)
+}
+
+func (d draft) record(notAfter time.Time) RecordCredential {
+	c := d.request
+	subject := map[string]string{
+		api.UsageDatabase:    c.DBUser,
+		api.UsageApplication: c.App,
+		api.UsageKubernetes:  c.KubernetesUser,
+	}[c.Usage]
+	if c.Type == api.TypeJWT {
+		subject = c.Audience
+	}
+	return RecordCredential{
+		Name: c.Name, Type: c.Type, Usage: c.Usage, Serial: d.serial(), Subject: subject,
+		Principals: d.granted.Logins, Roles: d.granted.Roles, ExpiresAt: notAfter.UTC(),
+	}
+}
+
+// sign makes all credentials or none.
+func (a *attempt) sign(drafts []draft) ([]api.Credential, error) {
+	products := make([]api.Credential, len(drafts))
+	for i, d := range drafts {
+		p := api.Credential{Name: d.request.Name, Type: d.request.Type, Serial: d.serial()}
+		var err error
+		switch d.request.Type {
+		case api.TypeSSH:
+			p.Principals = d.granted.Logins
+			p.Certificate, err = a.signSSH(d)
+		case api.TypeX509:
+			p.Certificate, err = a.signX509(d)
+		case api.TypeJWT:
+			p.Token, err = a.signJWT(d)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("signing %s: %w", d.authority.Purpose, err)
+		}
+		products[i] = p
+	}
+	return products, nil
+}
+
+func (a *attempt) signSSH(d draft) (string, error) {
+	critical := map[string]string{}
+	if d.granted.ForceCommand != "" {
+		critical["force-command"] = d.granted.ForceCommand
+	}
+	if d.granted.PinSourceIP {
+		addr := a.caller.Addr.Unmap()
+		critical["source-address"] = fmt.Sprintf("%s/%d", addr.WithZone(""), addr.BitLen())
+	}
+	return cert.SignSSH(a.Rand, d.authority.Signer, cert.SSHRequest{
+		Key:             d.key.ssh,
+		KeyID:           "gatepass:" + a.bot.Name() + ":" + a.record.JoinID,
+		Principals:      d.granted.Logins,
+		Extensions:      d.granted.Extensions,
+		CriticalOptions: critical,
+		Serial:          d.sshSerial,
+		ValidAfter:      a.now.Add(-backdate),
+		ValidBefore:     a.notAfter,
+	})
+}
+
+func (a *attempt) signX509(d draft) (string, error) {
+	r := cert.X509Request{Key: d.key.x509, Serial: d.x509Serial, NotBefore: a.now.Add(-backdate), NotAfter: a.notAfter}
+	c := d.request
+	switch c.Usage {
+	case api.UsageIdentity:
+		r.Subject, r.URI = cert.IdentitySubject(a.bot.Name(), a.TrustDomain)
+	case api.UsageDatabase:
+		r.Subject = cert.DatabaseSubject(c.DBUser, c.DBName)
+	case api.UsageApplication:
+		r.Subject = cert.ApplicationSubject(a.bot.Name(), c.App)
+	case api.UsageKubernetes:
+		r.Subject = cert.KubernetesSubject(c.KubernetesUser, d.granted.KubernetesGroups)
+	default:
+		return "", fmt.Errorf("no subject for usage %q", c.Usage)
+	}
+	return cert.SignX509(a.Rand, d.authority.Certificate, d.authority.Signer, r)
+}
+
+// registered are the claims of RFC 7519 §4.1, which a JWT of ours has of its own.
+var registered = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "azp"}
+
+func (a *attempt) signJWT(d draft) (string, error) {
+	provider := maps.Clone(a.verified.Claims)
+	maps.DeleteFunc(provider, func(name string, _ any) bool { return slices.Contains(registered, name) })
+	claims := map[string]any{
+		"iss":      a.PublicURL,
+		"sub":      "bot:" + a.bot.Name(),
+		"aud":      d.request.Audience,
+		"exp":      a.notAfter.Unix(),
+		"iat":      a.now.Unix(),
+		"jti":      d.jti,
+		"gatepass": provider,
+	}
+	if groups := d.granted.KubernetesGroups; len(groups) > 0 {
+		claims["groups"] = groups
+	}
+	return cert.SignJWT(a.Rand, d.authority.Signer, claims)
+}

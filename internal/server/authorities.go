@@ -1,0 +1,105 @@
+package server
+
+import (
+	"net/http"
+	"path"
+	"strings"
+
+	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/pkg/api"
+)
+
+// authorityFiles are the files below /v1/authorities, each cut out of the whole.
+var authorityFiles = map[string]func(*api.Authorities) string{
+	"ssh-user.pub":         func(a *api.Authorities) string { return lines(a.SSHUser) },
+	"ssh-host.pub":         func(a *api.Authorities) string { return lines(a.SSHHost) },
+	"x509-identity.pem":    func(a *api.Authorities) string { return a.X509[api.UsageIdentity] },
+	"x509-database.pem":    func(a *api.Authorities) string { return a.X509[api.UsageDatabase] },
+	"x509-application.pem": func(a *api.Authorities) string { return a.X509[api.UsageApplication] },
+	"x509-kubernetes.pem":  func(a *api.Authorities) string { return a.X509[api.UsageKubernetes] },
+}
+
+func lines(all []string) string {
+	var b strings.Builder
+	for _, line := range all {
+		b.WriteString(line + "\n")
+	}
+	return b.String()
+}
+
+func (h *handler) authorities(w http.ResponseWriter, r *http.Request) error {
+	all, err := h.Join.PublicAuthorities(r.Context())
+	if err != nil {
+		return h.signerUnavailable(r, err)
+	}
+	return writeJSON(w, all)
+}
+
+func (h *handler) authorityFile(w http.ResponseWriter, r *http.Request) error {
+	all, err := h.Join.PublicAuthorities(r.Context())
+	if err != nil {
+		return h.signerUnavailable(r, err)
+	}
+	content := authorityFiles[path.Base(r.URL.Path)](all)
+	if content == "" {
+		return problem(api.CodeNotFound, "this service has no such authority; the ones it has are at "+api.PathAuthorities)
+	}
+	write(w, http.StatusOK, "text/plain; charset=utf-8", []byte(content))
+	return nil
+}
+
+// discovery is the service as an issuer (OpenID Connect Discovery 1.0 §3).
+func (h *handler) discovery(w http.ResponseWriter, r *http.Request) error {
+	if err := h.requireJWTs(r); err != nil {
+		return err
+	}
+	return writeJSON(w, map[string]any{
+		"issuer":                                h.PublicURL,
+		"jwks_uri":                              h.PublicURL + api.PathJWKS,
+		"response_types_supported":              []string{"id_token"},
+		"subject_types_supported":               []string{"public"},
+		"id_token_signing_alg_values_supported": []string{"ES256"},
+		"claims_supported":                      []string{"iss", "sub", "aud", "exp", "iat", "jti", "groups", "gatepass"},
+	})
+}
+
+func (h *handler) jwks(w http.ResponseWriter, r *http.Request) error {
+	keys, err := h.Join.JWTKeys(r.Context())
+	if err != nil {
+		return h.signerUnavailable(r, err)
+	}
+	if len(keys) == 0 {
+		return noJWTs()
+	}
+	set, err := cert.JWKS(keys)
+	if err != nil {
+		return err
+	}
+	write(w, http.StatusOK, "application/json", set)
+	return nil
+}
+
+func (h *handler) requireJWTs(r *http.Request) error {
+	keys, err := h.Join.JWTKeys(r.Context())
+	if err != nil {
+		return h.signerUnavailable(r, err)
+	}
+	if len(keys) == 0 {
+		return noJWTs()
+	}
+	return nil
+}
+
+func noJWTs() error { return problem(api.CodeNotFound, "this service signs no JWTs") }
+
+func (h *handler) health(w http.ResponseWriter, _ *http.Request) error {
+	return writeJSON(w, api.Health{Status: "ok", Version: h.Version})
+}
+
+func (h *handler) signerUnavailable(r *http.Request, err error) error {
+	h.Log.ErrorContext(r.Context(), "request failed", "path", r.URL.Path, "cause", err.Error())
+	return &failure{
+		problem:    api.NewProblem(api.CodeSignerUnavailable, "the service cannot read its authorities; send the same request again"),
+		retryAfter: retrySigner,
+	}
+}

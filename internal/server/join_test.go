@@ -1,0 +1,302 @@
+package server_test
+
+import (
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/MicahParks/keyfunc/v3"
+	"github.com/gatepass-ci/gatepass/internal/issuertest"
+	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/pkg/api"
+)
+
+// everything asks for one credential of each kind.
+func (s *service) everything(token, idToken string) *api.JoinRequest {
+	r := s.request(token, idToken)
+	r.Credentials = append(r.Credentials,
+		api.CredentialRequest{Name: "db", Type: api.TypeX509, Usage: api.UsageDatabase, DBUser: "app", DBName: "orders", CSR: csr(s.t, newKey(s.t))},
+		api.CredentialRequest{Name: "app", Type: api.TypeX509, Usage: api.UsageApplication, App: "grafana", CSR: csr(s.t, newKey(s.t))},
+		api.CredentialRequest{Name: "k8s", Type: api.TypeX509, Usage: api.UsageKubernetes, KubernetesUser: "ci", CSR: csr(s.t, newKey(s.t))},
+		api.CredentialRequest{Name: "vault", Type: api.TypeJWT, Audience: "https://vault.example.com"},
+	)
+	return r
+}
+
+func TestJoinGrantsEveryKind(t *testing.T) {
+	for _, ci := range []struct{ name, token string }{{"bitbucket", "example-bot"}, {"circleci v2", "circle-bot"}, {"circleci v1", "circle-bot"}} {
+		t.Run(ci.name, func(t *testing.T) {
+			s := newService(t)
+			idToken := map[string]func() string{
+				"bitbucket":   func() string { return s.bitbucket(issuertest.BitbucketJob{}) },
+				"circleci v2": func() string { return s.circleci(issuertest.CircleCIJob{}) },
+				"circleci v1": func() string { return s.circleci(issuertest.CircleCIJob{V1: true}) },
+			}[ci.name]()
+			resp := s.granted(s.everything(ci.token, idToken))
+
+			if resp.Bot != "example" || resp.TTLSeconds != 900 || resp.TTLLimitedBy != "" || !resp.ExpiresAt.Equal(noon.Add(15*time.Minute)) {
+				t.Errorf("granted %+v", resp)
+			}
+			checkSSH(t, resp)
+			checkX509(t, resp)
+			checkJWT(t, s, resp)
+			checkGrantRecord(t, s, resp)
+		})
+	}
+}
+
+func credential(t *testing.T, resp *api.JoinResponse, name string) api.Credential {
+	t.Helper()
+	i := slices.IndexFunc(resp.Credentials, func(c api.Credential) bool { return c.Name == name })
+	if i < 0 {
+		t.Fatalf("no credential %q in the answer", name)
+	}
+	return resp.Credentials[i]
+}
+
+func checkSSH(t *testing.T, resp *api.JoinResponse) {
+	t.Helper()
+	c := credential(t, resp, "ssh")
+	pub, _, _, _, err := ssh.ParseAuthorizedKey([]byte(c.Certificate))
+	must(t, err)
+	authority, _, _, _, err := ssh.ParseAuthorizedKey([]byte(resp.Authorities.SSHUser[0]))
+	must(t, err)
+	checker := ssh.CertChecker{
+		IsUserAuthority: func(key ssh.PublicKey) bool { return string(key.Marshal()) == string(authority.Marshal()) },
+		Clock:           func() time.Time { return noon },
+	}
+	sshCert := pub.(*ssh.Certificate)
+	must(t, checker.CheckCert("deploy", sshCert))
+	if checker.CheckCert("root", sshCert) == nil {
+		t.Error("the certificate lets root in")
+	}
+	if want := "gatepass:example:" + resp.JoinID; sshCert.KeyId != want {
+		t.Errorf("key id %q, want %q", sshCert.KeyId, want)
+	}
+	if len(sshCert.Extensions)+len(sshCert.CriticalOptions) != 0 {
+		t.Errorf("extensions %v %v, though the role has none", sshCert.Extensions, sshCert.CriticalOptions)
+	}
+}
+
+func parseCert(t *testing.T, text string) *x509.Certificate {
+	t.Helper()
+	block, _ := pem.Decode([]byte(text))
+	if block == nil {
+		t.Fatalf("not PEM: %q", text)
+	}
+	c, err := x509.ParseCertificate(block.Bytes)
+	must(t, err)
+	return c
+}
+
+func checkX509(t *testing.T, resp *api.JoinResponse) {
+	t.Helper()
+	wants := map[string]struct{ usage, subject string }{
+		"tls": {api.UsageIdentity, "CN=example"},
+		"db":  {api.UsageDatabase, "CN=app,OU=orders"},
+		"app": {api.UsageApplication, "CN=example,OU=grafana"},
+		"k8s": {api.UsageKubernetes, "CN=ci,O=deployers"},
+	}
+	for name, want := range wants {
+		leaf := parseCert(t, credential(t, resp, name).Certificate)
+		if got := leaf.Subject.String(); got != want.subject {
+			t.Errorf("%s: subject %q, want %q", name, got, want.subject)
+		}
+		for usage, text := range resp.Authorities.X509 {
+			roots := x509.NewCertPool()
+			roots.AddCert(parseCert(t, text))
+			_, err := leaf.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: noon, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+			if (err == nil) != (usage == want.usage) {
+				t.Errorf("%s under the %s authority: %v", name, usage, err)
+			}
+		}
+	}
+}
+
+func checkJWT(t *testing.T, s *service, resp *api.JoinResponse) {
+	t.Helper()
+	set := s.do("GET", api.PathJWKS, nil)
+	keys, err := keyfunc.NewJWKSetJSON(json.RawMessage(set.body))
+	must(t, err)
+	var claims jwt.MapClaims
+	_, err = jwt.ParseWithClaims(credential(t, resp, "vault").Token, &claims, keys.Keyfunc,
+		jwt.WithValidMethods([]string{"ES256"}), jwt.WithIssuer(publicURL), jwt.WithAudience("https://vault.example.com"),
+		jwt.WithExpirationRequired(), jwt.WithTimeFunc(func() time.Time { return noon }))
+	must(t, err)
+	if claims["sub"] != "bot:example" || fmt.Sprint(claims["groups"]) != "[deployers]" {
+		t.Errorf("claims %v", claims)
+	}
+	provider, _ := claims["gatepass"].(map[string]any)
+	if len(provider) == 0 || provider["aud"] != nil {
+		t.Errorf("provider claims %v", provider)
+	}
+}
+
+func checkGrantRecord(t *testing.T, s *service, resp *api.JoinResponse) {
+	t.Helper()
+	r := s.record(resp.JoinID)
+	if r.Code != join.CodeOK || r.Bot != "example" || r.Rule == nil || *r.Rule != 0 || len(r.Credentials) != 6 || r.SourceAddr != "127.0.0.1" {
+		t.Errorf("record %+v", r)
+	}
+	for _, c := range r.Credentials {
+		if got := credential(t, resp, c.Name).Serial; got != c.Serial || got == "" {
+			t.Errorf("%s: serial %q in the answer and %q in the record", c.Name, got, c.Serial)
+		}
+	}
+	encoded, err := json.Marshal(r)
+	must(t, err)
+	if strings.Contains(string(encoded), "eyJ") {
+		t.Error("the record holds a token")
+	}
+}
+
+// Two hundred at once with one ID token: never more than max_joins win, and
+// those who send the same request again all do.
+func TestConcurrentJoins(t *testing.T) {
+	const callers = 200
+	for _, maxJoins := range []int{1, 3} {
+		t.Run(fmt.Sprintf("other keys, max_joins %d", maxJoins), func(t *testing.T) {
+			s := newService(t)
+			s.apply(tokenRule("example-bot", fmt.Sprintf("  max_joins: %d\n", maxJoins)))
+			token := s.bitbucket(issuertest.BitbucketJob{})
+			requests := make([]*api.JoinRequest, callers)
+			for i := range requests {
+				requests[i] = s.request("example-bot", token)
+			}
+			codes := s.joinAll(requests)
+			if codes["ok"] != maxJoins || codes[string(api.CodeIDTokenAlreadyUsed)] != callers-maxJoins {
+				t.Errorf("outcomes %v", codes)
+			}
+		})
+	}
+	t.Run("the same request", func(t *testing.T) {
+		s := newService(t)
+		request := s.bitbucketRequest()
+		codes := s.joinAll(slices.Repeat([]*api.JoinRequest{request}, callers))
+		if codes["ok"] != callers {
+			t.Errorf("outcomes %v", codes)
+		}
+		if uses := s.uses(request); uses != 1 {
+			t.Errorf("%d uses in the claim", uses)
+		}
+	})
+}
+
+// uses is how many uses the claim of a request's ID token has.
+func (s *service) uses(r *api.JoinRequest) int {
+	s.t.Helper()
+	claim, err := s.store.Claim(s.t.Context(), s.records()[0].IDToken)
+	must(s.t, err)
+	return len(claim)
+}
+
+func (s *service) joinAll(requests []*api.JoinRequest) map[string]int {
+	var (
+		wg    sync.WaitGroup
+		mu    sync.Mutex
+		codes = map[string]int{}
+	)
+	for _, r := range requests {
+		wg.Go(func() {
+			a := s.join(r)
+			mu.Lock()
+			defer mu.Unlock()
+			if a.granted != nil {
+				codes["ok"]++
+			} else {
+				codes[string(a.problem.Code)]++
+			}
+		})
+	}
+	wg.Wait()
+	return codes
+}
+
+func TestRetry(t *testing.T) {
+	t.Run("ends no later than the first answer", func(t *testing.T) {
+		s := newService(t)
+		r := s.bitbucketRequest()
+		first := s.granted(r)
+		s.clock.advance(5 * time.Minute)
+		again := s.granted(r)
+		if again.ExpiresAt.After(first.ExpiresAt) || again.TTLLimitedBy != "retry" || again.TTLSeconds != 600 {
+			t.Errorf("first until %s, again %+v", first.ExpiresAt, again)
+		}
+		if !s.record(again.JoinID).Retry {
+			t.Error("the record does not say that it was a retry")
+		}
+	})
+	t.Run("may ask for less", func(t *testing.T) {
+		s := newService(t)
+		r := s.bitbucketRequest()
+		s.granted(r)
+		r.TTLSeconds = new(int64(60))
+		if again := s.granted(r); again.TTLSeconds != 60 || again.TTLLimitedBy != "" {
+			t.Errorf("again %+v", again)
+		}
+	})
+	t.Run("is refused when the first answer's credentials have ended", func(t *testing.T) {
+		s := newService(t)
+		r := s.bitbucketRequest()
+		s.granted(r)
+		s.clock.advance(15 * time.Minute)
+		if a := s.join(r); a.problem == nil || a.problem.Code != api.CodeIDTokenAlreadyUsed {
+			t.Errorf("answered %s", a.body)
+		}
+	})
+	for name, change := range map[string]func(*service, *api.JoinRequest){
+		"another key":         func(s *service, r *api.JoinRequest) { r.Credentials[0].PublicKey = sshLine(s.t, newKey(s.t)) },
+		"another retry key":   func(_ *service, r *api.JoinRequest) { r.RetryKey = "other" },
+		"one credential less": func(_ *service, r *api.JoinRequest) { r.Credentials = r.Credentials[:1] },
+		"narrower roles":      func(_ *service, r *api.JoinRequest) { r.Credentials[0].Roles = []string{"deployer"} },
+		"another token rule": func(s *service, r *api.JoinRequest) {
+			s.apply(tokenRule("second", ""))
+			r.Token = "second"
+		},
+	} {
+		t.Run("is another join with "+name, func(t *testing.T) {
+			s := newService(t)
+			r := s.bitbucketRequest()
+			s.granted(r)
+			change(s, r)
+			if a := s.join(r); a.problem == nil || a.problem.Code != api.CodeIDTokenAlreadyUsed {
+				t.Errorf("answered %s", a.body)
+			}
+		})
+	}
+	for _, key := range []string{"", "chosen"} {
+		t.Run(fmt.Sprintf("of a JWT with retry key %q", key), func(t *testing.T) {
+			s := newService(t)
+			r := s.everything("example-bot", s.bitbucket(issuertest.BitbucketJob{}))
+			r.RetryKey = key
+			s.granted(r)
+			if a := s.join(r); (a.granted != nil) != (key != "") {
+				t.Errorf("answered %s", a.body)
+			}
+		})
+	}
+	t.Run("succeeds once the signer is back, with nothing spent twice", func(t *testing.T) {
+		s := newService(t)
+		r := s.bitbucketRequest()
+		broken := s.config
+		broken.Authorities = brokenSigner{broken.Authorities}
+		down, err := join.New(broken)
+		must(t, err)
+		if _, err := down.Join(t.Context(), r, join.Caller{}); err == nil {
+			t.Fatal("granted without a signature")
+		}
+		s.granted(r)
+		if uses := s.uses(r); uses != 1 {
+			t.Errorf("%d uses in the claim", uses)
+		}
+	})
+}

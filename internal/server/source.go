@@ -1,0 +1,66 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sethvargo/go-limiter/memorystore"
+)
+
+// retrySigner is when to come back after the authorities could not be read.
+const retrySigner = time.Second
+
+// SourceAddr returns a function that tells who sent a request: the connection's
+// address, or, if that is one of the trusted proxies, the last address in
+// X-Forwarded-For that is not. It gives the zero Addr if there is none.
+func SourceAddr(trusted []netip.Prefix) func(*http.Request) netip.Addr {
+	isTrusted := func(a netip.Addr) bool {
+		return slices.ContainsFunc(trusted, func(p netip.Prefix) bool { return p.Contains(a) })
+	}
+	return func(r *http.Request) netip.Addr {
+		conn, err := netip.ParseAddrPort(r.RemoteAddr)
+		if err != nil {
+			return netip.Addr{}
+		}
+		addr := conn.Addr().Unmap()
+		if !isTrusted(addr) {
+			return addr
+		}
+		hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+		for _, hop := range slices.Backward(hops) {
+			forwarded, err := netip.ParseAddr(strings.TrimSpace(hop))
+			if err != nil {
+				return addr // what stands before is not to be believed
+			}
+			if addr = forwarded.Unmap(); !isTrusted(addr) {
+				return addr
+			}
+		}
+		return addr
+	}
+}
+
+// RateLimit returns a Config.Limit that lets each address make perMinute
+// requests a minute. An IPv6 caller is known by its /64.
+func RateLimit(perMinute int) (func(netip.Addr) (bool, time.Duration), error) {
+	store, err := memorystore.New(&memorystore.Config{Tokens: uint64(perMinute), Interval: time.Minute})
+	if err != nil {
+		return nil, err
+	}
+	return func(addr netip.Addr) (bool, time.Duration) {
+		if addr.Is6() {
+			if p, err := addr.WithZone("").Prefix(64); err == nil {
+				addr = p.Addr()
+			}
+		}
+		_, _, reset, ok, err := store.Take(context.Background(), addr.String())
+		if err != nil || ok {
+			return err == nil, time.Minute
+		}
+		return false, time.Until(time.Unix(0, int64(reset)))
+	}, nil
+}
