@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/fatih/color"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/gatepass-ci/gatepass/internal/sqlite"
+)
+
+// Exit codes.
+const (
+	exitDone        = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitUnreachable = 4
+)
+
+// cli is what every command has.
+type cli struct {
+	getenv   func(string) string
+	in       io.Reader
+	out, err io.Writer
+	now      func() time.Time
+
+	data   string
+	format string
+}
+
+// hintError is an error with the next thing to do.
+type hintError struct {
+	err  error
+	hint string
+	exit int
+}
+
+func (e *hintError) Error() string { return e.err.Error() }
+func (e *hintError) Unwrap() error { return e.err }
+
+// failed is an error that ends in a hint.
+func failed(hint, format string, args ...any) error {
+	return &hintError{err: fmt.Errorf(format, args...), hint: hint, exit: exitFailed}
+}
+
+// misused is a failed whose cause is how the command was written.
+func misused(hint, format string, args ...any) error {
+	return &hintError{err: fmt.Errorf(format, args...), hint: hint, exit: exitUsage}
+}
+
+func run(ctx context.Context, args []string, getenv func(string) string, in io.Reader, out, errw io.Writer) int {
+	c := &cli{getenv: getenv, in: in, out: out, err: errw, now: time.Now}
+	root := c.root()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errw)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return exitDone
+	}
+	return c.report(cmd, err)
+}
+
+// report prints an error in one line and a hint in another.
+func (c *cli) report(cmd *cobra.Command, err error) int {
+	exit, hint := exitFailed, ""
+	if h, ok := errors.AsType[*hintError](err); ok {
+		exit, hint = h.exit, h.hint
+	}
+	if u, ok := errors.AsType[*usageError](err); ok {
+		exit, hint = exitUsage, u.hint
+	}
+	red, bold := c.colours(c.err)
+	for line := range strings.SplitSeq(strings.TrimRight(err.Error(), "\n"), "\n") {
+		fmt.Fprintf(c.err, "%s %s\n", red("gatepassctl: error:"), line)
+	}
+	if hint == "" && exit == exitUsage {
+		hint = fmt.Sprintf("see %s --help", cmd.CommandPath())
+	}
+	if hint != "" {
+		fmt.Fprintf(c.err, "%s %s\n", bold("gatepassctl: hint:"), hint)
+	}
+	return exit
+}
+
+// colours returns red and bold, or nothing of either if w is no terminal or NO_COLOR is set.
+func (c *cli) colours(w io.Writer) (red, bold func(a ...any) string) {
+	r, b := color.New(color.FgRed), color.New(color.Bold)
+	for _, style := range []*color.Color{r, b} {
+		if c.colourful(w) {
+			style.EnableColor()
+		} else {
+			style.DisableColor()
+		}
+	}
+	return r.SprintFunc(), b.SprintFunc()
+}
+
+func (c *cli) colourful(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd())) && c.getenv("NO_COLOR") == ""
+}
+
+// usageError is a mistake that cobra found: an unknown flag, a missing argument.
+type usageError struct {
+	err  error
+	hint string
+}
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+// openStore opens the embedded store. It must exist, unless create says that this command may begin one.
+func (c *cli) openStore(ctx context.Context, create bool) (*sqlite.Store, error) {
+	if err := c.needData(); err != nil {
+		return nil, err
+	}
+	return sqlite.Open(ctx, c.data, sqlite.Options{MustExist: !create})
+}
+
+// needData checks that the command was told where the data is.
+func (c *cli) needData() error {
+	if c.data == "" {
+		c.data = c.getenv("GATEPASS_DATA")
+	}
+	if c.data == "" {
+		return misused("write --data DIR, or set GATEPASS_DATA", "no data directory was given")
+	}
+	return nil
+}

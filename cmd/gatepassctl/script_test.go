@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
+
+	"github.com/gatepass-ci/gatepass/internal/embedded"
+	"github.com/gatepass-ci/gatepass/internal/issuertest"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"gatepassctl": main})
+}
+
+// TestScripts runs the real binary, one story a file.
+func TestScripts(t *testing.T) {
+	issuer, err := issuertest.New(issuertest.Config{Offline: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata",
+		RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("GATEPASS_DATA", filepath.Join(env.WorkDir, "data"))
+			return writeFixtures(env.WorkDir, issuer)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"authorities": makeAuthorities,
+			"mode":        checkMode,
+		},
+	})
+}
+
+// writeFixtures writes what only a program can make: keys and tokens of an issuer.
+func writeFixtures(dir string, issuer *issuertest.Issuer) error {
+	keys, err := issuer.JWKS()
+	if err != nil {
+		return err
+	}
+	good, err := issuer.Bitbucket(issuertest.BitbucketJob{})
+	if err != nil {
+		return err
+	}
+	wrong, err := issuer.Bitbucket(issuertest.BitbucketJob{BranchName: "feature/x"})
+	if err != nil {
+		return err
+	}
+	for name, content := range map[string][]byte{"jwks.json": keys, "token.jwt": []byte(good + "\n"), "wrong-branch.jwt": []byte(wrong)} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// makeAuthorities makes what a first start of serve makes.
+func makeAuthorities(ts *testscript.TestScript, _ bool, _ []string) {
+	server, err := embedded.Open(context.Background(), embedded.Config{Data: ts.Getenv("GATEPASS_DATA"), Listen: "127.0.0.1:0", Log: quiet()})
+	ts.Check(err)
+	ts.Check(server.Close())
+}
+
+// checkMode checks a file's permissions: mode FILE 0600.
+func checkMode(ts *testscript.TestScript, _ bool, args []string) {
+	info, err := os.Stat(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if got := info.Mode().Perm().String(); got != args[1] {
+		ts.Fatalf("%s is %s, not %s", args[0], got, args[1])
+	}
+}
+
+func TestEveryHelpHasAnExample(t *testing.T) {
+	c := &cli{getenv: os.Getenv}
+	commands := []*cobra.Command{c.root()}
+	for len(commands) > 0 {
+		cmd := commands[0]
+		commands = append(commands[1:], cmd.Commands()...)
+		if cmd.Example == "" || cmd.Short == "" {
+			t.Errorf("%s --help has no example or no summary", cmd.CommandPath())
+		}
+	}
+}

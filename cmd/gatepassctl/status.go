@@ -1,0 +1,145 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/embedded"
+	"github.com/gatepass-ci/gatepass/internal/localca"
+)
+
+// version is what the binary was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	v := info.Main.Version
+	if v == "" || v == "(devel)" {
+		v = "devel"
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+				v += "-" + s.Value[:12]
+			}
+		}
+	}
+	return v
+}
+
+func (c *cli) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "version",
+		Short:   "print the version",
+		Example: "  gatepassctl version",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			return c.print(map[string]string{"version": version()}, func() {
+				fmt.Fprintf(c.out, "gatepassctl %s\n", version())
+			})
+		},
+	}
+}
+
+// statusReport is what status prints for machines.
+type statusReport struct {
+	Version     string            `json:"version"`
+	Data        string            `json:"data"`
+	Service     *embedded.Running `json:"service,omitempty"`
+	Authorities []authorityStatus `json:"authorities"`
+	admin.Overview
+}
+
+type authorityStatus struct {
+	Type         cert.Purpose `json:"type"`
+	Fingerprints []string     `json:"fingerprints"`
+}
+
+func (c *cli) statusCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "status",
+		Short:   "the service at a glance: authorities, rules, key sets, joins of the last hour",
+		Example: "  gatepassctl status --data ./gatepass-data",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx := cmd.Context()
+			store, err := c.openStore(ctx, false)
+			if err != nil {
+				return err
+			}
+			defer store.Close()
+			report := statusReport{Version: version(), Data: c.data, Service: embedded.FindRunning(ctx, c.data, within)}
+			if report.Overview, err = admin.Look(ctx, store, c.now()); err != nil {
+				return err
+			}
+			if report.Authorities, err = c.authorities(cmd); err != nil {
+				return err
+			}
+			return c.print(report, func() { c.printStatus(report) })
+		},
+	}
+}
+
+// authorities are those that the data directory has; none before serve ran.
+func (c *cli) authorities(cmd *cobra.Command) ([]authorityStatus, error) {
+	all, err := localca.Open(filepath.Join(c.data, embedded.AuthoritiesDir), localca.Options{ReadOnly: true})
+	if errors.Is(err, fs.ErrNotExist) {
+		return []authorityStatus{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var list []authorityStatus
+	for _, p := range cert.Purposes() {
+		a, err := all.Authority(cmd.Context(), p)
+		if isNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		prints, err := admin.Fingerprints(a)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, authorityStatus{p, prints})
+	}
+	return list, nil
+}
+
+func (c *cli) printStatus(r statusReport) {
+	_, bold := c.colours(c.out)
+	service := "not running"
+	if r.Service != nil {
+		service = fmt.Sprintf("running at %s, version %s, public URL %s", r.Service.URL, r.Service.Version, r.Service.PublicURL)
+	}
+	rows := [][]string{{"version", r.Version}, {"data", r.Data}, {"service", service}}
+	for _, kind := range kinds {
+		rows = append(rows, []string{string(kind) + "s", fmt.Sprint(r.Resources[kind])})
+	}
+	rows = append(rows, []string{"last hour", fmt.Sprintf("%d granted, %d refused", r.Granted, r.Refused)})
+	for _, code := range slices.Sorted(maps.Keys(r.Codes)) {
+		rows = append(rows, []string{"", fmt.Sprintf("%d %s", r.Codes[code], code)})
+	}
+	c.table(rows)
+
+	fmt.Fprintf(c.out, "\n%s\n", bold("authorities"))
+	rows = [][]string{{"TYPE", "FINGERPRINT"}}
+	for _, a := range r.Authorities {
+		for _, p := range a.Fingerprints {
+			rows = append(rows, []string{string(a.Type), p})
+		}
+	}
+	c.table(rows)
+
+	fmt.Fprintf(c.out, "\n%s\n", bold("issuers"))
+	c.printIssuers(r.Issuers)
+}

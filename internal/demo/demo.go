@@ -1,0 +1,185 @@
+// Package demo shows Gatepass on one machine: two CIs, the join service, a real
+// SSH server, the commands of both CIs' guides, and a join that is refused.
+// It runs the commands that users run, and leaves nothing behind.
+package demo
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/issuertest"
+	"github.com/gatepass-ci/gatepass/internal/sshdtest"
+)
+
+//go:embed guides
+var guides embed.FS
+
+// Config is what Run needs.
+type Config struct {
+	// Gatepass and Gatepassctl are paths of the two commands.
+	Gatepass, Gatepassctl string
+	Out                   io.Writer
+	// Bold marks headings, if Out is for eyes.
+	Bold func(a ...any) string
+}
+
+// demo is a run.
+type demo struct {
+	Config
+	dir      string // of the whole demonstration
+	pipeline string // where the CI's job would have its clone
+	env      []string
+	issuer   *issuertest.Issuer
+	server   string // host:port of the join service
+	sshd     *sshdtest.Server
+	cleanups []func() error
+	step     int
+}
+
+// Run runs the demonstration. It ends with an error if anything does not go as it says.
+func Run(ctx context.Context, c Config) (err error) {
+	d := &demo{Config: c}
+	if d.dir, err = os.MkdirTemp("", "gatepass-demo-"); err != nil {
+		return err
+	}
+	d.cleanups = append(d.cleanups, func() error { return os.RemoveAll(d.dir) })
+	defer func() { err = errors.Join(err, d.cleanUp()) }()
+	d.pipeline = filepath.Join(d.dir, "pipeline")
+	if err := os.Mkdir(d.pipeline, 0o700); err != nil {
+		return err
+	}
+	began := time.Now()
+	d.say("Gatepass on this machine: two CIs, the join service and an SSH server. All of it is\nin a temporary folder and gone at the end.")
+	for _, step := range []func(context.Context) error{
+		d.startIssuers, d.startService, d.applyRules, d.startSSH,
+		d.bitbucket, d.circleci, d.wrongBranch,
+	} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	d.say("\n%s In %.1f s. Nothing is left behind.", d.Bold("Done."), time.Since(began).Seconds())
+	return nil
+}
+
+// cleanUp undoes what was started, last first.
+func (d *demo) cleanUp() error {
+	var errs []error
+	for i := len(d.cleanups) - 1; i >= 0; i-- {
+		errs = append(errs, d.cleanups[i]())
+	}
+	return errors.Join(errs...)
+}
+
+func (d *demo) say(format string, args ...any) { fmt.Fprintf(d.Out, format+"\n", args...) }
+
+func (d *demo) heading(text string) {
+	d.step++
+	d.say("\n%s", d.Bold(fmt.Sprintf("%d. %s", d.step, text)))
+}
+
+func (d *demo) indented(text string) {
+	for line := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
+		d.say("   %s", line)
+	}
+}
+
+// startIssuers starts what stands in for both CIs' issuers.
+func (d *demo) startIssuers(context.Context) (err error) {
+	d.heading("Two issuers that mint ID tokens as the CIs do")
+	if d.issuer, err = issuertest.New(issuertest.Config{}); err != nil {
+		return err
+	}
+	d.cleanups = append(d.cleanups, d.issuer.Close)
+	d.indented("bitbucket  " + d.issuer.BitbucketURL() + "\ncircleci   " + d.issuer.CircleCIURL())
+	ca := filepath.Join(d.dir, "issuer-ca.pem")
+	if err := os.WriteFile(ca, d.issuer.CA(), 0o600); err != nil {
+		return err
+	}
+	// Only what a CI's job would have: nothing of the caller's own credentials.
+	d.env = []string{
+		"PATH=" + filepath.Dir(d.Gatepass) + string(os.PathListSeparator) + os.Getenv("PATH"),
+		"HOME=" + d.dir,
+		"GATEPASS_DATA=" + filepath.Join(d.dir, "data"),
+		"GATEPASS_PRIVATE_ISSUERS=" + d.issuer.Host(),
+		"GATEPASS_ISSUER_CA=" + ca,
+	}
+	return nil
+}
+
+// applyRules applies the guides' files. What is changed in them is said.
+func (d *demo) applyRules(ctx context.Context) error {
+	d.heading("The rules of both guides")
+	d.indented(`The guides' files as they stand, save for:
+- identity_provider_url and issuer: the issuers above are on loopback addresses
+- branch_name: main, added so that there is a job to refuse
+- the second token rule's name: both guides call theirs example-bot, and here they share a service`)
+	replace := strings.NewReplacer("BITBUCKET_ISSUER", d.issuer.BitbucketURL(), "CIRCLECI_ISSUER", d.issuer.CircleCIURL(), "SERVER", d.server)
+	for _, name := range []string{"role.yaml", "bot.yaml", "bitbucket-token.yaml", "circleci-token.yaml", "tbot.yaml"} {
+		text, err := guides.ReadFile("guides/" + name)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(d.pipeline, name), []byte(replace.Replace(string(text))), 0o600); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{"role.yaml", "bot.yaml", "bitbucket-token.yaml", "circleci-token.yaml"} {
+		if err := d.succeed(ctx, nil, "gatepassctl", "create", "-f", name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// command runs a command in the pipeline's folder and shows it with its output.
+// env is shown by name only.
+func (d *demo) command(ctx context.Context, env []string, name string, args ...string) (output string, exit int, err error) {
+	d.say("   %s", d.Bold("$ "+quoted(append([]string{name}, args...))))
+	path := name
+	switch name {
+	case "gatepass":
+		path = d.Gatepass
+	case "gatepassctl":
+		path = d.Gatepassctl
+	}
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Dir, cmd.Env = d.pipeline, append(env, d.env...)
+	out, err := cmd.CombinedOutput()
+	if text := strings.TrimSpace(string(out)); text != "" {
+		d.indented(text)
+	}
+	if failed, ok := errors.AsType[*exec.ExitError](err); ok && failed.Exited() {
+		return string(out), failed.ExitCode(), nil
+	}
+	return string(out), 0, err
+}
+
+// succeed runs a command that must exit with 0.
+func (d *demo) succeed(ctx context.Context, env []string, name string, args ...string) error {
+	_, exit, err := d.command(ctx, env, name, args...)
+	if err == nil && exit != 0 {
+		err = fmt.Errorf("%s ended with exit code %d", name, exit)
+	}
+	return err
+}
+
+// quoted writes a command as one would type it.
+func quoted(words []string) string {
+	out := make([]string, len(words))
+	for i, w := range words {
+		if strings.ContainsAny(w, " \"'$") {
+			w = `"` + w + `"`
+		}
+		out[i] = w
+	}
+	return strings.Join(out, " ")
+}
