@@ -1,0 +1,147 @@
+package source
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/client/failure"
+)
+
+func tokenWith(payload string) string {
+	part := base64.RawURLEncoding.EncodeToString
+	return part([]byte(`{}`)) + "." + part([]byte(payload)) + "." + part([]byte("signature"))
+}
+
+var (
+	fromBitbucket = tokenWith(`{"aud":"b"}`)
+	fromV2        = tokenWith(`{"aud":"v2"}`)
+	fromV1        = tokenWith(`{"aud":"v1"}`)
+	minted        = tokenWith(`{"aud":"a"}`)
+	both          = tokenWith(`{"aud":["x","a"]}`)
+)
+
+func TestFind(t *testing.T) {
+	circle := map[string]string{envCircle: "true", envCircleTokenV2: fromV2, envCircleToken: fromV1}
+	everything := map[string]string{envCircle: "true", envCircleTokenV2: fromV2, envBitbucketToken: fromBitbucket}
+	tests := map[string]struct {
+		finder Finder
+		env    map[string]string
+		value  string
+		method string
+		fails  string // part of the error
+	}{
+		"a file comes first":                  {Finder{File: "token"}, everything, minted, "circleci", ""},
+		"a file outside of any CI":            {Finder{File: "token"}, nil, minted, "", ""},
+		"a file with a method":                {Finder{File: "token", Method: "bitbucket"}, nil, minted, "bitbucket", ""},
+		"Bitbucket comes before CircleCI":     {Finder{}, everything, fromBitbucket, "bitbucket", ""},
+		"a method narrows to CircleCI":        {Finder{Method: "circleci"}, everything, fromV2, "circleci", ""},
+		"a method narrows to Bitbucket":       {Finder{Method: "bitbucket"}, circle, "", "", "BITBUCKET_STEP_OIDC_TOKEN is not set"},
+		"V2 comes before V1":                  {Finder{}, circle, fromV2, "circleci", ""},
+		"V1 alone":                            {Finder{}, map[string]string{envCircleToken: fromV1}, fromV1, "circleci", ""},
+		"an audience is minted for":           {Finder{Audience: "a"}, circle, minted, "circleci", ""},
+		"an audience outside of CircleCI":     {Finder{Audience: "a"}, map[string]string{envBitbucketToken: both}, both, "bitbucket", ""},
+		"another audience":                    {Finder{Audience: "a"}, map[string]string{envBitbucketToken: fromBitbucket}, "", "", `not for audience "a"`},
+		"an audience that is a number":        {Finder{Audience: "1"}, map[string]string{envBitbucketToken: tokenWith(`{"aud":1}`)}, "", "", "not for audience"},
+		"an unknown method":                   {Finder{Method: "github"}, everything, "", "", "not supported"},
+		"nothing":                             {Finder{}, nil, "", "", "no ID token"},
+		"a missing file":                      {Finder{File: "missing"}, everything, "", "", "does not exist"},
+		"an unreadable file":                  {Finder{File: "unreadable"}, everything, "", "", "permission denied"},
+		"an empty file":                       {Finder{File: "empty"}, everything, "", "", "is empty"},
+		"a huge file":                         {Finder{File: "huge"}, everything, "", "", "more than 16384 bytes"},
+		"two parts":                           {Finder{}, map[string]string{envBitbucketToken: "e30.e30"}, "", "", "three parts"},
+		"an empty part":                       {Finder{}, map[string]string{envBitbucketToken: "e30.e30."}, "", "", "base64url"},
+		"a quoted token":                      {Finder{}, map[string]string{envBitbucketToken: `"` + fromBitbucket + `"`}, "", "", "base64url"},
+		"a masked token":                      {Finder{}, map[string]string{envBitbucketToken: "****"}, "", "", "three parts"},
+		"a token whose payload is no object":  {Finder{}, map[string]string{envBitbucketToken: tokenWith(`7`)}, "", "", "JSON object"},
+		"a variable with more than 16 KiB":    {Finder{}, map[string]string{envBitbucketToken: strings.Repeat("a", 16<<10+1)}, "", "", "16 KiB"},
+		"the CircleCI variable is not enough": {Finder{}, map[string]string{envCircle: "true"}, "", "", "neither CIRCLE_OIDC_TOKEN_V2"},
+	}
+	files := map[string]string{"token": minted + "\n", "empty": "\n", "huge": strings.Repeat("a", 1<<20)}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			f := test.finder
+			f.Getenv = func(name string) string { return test.env[name] }
+			f.ReadFile = func(name string) ([]byte, error) {
+				switch content, ok := files[name]; {
+				case ok:
+					return []byte(content), nil
+				case name == "unreadable":
+					return nil, fs.ErrPermission
+				}
+				return nil, fs.ErrNotExist
+			}
+			f.Run = func(_ context.Context, name string, args ...string) ([]byte, error) {
+				if got := strings.Join(append([]string{name}, args...), " "); got != `circleci run oidc get --claims {"aud":"a"}` {
+					t.Errorf("ran %s", got)
+				}
+				return []byte(minted + "\n"), nil
+			}
+			token, err := f.Find(context.Background())
+			if test.fails != "" {
+				if err == nil || !strings.Contains(err.Error(), test.fails) || len(failure.Of(err).Hints) == 0 {
+					t.Errorf("error %v, want %q and a hint", err, test.fails)
+				}
+				return
+			}
+			if err != nil || token.Value() != test.value || token.Method != test.method {
+				t.Errorf("%s %q %v, want method %q", token, token.Method, err, test.method)
+			}
+		})
+	}
+}
+
+func TestMintingIsTriedThreeTimes(t *testing.T) {
+	tests := map[string]struct {
+		results []error // nil prints a token
+		runs    int
+		fails   string
+	}{
+		"at once":             {[]error{nil}, 1, ""},
+		"at the third try":    {[]error{errors.New("x"), errors.New("y"), nil}, 3, ""},
+		"never":               {[]error{errors.New("x"), errors.New("y"), errors.New("z"), nil}, 3, "failed 3 times: z"},
+		"no circleci command": {[]error{exec.ErrNotFound}, 1, "not in PATH"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			runs, slept := 0, time.Duration(0)
+			f := Finder{
+				Audience: "a",
+				Getenv:   func(name string) string { return map[string]string{envCircle: "true", envCircleTokenV2: fromV2}[name] },
+				Run: func(context.Context, string, ...string) ([]byte, error) {
+					runs++
+					if err := test.results[runs-1]; err != nil {
+						return []byte(minted), err
+					}
+					return []byte(minted), nil
+				},
+				Sleep: func(_ context.Context, d time.Duration) error { slept += d; return nil },
+			}
+			token, err := f.Find(context.Background())
+			if runs != test.runs || slept != time.Duration(runs-1)*time.Second && test.runs != 1 {
+				t.Errorf("%d runs, slept %s", runs, slept)
+			}
+			if test.fails == "" && (err != nil || token.Value() != minted) {
+				t.Errorf("error %v", err)
+			}
+			if test.fails != "" && (err == nil || !strings.Contains(err.Error(), test.fails) || strings.Contains(err.Error(), minted)) {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+}
+
+func TestATokenDoesNotPrintItself(t *testing.T) {
+	token := Token{value: minted, Source: "X"}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
+		if out := fmt.Sprintf(verb, token); strings.Contains(out, minted) {
+			t.Errorf("%s prints %s", verb, out)
+		}
+	}
+}
