@@ -1,0 +1,36 @@
+package failure
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func TestClean(t *testing.T) {
+	for in, want := range map[string]string{
+		"plain text, ünïcode": "plain text, ünïcode",
+		"\x1b[31mred\x1b[0m":  "[31mred [0m",
+		"two\nlines\r\n":      "two lines",
+		"\u202Eevil":          "evil",
+		"\x00\u009b":          "",
+		"a\xffb":              "a\uFFFDb",
+	} {
+		if got := Clean(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+	if got := Clean(strings.Repeat("é", 10000)); len([]rune(got)) != maxForeign+1 {
+		t.Errorf("%d characters are kept", len([]rune(got)))
+	}
+}
+
+func TestOf(t *testing.T) {
+	refused := New(Refused, "no").Hint("ask")
+	if got := Of(fmt.Errorf("joining: %w", refused)); got != refused {
+		t.Errorf("%+v", got)
+	}
+	if got := Of(errors.New("x")); got.Kind != Local || got.Error() != "x" {
+		t.Errorf("%+v", got)
+	}
+}
