@@ -312,11 +312,15 @@ func TestLinksPlantedInsideOurState(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	os.Remove(filepath.Join(state, "lock"))
-	if err := os.Symlink(key, filepath.Join(state, "lock")); err != nil {
-		t.Fatal(err)
-	}
-	if err := write(dir, "newer", nil); err == nil {
-		t.Error("the lock was opened through a link")
+	// One leads out of the directory, the other stays in it.
+	for _, target := range []string{key, "current/key"} {
+		os.Remove(filepath.Join(state, "lock"))
+		if err := os.Symlink(target, filepath.Join(state, "lock")); err != nil {
+			t.Fatal(err)
+		}
+		if err := write(dir, "newer", nil); err == nil {
+			t.Errorf("the lock was opened through a link to %s", target)
+		}
 	}
 	if raw, _ := os.ReadFile(key); string(raw) != "precious" {
 		t.Errorf("the victim is %q", raw)
@@ -350,5 +354,30 @@ func TestLogoutOverwritesKeyMaterial(t *testing.T) {
 	raw := make([]byte, 7)
 	if n, _ := file.Read(raw); n != 7 || strings.Trim(string(raw), "\x00") != "" {
 		t.Errorf("the removed key still reads %q", raw)
+	}
+}
+
+func TestCreateOpensNothingThatIsThere(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "file"), []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, target := range []string{"file", "missing"} {
+		if err := os.Symlink(target, filepath.Join(dir, "link-to-"+target)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	for _, name := range []string{"file", "link-to-file", "link-to-missing"} {
+		if err := destination.Create(root, name, []byte("new")); !errors.Is(err, os.ErrExist) {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+	if raw, _ := os.ReadFile(filepath.Join(dir, "file")); string(raw) != "precious" {
+		t.Errorf("the file is %q", raw)
 	}
 }

@@ -110,6 +110,7 @@ func (w *walker) down() error {
 	case stat.Mode&unix.S_IFMT == unix.S_IFLNK:
 		return w.follow(name, path)
 	}
+	// Without O_NOFOLLOW a link made since Fstatat would be followed.
 	fd, err := unix.Openat(w.fd, name, openPath|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return &fs.PathError{Op: "open", Path: path, Err: err}

@@ -214,7 +214,7 @@ func (d *Dir) lock(ctx context.Context) (*os.Root, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	file, err := state.OpenFile(lockFile, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
+	file, err := openLock(state)
 	if err != nil {
 		state.Close()
 		return nil, nil, err
@@ -226,6 +226,27 @@ func (d *Dir) lock(ctx context.Context) (*os.Root, func(), error) {
 			Hint("give each job that runs at the same time its own --destination")
 	}
 	return state, unlock, nil
+}
+
+// openLock opens the lock file. os.Root follows a link that stays inside it,
+// O_NOFOLLOW or not, so what was opened is compared with what the name is.
+func openLock(state *os.Root) (*os.File, error) {
+	file, err := state.OpenFile(lockFile, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	opened, err := file.Stat()
+	if err == nil {
+		var named fs.FileInfo
+		if named, err = state.Lstat(lockFile); err == nil && !os.SameFile(opened, named) {
+			err = fmt.Errorf("%s/%s is not a file of ours", stateDir, lockFile)
+		}
+	}
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	return file, nil
 }
 
 // lockWait is how long a writer waits for another; writing takes milliseconds.
