@@ -18,10 +18,9 @@ import (
 
 // Exit codes.
 const (
-	exitDone        = 0
-	exitFailed      = 1
-	exitUsage       = 2
-	exitUnreachable = 4
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
 )
 
 // cli is what every command has.
@@ -123,7 +122,11 @@ func (c *cli) openStore(ctx context.Context, create bool) (*sqlite.Store, error)
 	if err := c.needData(); err != nil {
 		return nil, err
 	}
-	return sqlite.Open(ctx, c.data, sqlite.Options{MustExist: !create})
+	store, err := sqlite.Open(ctx, c.data, sqlite.Options{MustExist: !create})
+	if errors.Is(err, sqlite.ErrNoData) {
+		return nil, failed("check the path, or start with: gatepassctl serve --data "+c.data, "there is no Gatepass data in %s", c.data)
+	}
+	return store, err
 }
 
 // needData checks that the command was told where the data is.

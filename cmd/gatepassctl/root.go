@@ -56,6 +56,7 @@ func needsCommand(cmd *cobra.Command, args []string) error {
 
 // wrapArgs makes mistakes in arguments usage errors, at every command.
 func wrapArgs(cmd *cobra.Command) {
+	cmd.SuggestionsMinimumDistance = 2
 	check := cmd.Args
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if check == nil {

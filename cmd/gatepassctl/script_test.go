@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -84,5 +86,36 @@ func TestEveryHelpHasAnExample(t *testing.T) {
 		if cmd.Example == "" || cmd.Short == "" {
 			t.Errorf("%s --help has no example or no summary", cmd.CommandPath())
 		}
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	for _, c := range []struct {
+		args []string
+		want int
+	}{
+		{[]string{"version"}, exitDone},
+		{[]string{"--help"}, exitDone},
+		{[]string{"keys", "ls", "--data", data}, exitFailed}, // there is no data yet
+		{[]string{"apply", "-f", "nowhere.yaml", "--data", data}, exitFailed},
+		{[]string{"aply"}, exitUsage},
+		{[]string{"apply"}, exitUsage},
+		{[]string{"apply", "--unknown"}, exitUsage},
+		{[]string{"get"}, exitUsage},
+		{[]string{"get", "token"}, exitUsage}, // no data directory was given
+		{[]string{"get", "pod", "--data", data}, exitUsage},
+		{[]string{"version", "--format", "xml"}, exitUsage},
+	} {
+		t.Run(strings.Join(c.args, " "), func(t *testing.T) {
+			var out, errs bytes.Buffer
+			getenv := func(string) string { return "" }
+			if got := run(t.Context(), c.args, getenv, strings.NewReader(""), &out, &errs); got != c.want {
+				t.Errorf("exit code %d, want %d\n%s", got, c.want, &errs)
+			}
+			if lines := strings.Count(errs.String(), "\n"); c.want != exitDone && (lines < 1 || lines > 2) {
+				t.Errorf("%d lines of error:\n%s", lines, &errs)
+			}
+		})
 	}
 }

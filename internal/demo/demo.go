@@ -88,8 +88,34 @@ func (d *demo) heading(text string) {
 
 func (d *demo) indented(text string) {
 	for line := range strings.SplitSeq(strings.TrimRight(text, "\n"), "\n") {
-		d.say("   %s", line)
+		d.say("   %s", strings.Join(wrap(line), "\n     "))
 	}
+}
+
+const (
+	maxLine = 110 // longer lines of text are wrapped
+	maxWord = 72  // longer words, which are keys and certificates, are cut short
+)
+
+// wrap makes a line fit to be read. One that fits stays as it is.
+func wrap(line string) []string {
+	if len(line) <= maxLine {
+		return []string{line}
+	}
+	var lines []string
+	current := ""
+	for word := range strings.SplitSeq(line, " ") {
+		if len(word) > maxWord {
+			word = word[:maxWord/2] + "…"
+		}
+		if current != "" && len(current)+1+len(word) > maxLine {
+			lines = append(lines, current)
+			current = word
+			continue
+		}
+		current = strings.TrimPrefix(current+" "+word, " ")
+	}
+	return append(lines, current)
 }
 
 // startIssuers starts what stands in for both CIs' issuers.
@@ -132,8 +158,12 @@ func (d *demo) applyRules(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, name := range []string{"role.yaml", "bot.yaml", "bitbucket-token.yaml", "circleci-token.yaml"} {
-		if err := d.succeed(ctx, nil, "gatepassctl", "create", "-f", name); err != nil {
+	for _, files := range [][]string{{"role.yaml", "bot.yaml"}, {"bitbucket-token.yaml"}, {"circleci-token.yaml"}} {
+		args := []string{"create"}
+		for _, name := range files {
+			args = append(args, "-f", name)
+		}
+		if err := d.succeed(ctx, nil, "gatepassctl", args...); err != nil {
 			return err
 		}
 	}

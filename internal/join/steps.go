@@ -142,8 +142,7 @@ func (a *attempt) decide(context.Context) error {
 	case rules.Allowed:
 		return nil
 	case rules.Denied:
-		return refuse(api.CodeDeniedByRule, "a deny rule of %q matches this job; run it as a job that the rule does not exclude, or ask an administrator to run: gatepassctl joins show %s",
-			a.rule.Name(), a.record.JoinID)
+		return refuse(api.CodeDeniedByRule, "a deny rule of %q matches this job; run it as one that the rule does not exclude, or ask an administrator", a.rule.Name())
 	}
 	for _, m := range d.Mismatches {
 		mismatch := RuleMismatch{Rule: m.Rule}
@@ -152,8 +151,7 @@ func (a *attempt) decide(context.Context) error {
 		}
 		a.record.Mismatches = append(a.record.Mismatches, mismatch)
 	}
-	r := refuse(api.CodeNoRuleMatched, "no allow rule of %q matches this job; compare what it presented with what you meant to allow, or ask an administrator to run: gatepassctl joins show %s",
-		a.rule.Name(), a.record.JoinID)
+	r := refuse(api.CodeNoRuleMatched, "no allow rule of %q matches this job; compare what it presented with what you meant to allow", a.rule.Name())
 	r.Problem.UnmatchedFields = d.UnmatchedFields()
 	return r
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/json"
 	"encoding/pem"
 	"io"
@@ -350,4 +351,24 @@ func must(t *testing.T, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// pemWith returns the certificate request a with the signature of b.
+func pemWith(t *testing.T, a, b []byte) []byte {
+	t.Helper()
+	type request struct {
+		Info      asn1.RawValue
+		Algorithm asn1.RawValue
+		Signature asn1.BitString
+	}
+	var x, y request
+	for text, r := range map[*[]byte]*request{&a: &x, &b: &y} {
+		block, _ := pem.Decode(*text)
+		_, err := asn1.Unmarshal(block.Bytes, r)
+		must(t, err)
+	}
+	x.Signature = y.Signature
+	der, err := asn1.Marshal(x)
+	must(t, err)
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der})
 }

@@ -1,0 +1,111 @@
+package server_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/server"
+	"github.com/gatepass-ci/gatepass/pkg/api"
+)
+
+// racing is a store in which the same request was claimed by another call, for
+// credentials that end earlier, after this call read the claim.
+type racing struct {
+	join.Claims
+	earlier time.Duration
+}
+
+func (r racing) Use(ctx context.Context, u join.Use) (time.Time, error) {
+	if _, err := r.Claims.Use(ctx, join.Use{IDToken: u.IDToken, Digest: u.Digest, NotAfter: u.NotAfter.Add(-r.earlier), MaxJoins: u.MaxJoins, KeepUntil: u.KeepUntil}); err != nil {
+		return time.Time{}, err
+	}
+	return r.Claims.Use(ctx, u)
+}
+
+// recordings keeps every version of the records that are stored.
+type recordings struct {
+	join.Records
+	mu  sync.Mutex
+	all []join.Record
+}
+
+func (r *recordings) Record(ctx context.Context, rec join.Record, keepUntil time.Time) error {
+	r.mu.Lock()
+	r.all = append(r.all, rec)
+	r.mu.Unlock()
+	return r.Records.Record(ctx, rec, keepUntil)
+}
+
+func TestARacingRetryNeverOutlivesTheFirstAnswer(t *testing.T) {
+	s := newService(t, func(s *service, _ *server.Config) { s.config.Claims = racing{s.config.Claims, 5 * time.Minute} })
+	resp := s.granted(s.bitbucketRequest())
+	end := noon.Add(10 * time.Minute)
+	if !resp.ExpiresAt.Equal(end) || resp.TTLLimitedBy != "retry" || resp.TTLSeconds != 600 {
+		t.Errorf("granted %+v", resp)
+	}
+	if leaf := parseCert(t, credential(t, resp, "tls").Certificate); leaf.NotAfter.After(end) {
+		t.Errorf("the certificate ends at %s, after the first answer's", leaf.NotAfter)
+	}
+	r := s.record(resp.JoinID)
+	if len(r.Credentials) != 2 || r.Credentials[1].Serial != credential(t, resp, "tls").Serial || !r.Credentials[1].ExpiresAt.Equal(end) {
+		t.Errorf("recorded %+v", r.Credentials)
+	}
+}
+
+// If the claim or a signature fails, the record that said "ok" is overwritten
+// before the answer: it never tells of a credential that was not delivered.
+func TestARecordOfAFailedGrantIsOverwritten(t *testing.T) {
+	for name, fail := range map[string]func(*service){
+		"the claim":     func(s *service) { s.config.Claims = noClaims{s.config.Claims} },
+		"the signature": func(s *service) { s.config.Authorities = brokenSigner{s.config.Authorities} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var rec *recordings
+			s := newService(t, func(s *service, _ *server.Config) {
+				fail(s)
+				rec = &recordings{Records: s.config.Records}
+				s.config.Records = rec
+			})
+			a := s.join(s.bitbucketRequest())
+			if a.problem == nil {
+				t.Fatal("granted")
+			}
+			if len(rec.all) != 2 || rec.all[0].Code != join.CodeOK || rec.all[1].Code != string(a.problem.Code) {
+				t.Fatalf("stored %+v", rec.all)
+			}
+			if r := s.record(a.problem.JoinID); r.Code != string(a.problem.Code) || len(r.Credentials) != 0 {
+				t.Errorf("the record is left as %+v", r)
+			}
+		})
+	}
+}
+
+// gone is a store whose caller goes away while its claim is made.
+type gone struct {
+	join.Claims
+	cancel context.CancelFunc
+}
+
+func (g gone) Use(context.Context, join.Use) (time.Time, error) {
+	g.cancel()
+	return time.Time{}, context.Canceled
+}
+
+func TestACallerThatGoesAwayIsRecorded(t *testing.T) {
+	s := newService(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	config := s.config
+	config.Claims = gone{config.Claims, cancel}
+	service, err := join.New(config)
+	must(t, err)
+	if _, err := service.Join(ctx, s.bitbucketRequest(), join.Caller{}); err == nil {
+		t.Fatal("granted")
+	}
+	all := s.records()
+	if len(all) != 1 || all[0].Code != string(api.CodeStoreUnavailable) {
+		t.Errorf("recorded %+v", all)
+	}
+}
