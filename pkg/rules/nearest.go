@@ -6,7 +6,7 @@ func contains(list []string, s string) bool { return slices.Contains(list, s) }
 
 // nearest returns the name that s is most likely a slip of; "" if none is near.
 func nearest(s string, names []string) string {
-	best, least := "", 1+min(len(s)/3, 3)
+	best, least := "", 1+min(max(len(s)/3, 1), 3)
 	for _, name := range names {
 		if d := distance(s, name); d < least {
 			best, least = name, d

@@ -60,6 +60,12 @@ func (p *parser) errorAt(line int, field, message string) {
 }
 
 func (p *parser) documents(data []byte) {
+	if docs, ok := jsonDocuments(data); ok {
+		for _, root := range docs {
+			p.document(root)
+		}
+		return
+	}
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	for {
 		var doc yaml.Node

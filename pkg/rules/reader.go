@@ -117,7 +117,6 @@ type object struct {
 
 // object reads a mapping; nil if the node is none.
 func (r *reader) object(n *yaml.Node, at *path) *object {
-	r.lines[at.String()] = n.Line
 	if n.Kind != yaml.MappingNode {
 		r.fail(n, at, "is %s; write fields, one to a line, as NAME: VALUE", describe(n))
 		return nil
