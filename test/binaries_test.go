@@ -135,6 +135,12 @@ func (s *serve) stop(sig syscall.Signal) {
 	}
 }
 
+// ctlCommand is gatepassctl on the server's data.
+func ctlCommand(t *testing.T, s *serve, args ...string) *exec.Cmd {
+	t.Helper()
+	return exec.CommandContext(t.Context(), binary(t, "gatepassctl"), append(args, "--data", s.data)...)
+}
+
 // ctl runs gatepassctl on the server's data; it must succeed.
 func (s *serve) ctl(args ...string) string {
 	s.t.Helper()

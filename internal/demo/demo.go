@@ -145,9 +145,11 @@ func (d *demo) startIssuers(context.Context) (err error) {
 func (d *demo) applyRules(ctx context.Context) error {
 	d.heading("The rules of both guides")
 	d.indented(`The guides' files as they stand, save for:
-- identity_provider_url and issuer: the issuers above are on loopback addresses
+- identity_provider_url, and issuer, which is added: the issuers above are on loopback addresses
 - branch_name: main, added so that there is a job to refuse
-- the second token rule's name: both guides call theirs example-bot, and here they share a service`)
+- the second token rule's name: both guides call theirs example-bot, and here they share a service
+- the bot's role, which lets it log in as deploy: the guides leave it to a later page
+The warnings are lint's: what would be loose in production.`)
 	replace := strings.NewReplacer("BITBUCKET_ISSUER", d.issuer.BitbucketURL(), "CIRCLECI_ISSUER", d.issuer.CircleCIURL(), "SERVER", d.server)
 	for _, name := range []string{"role.yaml", "bot.yaml", "bitbucket-token.yaml", "circleci-token.yaml", "tbot.yaml"} {
 		text, err := guides.ReadFile("guides/" + name)

@@ -45,7 +45,7 @@ var sharedIssuer = sync.OnceValues(func() (*issuertest.Issuer, error) {
 // imported under its real name. Its clock stands still unless it is moved.
 type service struct {
 	*httptest.Server
-	t      *testing.T
+	t      testing.TB
 	issuer *issuertest.Issuer
 	store  *sqlite.Store
 	clock  *clock
@@ -147,7 +147,7 @@ spec:
 `
 
 // newService starts a service. change may replace parts of it beforehand.
-func newService(t *testing.T, change ...func(*service, *server.Config)) *service {
+func newService(t testing.TB, change ...func(*service, *server.Config)) *service {
 	t.Helper()
 	issuer, err := sharedIssuer()
 	must(t, err)
@@ -325,28 +325,37 @@ func (s *service) records() []join.Record {
 	return all
 }
 
-func newKey(t *testing.T) *ecdsa.PrivateKey {
+func newKey(t testing.TB) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(t, err)
 	return key
 }
 
-func sshLine(t *testing.T, key *ecdsa.PrivateKey) string {
+func sshLine(t testing.TB, key *ecdsa.PrivateKey) string {
 	t.Helper()
 	pub, err := ssh.NewPublicKey(key.Public())
 	must(t, err)
 	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(pub)))
 }
 
-func csr(t *testing.T, key *ecdsa.PrivateKey) string {
+func decodePEM(t testing.TB, text string) []byte {
+	t.Helper()
+	block, _ := pem.Decode([]byte(text))
+	if block == nil {
+		t.Fatalf("not PEM: %q", text)
+	}
+	return block.Bytes
+}
+
+func csr(t testing.TB, key *ecdsa.PrivateKey) string {
 	t.Helper()
 	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
 	must(t, err)
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}))
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -354,7 +363,7 @@ func must(t *testing.T, err error) {
 }
 
 // pemWith returns the certificate request a with the signature of b.
-func pemWith(t *testing.T, a, b []byte) []byte {
+func pemWith(t testing.TB, a, b []byte) []byte {
 	t.Helper()
 	type request struct {
 		Info      asn1.RawValue

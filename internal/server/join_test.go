@@ -3,7 +3,6 @@ package server_test
 import (
 	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"slices"
 	"strings"
@@ -89,11 +88,7 @@ func checkSSH(t *testing.T, resp *api.JoinResponse) {
 
 func parseCert(t *testing.T, text string) *x509.Certificate {
 	t.Helper()
-	block, _ := pem.Decode([]byte(text))
-	if block == nil {
-		t.Fatalf("not PEM: %q", text)
-	}
-	c, err := x509.ParseCertificate(block.Bytes)
+	c, err := x509.ParseCertificate(decodePEM(t, text))
 	must(t, err)
 	return c
 }

@@ -1,0 +1,120 @@
+package server_test
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/issuertest"
+	"github.com/gatepass-ci/gatepass/pkg/api"
+)
+
+// cpu is the processor time of this process, user and system, so far. Waiting
+// for the disk is not in it.
+func cpu(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// measured runs f and reports its processor time beside the elapsed.
+func measured(b *testing.B, f func(i int)) {
+	b.Helper()
+	b.ReportAllocs()
+	b.ResetTimer()
+	before := cpu(b)
+	for i := range b.N {
+		f(i)
+	}
+	b.ReportMetric(float64(cpu(b)-before)/float64(b.N), "cpu-ns/op")
+}
+
+// BenchmarkJoin is a join as the server sees it: an RS256 ID token, an SSH and an
+// X.509 credential, everything stored in SQLite on this disk.
+func BenchmarkJoin(b *testing.B) {
+	s := newService(b)
+	bodies := make([][]byte, b.N)
+	for i := range bodies {
+		body, err := json.Marshal(s.bitbucketRequest())
+		must(b, err)
+		bodies[i] = body
+	}
+	handler := s.Config.Handler
+	measured(b, func(i int) {
+		r := httptest.NewRequest(http.MethodPost, api.PathJoin, bytes.NewReader(bodies[i]))
+		r.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		if w.Code != http.StatusOK {
+			b.Fatalf("answered %d %s", w.Code, w.Body)
+		}
+	})
+}
+
+// BenchmarkJoinBareCryptography is what no service could leave out of that join:
+// the ID token's RSA signature, the CSR's, two signatures and their checks.
+func BenchmarkJoinBareCryptography(b *testing.B) {
+	s := newService(b)
+	token := s.bitbucket(issuertest.BitbucketJob{})
+	digest := sha256.Sum256([]byte(token))
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	must(b, err)
+	tokenSignature, err := rsa.SignPKCS1v15(rand.Reader, rsaKey, crypto.SHA256, digest[:])
+	must(b, err)
+	key := newKey(b)
+	requested := parseCSR(b, csr(b, key))
+	measured(b, func(int) {
+		if err := rsa.VerifyPKCS1v15(&rsaKey.PublicKey, crypto.SHA256, digest[:], tokenSignature); err != nil {
+			b.Fatal(err)
+		}
+		if err := requested.CheckSignature(); err != nil {
+			b.Fatal(err)
+		}
+		for range 2 {
+			signature, err := ecdsa.SignASN1(rand.Reader, key, digest[:])
+			if err != nil {
+				b.Fatal(err)
+			}
+			if !ecdsa.VerifyASN1(&key.PublicKey, digest[:], signature) {
+				b.Fatal("the signature does not verify")
+			}
+		}
+	})
+}
+
+func parseCSR(b *testing.B, text string) *x509.CertificateRequest {
+	b.Helper()
+	request, err := x509.ParseCertificateRequest(decodePEM(b, text))
+	must(b, err)
+	return request
+}
+
+// BenchmarkRefused is a join that is refused before anything is verified, as in a flood.
+func BenchmarkRefused(b *testing.B) {
+	s := newService(b)
+	body, err := json.Marshal(s.request("example-bot", s.bitbucket(issuertest.BitbucketJob{Audience: []string{"https://other.example.com"}})))
+	must(b, err)
+	handler := s.Config.Handler
+	measured(b, func(int) {
+		r := httptest.NewRequest(http.MethodPost, api.PathJoin, bytes.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		if w.Code != http.StatusUnauthorized {
+			b.Fatalf("answered %d %s", w.Code, w.Body)
+		}
+	})
+}
