@@ -178,7 +178,14 @@ func TestGlobsWorkWhereTheyAreEnabled(t *testing.T) {
 		{"a question mark is one character", job("github.com/acme/shop", "refs/heads/release/10.2"), rules.NoMatch, -1, "vcs_ref"},
 		{"a dot is a dot", job("github.com/acme/shop", "refs/heads/release/1x2"), rules.NoMatch, -1, "vcs_ref"},
 		{"the whole value is matched", job("evil.com/github.com/acme/shop", "refs/heads/release/1.2"), rules.NoMatch, -1, "vcs_origin"},
+		{"an empty ref", job("github.com/acme/shop", ""), rules.NoMatch, -1, "vcs_ref"},
 		{"a denied glob", job("github.com/acme/shop", "refs/heads/release/1.2-frozen"), rules.Denied, 0, ""},
+	})
+	wide := strings.NewReplacer("github.com/acme/*", "*", "*-frozen", "?*-frozen").Replace(lists)
+	checkDecisions(t, withRules(t, edit(t, circleYAML, "    allow:\n", "    enable_glob_matching: true\n    allow:\n"), wide), []decision{
+		{"any origin", job("x", "refs/heads/release/1.2"), rules.Allowed, 0, ""},
+		{"a star needs a claim that is not empty", job("", "refs/heads/release/1.2"), rules.NoMatch, -1, "vcs_origin"},
+		{"a star needs a claim", claims(proj, project, ref, "refs/heads/release/1.2"), rules.NoMatch, -1, "vcs_origin"},
 	})
 	checkDecisions(t, withRules(t, circleYAML, lists), []decision{
 		{"not enabled, a release", job("github.com/acme/shop", "refs/heads/release/1.2"), rules.NoMatch, -1, "vcs_origin vcs_ref"},

@@ -44,6 +44,8 @@ func TestGlob(t *testing.T) {
 		{"??", "é", false},
 		{"*??", "é", false},
 		{"*??", "€", false},
+		{"*??b*", "€b", false},
+		{"*??b*", "é€b", true},
 		{"?*", "", false},
 		{"a?c*e?g", "abcdefg", true},
 		{"*a?b*", "xxaab", true},

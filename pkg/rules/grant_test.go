@@ -159,6 +159,9 @@ func TestX509AndJWTGrants(t *testing.T) {
 		{"no user", dbs, db("", "orders"), rules.Grant{}, "db_user"},
 		{"name where a role grants none", "a: {allow: {db_users: [app]}}", db("app", "orders"), rules.Grant{}, "db_user"},
 		{"the template itself", "a: {allow: {db_users: ['{{internal.x}}']}}", db("{{internal.x}}", ""), rules.Grant{}, "db_user"},
+		{"template in a trait's value", "a: {allow: {db_users: ['{{internal.mixed}}']}}", db("{{internal.logins}}", ""), rules.Grant{}, "db_user"},
+		{"trait's value", "a: {allow: {db_users: ['{{internal.mixed}}']}}", db("not fine", ""), by("a"), ""},
+		{"trait's value with a star", "a: {allow: {db_users: ['{{internal.mixed}}']}}", db("*", ""), rules.Grant{}, "db_user"},
 		{"user that another role denies", dbs + "\nc: {deny: {db_users: [app]}}", db("app", "orders"), rules.Grant{}, "db_user"},
 		{"name that another role denies", dbs + "\nc: {deny: {db_names: [orders]}}", db("app", "orders"), rules.Grant{}, "db_user"},
 		{"user that a role denies which was not asked for", dbs + "\nc: {deny: {db_users: [app]}}",
@@ -218,6 +221,12 @@ secret-other: {allow: {logins: [hidden8]}, options: {force_command: hidden9}}`)
 		_, err := bot.Grant(roles, wish)
 		if err == nil || strings.Contains(err.Error(), "hidden") || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%+v: %v", wish, err)
+		}
+		if wish.Type == "x509" && wish.Usage == "database" {
+			wish.DBUser = ""
+			if _, err := bot.Grant(roles, wish); err == nil || !strings.Contains(err.Error(), "is missing") {
+				t.Errorf("without a user: %v", err)
+			}
 		}
 		if named := strings.Contains(fmt.Sprintf("%+v", wish), "mine"); named && !strings.Contains(err.Error(), `"mine"`) {
 			t.Errorf("the refusal does not say what was asked for: %v", err)

@@ -1,9 +1,5 @@
 package rules
 
-import "slices"
-
-func contains(list []string, s string) bool { return slices.Contains(list, s) }
-
 // nearest returns the name that s is most likely a slip of; "" if none is near.
 func nearest(s string, names []string) string {
 	best, least := "", 1+min(max(len(s)/3, 1), 3)

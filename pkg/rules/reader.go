@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -148,7 +149,7 @@ func (o *object) take(name string) (*yaml.Node, path, bool) {
 func (o *object) done() {
 	for i := 0; i+1 < len(o.node.Content); i += 2 {
 		key := o.node.Content[i]
-		if contains(o.known, key.Value) {
+		if slices.Contains(o.known, key.Value) {
 			continue
 		}
 		at := o.at.field(key.Value)

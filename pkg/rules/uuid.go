@@ -12,7 +12,7 @@ type uuidField struct {
 	braces bool   // it is kept in braces, as the CI's claims have it
 }
 
-// The fields, and where their values are found.
+// The fields, and where their values are found. Nothing assigns to them.
 var (
 	workspaceUUID   = uuidField{"the workspace", "in Bitbucket under Repository settings > OpenID Connect", true}
 	repositoryUUID  = uuidField{"the repository", "in Bitbucket under Repository settings > OpenID Connect", true}

@@ -115,6 +115,8 @@ func TestBitbucketIsValidated(t *testing.T) {
 		{"workspace by name", bitbucketYAML, workspace, "workspace_uuid: acme", "spec.bitbucket.allow[0].workspace_uuid", "looks like a name; write the UUID of the workspace"},
 		{"repository by slug", bitbucketYAML, repository, "repository_uuid: acme/shop", "spec.bitbucket.allow[0].repository_uuid", "looks like a slug"},
 		{"UUID too short", bitbucketYAML, repository, `repository_uuid: "{1de489be-44a1-4b9d-9f4e}"`, "spec.bitbucket.allow[0].repository_uuid", "is not a whole UUID"},
+		{"UUID with other signs than hyphens", bitbucketYAML, repository, "repository_uuid: 1de489be+44a1-4b9d-9f4e-1f7d2f2a6b2c", "spec.bitbucket.allow[0].repository_uuid", "write the UUID"},
+		{"UUID with a letter beyond f", bitbucketYAML, repository, "repository_uuid: 1de489bg-44a1-4b9d-9f4e-1f7d2f2a6b2c", "spec.bitbucket.allow[0].repository_uuid", "write the UUID"},
 		{"UUID with one brace", bitbucketYAML, repository, `repository_uuid: "{1de489be-44a1-4b9d-9f4e-1f7d2f2a6b2c"`, "spec.bitbucket.allow[0].repository_uuid", "is not a whole UUID"},
 		{"UUID with two pairs of braces", bitbucketYAML, repository, `repository_uuid: "{{1de489be-44a1-4b9d-9f4e-1f7d2f2a6b2c}}"`, "spec.bitbucket.allow[0].repository_uuid", "is not a whole UUID"},
 		{"environment by name", bitbucketYAML, "branch_name: main", "deployment_environment_uuid: production", "spec.bitbucket.allow[0].deployment_environment_uuid", "the UUID of the deployment environment"},
