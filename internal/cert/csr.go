@@ -33,6 +33,9 @@ func ParseCSR(text string) (crypto.PublicKey, error) {
 		}
 		return nil, fmt.Errorf("the certificate request cannot be read: %w", err)
 	}
+	if csr.PublicKeyAlgorithm == x509.DSA {
+		return nil, &KeyError{Kind: csr.PublicKeyAlgorithm.String()}
+	}
 	// The kind comes first, for the signature of a huge key is costly to check.
 	if err := checkKey(csr.PublicKey); err != nil {
 		return nil, err

@@ -9,7 +9,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"maps"
-	"math/big"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -162,8 +162,8 @@ func TestKeysArePublishedAsJWKs(t *testing.T) {
 		}
 		x, _ := base64.RawURLEncoding.DecodeString(got["x"])
 		y, _ := base64.RawURLEncoding.DecodeString(got["y"])
-		public := &ecdsa.PublicKey{Curve: elliptic.P256(), X: new(big.Int).SetBytes(x), Y: new(big.Int).SetBytes(y)}
-		if len(x) != 32 || len(y) != 32 || !public.Equal(key) {
+		public, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), slices.Concat([]byte{4}, x, y))
+		if err != nil || len(x) != 32 || len(y) != 32 || !public.Equal(key) {
 			t.Fatalf("got %v", got)
 		}
 		other, err := jwkset.NewJWKFromKey(key, jwkset.JWKOptions{})

@@ -2,7 +2,6 @@ package cert
 
 import (
 	"crypto"
-	"crypto/dsa"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -74,8 +73,6 @@ func describeKey(key crypto.PublicKey) string {
 			return fmt.Sprintf("RSA with exponent %d", k.E)
 		}
 		return fmt.Sprintf("RSA of %d bits", k.N.BitLen())
-	case *dsa.PublicKey:
-		return "DSA"
 	case nil:
 		return "of an unknown algorithm"
 	}

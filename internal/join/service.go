@@ -12,7 +12,6 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"github.com/gatepass-ci/gatepass/pkg/api"
-	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
 // Limits that a deployment does not choose.
@@ -185,13 +184,4 @@ func (a *attempt) log(ctx context.Context, r *Refusal) {
 	if a.Count != nil {
 		a.Count(code, a.recorded)
 	}
-}
-
-// roleNames returns the names of roles.
-func roleNames(roles []*rules.Role) []string {
-	names := make([]string, len(roles))
-	for i, r := range roles {
-		names[i] = r.Name()
-	}
-	return names
 }
