@@ -109,8 +109,10 @@ func (d *demo) goLogin(folder, port string) error {
 	if err != nil {
 		return err
 	}
+	// Unlike ssh, the package takes a pattern without a port for one of port 22.
+	check := func(_ string, remote net.Addr, key ssh.PublicKey) error { return hosts("localhost:22", remote, key) }
 	client, err := ssh.Dial("tcp", net.JoinHostPort("localhost", port), &ssh.ClientConfig{
-		User: "deploy", Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)}, HostKeyCallback: hosts,
+		User: "deploy", Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)}, HostKeyCallback: check,
 		HostKeyAlgorithms: []string{ssh.CertAlgoED25519v01},
 	})
 	if err != nil {
