@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -62,7 +63,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			if fault == http.ErrAbortHandler {
 				panic(fault)
 			}
-			h.Log.ErrorContext(r.Context(), "panic", "path", r.URL.Path, "fault", fault)
+			h.Log.ErrorContext(r.Context(), "panic", "path", r.URL.Path, "fault", fault, "stack", string(debug.Stack()))
 			writeProblem(w, internalProblem(), 0)
 		}
 	}()
@@ -85,7 +86,7 @@ func (h *handler) route(w http.ResponseWriter, r *http.Request) error {
 	}
 	if h.Limit != nil && r.URL.Path != api.PathHealth {
 		if ok, after := h.Limit(h.SourceAddr(r)); !ok {
-			return &failure{problem: api.NewProblem(api.CodeRateLimited, "too many requests from this address; wait and send the same request again"), retryAfter: after}
+			return &failure{problem: api.NewProblem(api.CodeRateLimited, "too many requests from this address; wait and send the same request again"), retryAfter: max(after, time.Second)}
 		}
 	}
 	return route.serve(w, r)

@@ -36,7 +36,8 @@ func SourceAddr(trusted []netip.Prefix) func(*http.Request) netip.Addr {
 			if err != nil {
 				return addr // what stands before is not to be believed
 			}
-			if addr = forwarded.Unmap(); !isTrusted(addr) {
+			// The zone is any text its sender likes, and no part of the address.
+			if addr = forwarded.Unmap().WithZone(""); !isTrusted(addr) {
 				return addr
 			}
 		}
@@ -47,7 +48,12 @@ func SourceAddr(trusted []netip.Prefix) func(*http.Request) netip.Addr {
 // RateLimit returns a Config.Limit that lets each address make perMinute
 // requests a minute. An IPv6 caller is known by its /64.
 func RateLimit(perMinute int) (func(netip.Addr) (bool, time.Duration), error) {
-	store, err := memorystore.New(&memorystore.Config{Tokens: uint64(perMinute), Interval: time.Minute})
+	store, err := memorystore.New(&memorystore.Config{
+		Tokens: uint64(perMinute), Interval: time.Minute,
+		// By default an address is remembered for half a day: whoever has many could
+		// fill the memory.
+		SweepInterval: time.Minute, SweepMinTTL: 2 * time.Minute,
+	})
 	if err != nil {
 		return nil, err
 	}
