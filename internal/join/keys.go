@@ -21,6 +21,8 @@ const (
 	// refreshWait is how long to wait for the refresh of another instance, looking every refreshPoll.
 	refreshWait = 3 * time.Second
 	refreshPoll = 200 * time.Millisecond
+	// refreshTimeout bounds a refresh: two calls to the issuer of 10 s each, and the store's writes.
+	refreshTimeout = 30 * time.Second
 )
 
 // keyCache keeps parsed key sets by issuer. It holds no more issuers than the
@@ -34,6 +36,13 @@ type cachedKeySet struct {
 	stored KeySet
 	parsed *token.KeySet
 	readAt time.Time
+}
+
+// fresh reports whether the set was read less than keyCacheAge ago. By wall
+// time, since Go's monotonic clock may stand still while a machine sleeps; and
+// a clock that was set back makes no set fresh.
+func (c cachedKeySet) fresh(now time.Time) bool {
+	return now.Round(0).Sub(c.readAt.Round(0)).Abs() < keyCacheAge
 }
 
 func newKeyCache() *keyCache { return &keyCache{sets: map[string]cachedKeySet{}} }
@@ -56,7 +65,7 @@ func (c *keyCache) put(issuer string, set cachedKeySet) {
 // never the token's.
 func (s *Service) findKeySet(ctx context.Context, issuer, kid, alg string) (*token.KeySet, error) {
 	now := s.Now()
-	if c, ok := s.keys.get(issuer); ok && now.Sub(c.readAt) < keyCacheAge && !c.stored.Stale(now) && c.parsed.Has(kid, alg) {
+	if c, ok := s.keys.get(issuer); ok && c.fresh(now) && !c.stored.Stale(now) && c.parsed.Has(kid, alg) {
 		return c.parsed, nil
 	}
 	before, parsed, err := s.readKeySet(ctx, issuer)
@@ -77,12 +86,16 @@ func (s *Service) findKeySet(ctx context.Context, issuer, kid, alg string) (*tok
 // instances, and looks again.
 func (s *Service) refreshKeySet(ctx context.Context, issuer, kid, alg string, before KeySet) (*token.KeySet, error) {
 	now := s.Now()
-	held, err := s.Leases.Lease(ctx, "refresh:"+issuer, now, now.Add(refreshEvery))
+	// The lease is spent whatever comes of it. A caller who hangs up must not end
+	// the refresh, or one request a minute would keep every job with a new key out.
+	refreshCtx, cancel := outlive(ctx, refreshTimeout)
+	defer cancel()
+	held, err := s.Leases.Lease(refreshCtx, "refresh:"+issuer, now, now.Add(refreshEvery))
 	if err != nil {
 		return nil, storeUnavailable(fmt.Errorf("taking the lease to refresh %s: %w", issuer, err))
 	}
 	if held {
-		if err := s.Refresher.Refresh(ctx, issuer); err != nil {
+		if err := s.Refresher.Refresh(refreshCtx, issuer); err != nil {
 			return nil, keysUnavailable(err)
 		}
 		return s.lookAgain(ctx, issuer, kid, alg)
@@ -109,6 +122,18 @@ func (s *Service) refreshKeySet(ctx context.Context, issuer, kid, alg string, be
 	return nil, keysUnavailable(fmt.Errorf("another instance has not refreshed %s within %s", issuer, refreshWait))
 }
 
+// outlive returns a context that ends after d, or at ctx's deadline if that is
+// earlier, and not when ctx is canceled.
+func outlive(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithTimeout(context.WithoutCancel(ctx), d)
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return longer, cancel
+	}
+	longer, cancelDeadline := context.WithDeadline(longer, deadline)
+	return longer, func() { cancelDeadline(); cancel() }
+}
+
 // lookAgain reads the set that was just fetched.
 func (s *Service) lookAgain(ctx context.Context, issuer, kid, alg string) (*token.KeySet, error) {
 	stored, parsed, err := s.readKeySet(ctx, issuer)
@@ -126,6 +151,7 @@ func (s *Service) lookAgain(ctx context.Context, issuer, kid, alg string) (*toke
 // readKeySet reads the stored set, parses it unless it is the one in the cache,
 // and caches it. parsed is nil if there is none yet.
 func (s *Service) readKeySet(ctx context.Context, issuer string) (stored KeySet, parsed *token.KeySet, err error) {
+	readAt := s.Now() // before the read: the set is at least as new as that
 	stored, err = s.KeySets.KeySet(ctx, issuer)
 	if errors.Is(err, ErrNotFound) || err == nil && len(stored.JWKS) == 0 {
 		return stored, nil, nil
@@ -138,7 +164,7 @@ func (s *Service) readKeySet(ctx context.Context, issuer string) (stored KeySet,
 	} else if parsed, err = token.ParseKeySet(stored.JWKS); err != nil {
 		return KeySet{}, nil, keysUnavailable(fmt.Errorf("the stored key set of %s: %w", issuer, err))
 	}
-	s.keys.put(issuer, cachedKeySet{stored: stored, parsed: parsed, readAt: s.Now()})
+	s.keys.put(issuer, cachedKeySet{stored: stored, parsed: parsed, readAt: readAt})
 	return stored, parsed, nil
 }
 

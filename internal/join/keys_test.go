@@ -219,3 +219,78 @@ func TestKeySetIsReadOnceAMinute(t *testing.T) {
 		t.Errorf("%d reads after a minute, %v", w.reads, err)
 	}
 }
+
+// hangUp is a caller that goes away as soon as the issuer is asked.
+type hangUp struct {
+	*keyWorld
+	cancel context.CancelFunc
+}
+
+func (h hangUp) Refresh(ctx context.Context, issuer string) error {
+	h.cancel()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return h.keyWorld.Refresh(ctx, issuer)
+}
+
+// The lease of a minute is spent by then. If a caller could end the refresh by
+// hanging up, one request a minute would keep every job with a new key out.
+func TestACallerThatHangsUpDoesNotEndTheRefresh(t *testing.T) {
+	w, s := newKeyWorld(t)
+	w.now = w.now.Add(time.Hour)
+	if err := w.issuer.Rotate("second"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	s.Refresher = hangUp{w, cancel}
+	_, _ = s.findKeySet(ctx, "https://issuer.example.com", "nobody", issuertest.ES256)
+	if w.fetches != 1 {
+		t.Fatalf("%d fetches", w.fetches)
+	}
+	if _, err := s.findKeySet(t.Context(), "https://issuer.example.com", "second", issuertest.ES256); err != nil {
+		t.Errorf("the next caller is refused: %v", err)
+	}
+}
+
+// A refresh has an end of its own, and keeps to an earlier one of the caller's.
+func TestARefreshHasAnEnd(t *testing.T) {
+	w, s := newKeyWorld(t)
+	w.now, w.kid = w.now.Add(time.Hour), "nobody"
+	var deadlines []time.Time
+	s.Refresher = refresherFunc(func(ctx context.Context, _ string) error {
+		deadline, ok := ctx.Deadline()
+		if !ok {
+			t.Error("the refresh has no end")
+		}
+		deadlines = append(deadlines, deadline)
+		return errors.New("down")
+	})
+	_, _ = s.findKeySet(t.Context(), "https://a.example.com", w.kid, issuertest.ES256)
+	w.held = time.Time{}
+	soon := time.Now().Add(5 * time.Second)
+	ctx, cancel := context.WithDeadline(t.Context(), soon)
+	defer cancel()
+	_, _ = s.findKeySet(ctx, "https://b.example.com", w.kid, issuertest.ES256)
+	if len(deadlines) != 2 || time.Until(deadlines[0]) > refreshTimeout || !deadlines[1].Equal(soon) {
+		t.Errorf("deadlines %v", deadlines)
+	}
+}
+
+type refresherFunc func(context.Context, string) error
+
+func (f refresherFunc) Refresh(ctx context.Context, issuer string) error { return f(ctx, issuer) }
+
+// A clock that was set back must not keep a key set in use that was withdrawn.
+func TestAClockSetBackReadsTheKeySetAgain(t *testing.T) {
+	w, s := newKeyWorld(t)
+	for _, step := range []time.Duration{0, -time.Hour} {
+		w.now = w.now.Add(step)
+		if _, err := s.findKeySet(t.Context(), "https://issuer.example.com", w.kid, issuertest.ES256); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if w.reads != 2 {
+		t.Errorf("%d reads", w.reads)
+	}
+}
