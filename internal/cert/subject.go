@@ -118,11 +118,20 @@ func checkURI(u *url.URL) error {
 	if u.String() != spiffeScheme+"://"+u.Host+spiffeBotPath+bot || !isBot || len(u.String()) > maxSPIFFEID {
 		return errors.New("the URI of an identity certificate is spiffe://TRUST-DOMAIN/bot/NAME")
 	}
-	if u.Host == "" || len(u.Host) > maxTrustDomain || !onlyOf(u.Host, "abcdefghijklmnopqrstuvwxyz0123456789.-_") {
-		return fmt.Errorf("trust domain %q: write lower-case letters, digits, dots, dashes and underscores", u.Host)
+	if err := CheckTrustDomain(u.Host); err != nil {
+		return err
 	}
 	if bot == "" || bot == "." || bot == ".." || !onlyOf(bot, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") {
 		return fmt.Errorf("bot %q: a name in a SPIFFE ID has letters, digits, dots, dashes and underscores", bot)
+	}
+	return nil
+}
+
+// CheckTrustDomain says what is wrong with the name of a SPIFFE trust domain
+// (SPIFFE-ID §2.1). One that is refused here could sign no identity.
+func CheckTrustDomain(name string) error {
+	if name == "" || len(name) > maxTrustDomain || !onlyOf(name, "abcdefghijklmnopqrstuvwxyz0123456789.-_") {
+		return fmt.Errorf("trust domain %q: write a name such as example.com, of lower-case letters, digits, dots, dashes and underscores", name)
 	}
 	return nil
 }

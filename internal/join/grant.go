@@ -84,5 +84,8 @@ func (a *attempt) grant(ctx context.Context, c *api.CredentialRequest, w rules.W
 	if err != nil {
 		return nil, signerUnavailable(fmt.Errorf("authority %s: %w", purpose(c), err))
 	}
+	if authority.Purpose != purpose(c) {
+		return nil, signerUnavailable(fmt.Errorf("the store gave the authority %s for %s", authority.Purpose, purpose(c)))
+	}
 	return &grant{request: c, key: key, granted: granted, authority: authority}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/gatepass-ci/gatepass/pkg/api"
+	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
 // Record is what is stored of every join whose ID token's signature was
@@ -32,7 +33,9 @@ type Record struct {
 	// counted from 0 as in allow[0]; absent if none did.
 	Rule *int `json:"rule,omitempty"`
 	// Mismatches says for each allow rule which fields did not match.
-	Mismatches []RuleMismatch `json:"mismatches,omitempty"`
+	// It has about maxMismatches bytes at most; the rest are counted.
+	Mismatches        []RuleMismatch `json:"mismatches,omitempty"`
+	MismatchesLeftOut int            `json:"mismatches_left_out,omitempty"`
 	// Lock names the lock that refused the join.
 	Lock string `json:"lock,omitempty"`
 
@@ -56,6 +59,32 @@ type FieldMismatch struct {
 	Field string   `json:"field"`
 	Want  string   `json:"want"`
 	Got   []string `json:"got"` // empty if the claim is absent
+}
+
+// maxMismatches bounds the mismatches of a record, in bytes: a token may have a
+// thousand rules and a job hundreds of contexts, and a DynamoDB item takes 400 KB.
+const maxMismatches = 64 << 10
+
+// recordMismatches returns the mismatches as recorded, as many as fit, and how
+// many are left out.
+func recordMismatches(all []rules.RuleMismatch) (kept []RuleMismatch, leftOut int) {
+	const perField = 64 // for the names and the punctuation in JSON
+	size := 0
+	for i, m := range all {
+		mismatch := RuleMismatch{Rule: m.Rule}
+		for _, f := range m.Fields {
+			mismatch.Fields = append(mismatch.Fields, FieldMismatch(f))
+			size += perField + len(f.Want)
+			for _, got := range f.Got {
+				size += len(got)
+			}
+		}
+		if size > maxMismatches && i > 0 {
+			return kept, len(all) - i
+		}
+		kept = append(kept, mismatch)
+	}
+	return kept, 0
 }
 
 // RecordCredential is one credential as issued.

@@ -52,6 +52,8 @@ func (a *attempt) checkRequest(context.Context) error {
 		}
 		names[c.Name] = true
 	}
+	// Not before: whatever a caller puts there, an ID token even, would be logged.
+	a.record.Token, a.record.Client = req.Token, req.Client
 	return nil
 }
 
@@ -115,6 +117,10 @@ func checkCredential(c api.CredentialRequest) error {
 		case f.name != "public_key" && f.name != "csr" && !optional(value):
 			return fmt.Errorf("%s must be at most %d printable characters", f.name, maxField)
 		}
+	}
+	if c.Roles != nil && len(c.Roles) == 0 {
+		// Whoever worked out which roles to ask for, and came to none, did not mean all.
+		return errors.New("roles is empty: leave it out to ask for all roles")
 	}
 	if len(c.Roles) > maxRoles {
 		return fmt.Errorf("roles has %d entries: name at most %d", len(c.Roles), maxRoles)

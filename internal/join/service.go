@@ -2,15 +2,16 @@ package join
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/oklog/ulid/v2"
 
+	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -75,12 +76,12 @@ func New(c Config) (*Service, error) {
 		return nil, fmt.Errorf("the maximum TTL is %s: choose one from 1s to %s", c.MaxTTL, MaxTTL)
 	}
 	u, err := url.Parse(c.PublicURL)
-	if err != nil || u.Scheme == "" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil ||
-		c.PublicURL[len(c.PublicURL)-1] == '/' {
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil ||
+		strings.ContainsAny(c.PublicURL, "?#") || strings.HasSuffix(c.PublicURL, "/") {
 		return nil, fmt.Errorf("the public URL is %q: write it like https://join.example.com, without a trailing slash", c.PublicURL)
 	}
-	if c.TrustDomain == "" {
-		return nil, errors.New("the trust domain is empty: write a name such as example.com")
+	if err := cert.CheckTrustDomain(c.TrustDomain); err != nil {
+		return nil, err
 	}
 	return &Service{Config: c, keys: newKeyCache()}, nil
 }
@@ -104,7 +105,7 @@ func (s *Service) Join(ctx context.Context, req *api.JoinRequest, caller Caller)
 		return nil, refuse(api.CodeInternal, "the service has no randomness; try again later").because(err)
 	}
 	a := &attempt{Service: s, req: req, caller: caller, now: now.Truncate(time.Second)}
-	a.record = Record{JoinID: id.String(), Time: now.UTC(), Token: req.Token, Client: req.Client}
+	a.record = Record{JoinID: id.String(), Time: now.UTC()}
 	if caller.Addr.IsValid() {
 		a.record.SourceAddr = caller.Addr.String()
 	}
@@ -138,7 +139,8 @@ func (a *attempt) run(ctx context.Context) (*api.JoinResponse, *Refusal) {
 		a.checkUses,
 		a.readAuthorities,
 	} {
-		if err := step(ctx); err != nil {
+		// A panic is a refusal too, so that it is recorded like another.
+		if err := guarded(func() error { return step(ctx) })(); err != nil {
 			return nil, asRefusal(err)
 		}
 	}

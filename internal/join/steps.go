@@ -85,7 +85,7 @@ func (a *attempt) precheckIDToken(context.Context) error {
 }
 
 // readBotAndKeys reads what the next steps need. A bot that does not exist is
-// told only once the ID token is verified.
+// told only to a job that the rules let in.
 func (a *attempt) readBotAndKeys(ctx context.Context) error {
 	return parallel(ctx, func(ctx context.Context) error {
 		bot, err := a.Rules.Bot(ctx, a.rule.BotName)
@@ -108,19 +108,16 @@ func (a *attempt) verifyIDToken(context.Context) error {
 	}
 	a.verified = verified
 	a.record.Claims = verified.Claims
-	if err := verified.Check(a.expect, a.record.Time); err != nil {
-		return err
-	}
-	if a.bot == nil {
-		return refuse(api.CodeNotPermitted,
-			"the token rule %q is for a bot that does not exist; ask an administrator to create bot/%s", a.rule.Name(), a.rule.BotName)
-	}
-	return nil
+	return verified.Check(a.expect, a.record.Time)
 }
 
 // checkLocks refuses what an administrator has stopped.
 func (a *attempt) checkLocks(context.Context) error {
-	lock := rules.ActiveLock(a.locks, a.bot.Name(), a.rule.Name(), a.bot.Roles, a.record.Time)
+	var roles []string
+	if a.bot != nil {
+		roles = a.bot.Roles
+	}
+	lock := rules.ActiveLock(a.locks, a.rule.BotName, a.rule.Name(), roles, a.record.Time)
 	if lock == nil {
 		return nil
 	}
@@ -140,17 +137,15 @@ func (a *attempt) decide(context.Context) error {
 	}
 	switch d.Outcome {
 	case rules.Allowed:
+		if a.bot == nil { // told to nobody that may not join
+			return refuse(api.CodeNotPermitted,
+				"the token rule %q is for a bot that does not exist; ask an administrator to create bot/%s", a.rule.Name(), a.rule.BotName)
+		}
 		return nil
 	case rules.Denied:
 		return refuse(api.CodeDeniedByRule, "a deny rule of %q matches this job; run it as one that the rule does not exclude, or ask an administrator", a.rule.Name())
 	}
-	for _, m := range d.Mismatches {
-		mismatch := RuleMismatch{Rule: m.Rule}
-		for _, f := range m.Fields {
-			mismatch.Fields = append(mismatch.Fields, FieldMismatch(f))
-		}
-		a.record.Mismatches = append(a.record.Mismatches, mismatch)
-	}
+	a.record.Mismatches, a.record.MismatchesLeftOut = recordMismatches(d.Mismatches)
 	r := refuse(api.CodeNoRuleMatched, "no allow rule of %q matches this job; compare what it presented with what you meant to allow", a.rule.Name())
 	r.Problem.UnmatchedFields = d.UnmatchedFields()
 	return r
