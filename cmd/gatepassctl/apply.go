@@ -65,24 +65,24 @@ func (c *cli) apply(cmd *cobra.Command, f applyFlags) error {
 		return err
 	}
 	ctx := cmd.Context()
-	store, err := c.openStore(ctx, true)
+	b, err := c.open(ctx, true)
 	if err != nil {
 		return err
 	}
-	defer store.Close()
+	defer b.close()
 
-	steps, err := admin.Plan(ctx, store, wanted)
+	steps, err := admin.Plan(ctx, b.store, wanted)
 	if err != nil {
 		return err
 	}
 	if err := checkCreate(f.createOnly, steps); err != nil {
 		return err
 	}
-	if err := c.lint(ctx, store, steps, f.strict); err != nil {
+	if err := c.lint(ctx, b.store, steps, f.strict); err != nil {
 		return err
 	}
 	if !f.dryRun {
-		if err := c.execute(ctx, store, steps); err != nil {
+		if err := c.execute(ctx, b.store, steps); err != nil {
 			return err
 		}
 	}

@@ -1,10 +1,7 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -13,9 +10,7 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/embedded"
 	"github.com/gatepass-ci/gatepass/internal/join"
-	"github.com/gatepass-ci/gatepass/internal/localca"
 )
 
 func (c *cli) caCommand() *cobra.Command {
@@ -79,33 +74,22 @@ func purposeList() string {
 	return strings.Join(names, ", ")
 }
 
-// authority opens one authority of the embedded server.
+// authority returns one authority, ready to sign.
 func (c *cli) authority(cmd *cobra.Command, p cert.Purpose) (*join.Authority, error) {
-	all, err := c.openAuthorities()
+	b, err := c.open(cmd.Context(), false)
+	if err != nil {
+		return nil, err
+	}
+	defer b.close()
+	all, err := b.authorities()
 	if err != nil {
 		return nil, err
 	}
 	authority, err := all.Authority(cmd.Context(), p)
 	if isNotFound(err) {
-		return nil, noAuthorities(c.data)
+		return nil, failed(b.makesAuthorities, "there is no %s authority in %s", p, b.where)
 	}
 	return authority, err
-}
-
-// openAuthorities reads the authorities' key files. Only serve makes them.
-func (c *cli) openAuthorities() (*localca.Authorities, error) {
-	if err := c.needData(); err != nil {
-		return nil, err
-	}
-	all, err := localca.Open(filepath.Join(c.data, embedded.AuthoritiesDir), localca.Options{ReadOnly: true})
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, noAuthorities(c.data)
-	}
-	return all, err
-}
-
-func noAuthorities(data string) error {
-	return failed("start gatepassctl serve once: it makes them", "there are no authorities in %s", data)
 }
 
 func (c *cli) printFingerprints(a *join.Authority) error {

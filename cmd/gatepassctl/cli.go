@@ -12,8 +12,6 @@ import (
 	"github.com/fatih/color"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
-
-	"github.com/gatepass-ci/gatepass/internal/sqlite"
 )
 
 // Exit codes.
@@ -116,26 +114,3 @@ type usageError struct {
 
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
-
-// openStore opens the embedded store. It must exist, unless create says that this command may begin one.
-func (c *cli) openStore(ctx context.Context, create bool) (*sqlite.Store, error) {
-	if err := c.needData(); err != nil {
-		return nil, err
-	}
-	store, err := sqlite.Open(ctx, c.data, sqlite.Options{MustExist: !create})
-	if errors.Is(err, sqlite.ErrNoData) {
-		return nil, failed("check the path, or start with: gatepassctl serve --data "+c.data, "there is no Gatepass data in %s", c.data)
-	}
-	return store, err
-}
-
-// needData checks that the command was told where the data is.
-func (c *cli) needData() error {
-	if c.data == "" {
-		c.data = c.getenv("GATEPASS_DATA")
-	}
-	if c.data == "" {
-		return misused("write --data DIR, or set GATEPASS_DATA", "no data directory was given")
-	}
-	return nil
-}

@@ -55,12 +55,12 @@ the token's payload, with the CI's own names.`,
 }
 
 func (c *cli) explain(cmd *cobra.Command, q admin.Question) error {
-	store, err := c.openStore(cmd.Context(), false)
+	b, err := c.open(cmd.Context(), false)
 	if err != nil {
 		return err
 	}
-	defer store.Close()
-	e, err := admin.Explain(cmd.Context(), store, q)
+	defer b.close()
+	e, err := admin.Explain(cmd.Context(), b.store, q)
 	if errors.Is(err, join.ErrNotFound) {
 		return notStored(rules.KindToken, q.Token, err)
 	}

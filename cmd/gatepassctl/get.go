@@ -29,19 +29,19 @@ func (c *cli) getCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			store, err := c.openStore(cmd.Context(), false)
+			b, err := c.open(cmd.Context(), false)
 			if err != nil {
 				return err
 			}
-			defer store.Close()
+			defer b.close()
 			if name == "" {
-				all, err := store.List(cmd.Context(), kind)
+				all, err := b.store.List(cmd.Context(), kind)
 				if err != nil {
 					return err
 				}
 				return c.printList(kind, all)
 			}
-			stored, err := store.Get(cmd.Context(), kind, name)
+			stored, err := b.store.Get(cmd.Context(), kind, name)
 			if err != nil {
 				return notStored(kind, name, err)
 			}
@@ -74,16 +74,16 @@ func (c *cli) rmCommand() *cobra.Command {
 
 func (c *cli) remove(cmd *cobra.Command, kind rules.Kind, name string, force bool) error {
 	ctx := cmd.Context()
-	store, err := c.openStore(ctx, false)
+	b, err := c.open(ctx, false)
 	if err != nil {
 		return err
 	}
-	defer store.Close()
-	step, err := admin.PlanRemove(ctx, store, kind, name)
+	defer b.close()
+	step, err := admin.PlanRemove(ctx, b.store, kind, name)
 	if err != nil {
 		return notStored(kind, name, err)
 	}
-	stored, err := admin.All(ctx, store)
+	stored, err := admin.All(ctx, b.store)
 	if err != nil {
 		return err
 	}
@@ -91,7 +91,7 @@ func (c *cli) remove(cmd *cobra.Command, kind rules.Kind, name string, force boo
 		return failed("remove or change those first, or write --force: their joins will be refused",
 			"%s is still used by %s", step.ID(), strings.Join(orphans, ", "))
 	}
-	if err := c.execute(ctx, store, []admin.Step{step}); err != nil {
+	if err := c.execute(ctx, b.store, []admin.Step{step}); err != nil {
 		return err
 	}
 	return c.printSteps([]admin.Step{step}, false)

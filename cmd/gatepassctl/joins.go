@@ -36,15 +36,15 @@ func (c *cli) joinsLsCommand() *cobra.Command {
 		Example: "  gatepassctl joins ls --since 24h --refused --data ./gatepass-data",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			store, err := c.openStore(cmd.Context(), false)
+			b, err := c.open(cmd.Context(), false)
 			if err != nil {
 				return err
 			}
-			defer store.Close()
+			defer b.close()
 			if since > 0 {
 				q.Since = c.now().Add(-since)
 			}
-			records, err := store.Joins(cmd.Context(), q)
+			records, err := b.store.Joins(cmd.Context(), q)
 			if err != nil {
 				return err
 			}
@@ -83,12 +83,12 @@ func (c *cli) joinsShowCommand() *cobra.Command {
 		Example: "  gatepassctl joins show 01JD2K6ZQ4V8T0N1M5R7W9X3YB --data ./gatepass-data",
 		Args:    exactly("JOIN_ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			store, err := c.openStore(cmd.Context(), false)
+			b, err := c.open(cmd.Context(), false)
 			if err != nil {
 				return err
 			}
-			defer store.Close()
-			record, err := store.Join(cmd.Context(), args[0])
+			defer b.close()
+			record, err := b.store.Join(cmd.Context(), args[0])
 			if errors.Is(err, join.ErrNotFound) {
 				return failed("a join that was refused before its ID token was verified leaves a line in the service's log only; see gatepassctl joins ls",
 					"there is no record of join %s", args[0])

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
-	"github.com/gatepass-ci/gatepass/internal/embedded"
 	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/jwks"
 )
@@ -33,12 +32,12 @@ func (c *cli) keysLsCommand() *cobra.Command {
 		Example: "  gatepassctl keys ls --data ./gatepass-data",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			store, err := c.openStore(cmd.Context(), false)
+			b, err := c.open(cmd.Context(), false)
 			if err != nil {
 				return err
 			}
-			defer store.Close()
-			sets, err := admin.Issuers(cmd.Context(), store, c.now())
+			defer b.close()
+			sets, err := admin.Issuers(cmd.Context(), b.store, c.now())
 			if err != nil {
 				return err
 			}
@@ -88,21 +87,17 @@ GATEPASS_ISSUER_CA a file of certificates to trust beside the system's.`,
 }
 
 func (c *cli) refresh(ctx context.Context, issuer string, unpin bool) error {
-	store, err := c.openStore(ctx, false)
+	b, err := c.open(ctx, false)
 	if err != nil {
 		return err
 	}
-	defer store.Close()
-	issuers, err := embedded.IssuerSettings(c.getenv)
-	if err != nil {
-		return err
-	}
-	refresher, err := embedded.NewRefresher(store, issuers, c.now, quiet())
+	defer b.close()
+	refresher, err := b.refresher()
 	if err != nil {
 		return err
 	}
 	if unpin {
-		if err := store.Unpin(ctx, issuer); err != nil {
+		if err := b.store.Unpin(ctx, issuer); err != nil {
 			if errors.Is(err, join.ErrNotFound) {
 				return failed("see gatepassctl keys ls", "there are no keys of %s", issuer)
 			}
@@ -186,12 +181,12 @@ func (c *cli) importKeys(ctx context.Context, issuer, file string, now time.Time
 	if err != nil {
 		return err
 	}
-	store, err := c.openStore(ctx, true)
+	b, err := c.open(ctx, true)
 	if err != nil {
 		return err
 	}
-	defer store.Close()
-	set, dropped, err := jwks.Import(ctx, store, issuer, data, now)
+	defer b.close()
+	set, dropped, err := jwks.Import(ctx, b.store, issuer, data, now)
 	for _, d := range dropped {
 		fmt.Fprintf(c.err, "warning: key %q is left out: %s\n", d.KID, d.Reason)
 	}

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"errors"
+	"context"
 	"fmt"
-	"io/fs"
 	"maps"
-	"path/filepath"
 	"runtime/debug"
 	"slices"
 
@@ -14,7 +12,6 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/embedded"
-	"github.com/gatepass-ci/gatepass/internal/localca"
 )
 
 // version is what the binary was built from.
@@ -52,7 +49,7 @@ func (c *cli) versionCommand() *cobra.Command {
 // statusReport is what status prints for machines.
 type statusReport struct {
 	Version     string            `json:"version"`
-	Data        string            `json:"data"`
+	Store       string            `json:"store"`
 	Service     *embedded.Running `json:"service,omitempty"`
 	Authorities []authorityStatus `json:"authorities"`
 	admin.Overview
@@ -71,16 +68,16 @@ func (c *cli) statusCommand() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
-			store, err := c.openStore(ctx, false)
+			b, err := c.open(ctx, false)
 			if err != nil {
 				return err
 			}
-			defer store.Close()
-			report := statusReport{Version: version(), Data: c.data, Service: embedded.FindRunning(ctx, c.data, within)}
-			if report.Overview, err = admin.Look(ctx, store, c.now()); err != nil {
+			defer b.close()
+			report := statusReport{Version: version(), Store: b.where, Service: b.running(ctx)}
+			if report.Overview, err = admin.Look(ctx, b.store, c.now()); err != nil {
 				return err
 			}
-			if report.Authorities, err = c.authorities(cmd); err != nil {
+			if report.Authorities, err = authorities(ctx, b); err != nil {
 				return err
 			}
 			return c.print(report, func() { c.printStatus(report) })
@@ -88,18 +85,15 @@ func (c *cli) statusCommand() *cobra.Command {
 	}
 }
 
-// authorities are those that the data directory has; none before serve ran.
-func (c *cli) authorities(cmd *cobra.Command) ([]authorityStatus, error) {
-	all, err := localca.Open(filepath.Join(c.data, embedded.AuthoritiesDir), localca.Options{ReadOnly: true})
-	if errors.Is(err, fs.ErrNotExist) {
-		return []authorityStatus{}, nil
-	}
+// authorities are those that there are; none before an embedded server ran.
+func authorities(ctx context.Context, b *backend) ([]authorityStatus, error) {
+	all, err := b.authorities()
 	if err != nil {
 		return nil, err
 	}
-	var list []authorityStatus
+	list := []authorityStatus{}
 	for _, p := range cert.Purposes() {
-		a, err := all.Authority(cmd.Context(), p)
+		a, err := all.Authority(ctx, p)
 		if isNotFound(err) {
 			continue
 		}
@@ -121,7 +115,7 @@ func (c *cli) printStatus(r statusReport) {
 	if r.Service != nil {
 		service = fmt.Sprintf("running at %s, version %s, public URL %s", r.Service.URL, r.Service.Version, r.Service.PublicURL)
 	}
-	rows := [][]string{{"version", r.Version}, {"data", r.Data}, {"service", service}}
+	rows := [][]string{{"version", r.Version}, {"store", r.Store}, {"service", service}}
 	for _, kind := range kinds {
 		rows = append(rows, []string{string(kind) + "s", fmt.Sprint(r.Resources[kind])})
 	}

@@ -54,16 +54,9 @@ type RoleGrants struct {
 	Grants string `json:"grants"`
 }
 
-// ExplainStore is what Explain reads.
-type ExplainStore interface {
-	join.Rules
-	join.Locks
-	join.KeySets
-}
-
 // Explain answers q by the stored rules. It makes every check that it can, so
 // that all that is wrong is seen at once; it claims nothing and records nothing.
-func Explain(ctx context.Context, store ExplainStore, q Question) (Explanation, error) {
+func Explain(ctx context.Context, store Store, q Question) (Explanation, error) {
 	rule, err := store.Token(ctx, q.Token)
 	if err != nil {
 		return Explanation{}, err
@@ -86,7 +79,7 @@ func Explain(ctx context.Context, store ExplainStore, q Question) (Explanation, 
 
 type explainer struct {
 	Explanation
-	store ExplainStore
+	store Store
 	q     Question
 	rule  *rules.Token
 }

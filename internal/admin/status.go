@@ -54,15 +54,9 @@ func Status(ks join.KeySet, now time.Time) IssuerStatus {
 	return s
 }
 
-// IssuerReader is what Issuers reads.
-type IssuerReader interface {
-	Issuers(ctx context.Context) ([]string, error)
-	KeySets(ctx context.Context) ([]join.KeySet, error)
-}
-
 // Issuers returns how the keys stand of every issuer that token rules name, and
 // of every other that has keys stored.
-func Issuers(ctx context.Context, store IssuerReader, now time.Time) ([]IssuerStatus, error) {
+func Issuers(ctx context.Context, store Store, now time.Time) ([]IssuerStatus, error) {
 	sets, err := store.KeySets(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reading the key sets: %w", err)
@@ -93,13 +87,6 @@ type Overview struct {
 	Granted int            `json:"granted"`
 	Refused int            `json:"refused"`
 	Codes   map[string]int `json:"codes,omitempty"` // of those refused
-}
-
-// Store is what Look reads.
-type Store interface {
-	Resources
-	Joins
-	IssuerReader
 }
 
 // Look gathers an Overview.
