@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that a make target needs and that are missing.
+# Installs what a make target needs and is missing: Debian packages by apt-get, Python
+# programs by pip into .tools/venv-NAME, pinned by tools/venv-NAME.txt.
 #
 #   tools/install.sh test lint race      any of these groups; none means all
 #
@@ -21,7 +22,13 @@ lint curl    curl
 race gcc     gcc
 race ld      binutils
 '
+# Each line: group, virtual environment. One each, since their requirements clash.
+readonly venvs='
+test moto
+test sam
+'
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 missing_packages() { # groups…
   local group command package
@@ -75,8 +82,58 @@ install_packages() { # packages…
   fi
 }
 
+# A virtual environment is whole when it holds a copy of the file that it was made from.
+missing_venvs() { # groups…
+  local group name
+  while read -r group name; do
+    [[ -n $group && " $* " == *" $group "* ]] || continue
+    cmp -s "tools/venv-$name.txt" ".tools/venv-$name/requirements.txt" || echo "$name"
+  done <<<"$venvs" | sort -u
+}
+
+# Debian's python3 cannot make a virtual environment without the package python3-venv.
+ensure_python() {
+  python3 -c 'import venv, ensurepip' 2>/dev/null && return
+  command -v apt-get >/dev/null && [[ $(id -u) -eq 0 ]] || return
+  echo 'tools: installing python3-venv'
+  install_packages python3-venv
+}
+
+install_venv() { # name
+  local dir=.tools/venv-$1
+  echo "tools: installing $dir"
+  mkdir -p .tools
+  exec 8>".tools/venv-$1.lock"
+  flock 8
+  # Made by another run meanwhile?
+  if cmp -s "tools/venv-$1.txt" "$dir/requirements.txt"; then
+    return
+  fi
+  rm -rf "$dir"
+  python3 -m venv "$dir" 8>&- &&
+    "$dir/bin/pip" install --quiet --disable-pip-version-check --no-deps -r "tools/venv-$1.txt" 8>&- &&
+    cp "tools/venv-$1.txt" "$dir/requirements.txt"
+}
+
+install_venvs() { # groups…
+  local names name
+  mapfile -t names < <(missing_venvs "$@")
+  [[ ${#names[@]} -gt 0 ]] || return 0
+  if ! ensure_python; then
+    echo "tools: Python 3 with venv is missing; install what Debian calls python3-venv" >&2
+  fi
+  for name in "${names[@]}"; do
+    install_venv "$name" || true
+  done
+  mapfile -t names < <(missing_venvs "$@")
+  if [[ ${#names[@]} -gt 0 ]]; then
+    echo "tools: still missing: .tools/venv-{${names[*]}}; what needs them is skipped, or fails where CI is set" >&2
+  fi
+}
+
 main() {
   [[ $# -gt 0 ]] || set -- test lint race
+  install_venvs "$@"
   local packages
   mapfile -t packages < <(missing_packages "$@")
   [[ ${#packages[@]} -gt 0 ]] || return 0
