@@ -37,13 +37,13 @@ func (s *Server) announce() error {
 // unannounce takes it back, unless another server has written its own since.
 func (s *Server) unannounce() error {
 	r, err := readRunning(s.c.Data)
-	if err == nil && r.URL == s.url {
-		err = os.Remove(filepath.Join(s.c.Data, runningFile))
-	}
-	if errors.Is(err, fs.ErrNotExist) {
+	if err != nil || r.URL != s.url {
 		return nil
 	}
-	return err
+	if err := os.Remove(filepath.Join(s.c.Data, runningFile)); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 func readRunning(data string) (r Running, err error) {

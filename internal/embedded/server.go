@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -107,6 +108,12 @@ func checkListen(c Config) error {
 	if !loopback && c.TLSCert == "" && len(c.TrustedProxies) == 0 {
 		return fmt.Errorf("listening at %s without TLS would send ID tokens in the clear: give --tls-cert and --tls-key, or --trusted-proxy for a proxy that ends TLS", c.Listen)
 	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		return errors.New("half of the server's certificate is missing: give both --tls-cert and --tls-key, or neither")
+	}
+	if c.PublicURL == "" && (host == "" || err == nil && addr.IsUnspecified()) {
+		return fmt.Errorf("listening at %s does not say where clients reach the service: give --public-url", c.Listen)
+	}
 	return nil
 }
 
@@ -137,7 +144,10 @@ func (s *Server) assemble(authorities join.Authorities) error {
 	}
 	trustDomain := s.c.TrustDomain
 	if u, err := url.Parse(s.publicURL); trustDomain == "" && err == nil {
-		trustDomain = u.Hostname()
+		// Trust domains are lower-case (SPIFFE-ID §2.1), and have no colons.
+		if trustDomain = strings.ToLower(u.Hostname()); trustDomain == "::1" {
+			trustDomain = "localhost"
+		}
 	}
 	service, err := join.New(join.Config{
 		Rules: s.store, Locks: s.store, KeySets: s.store, Refresher: s.refresher, Leases: s.store,
@@ -187,7 +197,7 @@ func (s *Server) URL() string { return s.url }
 // kept. Requests under way when ctx ends are finished.
 func (s *Server) Run(ctx context.Context) error {
 	if err := s.announce(); err != nil {
-		return errors.Join(err, s.Close())
+		s.c.Log.WarnContext(ctx, "other commands cannot tell that this server runs", "cause", err.Error())
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
