@@ -83,16 +83,7 @@ func (c *cli) printExplanation(e admin.Explanation) {
 		rows = append(rows, []string{check.Name, check.Code, check.Detail})
 	}
 	c.table(rows)
-	if len(e.Mismatches) > 0 {
-		fmt.Fprintf(c.out, "\n%s\n", bold("rules that do not match"))
-		rows := [][]string{{"RULE", "FIELD", "RULE WANTS", "JOB PRESENTS"}}
-		for _, m := range e.Mismatches {
-			for _, f := range m.Fields {
-				rows = append(rows, []string{fmt.Sprintf("allow[%d]", m.Rule), f.Field, f.Want, presented(f.Got)})
-			}
-		}
-		c.table(rows)
-	}
+	c.printMismatches(e.Mismatches, 0)
 	if len(e.Presented) > 0 {
 		fmt.Fprintf(c.out, "\n%s\n", bold("what the job presents"))
 		var rows [][]string

@@ -138,16 +138,7 @@ func (c *cli) printJoin(r join.Record) {
 	}
 	c.table(rows)
 
-	if len(r.Mismatches) > 0 {
-		fmt.Fprintf(c.out, "\n%s\n", bold("why no rule matched"))
-		rows := [][]string{{"RULE", "FIELD", "RULE WANTS", "JOB PRESENTED"}}
-		for _, m := range r.Mismatches {
-			for _, f := range m.Fields {
-				rows = append(rows, []string{fmt.Sprintf("allow[%d]", m.Rule), f.Field, f.Want, presented(f.Got)})
-			}
-		}
-		c.table(rows)
-	}
+	c.printMismatches(r.Mismatches, r.MismatchesLeftOut)
 	if len(r.Credentials) > 0 {
 		fmt.Fprintf(c.out, "\n%s\n", bold("credentials"))
 		rows := [][]string{{"NAME", "TYPE", "FOR", "ROLES", "UNTIL", "SERIAL"}}
@@ -165,6 +156,25 @@ func (c *cli) printJoin(r join.Record) {
 	}
 	slices.SortFunc(claims, func(x, y []string) int { return strings.Compare(x[0], y[0]) })
 	c.table(claims)
+}
+
+// printMismatches says for each allow rule what did not match.
+func (c *cli) printMismatches(all []join.RuleMismatch, leftOut int) {
+	if len(all) == 0 {
+		return
+	}
+	_, bold := c.colours(c.out)
+	fmt.Fprintf(c.out, "\n%s\n", bold("why no rule matched"))
+	rows := [][]string{{"RULE", "FIELD", "RULE WANTS", "JOB PRESENTED"}}
+	for _, m := range all {
+		for _, f := range m.Fields {
+			rows = append(rows, []string{fmt.Sprintf("allow[%d]", m.Rule), f.Field, f.Want, presented(f.Got)})
+		}
+	}
+	c.table(rows)
+	if leftOut > 0 {
+		fmt.Fprintf(c.out, "and %s more\n", plural(leftOut, "rule", "rules"))
+	}
 }
 
 func presented(got []string) string {

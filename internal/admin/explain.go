@@ -29,10 +29,10 @@ type Explanation struct {
 	// Code is "ok", or the code of the first check that refuses.
 	Code string `json:"code"`
 	// Rule is the allow or deny rule that matched.
-	Rule       *int                 `json:"rule,omitempty"`
-	Mismatches []rules.RuleMismatch `json:"mismatches,omitempty"`
-	Presented  map[string][]string  `json:"presented"`
-	Grants     []RoleGrants         `json:"grants,omitempty"`
+	Rule       *int                `json:"rule,omitempty"`
+	Mismatches []join.RuleMismatch `json:"mismatches,omitempty"`
+	Presented  map[string][]string `json:"presented"`
+	Grants     []RoleGrants        `json:"grants,omitempty"`
 	// TTL is the default lifetime and what limits it.
 	TTLSeconds   int64  `json:"ttl_seconds,omitempty"`
 	TTLLimitedBy string `json:"ttl_limited_by,omitempty"`
@@ -155,7 +155,7 @@ func (e *explainer) decide(fields map[string][]string) {
 	if d.Rule >= 0 {
 		e.Rule = &d.Rule
 	}
-	e.Mismatches = d.Mismatches
+	e.Mismatches, _ = join.Mismatches(d.Mismatches)
 	switch d.Outcome {
 	case rules.Allowed:
 		e.add("rules", join.CodeOK, fmt.Sprintf("allow[%d] matches", d.Rule))

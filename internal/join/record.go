@@ -65,9 +65,9 @@ type FieldMismatch struct {
 // thousand rules and a job hundreds of contexts, and a DynamoDB item takes 400 KB.
 const maxMismatches = 64 << 10
 
-// recordMismatches returns the mismatches as recorded, as many as fit, and how
+// Mismatches returns the mismatches of a decision as recorded, as many as fit, and how
 // many are left out.
-func recordMismatches(all []rules.RuleMismatch) (kept []RuleMismatch, leftOut int) {
+func Mismatches(all []rules.RuleMismatch) (kept []RuleMismatch, leftOut int) {
 	const perField = 64 // for the names and the punctuation in JSON
 	size := 0
 	for i, m := range all {

@@ -145,7 +145,7 @@ func (a *attempt) decide(context.Context) error {
 	case rules.Denied:
 		return refuse(api.CodeDeniedByRule, "a deny rule of %q matches this job; run it as one that the rule does not exclude, or ask an administrator", a.rule.Name())
 	}
-	a.record.Mismatches, a.record.MismatchesLeftOut = recordMismatches(d.Mismatches)
+	a.record.Mismatches, a.record.MismatchesLeftOut = Mismatches(d.Mismatches)
 	r := refuse(api.CodeNoRuleMatched, "no allow rule of %q matches this job; compare what it presented with what you meant to allow", a.rule.Name())
 	r.Problem.UnmatchedFields = d.UnmatchedFields()
 	return r
