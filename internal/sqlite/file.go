@@ -14,6 +14,9 @@ var ErrNoData = errors.New("no gatepass data")
 // ensureFile makes sure that the database's file exists and that nobody else can
 // read it. SQLite gives the files beside it the same mode.
 func ensureFile(dir string, mustExist bool) error {
+	if err := checkDir(dir); err != nil {
+		return err
+	}
 	path := filepath.Join(dir, FileName)
 	info, err := os.Lstat(path)
 	switch {
@@ -33,6 +36,16 @@ func ensureFile(dir string, mustExist bool) error {
 		return unusable(dir, err)
 	}
 	return nil
+}
+
+// checkDir refuses a directory in which anyone can put another database in the
+// place of ours. A group is let through: with a umask of 002 every directory has one.
+func checkDir(dir string) error {
+	info, err := os.Stat(dir)
+	if err == nil && info.Mode().Perm()&0o002 != 0 {
+		return fmt.Errorf("anyone can write in the data directory %s: run chmod 700 on it, and see that nobody has put anything there", dir)
+	}
+	return nil // another error is told by what follows
 }
 
 // create makes an empty file, which is an empty database. It is written under

@@ -325,3 +325,26 @@ func record(t testing.TB, s *sqlite.Store, i int) {
 		t.Errorf("recording: %v", err)
 	}
 }
+
+// Whoever can write in the directory could put another database, and other
+// authorities, in the place of ours.
+func TestADirectoryThatAnyoneCanWriteIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	open := func() error {
+		s, err := sqlite.Open(t.Context(), dir, sqlite.Options{})
+		if err == nil {
+			err = s.Close()
+		}
+		return err
+	}
+	for _, mode := range []os.FileMode{0o700, 0o755, 0o775} {
+		if err := errors.Join(os.Chmod(dir, mode), open()); err != nil {
+			t.Errorf("mode %o: %v", mode, err)
+		}
+	}
+	for _, mode := range []os.FileMode{0o777, 0o777 | os.ModeSticky, 0o702} {
+		if err := errors.Join(os.Chmod(dir, mode), open()); err == nil || !strings.Contains(err.Error(), "anyone can write") {
+			t.Errorf("mode %o: %v", mode, err)
+		}
+	}
+}
