@@ -6,6 +6,8 @@
 //	DIR/.gatepass/<id>/key     a set: regular files, never changed once written
 //	DIR/.gatepass/current      a link to <id>; renaming it is the one moment of change
 //	DIR/key                    a link to .gatepass/current/key
+//
+// A set may have directories one level deep: DIR/name is then a link to a directory of the set.
 package destination
 
 import (
@@ -39,40 +41,52 @@ const ignoreEverything = "*\n"
 
 // File is one file of a set. It is written with mode 0600.
 type File struct {
-	Name string // a plain name, no directory
+	Name string // a plain name, or a directory's and a plain name with a slash between
 	Data []byte
+}
+
+// Config says where a set goes to and who may use it.
+type Config struct {
+	Path  string   // the directory; it is made if missing
+	Names []string // of the files that will be written
+	Size  int      // bytes that a set takes at most; zero means 32 KiB
+	// Access is for others than the user that runs gatepass; its zero value is for nobody.
+	Access Access
 }
 
 // Dir is a destination that was found safe to write to.
 type Dir struct {
-	root *os.Root
-	path string
+	root   *os.Root
+	path   string
+	access Access
+	// warnings are for the user: what was asked for and is not possible here.
+	warnings []string
 	// step is called before every change to the file system, with its name. It
 	// lets tests stop between any two; nil in production.
 	step func(string) error
 }
 
 // Open makes the directory if it is missing and checks that a set with these
-// file names can be written to it. It is called before a join is made, so that
-// no ID token is spent on a destination that cannot take the answer.
-func Open(ctx context.Context, path string, names []string) (*Dir, error) {
-	return open(ctx, path, names, nil)
+// file names and of this size can be written to it. It is called before a join
+// is made, so that no ID token is spent on a destination that cannot take the answer.
+func Open(ctx context.Context, config Config) (*Dir, error) {
+	return open(ctx, config, nil)
 }
 
-func open(ctx context.Context, path string, names []string, step func(string) error) (*Dir, error) {
-	absolute, err := filepath.Abs(path)
+func open(ctx context.Context, config Config, step func(string) error) (*Dir, error) {
+	absolute, err := filepath.Abs(config.Path)
 	if err != nil {
-		return nil, fmt.Errorf("destination %s: %w", path, err)
+		return nil, fmt.Errorf("destination %s: %w", config.Path, err)
 	}
 	root, err := openSafely(absolute, true)
 	if err != nil {
-		return nil, explain(path, err)
+		return nil, explain(config.Path, err)
 	}
-	d := &Dir{root: root, path: absolute, step: step}
-	err = d.prepare(ctx, names)
+	d := &Dir{root: root, path: absolute, access: config.Access, step: step}
+	err = d.prepare(ctx, config.Names, config.Size)
 	if err != nil {
 		root.Close()
-		return nil, explain(path, err)
+		return nil, explain(config.Path, err)
 	}
 	return d, nil
 }
@@ -80,10 +94,13 @@ func open(ctx context.Context, path string, names []string, step func(string) er
 // Path is the directory's absolute path.
 func (d *Dir) Path() string { return d.path }
 
+// Warnings are what was asked for and is not possible here.
+func (d *Dir) Warnings() []string { return d.warnings }
+
 // Close lets go of the directory.
 func (d *Dir) Close() error { return d.root.Close() }
 
-func (d *Dir) prepare(ctx context.Context, names []string) error {
+func (d *Dir) prepare(ctx context.Context, names []string, size int) error {
 	if err := d.checkNames(names); err != nil {
 		return err
 	}
@@ -95,42 +112,51 @@ func (d *Dir) prepare(ctx context.Context, names []string) error {
 		return err
 	}
 	defer unlock()
-	return d.probe(state)
+	return d.probe(state, size)
 }
 
-// private makes sure that nobody else can read or change the directory. A
-// directory that others use is not ours to close to them.
+// private makes sure that nobody but the chosen readers can read or change the
+// directory. A directory that others use is not ours to close to them.
 func (d *Dir) private() error {
-	info, err := d.root.Stat(".")
+	dot, err := d.root.Open(".")
 	if err != nil {
 		return err
 	}
-	if !ownedByUs(info) {
+	defer dot.Close()
+	info, err := dot.Stat()
+	if err != nil {
+		return err
+	}
+	if !d.owns(info) {
 		return failure.New(failure.Local, "destination %s belongs to another user", d.path).
 			Hint("use a directory of your own; it is made when it does not exist")
 	}
-	if info.Mode().Perm()&0o077 == 0 {
-		return nil
+	if info.Mode().Perm()&0o077 != 0 && !d.access.granted(dot) {
+		foreign, err := d.foreign()
+		if err != nil {
+			return err
+		}
+		if len(foreign) > 0 {
+			return failure.New(failure.Local, "destination %s is open to others (mode %04o) and holds other files: %s", d.path, info.Mode().Perm(), list(foreign)).
+				Hint("give a directory for the credentials alone, such as %s", filepath.Join(d.path, "gatepass"))
+		}
+		if err := dot.Chmod(0o700); err != nil {
+			return err
+		}
 	}
-	foreign, err := d.foreign()
-	if err != nil {
-		return err
-	}
-	if len(foreign) > 0 {
-		return failure.New(failure.Local, "destination %s is open to others (mode %04o) and holds other files: %s", d.path, info.Mode().Perm(), list(foreign)).
-			Hint("give a directory for the credentials alone, such as %s", filepath.Join(d.path, "gatepass"))
-	}
-	return d.root.Chmod(".", 0o700)
+	return d.give(dot)
 }
 
 // checkNames refuses if a name of the set is taken by something that no
 // earlier set put there.
 func (d *Dir) checkNames(names []string) error {
-	var taken []string
 	for _, name := range names {
-		if !filepath.IsLocal(name) || filepath.Base(name) != name || name == stateDir {
+		if !plainName(name) {
 			return fmt.Errorf("file name %q is not a plain name", name)
 		}
+	}
+	var taken []string
+	for _, name := range topNames(names) {
 		ours, err := d.ours(name)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -162,7 +188,7 @@ func (d *Dir) ours(name string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if !ownedByUs(info) {
+	if !d.owns(info) {
 		return false, nil
 	}
 	switch {
@@ -198,6 +224,27 @@ func (d *Dir) foreign() ([]string, error) {
 		}
 	}
 	return foreign, nil
+}
+
+// plainName allows a name, or one directory with a name in it.
+func plainName(name string) bool {
+	dir, base, nested := strings.Cut(name, "/")
+	if nested && (strings.Contains(base, "/") || base == "" || base == "." || base == "..") {
+		return false
+	}
+	return filepath.IsLocal(dir) && dir != "." && dir != stateDir && !slices.Contains(ignoreFiles[:], dir)
+}
+
+// topNames are the names that a set has in the directory itself, each once.
+func topNames(names []string) []string {
+	var top []string
+	for _, name := range names {
+		name, _, _ = strings.Cut(name, "/")
+		if !slices.Contains(top, name) {
+			top = append(top, name)
+		}
+	}
+	return top
 }
 
 func linkTarget(name string) string { return stateDir + "/" + currentLink + "/" + name }

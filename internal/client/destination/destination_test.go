@@ -373,7 +373,7 @@ func TestCreateOpensNothingThatIsThere(t *testing.T) {
 	}
 	defer root.Close()
 	for _, name := range []string{"file", "link-to-file", "link-to-missing"} {
-		if err := destination.Create(root, name, []byte("new")); !errors.Is(err, os.ErrExist) {
+		if err := destination.Create(root, name, []byte("new"), nil); !errors.Is(err, os.ErrExist) {
 			t.Errorf("%s: error %v", name, err)
 		}
 	}

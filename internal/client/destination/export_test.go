@@ -4,8 +4,13 @@ import "context"
 
 // OpenWithStep is Open with a hook before every change to the file system.
 func OpenWithStep(ctx context.Context, path string, names []string, step func(string) error) (*Dir, error) {
-	return open(ctx, path, names, step)
+	return open(ctx, Config{Path: path, Names: names}, step)
 }
 
 // Create is create, for what the random names of a set keep a test from reaching.
 var Create = create
+
+// OpenConfigWithStep is OpenWithStep with everything that can be set.
+func OpenConfigWithStep(ctx context.Context, config Config, step func(string) error) (*Dir, error) {
+	return open(ctx, config, step)
+}

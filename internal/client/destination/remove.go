@@ -38,8 +38,23 @@ func Remove(ctx context.Context, path string) (Removed, error) {
 	}
 	defer root.Close()
 	d := &Dir{root: root, path: absolute}
+	if err := d.adopt(); err != nil {
+		return removed, explain(path, err)
+	}
 	err = d.remove(ctx, &removed)
 	return removed, explainIf(path, err)
+}
+
+// adopt lets root remove a destination that it made for another user.
+func (d *Dir) adopt() error {
+	info, err := d.root.Stat(".")
+	if err != nil {
+		return err
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && os.Geteuid() == 0 {
+		d.access.Owner = &Owner{UID: int(stat.Uid), GID: -1}
+	}
+	return nil
 }
 
 func explainIf(path string, err error) error {
@@ -132,6 +147,9 @@ func overwrite(root *os.Root, name string) error {
 	info, err := file.Stat()
 	if err != nil {
 		return err
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Nlink != 1 {
+		return nil // a second name that someone gave it: what is behind it is not ours to spoil
 	}
 	if info.Size() > 1<<20 {
 		return failure.New(failure.Local, "%s is larger than any file of ours", name)

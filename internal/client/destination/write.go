@@ -45,10 +45,10 @@ func (d *Dir) replace(ctx context.Context, files []File) error {
 	if err != nil {
 		return errors.Join(err, sweep(state, current(state)))
 	}
-	if err := d.publish(state, id, names); err != nil {
+	if err := d.publish(state, id, topNames(names)); err != nil {
 		return errors.Join(err, sweep(state, current(state)))
 	}
-	if err := d.dropLinks(names); err != nil {
+	if err := d.dropLinks(topNames(names)); err != nil {
 		return err
 	}
 	if err := d.before("sweep"); err != nil {
@@ -63,18 +63,36 @@ func (d *Dir) stage(state *os.Root, files []File) (string, error) {
 	if err := d.before("mkdir " + id); err != nil {
 		return "", err
 	}
-	if err := state.Mkdir(id, 0o700); err != nil {
+	if err := d.mkdir(state, id); err != nil {
 		return "", err
 	}
 	for _, file := range files {
+		if dir, _, nested := strings.Cut(file.Name, "/"); nested {
+			if err := d.mkdir(state, id+"/"+dir); err != nil && !errors.Is(err, fs.ErrExist) {
+				return "", err
+			}
+		}
 		if err := d.before("write " + file.Name); err != nil {
 			return "", err
 		}
-		if err := create(state, id+"/"+file.Name, file.Data); err != nil {
+		if err := create(state, id+"/"+file.Name, file.Data, d.give); err != nil {
 			return "", err
 		}
 	}
 	return id, nil
+}
+
+// mkdir makes a directory of a set.
+func (d *Dir) mkdir(state *os.Root, name string) error {
+	if err := state.Mkdir(name, 0o700); err != nil {
+		return err
+	}
+	dir, err := state.Open(name)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return d.give(dir)
 }
 
 // publish makes the names in the directory, and then points them at the set.
@@ -87,7 +105,7 @@ func (d *Dir) publish(state *os.Root, id string, names []string) error {
 			return err
 		}
 		// Made elsewhere and moved, so that it is never seen half written.
-		if err := create(state, id+name, []byte(ignoreEverything)); err != nil {
+		if err := create(state, id+name, []byte(ignoreEverything), d.give); err != nil {
 			return err
 		}
 		if err := d.root.Rename(stateDir+"/"+id+name, name); err != nil {
@@ -148,26 +166,32 @@ func (d *Dir) dropLinks(keep []string) error {
 }
 
 // probe writes as much as a set takes and removes it again.
-func (d *Dir) probe(state *os.Root) error {
-	const size = 32 << 10
+func (d *Dir) probe(state *os.Root, size int) error {
+	if size == 0 {
+		size = 32 << 10
+	}
 	name := "probe-" + strings.ToLower(rand.Text())
 	if err := d.before("probe"); err != nil {
 		return err
 	}
-	err := create(state, name, make([]byte, size))
+	err := create(state, name, make([]byte, size), nil)
 	if remove := state.Remove(name); err == nil {
 		err = remove
 	}
 	return err
 }
 
-// create writes a new file; O_EXCL never follows a link and never opens what is there.
-func create(root *os.Root, name string, data []byte) error {
+// create writes a new file; O_EXCL never follows a link and never opens what is
+// there. give, if it is not nil, hands it to whom it is for.
+func create(root *os.Root, name string, data []byte, give func(*os.File) error) error {
 	file, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
 	_, err = file.Write(data)
+	if err == nil && give != nil {
+		err = give(file)
+	}
 	return errors.Join(err, file.Close())
 }
 
@@ -214,7 +238,7 @@ func (d *Dir) lock(ctx context.Context) (*os.Root, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	file, err := openLock(state)
+	file, err := d.openLock(state)
 	if err != nil {
 		state.Close()
 		return nil, nil, err
@@ -230,7 +254,7 @@ func (d *Dir) lock(ctx context.Context) (*os.Root, func(), error) {
 
 // openLock opens the lock file. os.Root follows a link that stays inside it,
 // O_NOFOLLOW or not, so what was opened is compared with what the name is.
-func openLock(state *os.Root) (*os.File, error) {
+func (d *Dir) openLock(state *os.Root) (*os.File, error) {
 	file, err := state.OpenFile(lockFile, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
@@ -241,6 +265,12 @@ func openLock(state *os.Root) (*os.File, error) {
 		if named, err = state.Lstat(lockFile); err == nil && !os.SameFile(opened, named) {
 			err = fmt.Errorf("%s/%s is not a file of ours", stateDir, lockFile)
 		}
+	}
+	if err == nil {
+		err = d.access.giveTo(file)
+	}
+	if err == nil {
+		err = d.giveState(state)
 	}
 	if err != nil {
 		file.Close()
@@ -275,7 +305,19 @@ func (d *Dir) before(change string) error {
 	return d.step(change)
 }
 
-func ownedByUs(info fs.FileInfo) bool {
+// giveState hands our state directory to whom the destination is for.
+func (d *Dir) giveState(state *os.Root) error {
+	dir, err := state.Open(".")
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return d.give(dir)
+}
+
+// owns reports whether a file is ours: of the user we run as, or of the one the
+// destination was made for.
+func (d *Dir) owns(info fs.FileInfo) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
-	return ok && int(stat.Uid) == os.Geteuid()
+	return ok && (int(stat.Uid) == os.Geteuid() || d.access.Owner != nil && int(stat.Uid) == d.access.Owner.UID)
 }
