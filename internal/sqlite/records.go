@@ -1,13 +1,9 @@
 package sqlite
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -30,7 +26,7 @@ func (s *Store) Record(ctx context.Context, r join.Record, keepUntil time.Time) 
 	if err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
-	body, err := encodeRecord(r)
+	body, err := join.EncodeRecord(r)
 	if err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
@@ -113,38 +109,12 @@ func scanRecord(rows *sql.Rows) (join.Record, error) {
 	if err := rows.Scan(&id, &body); err != nil {
 		return join.Record{}, err
 	}
-	r, err := decodeRecord(body)
+	r, err := join.DecodeRecord(body)
 	if err == nil && r.JoinID != id {
 		err = fmt.Errorf("it holds the record %s", r.JoinID)
 	}
 	if err != nil {
 		return join.Record{}, fmt.Errorf("the record %s is stored but not valid: %w", id, err)
-	}
-	return r, nil
-}
-
-// encodeRecord writes a record as JSON, with its times in UTC.
-func encodeRecord(r join.Record) ([]byte, error) {
-	r.Time = r.Time.UTC()
-	r.Credentials = slices.Clone(r.Credentials)
-	for i := range r.Credentials {
-		r.Credentials[i].ExpiresAt = r.Credentials[i].ExpiresAt.UTC()
-	}
-	return json.Marshal(r)
-}
-
-// decodeRecord reads what encodeRecord wrote. Numbers among the claims become
-// json.Number, which keeps their every digit. Unknown fields are passed over:
-// a newer version may have written the record.
-func decodeRecord(body []byte) (join.Record, error) {
-	var r join.Record
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.UseNumber()
-	if err := d.Decode(&r); err != nil {
-		return join.Record{}, err
-	}
-	if d.More() {
-		return join.Record{}, errors.New("data after its end")
 	}
 	return r, nil
 }

@@ -1,0 +1,35 @@
+package join
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"slices"
+)
+
+// EncodeRecord writes a record as stores keep it: JSON, with its times in UTC.
+func EncodeRecord(r Record) ([]byte, error) {
+	r.Time = r.Time.UTC()
+	r.Credentials = slices.Clone(r.Credentials)
+	for i := range r.Credentials {
+		r.Credentials[i].ExpiresAt = r.Credentials[i].ExpiresAt.UTC()
+	}
+	return json.Marshal(r)
+}
+
+// DecodeRecord reads what EncodeRecord wrote. Numbers among the claims become
+// json.Number, which keeps their every digit. Unknown fields are passed over:
+// a newer version may have written the record.
+func DecodeRecord(body []byte) (Record, error) {
+	var r Record
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.UseNumber()
+	if err := d.Decode(&r); err != nil {
+		return Record{}, err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return Record{}, errors.New("data after its end")
+	}
+	return r, nil
+}

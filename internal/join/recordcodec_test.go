@@ -1,0 +1,58 @@
+package join_test
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gatepass-ci/gatepass/internal/join"
+)
+
+func TestRecordCodec(t *testing.T) {
+	zone := time.FixedZone("", 7200)
+	at := time.Date(2026, 1, 1, 2, 0, 0, 123456789, zone)
+	given := join.Record{
+		JoinID: "01J", Time: at, Claims: map[string]any{"exp": json.Number("9007199254740993")},
+		Credentials: []join.RecordCredential{{Name: "ssh", ExpiresAt: at}},
+	}
+	body, err := join.EncodeRecord(given)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if given.Credentials[0].ExpiresAt.Location() != zone {
+		t.Error("EncodeRecord changed the record that it was given")
+	}
+	got, err := join.DecodeRecord(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Time.Location() != time.UTC || got.Credentials[0].ExpiresAt.Location() != time.UTC {
+		t.Errorf("times are not in UTC: %s", body)
+	}
+	if diff := cmp.Diff(given, got); diff != "" {
+		t.Errorf("came back different (-given +got):\n%s", diff)
+	}
+}
+
+func TestDecodeRecordFails(t *testing.T) {
+	for name, body := range map[string]string{
+		"nothing":              "",
+		"cut off":              `{"join_id": "01J"`,
+		"another type":         `{"join_id": 7}`,
+		"an array":             `[]`,
+		"a time that is none":  `{"time": "yesterday"}`,
+		"another record after": `{"join_id": "01J"}{"join_id": "01K"}`,
+		"a bracket after":      `{"join_id": "01J"}]`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			if r, err := join.DecodeRecord([]byte(body)); err == nil {
+				t.Errorf("decoded %q to %+v", body, r)
+			}
+		})
+	}
+	if _, err := join.DecodeRecord([]byte(" {\"join_id\": \"01J\", \"of_a_newer_version\": 1}\n")); err != nil {
+		t.Errorf("a field of a newer version: %v", err)
+	}
+}
