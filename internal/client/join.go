@@ -195,13 +195,7 @@ func (j Join) accept(response *api.JoinResponse, dirs []*destination.Dir) ([]*ou
 }
 
 func (j Join) write(ctx context.Context, response *api.JoinResponse, dirs []*destination.Dir, results []*output.Result) (*Report, error) {
-	report := &Report{
-		JoinID:       failure.Clean(response.JoinID),
-		Bot:          failure.Clean(response.Bot),
-		ExpiresAt:    response.ExpiresAt.UTC(),
-		TTLSeconds:   response.TTLSeconds,
-		TTLLimitedBy: failure.Clean(response.TTLLimitedBy),
-	}
+	report := newReport(response)
 	for i, result := range results {
 		written := WrittenOutput{
 			Type:        j.Outputs[i].Type(),

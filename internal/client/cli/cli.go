@@ -29,14 +29,25 @@ type Env struct {
 	Version string
 }
 
+// exitStatus is the status of a command that was run for the caller. That
+// command has said itself what went wrong.
+type exitStatus int
+
+func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
+
 // Run runs a command line and returns the exit status: 0 done, 1 failed, 2
-// wrong usage, 3 refused by the service, 4 service unreachable.
+// wrong usage, 3 refused by the service, 4 service unreachable. exec and ssh
+// return the status of the command that they ran.
 func Run(ctx context.Context, env Env, args []string) int {
 	root := newRoot(&env)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0
+	}
+	var child exitStatus
+	if errors.As(err, &child) {
+		return int(child)
 	}
 	f := failure.Of(err)
 	env.printFailure(f)

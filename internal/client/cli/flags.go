@@ -39,6 +39,12 @@ type joinFlags struct {
 }
 
 func (f *joinFlags) bind(fs *pflag.FlagSet) {
+	f.bindService(fs)
+	bindFormat(fs, &f.format)
+}
+
+// bindService is bind for a command that prints no report.
+func (f *joinFlags) bindService(fs *pflag.FlagSet) {
 	fs.StringVar(&f.server, "server", "", "the join service: URL, or HOST:PORT for https (env "+envServer+")")
 	fs.StringVar(&f.token, "token", "", "name of the token rule; it is no secret (env "+envToken+")")
 	fs.StringVar(&f.method, "join-method", "", "bitbucket or circleci (default: by where the ID token is found)")
@@ -48,7 +54,6 @@ func (f *joinFlags) bind(fs *pflag.FlagSet) {
 	fs.DurationVar(&f.ttl, "ttl", 0, "lifetime to ask for, such as 15m (default: the service's)")
 	fs.DurationVar(&f.timeout, "timeout", 60*time.Second, "how long to try, all attempts together")
 	fs.BoolVar(&f.retry, "retry", true, "try again while the service is briefly unavailable")
-	bindFormat(fs, &f.format)
 	fs.SortFlags = false
 }
 
@@ -74,15 +79,28 @@ func (f *joinFlags) fill(getenv func(string) string) {
 
 // run joins for the outputs and prints what came of it.
 func (f *joinFlags) run(ctx context.Context, env *Env, outputs []output.Output) error {
-	f.fill(env.Getenv)
 	if err := checkFormat(f.format); err != nil {
 		return err
 	}
-	url, err := service.ParseURL(f.server)
+	join, err := f.join(env, outputs)
 	if err != nil {
 		return err
 	}
-	report, err := client.Join{
+	report, err := join.Run(ctx)
+	if err != nil {
+		return err
+	}
+	return env.printReport(report, f.format)
+}
+
+// join is the join that flags and environment tell.
+func (f *joinFlags) join(env *Env, outputs []output.Output) (client.Join, error) {
+	f.fill(env.Getenv)
+	url, err := service.ParseURL(f.server)
+	if err != nil {
+		return client.Join{}, err
+	}
+	return client.Join{
 		Token: f.token,
 		TTL:   f.ttl,
 		Info:  api.ClientInfo{Version: env.Version, OS: runtime.GOOS, Arch: runtime.GOARCH},
@@ -106,11 +124,7 @@ func (f *joinFlags) run(ctx context.Context, env *Env, outputs []output.Output) 
 		Outputs: outputs,
 		Random:  env.Random,
 		Now:     env.Now,
-	}.Run(ctx)
-	if err != nil {
-		return err
-	}
-	return env.printReport(report, f.format)
+	}, nil
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
