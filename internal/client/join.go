@@ -48,6 +48,7 @@ type WrittenOutput struct {
 	Destination string    `json:"destination"`
 	Files       []string  `json:"files"`
 	Principals  []string  `json:"principals,omitempty"`
+	Subject     string    `json:"subject,omitempty"`
 	ExpiresAt   time.Time `json:"expires_at"`
 	Next        string    `json:"next,omitempty"`
 }
@@ -99,6 +100,9 @@ func (j Join) check() error {
 	}
 	seen := make(map[string]bool)
 	for _, out := range j.Outputs {
+		if out.Destination() == "" {
+			continue
+		}
 		path, err := filepath.Abs(out.Destination())
 		if err != nil {
 			return fmt.Errorf("destination %s: %w", out.Destination(), err)
@@ -111,10 +115,20 @@ func (j Join) check() error {
 	return nil
 }
 
+// openDestinations returns a directory for each output, nil for what is kept in memory.
 func (j Join) openDestinations(ctx context.Context) ([]*destination.Dir, error) {
 	var dirs []*destination.Dir
 	for _, out := range j.Outputs {
-		dir, err := destination.Open(ctx, out.Destination(), append(out.Names(), destination.ManifestName))
+		if out.Destination() == "" {
+			dirs = append(dirs, nil)
+			continue
+		}
+		dir, err := destination.Open(ctx, destination.Config{
+			Path:   out.Destination(),
+			Names:  append(out.Names(), destination.ManifestName),
+			Size:   out.Size(),
+			Access: out.Access(),
+		})
 		if err != nil {
 			return dirs, err
 		}
@@ -125,7 +139,9 @@ func (j Join) openDestinations(ctx context.Context) ([]*destination.Dir, error) 
 
 func closeAll(dirs []*destination.Dir) {
 	for _, dir := range dirs {
-		dir.Close()
+		if dir != nil {
+			dir.Close()
+		}
 	}
 }
 
@@ -185,7 +201,11 @@ func newRetryKey(random io.Reader) (string, error) {
 func (j Join) accept(response *api.JoinResponse, dirs []*destination.Dir) ([]*output.Result, error) {
 	var results []*output.Result
 	for i, out := range j.Outputs {
-		result, err := out.Accept(output.Granted{Response: response, Now: j.Now(), Path: dirs[i].Path()})
+		granted := output.Granted{Response: response, Now: j.Now()}
+		if dirs[i] != nil {
+			granted.Path = dirs[i].Path()
+		}
+		result, err := out.Accept(granted)
 		if err != nil {
 			return nil, err
 		}
@@ -198,26 +218,40 @@ func (j Join) write(ctx context.Context, response *api.JoinResponse, dirs []*des
 	report := newReport(response)
 	for i, result := range results {
 		written := WrittenOutput{
-			Type:        j.Outputs[i].Type(),
-			Destination: dirs[i].Path(),
-			Principals:  clean(result.Principals),
-			ExpiresAt:   result.Expires.UTC(),
-			Next:        result.Next,
+			Type:       j.Outputs[i].Type(),
+			Principals: clean(result.Principals),
+			Subject:    failure.Clean(result.Subject),
+			ExpiresAt:  result.Expires.UTC(),
 		}
-		for _, file := range result.Files {
-			written.Files = append(written.Files, file.Name)
-		}
-		manifest, err := newManifest(report, written)
-		if err != nil {
-			return nil, err
-		}
-		if err := dirs[i].Replace(ctx, append(result.Files, manifest)); err != nil {
+		if dirs[i] == nil {
+			written.Destination = memory
+		} else if err := j.writeOne(ctx, report, &written, dirs[i], result); err != nil {
 			return nil, err
 		}
 		report.Outputs = append(report.Outputs, written)
 		report.Warnings = append(report.Warnings, result.Warnings...)
 	}
 	return report, nil
+}
+
+// memory stands for a directory in the report of an output that is written nowhere.
+const memory = "memory"
+
+// writeOne puts an output's files in the place of its earlier ones.
+func (j Join) writeOne(ctx context.Context, report *Report, written *WrittenOutput, dir *destination.Dir, result *output.Result) error {
+	written.Destination, written.Next = dir.Path(), result.Next
+	for _, file := range result.Files {
+		written.Files = append(written.Files, file.Name)
+	}
+	manifest, err := newManifest(report, *written)
+	if err != nil {
+		return err
+	}
+	if err := dir.Replace(ctx, append(result.Files, manifest)); err != nil {
+		return err
+	}
+	report.Warnings = append(report.Warnings, dir.Warnings()...)
+	return nil
 }
 
 // RunCommand runs a command for source.Finder: its stdout is returned, its

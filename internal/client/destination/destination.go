@@ -281,3 +281,7 @@ func explain(path string, err error) error {
 	}
 	return e
 }
+
+// CurrentSet is the directory of the set that a destination holds, a link. Who
+// opens it once reads files of one set, whatever is written meanwhile.
+func CurrentSet(path string) string { return filepath.Join(path, stateDir, currentLink) }

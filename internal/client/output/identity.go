@@ -35,10 +35,13 @@ type IdentityConfig struct {
 	SSHHosts []string
 	// KnownHosts are the contents of a known_hosts file, for hosts without certificates.
 	KnownHosts []byte
+	// Access is for others than the user that runs gatepass.
+	Access destination.Access
 }
 
 // Identity is an SSH certificate and an X.509 certificate for one key.
 type Identity struct {
+	place
 	config IdentityConfig
 	hosts  string // the patterns of the @cert-authority lines
 	known  []byte // the lines for hosts without certificates
@@ -58,17 +61,19 @@ func NewIdentity(config IdentityConfig) (*Identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkConfigPath(config.Path); err != nil {
-		return nil, err
+	if config.Path != "" {
+		if err := checkConfigPath(config.Path); err != nil {
+			return nil, err
+		}
 	}
-	return &Identity{config: config, hosts: hosts, known: known}, nil
+	return &Identity{
+		place:  place{path: config.Path, access: config.Access, size: len(known)},
+		config: config, hosts: hosts, known: known,
+	}, nil
 }
 
 // Type implements Output.
 func (*Identity) Type() string { return TypeIdentity }
-
-// Destination implements Output.
-func (o *Identity) Destination() string { return o.config.Path }
 
 // Names implements Output.
 func (*Identity) Names() []string {
@@ -98,15 +103,7 @@ func (o *Identity) Accept(g Granted) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	granted, err := find(g.Response, o.prefix+"tls", api.TypeX509)
-	if err != nil {
-		return nil, err
-	}
-	authorities, err := parseCertificates(g.Response.Authorities.X509[api.UsageIdentity])
-	if err != nil {
-		return nil, badAnswer("the X.509 identity authority is not a PEM certificate")
-	}
-	tlsCert, err := checkX509(granted.Certificate, &o.key.private.PublicKey, authorities, g.Now)
+	tlsCert, authorities, err := acceptX509(g, o.prefix+"tls", api.UsageIdentity, o.key)
 	if err != nil {
 		return nil, err
 	}

@@ -15,8 +15,12 @@ import (
 type Output interface {
 	// Type is the output's name on the command line and in configuration files.
 	Type() string
-	// Destination is the directory that the files go to.
+	// Destination is the directory that the files go to; empty keeps them in memory.
 	Destination() string
+	// Access says who else may use the files.
+	Access() destination.Access
+	// Size is how many bytes the files have together, at most.
+	Size() int
 	// Names are the files that Accept may return.
 	Names() []string
 	// Request makes new keys and asks for what the output needs. Every
@@ -40,10 +44,28 @@ type Granted struct {
 type Result struct {
 	Files      []destination.File
 	Principals []string  // of the SSH certificate, if there is one
+	Subject    string    // of the X.509 certificate or the JWT, if that is what the output is about
 	Expires    time.Time // of the credential that ends first
 	Next       string    // the command to type next
 	Warnings   []string
 }
+
+// place is what every output knows of where its files go.
+type place struct {
+	path   string
+	access destination.Access
+	size   int // of what is known before the join, besides keys and certificates
+}
+
+// Destination implements Output.
+func (p place) Destination() string { return p.path }
+
+// Access implements Output.
+func (p place) Access() destination.Access { return p.access }
+
+// Size implements Output. Keys, certificates and authorities of one output,
+// during a rotation, are well below the constant.
+func (p place) Size() int { return 32<<10 + p.size }
 
 // find returns the granted credential of a name.
 func find(response *api.JoinResponse, name, kind string) (api.Credential, error) {
