@@ -294,3 +294,33 @@ func TestAClockSetBackReadsTheKeySetAgain(t *testing.T) {
 		t.Errorf("%d reads", w.reads)
 	}
 }
+
+// One issuer's lease is not another's, and it lasts a minute.
+func TestLeaseOfEachIssuer(t *testing.T) {
+	w, s := newKeyWorld(t)
+	w.now = w.now.Add(time.Hour)
+	leases := &namedLeases{}
+	s.Leases = leases
+	for _, issuer := range []string{"https://a.example.com", "https://b.example.com"} {
+		_, _ = s.findKeySet(t.Context(), issuer, "nobody", issuertest.ES256)
+		w.stored.FetchedAt = w.now.Add(-time.Hour)
+	}
+	if len(leases.names) != 2 || leases.names[0] == leases.names[1] {
+		t.Errorf("leases %q", leases.names)
+	}
+	for _, d := range leases.lasting {
+		if d != time.Minute {
+			t.Errorf("a lease of %s", d)
+		}
+	}
+}
+
+type namedLeases struct {
+	names   []string
+	lasting []time.Duration
+}
+
+func (n *namedLeases) Lease(_ context.Context, name string, now, until time.Time) (bool, error) {
+	n.names, n.lasting = append(n.names, name), append(n.lasting, until.Sub(now))
+	return true, nil
+}
