@@ -5,7 +5,9 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"maps"
+	"net/http"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -14,8 +16,10 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
 	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/localca"
 	"github.com/gatepass-ci/gatepass/internal/server"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
@@ -302,5 +306,81 @@ func TestCount(t *testing.T) {
 	want := map[string]bool{join.CodeOK: true, string(api.CodeTokenNotFound): false, string(api.CodeDeniedByRule): true}
 	if !maps.Equal(counted, want) {
 		t.Errorf("counted %v, want %v", counted, want)
+	}
+}
+
+// rotating has authorities in the middle of a rotation: a second key is trusted.
+type rotating struct{ first, second join.Authorities }
+
+func (r rotating) Authority(ctx context.Context, p cert.Purpose) (*join.Authority, error) {
+	a, err := r.first.Authority(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	b, err := r.second.Authority(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	both := *a
+	both.TrustedKeys = slices.Concat(a.TrustedKeys, b.TrustedKeys)
+	both.TrustedCertificates = slices.Concat(a.TrustedCertificates, b.TrustedCertificates)
+	return &both, nil
+}
+
+// During a rotation servers are told of both keys, the one that signs first.
+func TestRotation(t *testing.T) {
+	s := newService(t, func(s *service, _ *server.Config) {
+		second, err := localca.Open(filepath.Join(s.t.TempDir(), "second"), localca.Options{Now: s.clock.Now})
+		must(s.t, err)
+		s.config.Authorities = rotating{s.config.Authorities, second}
+	})
+	resp := s.granted(s.bitbucketRequest())
+	if len(resp.Authorities.SSHUser) != 2 || len(resp.Authorities.SSHHost) != 2 {
+		t.Errorf("SSH authorities %q", resp.Authorities)
+	}
+	for usage, text := range resp.Authorities.X509 {
+		if n := strings.Count(text, "-----BEGIN CERTIFICATE-----\n"); n != 2 {
+			t.Errorf("%d certificates of %s", n, usage)
+		}
+	}
+	must(t, parseCert(t, credential(t, resp, "tls").Certificate).CheckSignatureFrom(parseCert(t, resp.Authorities.X509[api.UsageIdentity])))
+	if n := strings.Count(s.do(http.MethodGet, api.PathJWKS, nil).body, `"kid"`); n != 2 {
+		t.Errorf("%d keys of JWTs", n)
+	}
+	if n := strings.Count(s.do(http.MethodGet, api.PathAuthorities+"/ssh-user.pub", nil).body, " gatepass-user-ca\n"); n != 2 {
+		t.Errorf("%d lines of ssh-user.pub", n)
+	}
+}
+
+// A panic outside a join is answered too, and its place is in the log.
+func TestAPanicOfTheTransport(t *testing.T) {
+	s := newService(t, func(_ *service, c *server.Config) {
+		c.SourceAddr = func(*http.Request) netip.Addr { panic("a fault of ours") }
+	})
+	a := s.join(s.bitbucketRequest())
+	if a.problem == nil || a.problem.Code != api.CodeInternal || strings.Contains(a.body, "fault of ours") {
+		t.Errorf("answered %d %s", a.status, a.body)
+	}
+	if log := s.log.String(); !strings.Contains(log, "a fault of ours") || !strings.Contains(log, "details_test.go") {
+		t.Errorf("logged %s", log)
+	}
+}
+
+// Retry-After is whole seconds, never too early (RFC 9110 §10.2.3).
+func TestRetryAfterIsRoundedUp(t *testing.T) {
+	s := newService(t, func(_ *service, c *server.Config) {
+		c.Limit = func(netip.Addr) (bool, time.Duration) { return false, 6100 * time.Millisecond }
+	})
+	if a := s.join(s.bitbucketRequest()); a.header.Get("Retry-After") != "7" {
+		t.Errorf("Retry-After is %q", a.header.Get("Retry-After"))
+	}
+}
+
+// An answer repeats little of a caller's own spelling.
+func TestLongFieldNamesAreCut(t *testing.T) {
+	s := newService(t)
+	a := s.post([]byte(`{"` + strings.Repeat("ü", 5000) + `": 1}`))
+	if a.problem == nil || a.problem.Code != api.CodeMalformedRequest || len(a.problem.Detail) > 300 {
+		t.Errorf("answered %.400s", a.body)
 	}
 }
