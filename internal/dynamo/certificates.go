@@ -1,0 +1,58 @@
+package dynamo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/join"
+)
+
+const attrPEM = "pem"
+
+func certificateKey(p cert.Purpose) item { return joinsKey("certificate/"+string(p), "certificate") }
+
+// Certificate returns the stored certificate (PEM) of an X.509 authority;
+// join.ErrNotFound if there is none.
+func (s *Store) Certificate(ctx context.Context, p cert.Purpose) (string, error) {
+	doing := fmt.Sprintf("reading the certificate of the authority %s", p)
+	found, err := s.get(ctx, s.tables.Joins, certificateKey(p))
+	if err != nil {
+		return "", fail(ctx, doing, err)
+	}
+	if found == nil {
+		return "", fmt.Errorf("certificate of the authority %s: %w", p, join.ErrNotFound)
+	}
+	r := reader{item: found}
+	pem := r.text(attrPEM)
+	return pem, fail(ctx, doing, r.err)
+}
+
+// PutCertificate stores pem as the certificate of an X.509 authority unless one
+// is stored, and returns the one that is stored then: of any number of callers
+// the first decides, and all get the same.
+func (s *Store) PutCertificate(ctx context.Context, p cert.Purpose, pem string) (string, error) {
+	doing := fmt.Sprintf("storing the certificate of the authority %s", p)
+	put := certificateKey(p)
+	put[attrPEM] = text(pem)
+	_, err := s.db.PutItem(ctx, &dynamodb.PutItemInput{
+		TableName: &s.tables.Joins, Item: put,
+		ConditionExpression:                 aws.String("attribute_not_exists(#pk)"),
+		ExpressionAttributeNames:            map[string]string{"#pk": attrPK},
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	})
+	if earlier, ok := errors.AsType[*types.ConditionalCheckFailedException](err); ok {
+		r := reader{item: earlier.Item}
+		stored := r.text(attrPEM)
+		return stored, fail(ctx, doing, r.err)
+	}
+	if err != nil {
+		return "", fail(ctx, doing, err)
+	}
+	return pem, nil
+}

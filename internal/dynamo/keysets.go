@@ -1,0 +1,179 @@
+package dynamo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/jwks"
+)
+
+const (
+	attrJWKS      = "jwks"
+	attrFetchedAt = "fetched_at"
+	attrPinned    = "pinned"
+	attrTriedAt   = "tried_at"
+	attrFailure   = "failure"
+)
+
+// KeySet implements join.KeySets.
+func (s *Store) KeySet(ctx context.Context, issuer string) (join.KeySet, error) {
+	doing := "reading the key set of " + issuer
+	found, err := s.get(ctx, s.tables.KeySets, item{attrIssuer: text(issuer)})
+	if err != nil {
+		return join.KeySet{}, fail(ctx, doing, err)
+	}
+	if found == nil {
+		return join.KeySet{}, fmt.Errorf("key set of %s: %w", issuer, join.ErrNotFound)
+	}
+	ks, err := decodeKeySet(found)
+	return ks, fail(ctx, doing, err)
+}
+
+// KeySets implements admin.KeySets. It scans the table, which has few items.
+func (s *Store) KeySets(ctx context.Context) ([]join.KeySet, error) {
+	const doing = "reading the key sets"
+	var all []join.KeySet
+	in := &dynamodb.ScanInput{TableName: &s.tables.KeySets, ConsistentRead: aws.Bool(true)}
+	for pages := dynamodb.NewScanPaginator(s.db, in); pages.HasMorePages(); {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, fail(ctx, doing, err)
+		}
+		for _, found := range page.Items {
+			ks, err := decodeKeySet(found)
+			if err != nil {
+				return nil, fail(ctx, doing, err)
+			}
+			all = append(all, ks)
+		}
+	}
+	slices.SortFunc(all, func(a, b join.KeySet) int { return strings.Compare(a.Issuer, b.Issuer) })
+	return all, nil
+}
+
+func decodeKeySet(found item) (join.KeySet, error) {
+	r := reader{item: found}
+	ks := join.KeySet{Issuer: r.text(attrIssuer), Pinned: r.truth(attrPinned), Failure: r.text(attrFailure)}
+	if r.has(attrJWKS) {
+		ks.JWKS = []byte(r.text(attrJWKS))
+	}
+	if r.has(attrFetchedAt) {
+		ks.FetchedAt = r.instant(attrFetchedAt)
+	}
+	if r.has(attrTriedAt) {
+		ks.TriedAt = r.instant(attrTriedAt)
+	}
+	if r.err != nil {
+		return join.KeySet{}, fmt.Errorf("the key set of %s is stored but not valid: %w", ks.Issuer, r.err)
+	}
+	return ks, nil
+}
+
+// PutKeySet implements jwks.Store.
+func (s *Store) PutKeySet(ctx context.Context, ks join.KeySet) error {
+	err := s.putKeySet(ctx, ks)
+	if errors.Is(err, jwks.ErrPinned) {
+		return fmt.Errorf("key set of %s: %w", ks.Issuer, err)
+	}
+	return fail(ctx, "storing the key set of "+ks.Issuer, err)
+}
+
+func (s *Store) putKeySet(ctx context.Context, ks join.KeySet) error {
+	put, err := encodeKeySet(ks)
+	if err != nil {
+		return err
+	}
+	in := &dynamodb.PutItemInput{TableName: &s.tables.KeySets, Item: put}
+	if !ks.Pinned {
+		// A pinned set is not replaced, nor one that was fetched later.
+		in.ConditionExpression = aws.String("attribute_not_exists(#issuer) OR #pinned = :false")
+		in.ExpressionAttributeNames = map[string]string{"#issuer": attrIssuer, "#pinned": attrPinned}
+		in.ExpressionAttributeValues = item{":false": truth(false)}
+		if fetched, ok := put[attrFetchedAt]; ok {
+			*in.ConditionExpression += " AND (attribute_not_exists(#fetched) OR #fetched <= :fetched)"
+			in.ExpressionAttributeNames["#fetched"] = attrFetchedAt
+			in.ExpressionAttributeValues[":fetched"] = fetched
+		}
+		in.ReturnValuesOnConditionCheckFailure = types.ReturnValuesOnConditionCheckFailureAllOld
+	}
+	_, err = s.db.PutItem(ctx, in)
+	refused, ok := errors.AsType[*types.ConditionalCheckFailedException](err)
+	if !ok {
+		return err
+	}
+	r := reader{item: refused.Item}
+	if r.truth(attrPinned) {
+		return jwks.ErrPinned
+	}
+	return r.err
+}
+
+func encodeKeySet(ks join.KeySet) (item, error) {
+	put := item{attrIssuer: text(ks.Issuer), attrPinned: truth(ks.Pinned), attrFailure: text("")}
+	if len(ks.JWKS) > 0 {
+		if !utf8.Valid(ks.JWKS) {
+			return nil, errors.New("it is not UTF-8")
+		}
+		put[attrJWKS] = text(string(ks.JWKS))
+	}
+	for name, at := range map[string]time.Time{attrFetchedAt: ks.FetchedAt, attrTriedAt: ks.TriedAt} {
+		if at.IsZero() {
+			continue
+		}
+		var err error
+		if put[name], err = instant(at); err != nil {
+			return nil, err
+		}
+	}
+	return put, nil
+}
+
+// KeySetFailed implements jwks.Store.
+func (s *Store) KeySetFailed(ctx context.Context, issuer string, at time.Time, failure string) error {
+	tried, err := instant(at)
+	if err == nil {
+		_, err = s.db.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+			TableName: &s.tables.KeySets,
+			Key:       item{attrIssuer: text(issuer)},
+			// The failure of a fetch that began before the last one noted tells nothing.
+			ConditionExpression: aws.String("attribute_not_exists(#tried) OR #tried <= :tried"),
+			UpdateExpression:    aws.String("SET #tried = :tried, #failure = :failure, #pinned = if_not_exists(#pinned, :false)"),
+			ExpressionAttributeNames: map[string]string{
+				"#tried": attrTriedAt, "#failure": attrFailure, "#pinned": attrPinned,
+			},
+			ExpressionAttributeValues: item{
+				":tried": tried, ":failure": text(strings.ToValidUTF8(failure, "\uFFFD")), ":false": truth(false),
+			},
+		})
+	}
+	if _, earlier := errors.AsType[*types.ConditionalCheckFailedException](err); earlier {
+		return nil
+	}
+	return fail(ctx, "noting a failed fetch of the key set of "+issuer, err)
+}
+
+// Unpin implements admin.KeySets.
+func (s *Store) Unpin(ctx context.Context, issuer string) error {
+	_, err := s.db.UpdateItem(ctx, &dynamodb.UpdateItemInput{
+		TableName:                 &s.tables.KeySets,
+		Key:                       item{attrIssuer: text(issuer)},
+		ConditionExpression:       aws.String("attribute_exists(#issuer)"),
+		UpdateExpression:          aws.String("SET #pinned = :false"),
+		ExpressionAttributeNames:  map[string]string{"#issuer": attrIssuer, "#pinned": attrPinned},
+		ExpressionAttributeValues: item{":false": truth(false)},
+	})
+	if _, missing := errors.AsType[*types.ConditionalCheckFailedException](err); missing {
+		return fmt.Errorf("key set of %s: %w", issuer, join.ErrNotFound)
+	}
+	return fail(ctx, "unpinning the key set of "+issuer, err)
+}

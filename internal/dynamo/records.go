@@ -1,0 +1,96 @@
+package dynamo
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/oklog/ulid/v2"
+
+	"github.com/gatepass-ci/gatepass/internal/join"
+)
+
+const (
+	recordPrefix = "record/"
+	attrTime     = "time"
+	attrToken    = "token"
+	attrBot      = "bot"
+	attrCode     = "code"
+
+	// shards are the characters that a ULID can end with (Crockford's base 32).
+	shards = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+)
+
+// recordKey is the key of a record. Join ids are random at their end, so that
+// records of one time are spread over all partitions.
+func recordKey(joinID string) (item, error) {
+	id, err := ulid.ParseStrict(joinID)
+	if err != nil {
+		return nil, fmt.Errorf("the join id %q is no ULID: %w", joinID, err)
+	}
+	if id.String() != joinID {
+		return nil, fmt.Errorf("the join id %q is no ULID in upper case", joinID)
+	}
+	return joinsKey(recordPrefix+joinID[ulid.EncodedSize-1:], joinID), nil
+}
+
+// Record implements join.Records by one PutItem.
+func (s *Store) Record(ctx context.Context, r join.Record, keepUntil time.Time) error {
+	put, err := encodeRecord(r, keepUntil)
+	if err == nil {
+		_, err = s.db.PutItem(ctx, &dynamodb.PutItemInput{TableName: &s.tables.Joins, Item: put})
+	}
+	return fail(ctx, "storing the record "+r.JoinID, err)
+}
+
+func encodeRecord(r join.Record, keepUntil time.Time) (item, error) {
+	put, err := recordKey(r.JoinID)
+	if err != nil {
+		return nil, err
+	}
+	at, err := instant(r.Time)
+	if err != nil {
+		return nil, err
+	}
+	body, err := join.EncodeRecord(r)
+	if err != nil {
+		return nil, err
+	}
+	put[attrTime], put[attrBody], put[attrTTL] = at, text(string(body)), number(wholeSeconds(keepUntil))
+	put[attrToken], put[attrBot], put[attrCode] = text(r.Token), text(r.Bot), text(r.Code)
+	return put, nil
+}
+
+// Join implements admin.Joins.
+func (s *Store) Join(ctx context.Context, id string) (join.Record, error) {
+	key, err := recordKey(id)
+	if err != nil { // none is stored under such an id
+		return join.Record{}, fmt.Errorf("record %q: %w", id, join.ErrNotFound)
+	}
+	found, err := s.get(ctx, s.tables.Joins, key)
+	if err != nil {
+		return join.Record{}, fail(ctx, "reading the record "+id, err)
+	}
+	if found == nil {
+		return join.Record{}, fmt.Errorf("record %s: %w", id, join.ErrNotFound)
+	}
+	return decodeRecord(found)
+}
+
+func decodeRecord(found item) (join.Record, error) {
+	r := reader{item: found}
+	id, body := r.text(attrSK), r.text(attrBody)
+	err := r.err
+	var record join.Record
+	if err == nil {
+		record, err = join.DecodeRecord([]byte(body))
+	}
+	if err == nil && record.JoinID != id {
+		err = fmt.Errorf("it holds the record %q", record.JoinID)
+	}
+	if err != nil {
+		return join.Record{}, fmt.Errorf("the record %s is stored but not valid: %w", id, err)
+	}
+	return record, nil
+}

@@ -1,0 +1,164 @@
+package dynamo
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/pkg/rules"
+)
+
+const (
+	attrBody      = "body"
+	attrRevision  = "revision"
+	attrUpdatedAt = "updated_at"
+)
+
+// maxSortKey is how many bytes a sort key may have.
+const maxSortKey = 1024
+
+// resourceKey is the key of a resource.
+type resourceKey struct {
+	kind rules.Kind
+	name string
+}
+
+func (k resourceKey) String() string { return fmt.Sprintf("%s/%s", k.kind, k.name) }
+
+func (k resourceKey) item() item { return item{attrKind: text(string(k.kind)), attrName: text(k.name)} }
+
+// Get returns one resource; join.ErrNotFound if it does not exist.
+func (s *Store) Get(ctx context.Context, kind rules.Kind, name string) (admin.Stored, error) {
+	key := resourceKey{kind, name}
+	if kind == "" || name == "" || len(name) > maxSortKey { // DynamoDB has no such keys
+		return admin.Stored{}, fmt.Errorf("%s: %w", key, join.ErrNotFound)
+	}
+	found, err := s.get(ctx, s.tables.Resources, key.item())
+	switch {
+	case err != nil:
+		return admin.Stored{}, fail(ctx, "reading "+key.String(), err)
+	case found == nil:
+		return admin.Stored{}, fmt.Errorf("%s: %w", key, join.ErrNotFound)
+	}
+	return decodeResource(key, found)
+}
+
+// List returns all resources of a kind, by name.
+func (s *Store) List(ctx context.Context, kind rules.Kind) ([]admin.Stored, error) {
+	var all []admin.Stored
+	for found, err := range s.query(ctx, s.ofKind(kind)) {
+		if err != nil {
+			return nil, fail(ctx, fmt.Sprintf("reading all of kind %s", kind), err)
+		}
+		one, err := decodeListed(kind, found)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, one)
+	}
+	return all, nil
+}
+
+// ofKind asks for all items of a kind. DynamoDB sorts them by the bytes of the name.
+func (s *Store) ofKind(kind rules.Kind) *dynamodb.QueryInput {
+	return &dynamodb.QueryInput{
+		TableName:                 &s.tables.Resources,
+		KeyConditionExpression:    aws.String("#kind = :kind"),
+		ExpressionAttributeNames:  map[string]string{"#kind": attrKind},
+		ExpressionAttributeValues: item{":kind": text(string(kind))},
+	}
+}
+
+func decodeListed(kind rules.Kind, found item) (admin.Stored, error) {
+	r := reader{item: found}
+	name := r.text(attrName)
+	if r.err != nil { // never: it is the key
+		return admin.Stored{}, fmt.Errorf("an item of kind %s: %w", kind, r.err)
+	}
+	return decodeResource(resourceKey{kind, name}, found)
+}
+
+// decodeResource makes a resource of an item.
+func decodeResource(key resourceKey, found item) (admin.Stored, error) {
+	r := reader{item: found}
+	body, stored := r.text(attrBody), admin.Stored{Revision: r.text(attrRevision), UpdatedAt: r.instant(attrUpdatedAt)}
+	err := r.err
+	if err == nil {
+		stored.Resource, err = rules.Decode([]byte(body))
+	}
+	if err == nil && (stored.Resource.Kind() != key.kind || stored.Resource.Name() != key.name) {
+		err = fmt.Errorf("it holds %s/%s", stored.Resource.Kind(), stored.Resource.Name())
+	}
+	if err != nil {
+		return admin.Stored{}, fmt.Errorf("%s is stored but not valid: apply it again: %w", key, err)
+	}
+	return stored, nil
+}
+
+// Token implements join.Rules.
+func (s *Store) Token(ctx context.Context, name string) (*rules.Token, error) {
+	return one[*rules.Token](ctx, s, rules.KindToken, name)
+}
+
+// Bot implements join.Rules.
+func (s *Store) Bot(ctx context.Context, name string) (*rules.Bot, error) {
+	return one[*rules.Bot](ctx, s, rules.KindBot, name)
+}
+
+// Locks implements join.Locks by one Query. Expired ones are included.
+func (s *Store) Locks(ctx context.Context) ([]*rules.Lock, error) {
+	all, err := s.List(ctx, rules.KindLock)
+	if err != nil {
+		return nil, err
+	}
+	locks := make([]*rules.Lock, len(all))
+	for i, stored := range all {
+		if locks[i], err = as[*rules.Lock](stored); err != nil {
+			return nil, err
+		}
+	}
+	return locks, nil
+}
+
+// Issuers implements jwks.Store. It reads the attribute and not the token rules,
+// so that one that is damaged does not keep the others' issuers from being refreshed.
+func (s *Store) Issuers(ctx context.Context) ([]string, error) {
+	in := s.ofKind(rules.KindToken)
+	in.ProjectionExpression = aws.String("#issuer")
+	in.ExpressionAttributeNames["#issuer"] = attrIssuer
+	issuers := make(map[string]bool)
+	for found, err := range s.query(ctx, in) {
+		if err != nil {
+			return nil, fail(ctx, "reading the issuers of token rules", err)
+		}
+		r := reader{item: found}
+		if issuer := r.text(attrIssuer); r.err == nil && issuer != "" {
+			issuers[issuer] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(issuers)), nil
+}
+
+func one[T rules.Resource](ctx context.Context, s *Store, kind rules.Kind, name string) (T, error) {
+	stored, err := s.Get(ctx, kind, name)
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return as[T](stored)
+}
+
+// as is a resource by its own type, which its kind promises.
+func as[T rules.Resource](stored admin.Stored) (T, error) {
+	resource, ok := stored.Resource.(T)
+	if !ok {
+		return resource, fmt.Errorf("%s/%s is a %T", stored.Resource.Kind(), stored.Resource.Name(), stored.Resource)
+	}
+	return resource, nil
+}

@@ -1,0 +1,96 @@
+package dynamo
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/gatepass-ci/gatepass/pkg/rules"
+)
+
+// maxBatch is how many items one BatchGetItem may ask for. A bot has no more roles.
+const maxBatch = 100
+
+// batchTries bounds how often what DynamoDB left out is asked for again.
+const batchTries = 8
+
+// Roles implements join.Rules, by one call as long as DynamoDB answers it whole.
+// A name that is there twice yields one role.
+func (s *Store) Roles(ctx context.Context, names []string) ([]*rules.Role, error) {
+	found := make(map[string]*rules.Role, len(names))
+	wanted := slices.Compact(slices.Sorted(slices.Values(names)))
+	wanted = slices.DeleteFunc(wanted, func(name string) bool { return name == "" }) // DynamoDB has no empty keys
+	for batch := range slices.Chunk(wanted, maxBatch) {
+		items, err := s.batchGet(ctx, batch)
+		if err != nil {
+			return nil, fail(ctx, fmt.Sprintf("reading the roles %q", batch), err)
+		}
+		for _, one := range items {
+			stored, err := decodeListed(rules.KindRole, one)
+			if err != nil {
+				return nil, err
+			}
+			role, err := as[*rules.Role](stored)
+			if err != nil {
+				return nil, err
+			}
+			found[role.Name()] = role
+		}
+	}
+	roles := make([]*rules.Role, 0, len(found))
+	for _, name := range names {
+		if role, ok := found[name]; ok {
+			roles = append(roles, role)
+			delete(found, name)
+		}
+	}
+	return roles, nil
+}
+
+// batchGet reads the roles that exist of those named, in any order. DynamoDB may
+// leave some out of an answer, because of throttling or size, and says which.
+func (s *Store) batchGet(ctx context.Context, names []string) ([]item, error) {
+	ask := types.KeysAndAttributes{ConsistentRead: aws.Bool(true)}
+	for _, name := range names {
+		ask.Keys = append(ask.Keys, resourceKey{rules.KindRole, name}.item())
+	}
+	var all []item
+	for try := 1; ; try++ {
+		out, err := s.db.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{
+			RequestItems: map[string]types.KeysAndAttributes{s.tables.Resources: ask},
+		})
+		if err != nil {
+			return nil, err
+		}
+		for _, found := range out.Responses[s.tables.Resources] {
+			all = append(all, found)
+		}
+		ask.Keys = out.UnprocessedKeys[s.tables.Resources].Keys
+		switch {
+		case len(ask.Keys) == 0:
+			return all, nil
+		case try == batchTries:
+			return nil, fmt.Errorf("DynamoDB still leaves out %d of %d roles after %d tries", len(ask.Keys), len(names), try)
+		}
+		if err := sleep(ctx, delay(try)); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// sleep waits for d, or until ctx is done.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}

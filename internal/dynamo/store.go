@@ -1,0 +1,62 @@
+package dynamo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/jwks"
+)
+
+// Config is what a Store is made of. All fields are required.
+type Config struct {
+	// Client calls DynamoDB. NewClient makes one that fits.
+	Client *dynamodb.Client
+	Tables Tables
+}
+
+// Store is the store on AWS. It is safe for concurrent use.
+type Store struct {
+	db     *dynamodb.Client
+	tables Tables
+}
+
+var (
+	_ join.Rules      = (*Store)(nil)
+	_ join.Locks      = (*Store)(nil)
+	_ join.Leases     = (*Store)(nil)
+	_ join.Claims     = (*Store)(nil)
+	_ join.Records    = (*Store)(nil)
+	_ jwks.Store      = (*Store)(nil)
+	_ admin.Resources = (*Store)(nil)
+	_ admin.Joins     = (*Store)(nil)
+	_ admin.KeySets   = (*Store)(nil)
+)
+
+// New checks c and returns a Store. It makes no call.
+func New(c Config) (*Store, error) {
+	if c.Client == nil {
+		return nil, errors.New("the store has no DynamoDB client")
+	}
+	for _, t := range Schema() {
+		if c.Tables.Named(t) == "" {
+			return nil, fmt.Errorf("the name of the table %s is empty: set it", t.Name)
+		}
+	}
+	return &Store{db: c.Client, tables: c.Tables}, nil
+}
+
+// fail says what was being done when err happened. The end of ctx is reported as such.
+func fail(ctx context.Context, doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s: %w", doing, ctx.Err())
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
