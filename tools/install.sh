@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a make target needs and is missing: Debian packages by apt-get, Python
-# programs by pip into .tools/venv-NAME, pinned by tools/venv-NAME.txt.
+# programs by pip into .tools/venv-NAME, pinned by tools/venv-NAME.txt, and DynamoDB Local by
+# Maven into .tools/dynamodb, pinned by tools/dynamodb/pom.xml.
 #
 #   tools/install.sh test lint race      any of these groups; none means all
 #
@@ -17,6 +18,7 @@ test curl    curl
 test jq      jq
 test mount   mount
 test unshare util-linux
+test java    openjdk-17-jre-headless
 lint shellcheck shellcheck
 lint curl    curl
 race gcc     gcc
@@ -131,9 +133,47 @@ install_venvs() { # groups…
   fi
 }
 
+# DynamoDB Local is whole when its folder holds a copy of the file that it was made from.
+dynamodb_missing() { # groups…
+  [[ " $* " == *' test '* ]] && ! cmp -s tools/dynamodb/pom.xml .tools/dynamodb/pom.xml
+}
+
+install_dynamodb() { # groups…
+  dynamodb_missing "$@" || return 0
+  echo 'tools: installing .tools/dynamodb'
+  if ! command -v mvn >/dev/null && command -v apt-get >/dev/null && [[ $(id -u) -eq 0 ]]; then
+    install_packages maven || true
+  fi
+  mkdir -p .tools
+  if command -v mvn >/dev/null; then
+    fetch_dynamodb || true
+  else
+    echo 'tools: Maven is missing; install what Debian calls maven' >&2
+  fi
+  if dynamodb_missing "$@"; then
+    echo 'tools: still missing: .tools/dynamodb; what needs it is skipped, or fails where CI is set' >&2
+  fi
+}
+
+fetch_dynamodb() {
+  exec 7>.tools/dynamodb.lock
+  flock 7
+  if ! dynamodb_missing test; then # made by another run meanwhile
+    return
+  fi
+  rm -rf .tools/dynamodb
+  mvn --quiet --batch-mode -Dstyle.color=never --no-transfer-progress --file tools/dynamodb/pom.xml dependency:copy-dependencies 7>&- &&
+    cp tools/dynamodb/pom.xml .tools/dynamodb/pom.xml
+}
+
 main() {
   [[ $# -gt 0 ]] || set -- test lint race
+  install_wanted "$@"
   install_venvs "$@"
+  install_dynamodb "$@"
+}
+
+install_wanted() { # groups…
   local packages
   mapfile -t packages < <(missing_packages "$@")
   [[ ${#packages[@]} -gt 0 ]] || return 0
