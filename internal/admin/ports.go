@@ -20,14 +20,16 @@ type Resources interface {
 	// List returns all resources of a kind, by name.
 	List(ctx context.Context, kind rules.Kind) ([]Stored, error)
 	// Write makes 1 to MaxChanges changes to different resources, all of them
-	// or none. A *ConflictError says that a resource is no longer as it was.
+	// or none. A *ConflictError says that a resource is no longer as it was. A
+	// removal without a revision is refused, and so is a change whose resource has
+	// another kind or name.
 	Write(ctx context.Context, changes []Change) error
 }
 
 // Stored is a resource as stored.
 type Stored struct {
 	Resource  rules.Resource
-	Revision  string    // changes with every Write of the resource
+	Revision  string    // changes with every Write of the resource; none is used twice
 	UpdatedAt time.Time // of that Write
 }
 
@@ -53,7 +55,8 @@ func (e *ConflictError) Error() string {
 
 // Joins reads records.
 type Joins interface {
-	// Joins returns the records that fit q, newest first.
+	// Joins returns the records that fit q, newest first. Numbers among their
+	// claims are json.Number.
 	Joins(ctx context.Context, q Query) ([]join.Record, error)
 	// Join returns the record of a join id; join.ErrNotFound if there is none.
 	Join(ctx context.Context, id string) (join.Record, error)

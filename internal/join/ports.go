@@ -12,6 +12,11 @@ import (
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
+// Stores keep times to the nanosecond and return them in UTC; those whose comment
+// says whole seconds are rounded up, so that nothing ends or is deleted too early.
+// A stored item that cannot be decoded is an error that names it, never as if it
+// did not exist. A call whose context has ended returns its error.
+
 // What ports answer with. Any other error means that the part behind the port
 // could not be reached or is broken, and refuses the join.
 var (
@@ -26,7 +31,8 @@ var (
 type Rules interface {
 	Token(ctx context.Context, name string) (*rules.Token, error)
 	Bot(ctx context.Context, name string) (*rules.Bot, error)
-	// Roles returns the roles that exist of those named, in the order of names.
+	// Roles returns the roles that exist of those named, in the order of names. A
+	// name that is there twice yields one role.
 	Roles(ctx context.Context, names []string) ([]*rules.Role, error)
 }
 
@@ -63,7 +69,8 @@ type Refresher interface {
 
 // Leases hand out the right to do something, to one holder at a time across all
 // instances. Lease reports whether the caller got it; it cannot be given back
-// and ends at until. It is granted if nobody holds it at now.
+// and ends at until: from then on it is free. It is granted if nobody holds it
+// at now; the holder has no more right to it than others.
 type Leases interface {
 	Lease(ctx context.Context, name string, now, until time.Time) (bool, error)
 }
@@ -75,9 +82,9 @@ type Claims interface {
 	Claim(ctx context.Context, idToken string) (map[string]time.Time, error)
 	// Use claims one use of an ID token, in one conditional write that is durable
 	// before it returns. If the token was used with the same digest before, it
-	// returns the NotAfter of that first use and changes nothing. Otherwise, if
-	// it has fewer than MaxJoins uses, this is another one and its NotAfter is
-	// returned; if it has not, ErrUsed. Of any number of concurrent calls, never
+	// returns the NotAfter of that first use and changes nothing, whatever MaxJoins
+	// is by now. Otherwise, if it has fewer than MaxJoins uses, this is another one
+	// and its NotAfter is returned; if it has not, ErrUsed. Of any number of concurrent calls, never
 	// more than MaxJoins digests succeed. A use is forgotten no earlier than KeepUntil.
 	Use(ctx context.Context, u Use) (notAfter time.Time, err error)
 }
@@ -87,14 +94,15 @@ type Use struct {
 	IDToken   string    // lower-case hexadecimal SHA-256 of its signing input
 	Digest    string    // lower-case hexadecimal digest of the request
 	NotAfter  time.Time // when the credentials of this use end; whole seconds
-	MaxJoins  int       // digests that the ID token may have
-	KeepUntil time.Time // the claim may be deleted after this
+	MaxJoins  int       // digests that the ID token may have; none if it is 0 or less
+	KeepUntil time.Time // the claim may be deleted after this; whole seconds
 }
 
 // Records store what each join came to.
 type Records interface {
 	// Record stores r, in place of an earlier one with the same JoinID. It is
-	// durable before it returns. The record may be deleted after keepUntil.
+	// durable before it returns. The record may be deleted after keepUntil, in
+	// whole seconds. r is not changed.
 	Record(ctx context.Context, r Record, keepUntil time.Time) error
 }
 
