@@ -1,0 +1,225 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/gatepass-ci/gatepass/internal/client"
+	"github.com/gatepass-ci/gatepass/internal/client/agent"
+	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/client/output"
+	"github.com/gatepass-ci/gatepass/internal/client/run"
+	"github.com/gatepass-ci/gatepass/internal/client/source"
+)
+
+const execExample = `  gatepass exec --server https://join.example.com --token example-bot -- git push deploy@host.example.com:shop main
+  gatepass exec -- sh -c 'scp -F "$GATEPASS_SSH_CONFIG" app.tar deploy@host.example.com:'
+  gatepass exec --ssh-add     # into the agent that runs already, until the certificate ends`
+
+// execFlags are those of exec.
+type execFlags struct {
+	joinFlags
+	loginFlags
+	sshAdd      bool
+	keepIDToken bool
+}
+
+// loginFlags say what an SSH certificate is to be, and which hosts are known.
+type loginFlags struct {
+	roles      []string
+	knownHosts string
+}
+
+func (f *loginFlags) bind(fs *pflag.FlagSet) {
+	fs.StringSliceVar(&f.roles, "roles", nil, "ask for some of the bot's roles only")
+	fs.StringVar(&f.knownHosts, "known-hosts", "", "known_hosts file with the keys of hosts that have no certificate")
+}
+
+// login is the output for SSH; dir is where its files will be, or empty.
+func (f *loginFlags) login(dir string, hosts []string) (*output.Login, error) {
+	config := output.LoginConfig{Path: dir, Roles: f.roles, SSHHosts: hosts}
+	if f.knownHosts != "" {
+		raw, err := os.ReadFile(f.knownHosts)
+		if err != nil {
+			return nil, failure.New(failure.Usage, "reading the known_hosts file: %w", err).
+				Hint("make it with: ssh-keyscan HOST > FILE, and compare its fingerprints with the host's")
+		}
+		config.KnownHosts = raw
+	}
+	return output.NewLogin(config)
+}
+
+func newExec(env *Env) *cobra.Command {
+	var flags execFlags
+	var hosts []string
+	cmd := &cobra.Command{
+		Use:     "exec [flags] -- COMMAND…",
+		Short:   "Run a command with credentials that are gone when it ends",
+		Example: execExample,
+	}
+	fs := cmd.Flags()
+	flags.bindService(fs)
+	flags.loginFlags.bind(fs)
+	fs.StringArrayVar(&hosts, "ssh-hosts", nil, "host pattern that the service's SSH host authority vouches for; repeatable (default *)")
+	fs.BoolVar(&flags.sshAdd, "ssh-add", false, "add the key and certificate to the running ssh-agent instead, until the certificate ends")
+	fs.BoolVar(&flags.keepIDToken, "keep-id-token", false, "leave the CI system's ID token in the command's environment")
+	fs.SetInterspersed(false)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		switch {
+		case flags.sshAdd && len(args) > 0:
+			return failure.New(failure.Usage, "--ssh-add runs no command, and %q is given", failure.Clean(args[0])).
+				Hint("leave out one of them")
+		case flags.sshAdd:
+			return flags.add(cmd.Context(), env)
+		case len(args) == 0:
+			return failure.New(failure.Usage, "no command is given").Hint("write it after --, such as: gatepass exec -- ssh-add -l")
+		}
+		return flags.exec(cmd.Context(), env, hosts, args)
+	}
+	return cmd
+}
+
+// newJanitor is what exec starts beside the command; it is no business of users.
+func newJanitor(env *Env) *cobra.Command {
+	return &cobra.Command{
+		Use:    run.JanitorCommand + " DIR",
+		Short:  "Remove the private folder of an exec when it ends",
+		Hidden: true,
+		Args:   cobra.ExactArgs(1),
+		RunE:   func(_ *cobra.Command, args []string) error { return run.Sweep(env.Stdin, args[0]) },
+	}
+}
+
+// exec runs the command. From the first line on no signal ends this process
+// before it has cleaned up.
+func (f *execFlags) exec(ctx context.Context, env *Env, hosts, args []string) error {
+	ctx, signals := run.CatchSignals(ctx)
+	defer signals.Stop()
+	place, err := run.NewPlace(env.Getenv)
+	if err != nil {
+		return failure.New(failure.Local, "making a private folder: %w", err).
+			Hint("set XDG_RUNTIME_DIR or TMPDIR to a directory that this user can write to")
+	}
+	defer func() {
+		if left := place.Close(); left != nil {
+			env.warn("cleaning up: " + oneLine(left.Error()))
+		}
+	}()
+
+	login, err := f.login(path.Join(place.Path(), output.TypeLogin), hosts)
+	if err != nil {
+		return err
+	}
+	join, err := f.join(env, []output.Output{login})
+	if err != nil {
+		return err
+	}
+	held, err := join.Hold(ctx)
+	if status := signals.Early(); status != 0 {
+		return exitStatus(status)
+	}
+	if err != nil {
+		return err
+	}
+	env.warnAll(held.Report.Warnings)
+	environ, err := f.prepare(env, place, login, join, held)
+	if err != nil {
+		return err
+	}
+	status, err := run.Child{Args: args, Env: environ.List(), Stdin: env.Stdin, Stdout: env.Stdout, Stderr: env.Stderr}.Run(signals)
+	switch {
+	case errors.Is(err, run.ErrInterrupted):
+		return exitStatus(signals.Early())
+	case err != nil:
+		return err
+	case status != 0:
+		return exitStatus(status)
+	}
+	return nil
+}
+
+// prepare puts what was granted where the command finds it.
+func (f *execFlags) prepare(env *Env, place *run.Place, login *output.Login, join client.Join, held *client.Held) (*run.Environ, error) {
+	if err := place.Serve(identity(login, held), env.Now); err != nil {
+		return nil, failure.New(failure.Local, "starting the ssh-agent: %w", err).Hint("set XDG_RUNTIME_DIR or TMPDIR to a directory with a short path")
+	}
+	environ := run.NewEnviron(os.Environ())
+	if !f.keepIDToken {
+		environ.Unset(source.Variables()...)
+	}
+	environ.SetJoin(held.Report.JoinID, held.Report.Bot, held.Report.ExpiresAt)
+	for i, out := range join.Outputs {
+		dir := out.Destination()
+		if err := place.Write(dir, held.Results[i].Files); err != nil {
+			return nil, failure.New(failure.Local, "writing into the private folder: %w", err).Hint("see how much room there is with: df %s", place.Path())
+		}
+		if err := environ.SetOutput(out.Type(), dir, held.Results[i].Files); err != nil {
+			return nil, err
+		}
+	}
+	environ.SetSSH(login.Destination(), place.Socket())
+	return environ, nil
+}
+
+// identity is a login as an agent has it.
+func identity(login *output.Login, held *client.Held) agent.Identity {
+	cert := login.Certificate()
+	return agent.Identity{
+		Key:         login.Key(),
+		Certificate: cert,
+		Comment:     failure.Clean(cert.KeyId),
+		Expires:     held.Results[0].Expires,
+	}
+}
+
+// add hands the login to the agent that runs already.
+func (f *execFlags) add(ctx context.Context, env *Env) error {
+	socket := env.Getenv("SSH_AUTH_SOCK")
+	if socket == "" {
+		return failure.New(failure.Local, "no ssh-agent runs here: SSH_AUTH_SOCK is not set").
+			Hint("start one with: eval \"$(ssh-agent)\", or use: gatepass exec -- COMMAND")
+	}
+	if err := agent.Probe(socket); err != nil {
+		return failure.New(failure.Local, "the ssh-agent of SSH_AUTH_SOCK does not answer: %w", err).
+			Hint("start one with: eval \"$(ssh-agent)\", or use: gatepass exec -- COMMAND")
+	}
+	login, err := f.login("", nil)
+	if err != nil {
+		return err
+	}
+	join, err := f.join(env, []output.Output{login})
+	if err != nil {
+		return err
+	}
+	held, err := join.Hold(ctx)
+	if err != nil {
+		return err
+	}
+	env.warnAll(held.Report.Warnings)
+	id := identity(login, held)
+	if err := agent.AddTo(socket, id, env.Now()); err != nil {
+		return failure.New(failure.Local, "adding to the ssh-agent: %w", err).
+			Hint("the agent must accept ECDSA keys with a certificate and a lifetime, as OpenSSH's does")
+	}
+	line := func(label, value string) { fmt.Fprintf(env.Stdout, "%-12s %s\n", label, value) }
+	line("join", held.Report.JoinID)
+	line("bot", held.Report.Bot)
+	line("principals", failure.Clean(strings.Join(id.Certificate.ValidPrincipals, ", ")))
+	line("expires", fmt.Sprintf("%s, in %s", id.Expires.Local().Format("2006-01-02 15:04:05 MST"), id.Expires.Sub(env.Now()).Round(time.Second)))
+	line("added to", socket)
+	return nil
+}
+
+func (env *Env) warnAll(warnings []string) {
+	for _, warning := range warnings {
+		env.warn(warning)
+	}
+}
