@@ -158,6 +158,17 @@ func TestFindKeySet(t *testing.T) {
 			rotate(t, w)
 			w.held = w.now.Add(time.Minute)
 		}},
+		{name: "another instance fetches after a failure of long ago", waits: true, world: func(t *testing.T, w *keyWorld) {
+			w.now = w.now.Add(time.Hour)
+			rotate(t, w)
+			w.held = w.now.Add(time.Minute)
+			w.stored.TriedAt, w.stored.Failure = w.now.Add(-time.Minute), "down"
+			w.onWait = func(w *keyWorld, n int) {
+				if n == 3 {
+					w.fetched()
+				}
+			}
+		}},
 		{name: "a fetch that failed a moment ago is not waited for", code: api.CodeIssuerKeysUnavailable, world: func(t *testing.T, w *keyWorld) {
 			w.now = w.now.Add(time.Hour)
 			rotate(t, w)

@@ -10,7 +10,7 @@ import (
 // Record is what is stored of every join whose ID token's signature was
 // verified. It never holds the ID token or a credential. It is stored as JSON.
 type Record struct {
-	JoinID string    `json:"join_id"` // ULID of that time, to the minute at least: sorts by time
+	JoinID string    `json:"join_id"` // ULID: sorts by time; its own is within a minute of Time
 	Time   time.Time `json:"time"`
 	// Code is "ok" or the api.Code of the refusal.
 	Code   string `json:"code"`
