@@ -24,6 +24,7 @@ import (
 type world struct {
 	serve  *serve
 	issuer *issuertest.Issuer
+	rules  string // what is applied
 	home   string // of the job
 	memory string // where exec has its private folders; empty when nothing runs
 
@@ -36,9 +37,8 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{home: t.TempDir()}
 	w.serve, w.issuer = realNames(t)
-	text := strings.Replace(rules, "    jwt_audiences:", "    jwt_audiences:", 1)
-	text = strings.Replace(text, "---\nkind: bot", "  options: {port_forwarding: true, permit_pty: true}\n---\nkind: bot", 1)
-	w.serve.ctl("apply", "-f", write(t, t.TempDir(), "rules.yaml", text))
+	w.rules = strings.Replace(rules, "---\nkind: bot", "  options: {port_forwarding: true, permit_pty: true}\n---\nkind: bot", 1)
+	w.apply(t, w.rules)
 
 	memory, err := os.MkdirTemp("/dev/shm", "gatepass-test-")
 	if err != nil { // no tmpfs there: the folders are among the temporary files
@@ -53,23 +53,56 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// sshd starts a server with a certificate for the principals, or without one.
+func (w *world) apply(t *testing.T, rules string) {
+	t.Helper()
+	w.serve.ctl("apply", "-f", write(t, t.TempDir(), "rules.yaml", rules))
+}
+
+// sshd starts a server with a certificate of the service for the principals, or without one.
 func (w *world) sshd(t *testing.T, principals string) *sshdtest.Server {
 	t.Helper()
-	_, key, err := ed25519.GenerateKey(rand.Reader)
-	must(t, err)
-	config := sshdtest.Config{
-		TrustedUserCAKeys: w.serve.ctl("ca", "export", "--type", "ssh-user"),
-		Logins:            []string{"deploy"},
-		HostKey:           key,
-	}
+	key := newSSHKey(t)
+	certificate := ""
 	if principals != "" {
 		public, err := ssh.NewPublicKey(key.Public())
 		must(t, err)
 		file := write(t, t.TempDir(), "host.pub", string(ssh.MarshalAuthorizedKey(public)))
-		config.HostCertificate = w.serve.ctl("host", "sign", "--principals", principals, file)
+		certificate = w.serve.ctl("host", "sign", "--principals", principals, file)
 	}
-	return sshdtest.Run(t, config)
+	return w.sshdWith(t, key, certificate)
+}
+
+// sshdOf starts a server with a certificate of an authority that nobody trusts.
+func (w *world) sshdOf(t *testing.T, principal string, authority ed25519.PrivateKey) *sshdtest.Server {
+	t.Helper()
+	key := newSSHKey(t)
+	public, err := ssh.NewPublicKey(key.Public())
+	must(t, err)
+	signer, err := ssh.NewSignerFromKey(authority)
+	must(t, err)
+	cert := &ssh.Certificate{
+		Key: public, CertType: ssh.HostCert, ValidPrincipals: []string{principal},
+		ValidAfter: uint64(time.Now().Add(-time.Hour).Unix()), ValidBefore: uint64(time.Now().Add(time.Hour).Unix()),
+	}
+	must(t, cert.SignCert(rand.Reader, signer))
+	return w.sshdWith(t, key, string(ssh.MarshalAuthorizedKey(cert)))
+}
+
+func (w *world) sshdWith(t *testing.T, key ed25519.PrivateKey, certificate string) *sshdtest.Server {
+	t.Helper()
+	return sshdtest.Run(t, sshdtest.Config{
+		TrustedUserCAKeys: w.serve.ctl("ca", "export", "--type", "ssh-user"),
+		Logins:            []string{"deploy"},
+		HostKey:           key,
+		HostCertificate:   certificate,
+	})
+}
+
+func newSSHKey(t *testing.T) ed25519.PrivateKey {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	must(t, err)
+	return key
 }
 
 func port(t *testing.T, s *sshdtest.Server) string {

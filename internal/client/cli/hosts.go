@@ -1,0 +1,162 @@
+package cli
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
+
+	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/client/output"
+	"github.com/gatepass-ci/gatepass/internal/client/sshclient"
+)
+
+// hostFlags are the flags of the commands that log in themselves.
+type hostFlags struct {
+	joinFlags
+	loginFlags
+	login          string
+	port           uint16
+	jumps          []string
+	hostKeys       []string
+	insecure       bool
+	connectTimeout time.Duration
+	keepAlive      time.Duration
+}
+
+func (f *hostFlags) bind(fs *pflag.FlagSet, portLetter string) {
+	f.bindService(fs)
+	f.loginFlags.bind(fs)
+	fs.StringVarP(&f.login, "login", "l", "", "login on the hosts that name none (default: the certificate's, if it has one principal)")
+	fs.Uint16VarP(&f.port, "port", portLetter, sshclient.DefaultPort, "port of the hosts that name none")
+	fs.StringSliceVarP(&f.jumps, "jump", "J", nil, "go through [user@]host[:port]; several are passed in turn")
+	fs.StringArrayVar(&f.hostKeys, "host-key", nil, "the host's public key or its SHA256 fingerprint, and no other will do; repeatable")
+	fs.BoolVar(&f.insecure, "insecure-ignore-host-key", false, "log in to whoever answers: for throw-away hosts only")
+	fs.DurationVar(&f.connectTimeout, "connect-timeout", 15*time.Second, "how long to try to log in at a host")
+	fs.DurationVar(&f.keepAlive, "keepalive", 15*time.Second, "ask a silent host this often whether it is there; 0 never")
+}
+
+// prepared is what is known before the join: everything that can be wrong on
+// the command line.
+type prepared struct {
+	flags  *hostFlags
+	config sshclient.Config
+}
+
+func (f *hostFlags) prepare(env *Env) (*prepared, error) {
+	p := &prepared{flags: f, config: sshclient.Config{
+		Timeout: f.connectTimeout, KeepAlive: f.keepAlive, Version: plainVersion(env.Version),
+		HostKeys: sshclient.HostKeys{InsecureIgnore: f.insecure, Now: env.Now},
+	}}
+	if f.connectTimeout <= 0 || f.keepAlive < 0 || f.port == 0 {
+		return nil, failure.New(failure.Usage, "--connect-timeout, --keepalive or --port is out of range").
+			Hint("write them like --connect-timeout=15s --keepalive=15s --port=22")
+	}
+	for _, text := range f.hostKeys {
+		pin, err := sshclient.ParsePin(text)
+		if err != nil {
+			return nil, err
+		}
+		p.config.HostKeys.Pins = append(p.config.HostKeys.Pins, pin)
+	}
+	for _, text := range f.jumps {
+		jump, err := sshclient.ParseTarget(text)
+		if err != nil {
+			return nil, err
+		}
+		p.config.Jumps = append(p.config.Jumps, jump)
+	}
+	if f.knownHosts != "" {
+		check, err := sshclient.ReadKnownHosts(f.knownHosts)
+		if err != nil {
+			return nil, err
+		}
+		p.config.HostKeys.KnownHosts = check
+	}
+	if f.insecure {
+		env.warn("--insecure-ignore-host-key: whoever answers is taken for the host")
+	}
+	return p, nil
+}
+
+// join gets the certificate, and with it all that was left open in the targets.
+func (p *prepared) join(ctx context.Context, env *Env, targets []sshclient.Target) error {
+	login, err := p.flags.loginFlags.login("", nil)
+	if err != nil {
+		return err
+	}
+	join, err := p.flags.join(env, []output.Output{login})
+	if err != nil {
+		return err
+	}
+	held, err := join.Hold(ctx)
+	if err != nil {
+		return err
+	}
+	env.warnAll(held.Report.Warnings)
+	p.config.Signer, err = identity(login, held).Signer()
+	if err != nil {
+		return err
+	}
+	p.config.HostKeys.Authorities = login.HostAuthorities()
+	user := p.flags.login
+	if principals := login.Certificate().ValidPrincipals; user == "" && len(principals) == 1 {
+		user = principals[0]
+	}
+	for _, all := range [][]sshclient.Target{targets, p.config.Jumps} {
+		for i := range all {
+			all[i] = all[i].Or(user, int(p.flags.port))
+			if all[i].User == "" {
+				return failure.New(failure.Usage, "no login is given for %s, and the certificate has several: %s", all[i].Name(),
+					failure.Clean(strings.Join(login.Certificate().ValidPrincipals, ", "))).Hint("write login@%s, or give --login", all[i].Name())
+			}
+		}
+	}
+	return nil
+}
+
+// plainVersion is fit for SSH's greeting (RFC 4253, section 4.2).
+func plainVersion(version string) string {
+	return strings.Map(func(r rune) rune {
+		if r > ' ' && r < 0x7f && r != '-' {
+			return r
+		}
+		return '_'
+	}, version)
+}
+
+// interruptible ends the context at a signal, which becomes its cause.
+func interruptible(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	caught := make(chan os.Signal, 4)
+	for _, sig := range []os.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT} {
+		if !signal.Ignored(sig) {
+			signal.Notify(caught, sig)
+		}
+	}
+	go func() {
+		select {
+		case sig := <-caught:
+			number, _ := sig.(syscall.Signal)
+			cancel(sshclient.Interrupted{Signal: number})
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(caught)
+		cancel(nil)
+	}
+}
+
+// interrupted is the status to end with when a signal broke something off, or err.
+func interrupted(ctx context.Context, err error) error {
+	if by, ok := context.Cause(ctx).(sshclient.Interrupted); ok && err != nil {
+		return exitStatus(128 + int(by.Signal))
+	}
+	return err
+}

@@ -1,0 +1,137 @@
+package test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/gatepass-ci/gatepass/internal/sshdtest"
+)
+
+func authorizedLine(key ssh.PublicKey) string {
+	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key)))
+}
+
+func at(s *sshdtest.Server) string { return "deploy@" + s.Addr() }
+
+func TestSSH(t *testing.T) {
+	w := newWorld(t)
+	t.Run("what is typed is what comes", func(t *testing.T) { sshStreams(t, w) })
+	t.Run("who the host is", func(t *testing.T) { sshHostKeys(t, w) })
+	t.Run("through another host", func(t *testing.T) { sshJump(t, w) })
+	t.Run("several hosts", func(t *testing.T) { sshMany(t, w) })
+	w.nothingLeft(t)
+	left, err := os.ReadDir(w.home)
+	must(t, err)
+	if len(left) > 0 {
+		t.Errorf("something was written into the job's home: %v", left)
+	}
+}
+
+func sshStreams(t *testing.T, w *world) {
+	cmd := w.command(t, "ssh", at(w.host), "--", "cat; echo trouble >&2; exit 5")
+	cmd.Stdin = strings.NewReader("one\x00two\n")
+	r := finish(t, cmd)
+	if r.stdout != "one\x00two\n" || r.stderr != "trouble\n" || r.status != 5 {
+		t.Errorf("%d %q %q", r.status, r.stdout, r.stderr)
+	}
+	if out := w.run(t, "ssh", "-p", port(t, w.host), "127.0.0.1", "--", "whoami; test -t 0 || echo no terminal").ok(t); out != "deploy\nno terminal\n" {
+		t.Errorf("the certificate's one principal is the login, without a terminal: %q", out)
+	}
+	if out := w.run(t, "ssh", "-t", at(w.host), "--", "test -t 0 && echo a terminal").ok(t); out != "a terminal\r\n" {
+		t.Errorf("with -t: %q", out)
+	}
+	w.run(t, "ssh", at(w.host), "--", "kill -TERM $$").failed(t, 128+15)
+	w.run(t, "ssh", "-l", "root", w.host.Addr(), "--", "true").failed(t, 255, `does not log in "root"`, "the certificate is for [deploy]", "TrustedUserCAKeys")
+	w.run(t, "ssh", "deploy@127.0.0.1:1", "--", "true").failed(t, 255, "cannot be reached", "hint: ")
+	w.run(t, "ssh", "--", "true").failed(t, 2, "no host is given")
+}
+
+func sshHostKeys(t *testing.T, w *world) {
+	dir := t.TempDir()
+	host, portOf, _ := strings.Cut(w.plain.Addr(), ":")
+	knows := func(name string, key ssh.PublicKey, mark string) string {
+		return write(t, dir, name, fmt.Sprintf("%s[%s]:%s %s\n", mark, host, portOf, authorizedLine(key)))
+	}
+	key := w.plain.HostKey()
+	other := w.host.HostKey()
+	foreign := w.sshdOf(t, "127.0.0.1", newSSHKey(t))
+	elsewhere := w.sshd(t, "web-1.example.com")
+	for name, test := range map[string]struct {
+		host *sshdtest.Server
+		args []string
+		says string // empty when the host is trusted
+	}{
+		"a certificate of the service":             {w.host, nil, ""},
+		"no certificate":                           {w.plain, nil, "it has no certificate of the service's host authority"},
+		"its key is in known_hosts":                {w.plain, []string{"--known-hosts", knows("good", key, "")}, ""},
+		"another key is in known_hosts":            {w.plain, []string{"--known-hosts", knows("bad", other, "")}, "the known_hosts file has another key for it"},
+		"its key is revoked":                       {w.plain, []string{"--known-hosts", knows("revoked", key, "@revoked "), "--host-key", authorizedLine(key)}, "is marked @revoked"},
+		"its certified key is revoked":             {w.host, []string{"--known-hosts", write(t, dir, "revokedhost", "@revoked * "+authorizedLine(other)+"\n")}, "is marked @revoked"},
+		"the line --host-key":                      {w.plain, []string{"--host-key", authorizedLine(key)}, ""},
+		"the fingerprint --host-key":               {w.plain, []string{"--host-key", ssh.FingerprintSHA256(key)}, ""},
+		"another --host-key":                       {w.plain, []string{"--host-key", ssh.FingerprintSHA256(other)}, "its key is none of --host-key"},
+		"a pin wins over a certificate":            {w.host, []string{"--host-key", ssh.FingerprintSHA256(key)}, "its key is none of --host-key"},
+		"a pinned key with a certificate":          {w.host, []string{"--host-key", ssh.FingerprintSHA256(other)}, ""},
+		"a certificate of another authority":       {foreign, nil, "signed by another than the service's host authority"},
+		"that one's key is in known_hosts":         {foreign, []string{"--host-key", authorizedLine(foreign.HostKey())}, ""},
+		"a certificate for another name":           {elsewhere, nil, "its certificate does not hold"},
+		"the only way round":                       {w.plain, []string{"--insecure-ignore-host-key"}, ""},
+		"a file that knows nobody changes nothing": {w.host, []string{"--known-hosts", write(t, dir, "empty", "")}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := w.run(t, append(append([]string{"ssh"}, test.args...), at(test.host), "--", "whoami")...)
+			if test.says == "" {
+				if r.ok(t) != "deploy\n" {
+					t.Errorf("it says %q", r.stdout)
+				}
+				return
+			}
+			r.failed(t, 255, "host 127.0.0.1 is not trusted", test.says, "SHA256:", "hint: ")
+			if r.stdout != "" {
+				t.Errorf("the command ran: %q", r.stdout)
+			}
+		})
+	}
+}
+
+// The destination is checked through the jump host like any other, and the jump host too.
+func sshJump(t *testing.T, w *world) {
+	out := w.run(t, "ssh", "-J", at(w.host), at(w.host), "--", "echo $SSH_CONNECTION").ok(t)
+	if from, _, _ := strings.Cut(out, " "); from != "127.0.0.1" {
+		t.Errorf("it comes from %q", out)
+	}
+	if !strings.Contains(w.host.Log(), "direct-tcpip") && strings.Count(w.host.Log(), "Accepted publickey for deploy") < 2 {
+		t.Error("the jump host was not used")
+	}
+	w.run(t, "ssh", "-J", at(w.plain), at(w.host), "--", "true").failed(t, 255, "is not trusted", "no certificate")
+	w.run(t, "ssh", "-J", at(w.host), at(w.plain), "--", "true").failed(t, 255, "is not trusted", "no certificate")
+	w.run(t, "ssh", "-J", at(w.host), "--host-key", authorizedLine(w.plain.HostKey()), at(w.plain), "--", "true").ok(t)
+	w.run(t, "ssh", "-J", at(w.host), "deploy@127.0.0.1:1", "--", "true").failed(t, 255, "cannot be reached")
+
+	// A role that does not permit port forwarding makes no jump host.
+	w.apply(t, strings.Replace(w.rules, "port_forwarding: true", "port_forwarding: false", 1))
+	defer w.apply(t, w.rules)
+	w.run(t, "ssh", "-J", at(w.host), at(w.host), "--", "true").failed(t, 255, "cannot be reached", "port_forwarding")
+}
+
+func sshMany(t *testing.T, w *world) {
+	again := w.sshd(t, "127.0.0.1")
+	r := w.run(t, "ssh", "--parallel", "3", "--keep-going", at(w.host), at(w.plain), at(again), "--", "echo one; echo two; exit 3")
+	r.failed(t, 3,
+		"gatepass: "+w.host.Addr()+": exit status 3 after ",
+		"gatepass: "+w.plain.Addr()+": failed: host 127.0.0.1 is not trusted",
+		"gatepass: "+again.Addr()+": exit status 3 after ")
+	for _, line := range []string{w.host.Addr() + ": one\n", w.host.Addr() + ": two\n", again.Addr() + ": one\n"} {
+		if !strings.Contains(r.stdout, line) {
+			t.Errorf("stdout lacks %q:\n%s", line, r.stdout)
+		}
+	}
+	// One after another, the first failure is the last host.
+	r = w.run(t, "ssh", at(w.host), at(w.plain), at(again), "--", "true")
+	r.failed(t, 255, w.host.Addr()+": done in ", w.plain.Addr()+": failed", again.Addr()+": not tried")
+	w.run(t, "ssh", "--parallel", "2", at(w.host), at(again), "--", "printf x").ok(t)
+}
