@@ -73,7 +73,7 @@ func newRoot(env *Env) *cobra.Command {
 	root.SetIn(env.Stdin)
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(newJoin(env), newStart(env), newInspect(env), newLogout(env), newVersion(env))
-	root.AddCommand(newExec(env), newSSH(env), newJanitor(env))
+	root.AddCommand(runCommands(env)...)
 	return root
 }
 

@@ -223,3 +223,8 @@ func (env *Env) warnAll(warnings []string) {
 		env.warn(warning)
 	}
 }
+
+// runCommands are the commands that log in or have others log in.
+func runCommands(env *Env) []*cobra.Command {
+	return []*cobra.Command{newExec(env), newSSH(env), newJanitor(env)}
+}
