@@ -335,3 +335,38 @@ func (n *namedLeases) Lease(_ context.Context, name string, now, until time.Time
 	n.names, n.lasting = append(n.names, name), append(n.lasting, until.Sub(now))
 	return true, nil
 }
+
+// A key that its issuer withdrew is used for a minute at most, and a set that
+// grows too old in the cache not at all.
+func TestTheCacheKeepsNothingTooLong(t *testing.T) {
+	const name = "https://issuer.example.com"
+	t.Run("a key that was withdrawn", func(t *testing.T) {
+		w, s := newKeyWorld(t)
+		if _, err := s.findKeySet(t.Context(), name, w.kid, issuertest.ES256); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.issuer.AddKey("second", issuertest.ES256); err != nil {
+			t.Fatal(err)
+		}
+		w.issuer.RemoveKey(issuertest.FirstKeyID)
+		w.now = w.now.Add(time.Minute)
+		w.fetched()
+		if _, err := s.findKeySet(t.Context(), name, issuertest.FirstKeyID, issuertest.ES256); err == nil || asRefusal(err).Problem.Code != api.CodeIDTokenUnknownKey {
+			t.Errorf("got %v", err)
+		}
+		if _, err := s.findKeySet(t.Context(), name, "second", issuertest.ES256); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("a set that grows too old", func(t *testing.T) {
+		w, s := newKeyWorld(t)
+		w.now, w.down = w.now.Add(MaxKeySetAge-10*time.Second), errors.New("connection refused")
+		if _, err := s.findKeySet(t.Context(), name, w.kid, issuertest.ES256); err != nil {
+			t.Fatal(err)
+		}
+		w.now = w.now.Add(20 * time.Second)
+		if _, err := s.findKeySet(t.Context(), name, w.kid, issuertest.ES256); err == nil || asRefusal(err).Problem.Code != api.CodeIssuerKeysUnavailable {
+			t.Errorf("got %v", err)
+		}
+	})
+}

@@ -218,6 +218,9 @@ func checkProblem(t *testing.T, a answer) {
 	if got := a.header.Get("Retry-After") != ""; got != retriable {
 		t.Errorf("Retry-After is %q at %d", a.header.Get("Retry-After"), a.status)
 	}
+	if ct := a.header.Get("X-Content-Type-Options"); ct != "nosniff" {
+		t.Errorf("X-Content-Type-Options is %q", ct)
+	}
 	if cc := a.header.Get("Cache-Control"); cc != "no-store" {
 		t.Errorf("Cache-Control is %q", cc)
 	}
