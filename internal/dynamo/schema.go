@@ -11,6 +11,9 @@ const (
 	attrTTL    = "ttl"
 )
 
+// joinsTable is the field of Tables that may be empty.
+const joinsTable = "Joins"
+
 // Tables are the names of the three tables.
 type Tables struct {
 	// Resources holds what administrators apply: tokens, bots, roles, locks.
@@ -37,7 +40,7 @@ func Schema() []Table {
 	return []Table{
 		{Name: "Resources", Hash: attrKind, Range: attrName},
 		{Name: "KeySets", Hash: attrIssuer},
-		{Name: "Joins", Hash: attrPK, Range: attrSK, TTL: attrTTL},
+		{Name: joinsTable, Hash: attrPK, Range: attrSK, TTL: attrTTL},
 	}
 }
 
@@ -48,7 +51,7 @@ func (names Tables) Named(t Table) string {
 		return names.Resources
 	case "KeySets":
 		return names.KeySets
-	case "Joins":
+	case joinsTable:
 		return names.Joins
 	}
 	return ""

@@ -12,10 +12,12 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/jwks"
 )
 
-// Config is what a Store is made of. All fields are required.
+// Config is what a Store is made of. All fields are required save where it says otherwise.
 type Config struct {
 	// Client calls DynamoDB. NewClient makes one that fits.
 	Client *dynamodb.Client
+	// Tables are the tables' names. Joins may be empty for who only looks after key
+	// sets; each call that needs the table then fails.
 	Tables Tables
 }
 
@@ -43,7 +45,7 @@ func New(c Config) (*Store, error) {
 		return nil, errors.New("the store has no DynamoDB client")
 	}
 	for _, t := range Schema() {
-		if c.Tables.Named(t) == "" {
+		if c.Tables.Named(t) == "" && t.Name != joinsTable {
 			return nil, fmt.Errorf("the name of the table %s is empty: set it", t.Name)
 		}
 	}

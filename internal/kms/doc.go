@@ -1,0 +1,6 @@
+// Package kms keeps the authorities in AWS KMS: keys that never leave it, of
+// type ECC_NIST_P256, use SIGN_VERIFY, one for each authority. Public keys and
+// X.509 certificates are read once per start; afterwards the only call is the
+// signature itself. The certificate of an X.509 authority is made when it is
+// first needed, by whoever comes first.
+package kms
