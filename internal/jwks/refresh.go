@@ -91,6 +91,11 @@ func (r *Refresher) Refresh(ctx context.Context, issuer string) error {
 	return res.Err
 }
 
+// RefreshOne is Refresh for who wants to know what it changed.
+func (r *Refresher) RefreshOne(ctx context.Context, issuer string) Result {
+	return r.refresh(ctx, issuer)
+}
+
 // RefreshAll refreshes every issuer that a stored token names and returns one
 // Result each, by issuer. An issuer that fails does not keep the others from
 // being refreshed; the error is only for when the issuers cannot be listed.
