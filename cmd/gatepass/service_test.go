@@ -193,8 +193,11 @@ func (s *service) sign(request api.JoinRequest, fault string) (*api.JoinResponse
 		Authorities: api.Authorities{
 			SSHUser: []string{line(s.sshCA.PublicKey())},
 			SSHHost: []string{line(s.hostCA.PublicKey())},
-			X509:    map[string]string{api.UsageIdentity: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.x509CA.Raw}))},
+			X509:    make(map[string]string),
 		},
+	}
+	for _, usage := range []string{api.UsageIdentity, api.UsageDatabase, api.UsageApplication, api.UsageKubernetes} {
+		response.Authorities.X509[usage] = string(pemOf(s.x509CA.Raw))
 	}
 	switch fault {
 	case "cert-no-authority":
@@ -219,6 +222,9 @@ func (s *service) signOne(wanted api.CredentialRequest, fault string, until time
 	if wanted.Type == api.TypeSSH {
 		return s.signSSH(wanted, fault, until)
 	}
+	if wanted.Type == api.TypeJWT {
+		return signJWT(wanted, fault, until), nil
+	}
 	block, _ := pem.Decode([]byte(wanted.CSR))
 	if block == nil {
 		return api.Credential{}, fmt.Errorf("no CSR")
@@ -232,7 +238,7 @@ func (s *service) signOne(wanted api.CredentialRequest, fault string, until time
 		public = &s.caKey.PublicKey
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(0xabc), Subject: pkix.Name{CommonName: "example"},
+		SerialNumber: big.NewInt(0xabc), Subject: subjectOf(wanted, fault),
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: until,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 		BasicConstraintsValid: true, IsCA: fault == "cert-is-ca",
@@ -242,6 +248,42 @@ func (s *service) signOne(wanted api.CredentialRequest, fault string, until time
 		Name: wanted.Name, Type: wanted.Type, Serial: "abc",
 		Certificate: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
 	}, err
+}
+
+// subjectOf is whom a certificate is for.
+func subjectOf(wanted api.CredentialRequest, fault string) pkix.Name {
+	if fault == "cert-other-subject" {
+		return pkix.Name{CommonName: "postgres", OrganizationalUnit: []string{"template1"}}
+	}
+	switch wanted.Usage {
+	case api.UsageDatabase:
+		name := pkix.Name{CommonName: wanted.DBUser}
+		if wanted.DBName != "" {
+			name.OrganizationalUnit = []string{wanted.DBName}
+		}
+		return name
+	case api.UsageApplication:
+		return pkix.Name{CommonName: "example", OrganizationalUnit: []string{wanted.App}}
+	case api.UsageKubernetes:
+		return pkix.Name{CommonName: wanted.KubernetesUser, Organization: []string{"deployers"}}
+	}
+	return pkix.Name{CommonName: "example"}
+}
+
+// signJWT makes a token whose signature nobody here checks.
+func signJWT(wanted api.CredentialRequest, fault string, until time.Time) api.Credential {
+	audience := wanted.Audience
+	if fault == "jwt-other-audience" {
+		audience = "https://elsewhere.example.com"
+	}
+	payload, _ := json.Marshal(map[string]any{"iss": "https://join.example.com", "sub": "bot:example", "aud": audience,
+		"iat": time.Now().Unix(), "exp": until.Unix(), "jti": "01JTESTJWT"})
+	part := base64.RawURLEncoding.EncodeToString
+	token := part([]byte(`{"alg":"ES256","kid":"1"}`)) + "." + part(payload) + "." + part([]byte("another-signature"))
+	if fault == "jwt-garbage" {
+		token = "garbage"
+	}
+	return api.Credential{Name: wanted.Name, Type: wanted.Type, Serial: "01JTESTJWT", Token: token}
 }
 
 func (s *service) signSSH(wanted api.CredentialRequest, fault string, until time.Time) (api.Credential, error) {

@@ -72,7 +72,7 @@ func newRoot(env *Env) *cobra.Command {
 	root.SetErr(env.Stderr)
 	root.SetIn(env.Stdin)
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newJoin(env), newStart(env), newInspect(env), newLogout(env), newVersion(env))
+	root.AddCommand(newJoin(env), newStart(env), newInspect(env), newKubeCredentials(env), newLogout(env), newVersion(env))
 	root.AddCommand(runCommands(env)...)
 	return root
 }
@@ -123,7 +123,7 @@ func noArgs(cmd *cobra.Command, args []string) error {
 // printFailure writes an error, its notes and its hints.
 func (env *Env) printFailure(f *failure.Error) {
 	label, end := "", ""
-	if env.colour() {
+	if env.colour(env.Stderr) {
 		label, end = "\x1b[1;31m", "\x1b[0m"
 	}
 	fmt.Fprintf(env.Stderr, "gatepass: %serror:%s %s\n", label, end, oneLine(f.Error()))
@@ -140,8 +140,8 @@ func (env *Env) warn(text string) {
 }
 
 // colour is for people at a terminal who did not ask to be spared (no-color.org).
-func (env *Env) colour() bool {
-	file, ok := env.Stderr.(*os.File)
+func (env *Env) colour(to io.Writer) bool {
+	file, ok := to.(*os.File)
 	return ok && env.Getenv("NO_COLOR") == "" && env.Getenv("TERM") != "dumb" && term.IsTerminal(int(file.Fd()))
 }
 

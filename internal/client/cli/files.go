@@ -13,7 +13,7 @@ import (
 )
 
 func newInspect(env *Env) *cobra.Command {
-	var format string
+	var format, passwordFile string
 	cmd := &cobra.Command{
 		Use:   "inspect DIR|FILE…",
 		Short: "Say what credentials are, and until when they hold",
@@ -27,13 +27,14 @@ func newInspect(env *Env) *cobra.Command {
 		},
 	}
 	bindFormat(cmd.Flags(), &format)
+	cmd.Flags().StringVar(&passwordFile, "password-file", "", "file with the password of PKCS#12 files (default: keystore.password beside them)")
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
 		if err := checkFormat(format); err != nil {
 			return err
 		}
 		all := []inspect.Credential{}
 		for _, path := range args {
-			found, err := inspect.Path(path, env.Now())
+			found, err := inspect.Path(path, passwordFile, env.Now())
 			if err != nil {
 				return failure.New(failure.Local, "%w", err).Hint("name the directory that was given to --destination, or a file in it")
 			}
@@ -48,7 +49,7 @@ func newInspect(env *Env) *cobra.Command {
 			return writeJSON(env.Stdout, all)
 		}
 		for i := range all {
-			all[i].Text(env.Stdout)
+			all[i].Text(env.Stdout, env.colour(env.Stdout))
 		}
 		return nil
 	}
@@ -76,6 +77,9 @@ func newLogout(env *Env) *cobra.Command {
 		path, err := destinationPath(args[0])
 		if err != nil {
 			return err
+		}
+		if path == "" {
+			return failure.New(failure.Usage, "there is nothing to remove from memory").Hint("name the directory that was given to --destination")
 		}
 		removed, err := destination.Remove(cmd.Context(), path)
 		if err != nil {

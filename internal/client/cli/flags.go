@@ -36,11 +36,21 @@ type joinFlags struct {
 	timeout     time.Duration
 	retry       bool
 	format      string
+	renew       bool          // join again every interval, instead of once
+	interval    time.Duration // zero means half of the lifetime that is granted
 }
 
-func (f *joinFlags) bind(fs *pflag.FlagSet) {
+// bind adds them, and after them the output's own, if it has any. The files of a
+// database have a --format of their own, so --report is the name that always works.
+func (f *joinFlags) bind(fs, own *pflag.FlagSet) {
 	f.bindService(fs)
-	bindFormat(fs, &f.format)
+	fs.StringVar(&f.format, "report", "text", "of what is printed: text or json")
+	if own != nil {
+		fs.AddFlagSet(own)
+	}
+	if fs.Lookup("format") == nil {
+		fs.StringVar(&f.format, "format", "text", "the same as --report")
+	}
 }
 
 // bindService is bind for a command that prints no report.
@@ -86,11 +96,25 @@ func (f *joinFlags) run(ctx context.Context, env *Env, outputs []output.Output) 
 	if err != nil {
 		return err
 	}
+	if f.renew {
+		return f.runRenewal(ctx, env, join)
+	}
 	report, err := join.Run(ctx)
 	if err != nil {
 		return err
 	}
 	return env.printReport(report, f.format)
+}
+
+// runRenewal joins again and again until it is told to stop.
+func (f *joinFlags) runRenewal(ctx context.Context, env *Env, join client.Join) error {
+	return client.Renewal{
+		Join:     join,
+		Interval: f.interval,
+		Report:   func(report *client.Report) error { return env.printReport(report, f.format) },
+		Warn:     env.warn,
+		Sleep:    sleep,
+	}.Run(ctx)
 }
 
 // join is the join that flags and environment tell.

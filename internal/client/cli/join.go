@@ -1,19 +1,21 @@
 package cli
 
 import (
-	"github.com/spf13/cobra"
+	"strings"
 
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
-	"github.com/gatepass-ci/gatepass/internal/client/output"
+	"github.com/spf13/cobra"
 )
 
 const joinExample = `  gatepass join identity --server https://join.example.com --token example-bot --destination ./id
-  ssh -F ./id/ssh_config deploy@host.example.com`
+  ssh -F ./id/ssh_config deploy@host.example.com
+
+  gatepass join identity --server https://join.example.com --token example-bot --destination ./id \
+    --also database,destination=./db,username=app,database=orders`
 
 func newJoin(env *Env) *cobra.Command {
 	// Without a type it is an identity, so join itself takes those flags too.
 	join := newJoinOutput(env, outputCommands()[0])
-	join.Use = "join [identity]"
+	join.Use = "join [" + strings.Join(outputNames(), "|") + "]"
 	join.Aliases = nil
 	join.Short = "Join once and write the credentials"
 	join.Args = func(_ *cobra.Command, args []string) error {
@@ -30,33 +32,31 @@ func newJoin(env *Env) *cobra.Command {
 
 func newJoinOutput(env *Env, out outputCommand) *cobra.Command {
 	var flags joinFlags
-	var destination string
-	var roles []string
+	var also []string
 	cmd := &cobra.Command{
 		Use:     out.name,
+		Aliases: out.aliases,
 		Short:   "Join for " + out.short,
-		Example: joinExample,
+		Example: out.join(),
 		Args:    noArgs,
 	}
-	flags.bind(cmd.Flags())
-	cmd.Flags().StringVar(&destination, "destination", "", "directory for the credentials; it is made if missing")
-	cmd.Flags().StringSliceVar(&roles, "roles", nil, "ask for some of the bot's roles only")
-	build := out.bind(cmd.Flags())
+	w := newWish(out)
+	flags.bind(cmd.Flags(), w.flags)
+	cmd.Flags().StringArrayVar(&also, "also", nil, alsoHelp)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		path, err := destinationPath(destination)
+		outputs, err := outputsOf(w, also)
 		if err != nil {
 			return err
 		}
-		made, err := build(path, roles)
-		if err != nil {
-			return err
-		}
-		return flags.run(cmd.Context(), env, []output.Output{made})
+		return flags.run(cmd.Context(), env, outputs)
 	}
 	return cmd
 }
 
-func needDestination() error {
-	return failure.New(failure.Usage, "no destination is given").
-		Hint("give --destination DIR, a directory for the credentials alone")
+// join is an example of `gatepass join`.
+func (c outputCommand) join() string {
+	if c.example == "" {
+		return joinExample
+	}
+	return "  gatepass join " + c.name + " --server https://join.example.com --token example-bot --destination ./" + c.name + " \\\n    " + c.example
 }

@@ -1,7 +1,9 @@
 package cli
 
 import (
-	"os"
+	"encoding/csv"
+	"slices"
+	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -15,59 +17,171 @@ type outputCommand struct {
 	name    string
 	aliases []string // tbot's other names for it
 	short   string
+	example string // its own flags
 	// bind adds the output's own flags, and returns what makes the output once they are parsed.
-	bind func(*pflag.FlagSet) func(path string, roles []string) (output.Output, error)
+	bind func(*pflag.FlagSet) func(place) (output.Output, error)
 }
 
 func outputCommands() []outputCommand {
-	return []outputCommand{{
-		name:    output.TypeIdentity,
-		aliases: []string{"ssh", "id"},
-		short:   "an SSH and an X.509 certificate for the bot itself",
-		bind:    bindIdentity,
-	}}
+	return []outputCommand{
+		{
+			name: output.TypeIdentity, aliases: []string{"ssh", "id"}, bind: bindIdentity,
+			short: "an SSH and an X.509 certificate for the bot itself",
+		},
+		{
+			name: output.TypeDatabase, aliases: []string{"db"}, bind: bindDatabase,
+			short:   "a client certificate of a database user",
+			example: "--username app --database orders --server-ca db-ca.pem",
+		},
+		{
+			name: output.TypeApplication, aliases: []string{"app"}, bind: bindApplication,
+			short:   "a client certificate for a web application",
+			example: "--app grafana",
+		},
+		{
+			name: output.TypeKubernetes, aliases: []string{"k8s"}, bind: bindKubernetes,
+			short:   "a kubeconfig",
+			example: "--kubernetes-server https://10.0.0.1:6443 --kubernetes-ca cluster-ca.pem --kubernetes-user ci",
+		},
+		{
+			name: output.TypeJWT, bind: bindJWT,
+			short:   "a token for a relying party that verifies OIDC tokens",
+			example: "--jwt-audience https://vault.example.com",
+		},
+	}
 }
 
-// futureOutputs are types that the design has and this version has not.
-var futureOutputs = [...]string{"database", "application", "kubernetes", "jwt"}
+// findOutput finds an output by its name or another name for it.
+func findOutput(name string) (outputCommand, bool) {
+	all := outputCommands()
+	i := slices.IndexFunc(all, func(c outputCommand) bool { return c.name == name || slices.Contains(c.aliases, name) })
+	if i < 0 {
+		return outputCommand{}, false
+	}
+	return all[i], true
+}
 
 // supported reports whether a configuration file may have outputs of the type.
 func supported(kind string) bool {
+	found, ok := findOutput(kind)
+	return ok && found.name == kind
+}
+
+func outputNames() []string {
+	var names []string
 	for _, c := range outputCommands() {
-		if c.name == kind {
-			return true
-		}
+		names = append(names, c.name)
 	}
-	return false
+	return names
 }
 
 // noOutput refuses a word in the place of an output's type.
 func noOutput(word string) error {
-	for _, future := range futureOutputs {
-		if word == future {
-			return failure.New(failure.Usage, "output type %s is not supported by this version; write identity", word).
-				Hint("use a version of gatepass that has it; `gatepass join --help` lists the types")
-		}
-	}
 	e := failure.New(failure.Usage, "unknown output type %q", failure.Clean(word))
-	return e.Hint("use `gatepass join identity`; `gatepass join --help` lists the types")
+	if near := nearest(word, outputNames()); near != "" {
+		return e.Hint("did you mean %s?", near)
+	}
+	return e.Hint("use one of %s", strings.Join(outputNames(), ", "))
 }
 
-func bindIdentity(fs *pflag.FlagSet) func(string, []string) (output.Output, error) {
-	var hosts []string
-	var known string
-	fs.StringArrayVar(&hosts, "ssh-hosts", nil, "host pattern that the service's SSH host authority vouches for; repeatable (default *)")
-	fs.StringVar(&known, "known-hosts", "", "known_hosts file with the keys of hosts that have no certificate")
-	return func(path string, roles []string) (output.Output, error) {
-		config := output.IdentityConfig{Path: path, Roles: roles, SSHHosts: hosts}
-		if known != "" {
-			raw, err := os.ReadFile(known)
-			if err != nil {
-				return nil, failure.New(failure.Usage, "reading the known_hosts file: %w", err).
-					Hint("make it with: ssh-keyscan HOST > FILE, and compare its fingerprints with the host's")
-			}
-			config.KnownHosts = raw
-		}
-		return output.NewIdentity(config)
+// wish is an output that the command line or a file asks for, its flags parsed.
+type wish struct {
+	command outputCommand
+	flags   *pflag.FlagSet // the output's own and those of its place
+	place   placeFlags
+	make    func(place) (output.Output, error)
+}
+
+func newWish(command outputCommand) *wish {
+	w := &wish{command: command, flags: pflag.NewFlagSet(command.name, pflag.ContinueOnError)}
+	w.flags.SortFlags = false
+	w.place.bind(w.flags)
+	w.make = command.bind(w.flags)
+	return w
+}
+
+// output makes the output.
+func (w *wish) output() (output.Output, error) {
+	where, err := w.place.settle()
+	if err != nil {
+		return nil, err
 	}
+	return w.make(where)
+}
+
+// set gives a flag its value, from a file or from --also.
+func (w *wish) set(flag, value string) error {
+	if w.flags.Lookup(flag) == nil {
+		var names []string
+		w.flags.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+		e := failure.New(failure.Usage, "an output of type %s has no %s", w.command.name, failure.Clean(flag))
+		if near := nearest(flag, names); near != "" {
+			return e.Hint("did you mean %s?", near)
+		}
+		return e.Hint("it has %s", strings.Join(names, ", "))
+	}
+	if err := w.flags.Set(flag, value); err != nil {
+		return failure.New(failure.Usage, "%s of an output of type %s: %s", flag, w.command.name, failure.Clean(err.Error())).
+			Hint("see `gatepass join %s --help`", w.command.name)
+	}
+	return nil
+}
+
+const alsoHelp = "another output of the same join: TYPE,FLAG=VALUE,… with that output's flags; repeatable"
+
+// parseAlso reads --also: database,destination=./db,username=app. A value with a
+// comma is quoted as in CSV (RFC 4180): "roles=a,b".
+func parseAlso(spec string) (*wish, error) {
+	reader := csv.NewReader(strings.NewReader(spec))
+	fields, err := reader.Read()
+	if err != nil || strings.ContainsAny(spec, "\r\n") {
+		return nil, failure.New(failure.Usage, "--also %q cannot be read", failure.Clean(spec)).
+			Hint("write it like --also database,destination=./db,username=app")
+	}
+	command, ok := findOutput(fields[0])
+	if !ok {
+		return nil, noOutput(fields[0])
+	}
+	w := newWish(command)
+	for _, field := range fields[1:] {
+		flag, value, found := strings.Cut(field, "=")
+		if !found {
+			if f := w.flags.Lookup(flag); f != nil && f.NoOptDefVal != "" {
+				value, found = f.NoOptDefVal, true
+			}
+		}
+		if !found {
+			return nil, failure.New(failure.Usage, "--also: %q is not FLAG=VALUE", failure.Clean(field)).
+				Hint("write it like --also database,destination=./db,username=app")
+		}
+		if err := w.set(strings.TrimPrefix(flag, "--"), value); err != nil {
+			return nil, err
+		}
+	}
+	return w, nil
+}
+
+// outputsOf makes the output of a command and those of its --also flags.
+func outputsOf(first *wish, also []string) ([]output.Output, error) {
+	wishes := []*wish{first}
+	for _, spec := range also {
+		w, err := parseAlso(spec)
+		if err != nil {
+			return nil, err
+		}
+		wishes = append(wishes, w)
+	}
+	return makeOutputs(wishes)
+}
+
+func makeOutputs(wishes []*wish) ([]output.Output, error) {
+	var outputs []output.Output
+	for _, w := range wishes {
+		made, err := w.output()
+		if err != nil {
+			return nil, err
+		}
+		outputs = append(outputs, made)
+	}
+	return outputs, nil
 }

@@ -23,8 +23,14 @@ func (env *Env) printReport(report *client.Report, format string) error {
 	line("join", report.JoinID)
 	line("bot", report.Bot)
 	for _, out := range report.Outputs {
+		if len(report.Outputs) > 1 {
+			line("output", out.Type)
+		}
 		if len(out.Principals) > 0 {
 			line("principals", strings.Join(out.Principals, ", "))
+		}
+		if out.Subject != "" {
+			line("subject", out.Subject)
 		}
 		left := out.ExpiresAt.Sub(env.Now()).Round(time.Second)
 		line("expires", fmt.Sprintf("%s, in %s", out.ExpiresAt.Local().Format("2006-01-02 15:04:05 MST"), left))

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -30,25 +29,24 @@ const startExample = `  gatepass start identity --destination=./tbot-user --join
 // startFlags are tbot's flags besides those of joinFlags.
 type startFlags struct {
 	joinFlags
-	proxy, auth     string
-	certificateTTL  time.Duration
-	credentialTTL   time.Duration
-	oneshot         bool
-	storage         string
-	caPins          []string
-	renewalInterval time.Duration
+	proxy, auth    string
+	certificateTTL time.Duration
+	credentialTTL  time.Duration
+	oneshot        bool
+	storage        string
+	caPins         []string
 }
 
-func (f *startFlags) bind(fs *pflag.FlagSet) {
-	f.joinFlags.bind(fs)
+func (f *startFlags) bind(fs, own *pflag.FlagSet) {
+	f.joinFlags.bind(fs, own)
 	fs.StringVar(&f.proxy, "proxy-server", "", "tbot's name for --server")
 	fs.StringVarP(&f.auth, "auth-server", "a", "", "tbot's name for --server")
 	fs.DurationVar(&f.certificateTTL, "certificate-ttl", 0, "tbot's name for --ttl")
 	fs.DurationVar(&f.credentialTTL, "credential-ttl", 0, "tbot's name for --ttl")
-	fs.BoolVar(&f.oneshot, "oneshot", false, "join once and end; required by this version")
+	fs.BoolVar(&f.oneshot, "oneshot", false, "join once and end")
 	fs.StringVar(&f.storage, "storage", "", "accepted for tbot's sake; nothing is stored between joins")
 	fs.StringArrayVar(&f.caPins, "ca-pin", nil, "refused: the service is known by its https certificate")
-	fs.DurationVar(&f.renewalInterval, "renewal-interval", 0, "accepted for tbot's sake; with --oneshot nothing is renewed")
+	fs.DurationVar(&f.interval, "renewal-interval", 0, "without --oneshot, how often to join anew (default: half of the lifetime)")
 }
 
 // settle brings tbot's names together with ours.
@@ -78,22 +76,23 @@ func (f *startFlags) settle(env *Env) error {
 	if f.storage != "" && !strings.HasPrefix(f.storage, "memory:") {
 		env.warn("--storage is ignored: gatepass keeps nothing between joins")
 	}
-	if f.renewalInterval != 0 {
+	f.renew = !f.oneshot
+	switch {
+	case f.interval == 0:
+	case f.oneshot:
 		env.warn("--renewal-interval is ignored: with --oneshot nothing is renewed")
+	case f.interval < time.Second || f.ttl != 0 && f.interval >= f.ttl:
+		return failure.New(failure.Usage, "--renewal-interval %s is not between 1s and the lifetime", f.interval).
+			Hint("make it half of --ttl, or leave it out")
 	}
 	return nil
-}
-
-func needOneshot(how string) error {
-	return failure.New(failure.Usage, "renewal is not available in this version").
-		Hint("add %s to join once and end", how)
 }
 
 func newStart(env *Env) *cobra.Command {
 	var flags startFlags
 	var file string
 	start := &cobra.Command{
-		Use:     "start {identity | -c FILE}",
+		Use:     "start {TYPE | -c FILE}",
 		Short:   "Join as tbot does, with its flags or its configuration file",
 		Example: startExample,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -103,7 +102,7 @@ func newStart(env *Env) *cobra.Command {
 			return nil
 		},
 	}
-	flags.bind(start.Flags())
+	flags.bind(start.Flags(), nil)
 	start.Flags().StringVarP(&file, "config", "c", "", "tbot configuration file, version v2")
 	start.RunE = func(cmd *cobra.Command, _ []string) error {
 		if file == "" {
@@ -123,7 +122,6 @@ func newStart(env *Env) *cobra.Command {
 
 func newStartOutput(env *Env, out outputCommand) *cobra.Command {
 	var flags startFlags
-	var destination string
 	cmd := &cobra.Command{
 		Use:     out.name,
 		Aliases: out.aliases,
@@ -131,21 +129,13 @@ func newStartOutput(env *Env, out outputCommand) *cobra.Command {
 		Example: startExample,
 		Args:    noArgs,
 	}
-	flags.bind(cmd.Flags())
-	cmd.Flags().StringVar(&destination, "destination", "", "directory for the credentials, a path or file:// URI")
-	build := out.bind(cmd.Flags())
+	w := newWish(out)
+	flags.bind(cmd.Flags(), w.flags)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := flags.settle(env); err != nil {
 			return err
 		}
-		if !flags.oneshot {
-			return needOneshot("--oneshot")
-		}
-		path, err := destinationPath(destination)
-		if err != nil {
-			return err
-		}
-		made, err := build(path, nil)
+		made, err := w.output()
 		if err != nil {
 			return err
 		}
@@ -168,54 +158,54 @@ func (f *startFlags) runFile(cmd *cobra.Command, env *Env, name string) error {
 	for _, warning := range config.Warnings {
 		env.warn(name + ": " + warning)
 	}
-	if !config.Oneshot && !f.oneshot {
-		return needOneshot("`oneshot: true` to " + name + " or --oneshot")
-	}
-	for flag, value := range map[*string]string{&f.server: config.Server, &f.token: config.Token, &f.method: config.JoinMethod} {
+	f.renew = !config.Oneshot && !f.oneshot
+	for flag, value := range map[*string]string{
+		&f.server: config.Server, &f.token: config.Token, &f.method: config.JoinMethod,
+		&f.audience: config.Audience, &f.idTokenFile: config.IDTokenFile,
+	} {
 		if *flag == "" {
 			*flag = value
 		}
 	}
-	if f.ttl == 0 {
-		f.ttl = config.TTL
+	for flag, value := range map[*time.Duration]time.Duration{&f.ttl: config.TTL, &f.interval: config.Renewal} {
+		if *flag == 0 {
+			*flag = value
+		}
 	}
-	var outputs []output.Output
+	var wishes []*wish
 	for _, wanted := range config.Outputs {
-		made, err := makeOutput(wanted)
+		w, err := wishOf(name, wanted)
 		if err != nil {
 			return err
 		}
-		outputs = append(outputs, made)
+		wishes = append(wishes, w)
+	}
+	outputs, err := makeOutputs(wishes)
+	if err != nil {
+		return err
 	}
 	return f.run(cmd.Context(), env, outputs)
 }
 
-// makeOutput makes an output of a file with the defaults of its flags.
-func makeOutput(wanted tbot.Output) (output.Output, error) {
-	for _, out := range outputCommands() {
-		if out.name == wanted.Type {
-			return out.bind(pflag.NewFlagSet(out.name, pflag.ContinueOnError))(wanted.Path, wanted.Roles)
+// wishOf is an output of a file as its flags would have it.
+func wishOf(name string, wanted tbot.Output) (*wish, error) {
+	command, ok := findOutput(wanted.Type)
+	if !ok {
+		return nil, noOutput(wanted.Type)
+	}
+	w := newWish(command)
+	to := wanted.Destination
+	w.place = placeFlags{
+		destination: to.Path, roles: wanted.Roles, owner: to.Owner,
+		readerUsers: to.ReaderUsers, readerGroups: to.ReaderGroups, acls: to.ACLs,
+	}
+	if to.Path == "" {
+		w.place.destination = "memory://"
+	}
+	for _, option := range wanted.Options {
+		if err := w.set(option.Flag, option.Value); err != nil {
+			return nil, failure.New(failure.Usage, "%s: line %d: %w", name, option.Line, err).Hint("correct the line")
 		}
 	}
-	return nil, noOutput(wanted.Type)
-}
-
-// destinationPath reads --destination: a path, or a URI as tbot has it.
-func destinationPath(raw string) (string, error) {
-	scheme, _, found := strings.Cut(raw, "://")
-	switch {
-	case raw == "":
-		return "", needDestination()
-	case !found:
-		return raw, nil
-	case scheme == "file":
-		u, err := url.Parse(raw)
-		if err != nil || u.Host != "" || u.Path == "" || u.RawQuery != "" || u.Fragment != "" {
-			return "", failure.New(failure.Usage, "--destination %s is not a file URI", failure.Clean(raw)).Hint("write file:///absolute/path, or a plain path")
-		}
-		return u.Path, nil
-	case scheme == "memory":
-		return "", failure.New(failure.Usage, "--destination memory:// keeps an identity from every other program").Hint("give a directory, such as --destination=./tbot-user")
-	}
-	return "", failure.New(failure.Usage, "destinations of kind %s are not supported", failure.Clean(scheme)).Hint("give a directory, such as --destination=./tbot-user")
+	return w, nil
 }

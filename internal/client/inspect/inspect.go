@@ -16,14 +16,17 @@ import (
 // Credential is what one file holds. Fields that do not apply are empty.
 type Credential struct {
 	File string `json:"file"`
-	// Kind is "ssh certificate", "x509 certificate", "private key", "public key" or "jwt".
+	// Kind is "ssh certificate", "ssh host certificate", "x509 certificate",
+	// "private key", "public key", "jwt", "kubeconfig", "token" or "pkcs12 file".
 	Kind        string   `json:"kind"`
 	Algorithm   string   `json:"algorithm,omitempty"`
 	Fingerprint string   `json:"fingerprint,omitempty"`
 	KeyID       string   `json:"key_id,omitempty"`
 	Principals  []string `json:"principals,omitempty"`
 	Subject     string   `json:"subject,omitempty"`
-	Names       []string `json:"names,omitempty"` // subject alternative names, audiences
+	Names       []string `json:"names,omitempty"`  // subject alternative names, audiences, API servers
+	Plugin      string   `json:"plugin,omitempty"` // that a kubeconfig has run for credentials
+	Note        string   `json:"note,omitempty"`   // why more is not known
 	Issuer      string   `json:"issuer,omitempty"`
 	Serial      string   `json:"serial,omitempty"`
 	Authority   bool     `json:"authority,omitempty"`
@@ -36,7 +39,7 @@ type Credential struct {
 	RemainingSeconds *int64 `json:"remaining_seconds,omitempty"`
 }
 
-// maxFile bounds what is read: every credential is smaller.
+// maxFile bounds what is read: every credential is smaller, the system's authorities included.
 const maxFile = 1 << 20
 
 // errNothing means that a file holds no credential.
@@ -44,13 +47,26 @@ var errNothing = errors.New("holds no credential that gatepass knows")
 
 // Path reads a file, or every file of a directory. In a directory what is no
 // credential is passed over; a file that is named must be one.
-func Path(path string, now time.Time) ([]Credential, error) {
+//
+// The files of a directory of gatepass's own are followed one level deep. The
+// password file is for PKCS#12; empty stands for the one beside it.
+func Path(path, passwordFile string, now time.Time) ([]Credential, error) {
+	return read(path, reader{now: now, password: passwordOf(passwordFile)}, 1)
+}
+
+// reader is what stays the same from file to file.
+type reader struct {
+	now      time.Time
+	password func(dir string) (string, bool)
+}
+
+func read(path string, r reader, deeper int) ([]Credential, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
 	}
 	if !info.IsDir() {
-		return file(path, now)
+		return r.file(path)
 	}
 	entries, err := os.ReadDir(path)
 	if err != nil {
@@ -61,13 +77,21 @@ func Path(path string, now time.Time) ([]Credential, error) {
 		name := filepath.Join(path, entry.Name())
 		// A link is followed: that is how a set is laid out.
 		info, err := os.Stat(name)
+		if err == nil && info.IsDir() && deeper > 0 && entry.Type() == fs.ModeSymlink {
+			found, err := read(name, r, deeper-1)
+			if err != nil && !errors.Is(err, errNothing) {
+				return nil, err
+			}
+			all = append(all, found...)
+			continue
+		}
 		if errors.Is(err, fs.ErrNotExist) || err == nil && (!info.Mode().IsRegular() || info.Size() > maxFile) {
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		found, err := file(name, now)
+		found, err := r.file(name)
 		if err != nil && !errors.Is(err, errNothing) {
 			return nil, err
 		}
@@ -79,7 +103,7 @@ func Path(path string, now time.Time) ([]Credential, error) {
 	return all, nil
 }
 
-func file(path string, now time.Time) ([]Credential, error) {
+func (r reader) file(path string) ([]Credential, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -92,18 +116,26 @@ func file(path string, now time.Time) ([]Credential, error) {
 	if len(raw) > maxFile {
 		return nil, fmt.Errorf("%s is larger than any credential", path)
 	}
-	found, err := Bytes(raw)
+	found, err := r.bytes(path, raw)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	for i := range found {
 		found[i].File = path
-		found[i].remaining(now)
+		found[i].remaining(r.now)
 	}
 	return found, nil
 }
 
-// Bytes reads PEM blocks, one OpenSSH public key or certificate line, or a JWT.
+// bytes is Bytes, and reads what needs a password too.
+func (r reader) bytes(path string, raw []byte) ([]Credential, error) {
+	if isPKCS12(raw) {
+		return fromPKCS12(path, raw, r.password)
+	}
+	return Bytes(raw)
+}
+
+// Bytes reads PEM blocks, one OpenSSH public key or certificate line, a JWT, or a kubeconfig.
 func Bytes(raw []byte) ([]Credential, error) {
 	trimmed := bytes.TrimSpace(raw)
 	switch {
@@ -111,6 +143,8 @@ func Bytes(raw []byte) ([]Credential, error) {
 		return fromPEM(trimmed)
 	case bytes.Count(trimmed, []byte(".")) == 2 && !bytes.ContainsAny(trimmed, " \n"):
 		return fromJWT(trimmed)
+	case isKubeconfig(trimmed):
+		return fromKubeconfig(trimmed)
 	}
 	return fromSSH(trimmed)
 }

@@ -88,13 +88,13 @@ func TestPath(t *testing.T) {
 		check(t, os.WriteFile(filepath.Join(dir, name), data, 0o600))
 	}
 	check(t, os.Symlink(filepath.Join(dir, "nowhere"), filepath.Join(dir, "dangling")))
-	all, err := Path(dir, now)
+	all, err := Path(dir, "", now)
 	check(t, err)
 	var text bytes.Buffer
 	warnings := make(map[string]string)
 	for i := range all {
 		all[i].File = filepath.Base(all[i].File)
-		all[i].Text(&text)
+		all[i].Text(&text, false)
 		warnings[all[i].File] = all[i].Warning()
 	}
 	for _, want := range []string{
@@ -140,12 +140,12 @@ func TestPathOfNoCredential(t *testing.T) {
 	for name, content := range broken {
 		path := filepath.Join(dir, name)
 		check(t, os.WriteFile(path, []byte(content), 0o600))
-		if found, err := Path(path, now); err == nil || strings.Contains(err.Error(), "c2VjcmV0") {
+		if found, err := Path(path, "", now); err == nil || strings.Contains(err.Error(), "c2VjcmV0") {
 			t.Errorf("%s: %+v %v", name, found, err)
 		}
 	}
 	for _, path := range []string{filepath.Join(dir, "missing"), t.TempDir()} {
-		if _, err := Path(path, now); err == nil {
+		if _, err := Path(path, "", now); err == nil {
 			t.Errorf("%s was accepted", path)
 		}
 	}
@@ -163,7 +163,7 @@ func FuzzBytes(f *testing.F) {
 		for i := range found {
 			found[i].remaining(now)
 			var text bytes.Buffer
-			found[i].Text(&text)
+			found[i].Text(&text, false)
 			if bytes.ContainsRune(text.Bytes(), 0x1b) {
 				t.Errorf("an escape sequence came through: %q", text.String())
 			}

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"go.yaml.in/yaml/v3"
-
 	"github.com/gatepass-ci/gatepass/internal/client/destination"
 	"github.com/gatepass-ci/gatepass/internal/client/failure"
 )
@@ -19,48 +17,49 @@ const execCredentialVersion = "client.authentication.k8s.io/v1"
 
 // kubeconfig is the file's shape, as far as it is used (k8s.io/client-go/tools/clientcmd/api/v1).
 type kubeconfig struct {
-	APIVersion string      `yaml:"apiVersion"`
-	Kind       string      `yaml:"kind"`
-	Clusters   []kubeNamed `yaml:"clusters"`
-	Users      []kubeNamed `yaml:"users"`
-	Contexts   []kubeNamed `yaml:"contexts"`
-	Current    string      `yaml:"current-context"`
+	APIVersion string      `json:"apiVersion"`
+	Kind       string      `json:"kind"`
+	Clusters   []kubeNamed `json:"clusters"`
+	Users      []kubeNamed `json:"users"`
+	Contexts   []kubeNamed `json:"contexts"`
+	Current    string      `json:"current-context"`
 }
 
 type kubeNamed struct {
-	Name    string       `yaml:"name"`
-	Cluster *kubeCluster `yaml:"cluster,omitempty"`
-	User    *kubeUser    `yaml:"user,omitempty"`
-	Context *kubeContext `yaml:"context,omitempty"`
+	Name    string       `json:"name"`
+	Cluster *kubeCluster `json:"cluster,omitempty"`
+	User    *kubeUser    `json:"user,omitempty"`
+	Context *kubeContext `json:"context,omitempty"`
 }
 
 type kubeCluster struct {
-	Server string `yaml:"server"`
-	CA     string `yaml:"certificate-authority-data,omitempty"` // base64 of PEM
+	Server string `json:"server"`
+	CA     string `json:"certificate-authority-data,omitempty"` // base64 of PEM
 }
 
 type kubeContext struct {
-	Cluster   string `yaml:"cluster"`
-	User      string `yaml:"user"`
-	Namespace string `yaml:"namespace,omitempty"`
+	Cluster   string `json:"cluster"`
+	User      string `json:"user"`
+	Namespace string `json:"namespace,omitempty"`
 }
 
 type kubeUser struct {
-	Certificate string    `yaml:"client-certificate-data,omitempty"` // base64 of PEM
-	Key         string    `yaml:"client-key-data,omitempty"`
-	Token       string    `yaml:"token,omitempty"`
-	Exec        *kubeExec `yaml:"exec,omitempty"`
+	Certificate string    `json:"client-certificate-data,omitempty"` // base64 of PEM
+	Key         string    `json:"client-key-data,omitempty"`
+	Token       string    `json:"token,omitempty"`
+	Exec        *kubeExec `json:"exec,omitempty"`
 }
 
 type kubeExec struct {
-	APIVersion      string   `yaml:"apiVersion"`
-	Command         string   `yaml:"command"`
-	Args            []string `yaml:"args"`
-	InteractiveMode string   `yaml:"interactiveMode"`
-	InstallHint     string   `yaml:"installHint"`
+	APIVersion      string   `json:"apiVersion"`
+	Command         string   `json:"command"`
+	Args            []string `json:"args"`
+	InteractiveMode string   `json:"interactiveMode"`
+	InstallHint     string   `json:"installHint"`
 }
 
-// kubeconfig is the file with one cluster, one user and one context.
+// kubeconfig is the file with one cluster, one user and one context. JSON is YAML
+// too (YAML 1.2 §1.3), and its encoder is in the client already.
 func (o *Kubernetes) kubeconfig(user kubeUser) ([]byte, error) {
 	cluster := kubeCluster{Server: o.config.Server}
 	if !o.config.ServerCAs.System {
@@ -70,8 +69,9 @@ func (o *Kubernetes) kubeconfig(user kubeUser) ([]byte, error) {
 	name := o.config.Cluster
 	var out bytes.Buffer
 	out.WriteString("# Written by gatepass; replaced by the next join.\n")
-	encoder := yaml.NewEncoder(&out)
-	encoder.SetIndent(2)
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
 	err := encoder.Encode(kubeconfig{
 		APIVersion: "v1", Kind: "Config", Current: name,
 		Clusters: []kubeNamed{{Name: name, Cluster: &cluster}},

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,20 +20,33 @@ import (
 
 // Config is what a file asks for.
 type Config struct {
-	Server     string // proxy_server or auth_server
-	Token      string
-	JoinMethod string
-	TTL        time.Duration // the shortest that any output asks for; zero if none does
-	Oneshot    bool
-	Outputs    []Output
-	Warnings   []string
+	Server      string // proxy_server or auth_server
+	Token       string
+	JoinMethod  string
+	Audience    string        // the ID token's
+	IDTokenFile string        // where the ID token is
+	TTL         time.Duration // the shortest that any output asks for; zero if none does
+	Renewal     time.Duration // the shortest renewal_interval; zero if none is given
+	Oneshot     bool
+	Outputs     []Output
+	Warnings    []string
 }
 
 // Output is one entry of outputs or services.
 type Output struct {
-	Type  string
-	Path  string
-	Roles []string
+	Type        string
+	Destination Destination
+	Roles       []string
+	Options     []Option // the type's own fields
+}
+
+// Destination is where an output goes.
+type Destination struct {
+	Path         string // empty for memory
+	Owner        string
+	ReaderUsers  []string
+	ReaderGroups []string
+	ACLs         string // try, off, required or empty
 }
 
 // file is the document. A field that is a yaml.Node is known and not obeyed.
@@ -45,13 +60,13 @@ type file struct {
 	Outputs     []entry    `yaml:"outputs"`
 	Services    []entry    `yaml:"services"`
 
-	CredentialTTL  duration `yaml:"credential_ttl"`
-	CertificateTTL duration `yaml:"certificate_ttl"`
+	CredentialTTL   duration `yaml:"credential_ttl"`
+	CertificateTTL  duration `yaml:"certificate_ttl"`
+	RenewalInterval duration `yaml:"renewal_interval"`
 
-	RenewalInterval yaml.Node `yaml:"renewal_interval"`
-	Debug           yaml.Node `yaml:"debug"`
-	DiagAddr        yaml.Node `yaml:"diag_addr"`
-	FIPS            yaml.Node `yaml:"fips"`
+	Debug    yaml.Node `yaml:"debug"`
+	DiagAddr yaml.Node `yaml:"diag_addr"`
+	FIPS     yaml.Node `yaml:"fips"`
 }
 
 type onboarding struct {
@@ -59,6 +74,9 @@ type onboarding struct {
 	JoinMethod string    `yaml:"join_method"`
 	CAPins     yaml.Node `yaml:"ca_pins"`
 	CAPath     yaml.Node `yaml:"ca_path"`
+	// tbot does not know these: what --audience and --id-token-file say.
+	Audience    string `yaml:"audience"`
+	IDTokenFile string `yaml:"id_token_file"`
 }
 
 type storage struct {
@@ -68,24 +86,18 @@ type storage struct {
 	ACLs     yaml.Node `yaml:"acls"`
 }
 
-type entry struct {
-	Type        string    `yaml:"type"`
-	Name        string    `yaml:"name"`
-	Destination dest      `yaml:"destination"`
-	Roles       []string  `yaml:"roles"`
-	TTL         duration  `yaml:"credential_ttl"`
-	Renewal     yaml.Node `yaml:"renewal_interval"`
-	Cluster     yaml.Node `yaml:"cluster"`
-	SSHConfig   yaml.Node `yaml:"ssh_config"`
-	Reissue     yaml.Node `yaml:"allow_reissue"`
+type dest struct {
+	Type     string     `yaml:"type"`
+	Path     string     `yaml:"path"`
+	Symlinks string     `yaml:"symlinks"`
+	ACLs     string     `yaml:"acls"`
+	Readers  []readerOf `yaml:"readers"`
+	Owner    string     `yaml:"owner"` // tbot does not know it: what --owner says
 }
 
-type dest struct {
-	Type     string    `yaml:"type"`
-	Path     string    `yaml:"path"`
-	Symlinks yaml.Node `yaml:"symlinks"`
-	ACLs     yaml.Node `yaml:"acls"`
-	Readers  yaml.Node `yaml:"readers"`
+type readerOf struct {
+	User  string `yaml:"user"`
+	Group string `yaml:"group"`
 }
 
 // duration is written like 15m or 1h.
@@ -104,7 +116,7 @@ func (d *duration) UnmarshalYAML(node *yaml.Node) error {
 // maxFile bounds a configuration file.
 const maxFile = 256 << 10
 
-// Supported are the output types of this version.
+// Supported tells the output types of this version.
 type Supported func(kind string) bool
 
 // Parse reads one document. The name is the file's, for messages.
@@ -147,8 +159,8 @@ func checkTypes(name string, raw []byte, supported Supported) error {
 	}
 	for _, t := range append(f.Outputs, f.Services...) {
 		if t.Type.Value != "" && !supported(t.Type.Value) {
-			return usage("%s: line %d: output type %s is not supported by this version; write type: identity", name, t.Type.Line, failure.Clean(t.Type.Value)).
-				Hint("leave the output out, or use a version of gatepass that has it; `gatepass start --help` lists the types")
+			return usage("%s: line %d: output type %s is not supported", name, t.Type.Line, failure.Clean(t.Type.Value)).
+				Hint("leave the output out, or use one of %s", strings.Join(slices.Sorted(maps.Keys(types())), ", "))
 		}
 	}
 	return nil

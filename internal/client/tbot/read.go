@@ -45,10 +45,13 @@ func (r *reader) read(f *file) *Config {
 		r.fail("version must be v2", "write `version: v2`; for a v1 file run `tbot migrate` first")
 	}
 	config := &Config{
-		Server:     f.ProxyServer,
-		Token:      f.Onboarding.Token,
-		JoinMethod: f.Onboarding.JoinMethod,
-		Oneshot:    f.Oneshot,
+		Server:      f.ProxyServer,
+		Token:       f.Onboarding.Token,
+		JoinMethod:  f.Onboarding.JoinMethod,
+		Audience:    f.Onboarding.Audience,
+		IDTokenFile: f.Onboarding.IDTokenFile,
+		Renewal:     time.Duration(f.RenewalInterval),
+		Oneshot:     f.Oneshot,
 	}
 	switch {
 	case f.ProxyServer != "" && f.AuthServer != "":
@@ -64,9 +67,8 @@ func (r *reader) read(f *file) *Config {
 	if t := f.Storage.Type; t != "" && t != "memory" {
 		r.warnings = append(r.warnings, "storage is ignored: gatepass keeps nothing between joins")
 	}
-	r.ignore(f.RenewalInterval, "renewal_interval", "with oneshot nothing is renewed")
 	r.ignore(f.Debug, "debug", "there is no debug log")
-	r.ignore(f.DiagAddr, "diag_addr", "with oneshot there is nothing to diagnose")
+	r.ignore(f.DiagAddr, "diag_addr", "there is nothing to ask a client for")
 	r.ignore(f.FIPS, "fips", "the build decides which cryptography is used")
 	if f.CredentialTTL != 0 && f.CertificateTTL != 0 {
 		r.fail("credential_ttl and certificate_ttl are both given", "keep credential_ttl; the other is its old name")
@@ -85,11 +87,6 @@ func (r *reader) outputs(config *Config, entries []entry) {
 		if e.Type == "" {
 			r.fail("an output has no type", "write `type: identity`")
 		}
-		r.destination(e.Destination)
-		r.ignore(e.Renewal, "renewal_interval", "with oneshot nothing is renewed")
-		r.ignore(e.Cluster, "cluster", "there are no clusters")
-		r.ignore(e.SSHConfig, "ssh_config", "it is always written")
-		r.ignore(e.Reissue, "allow_reissue", "credentials are never reissued from one another")
 		// One ID token makes one join, and a join has one lifetime.
 		if ttl := time.Duration(e.TTL); ttl != 0 && (config.TTL == 0 || ttl < config.TTL) {
 			config.TTL = ttl
@@ -97,24 +94,53 @@ func (r *reader) outputs(config *Config, entries []entry) {
 				r.warnings = append(r.warnings, "all outputs get the shortest credential_ttl: "+ttl.String())
 			}
 		}
-		config.Outputs = append(config.Outputs, Output{Type: e.Type, Path: e.Destination.Path, Roles: e.Roles})
+		if interval := time.Duration(e.Renewal); interval != 0 && (config.Renewal == 0 || interval < config.Renewal) {
+			config.Renewal = interval
+		}
+		config.Outputs = append(config.Outputs, Output{
+			Type: e.Type, Destination: r.destination(e.Destination), Roles: e.Roles, Options: r.options(&e),
+		})
+	}
+	switch {
+	case config.Renewal == 0:
+	case config.Oneshot:
+		r.warnings = append(r.warnings, "renewal_interval is ignored: with oneshot nothing is renewed")
+	case config.TTL != 0 && config.Renewal >= config.TTL:
+		r.fail("renewal_interval "+config.Renewal.String()+" is not shorter than credential_ttl "+config.TTL.String(), "make it half of credential_ttl, or leave it out")
 	}
 }
 
-func (r *reader) destination(d dest) {
+func (r *reader) destination(d dest) Destination {
+	out := Destination{Path: d.Path, Owner: d.Owner, ACLs: d.ACLs}
 	switch {
 	case d.Type == "memory":
-		r.fail("destination type memory holds nothing for another program", "write `type: directory` and a path")
+		if d.Path != "" || d.Owner != "" || len(d.Readers) > 0 {
+			r.fail("a destination of type memory has a path, an owner or readers", "leave them out, or write `type: directory`")
+		}
 	case d.Type != "directory" && d.Type != "":
-		r.fail("destination type "+failure.Clean(d.Type)+" is not supported", "write `type: directory` and a path")
+		r.fail("destination type "+failure.Clean(d.Type)+" is not supported", "write `type: directory` and a path, or `type: memory`")
 	case d.Path == "":
 		r.fail("a destination has no path", "write `destination: {type: directory, path: ./tbot-user}`")
 	}
-	r.refuse(d.Readers, "destination.readers", "leave it out: files are readable by the user that runs gatepass alone")
-	if d.ACLs.Value == "required" {
-		r.refuse(d.ACLs, "destination.acls: required", "leave it out: files are readable by the user that runs gatepass alone")
+	switch d.Symlinks {
+	case "", "secure", "try-secure":
+	case "insecure":
+		warning := "destination.symlinks: insecure is ignored: links that others could have planted are never followed"
+		if !slices.Contains(r.warnings, warning) {
+			r.warnings = append(r.warnings, warning)
+		}
+	default:
+		r.fail("destination.symlinks "+failure.Clean(d.Symlinks)+" is not known", "write secure, or leave it out")
 	}
-	if d.Symlinks.Value == "insecure" {
-		r.ignore(d.Symlinks, "destination.symlinks: insecure", "links that others could have planted are never followed")
+	for _, reader := range d.Readers {
+		switch {
+		case (reader.User == "") == (reader.Group == ""):
+			r.fail("a reader of a destination has not one of user and group", "write `readers: [{user: NAME}]` or `readers: [{group: NAME}]`")
+		case reader.User != "":
+			out.ReaderUsers = append(out.ReaderUsers, reader.User)
+		default:
+			out.ReaderGroups = append(out.ReaderGroups, reader.Group)
+		}
 	}
+	return out
 }
