@@ -24,12 +24,7 @@ const (
 // one of them may set an endpoint or an HTTP client.
 func NewClient(cfg aws.Config, options ...func(*dynamodb.Options)) *dynamodb.Client {
 	defaults := func(o *dynamodb.Options) {
-		o.Retryer = retry.NewStandard(func(r *retry.StandardOptions) {
-			r.MaxAttempts = maxAttempts
-			r.Backoff = retry.BackoffDelayerFunc(func(attempt int, _ error) (time.Duration, error) {
-				return delay(attempt), nil
-			})
-		})
+		o.Retryer = retryer(delay)
 		switch h := cfg.HTTPClient.(type) {
 		case nil:
 			o.HTTPClient = awshttp.NewBuildableClient().WithTimeout(tryTimeout)
@@ -38,6 +33,15 @@ func NewClient(cfg aws.Config, options ...func(*dynamodb.Options)) *dynamodb.Cli
 		}
 	}
 	return dynamodb.NewFromConfig(cfg, append([]func(*dynamodb.Options){defaults}, options...)...)
+}
+
+func retryer(delay func(attempt int) time.Duration) aws.Retryer {
+	return retry.NewStandard(func(o *retry.StandardOptions) {
+		o.MaxAttempts = maxAttempts
+		o.Backoff = retry.BackoffDelayerFunc(func(attempt int, _ error) (time.Duration, error) {
+			return delay(attempt), nil
+		})
+	})
 }
 
 // delay is how long to wait after the failure of an attempt, counted from 1:

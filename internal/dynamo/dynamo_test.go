@@ -57,6 +57,7 @@ func open(t testing.TB, names dynamo.Tables, options ...func(*dynamodb.Options))
 }
 
 func TestStore(t *testing.T) {
+	t.Parallel()
 	storetest.Run(t,
 		func(t *testing.T) storetest.Store { return open(t, tables(t)) },
 		storetest.Options{

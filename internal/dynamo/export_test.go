@@ -1,6 +1,14 @@
 package dynamo
 
-import "github.com/gatepass-ci/gatepass/pkg/rules"
+import (
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/gatepass-ci/gatepass/pkg/rules"
+)
 
 // Tables returns the names of the store's tables.
 func (s *Store) Tables() Tables { return s.tables }
@@ -15,4 +23,21 @@ func RecordKey(id string) item {
 		panic(err)
 	}
 	return key
+}
+
+// MaxAttempts, WriteTries and BatchTries are how often calls are tried.
+const (
+	MaxAttempts = maxAttempts
+	WriteTries  = writeTries
+	BatchTries  = batchTries
+)
+
+// Quick makes a client try again at once.
+func Quick(o *dynamodb.Options) {
+	o.Retryer = retryer(func(int) time.Duration { return time.Millisecond })
+}
+
+// HTTPClient is the client that NewClient makes, with another timeout.
+func HTTPClient(tryTimeout time.Duration) aws.HTTPClient {
+	return awshttp.NewBuildableClient().WithTimeout(tryTimeout)
 }
