@@ -370,3 +370,25 @@ func TestTheCacheKeepsNothingTooLong(t *testing.T) {
 		}
 	})
 }
+
+// A refresh that says it went well and left an old set, or none, gives no keys.
+func TestARefreshThatStoresNothing(t *testing.T) {
+	for name, prepare := range map[string]func(*keyWorld){
+		"over an old set": func(w *keyWorld) { w.now = w.now.Add(MaxKeySetAge + time.Second) },
+		"over no set":     func(w *keyWorld) { w.stored = nil },
+		"while another instance refreshes": func(w *keyWorld) {
+			w.now = w.now.Add(MaxKeySetAge + time.Second)
+			w.held = w.now.Add(time.Minute)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, s := newKeyWorld(t)
+			prepare(w)
+			s.Refresher = refresherFunc(func(context.Context, string) error { return nil })
+			_, err := s.findKeySet(t.Context(), "https://issuer.example.com", w.kid, issuertest.ES256)
+			if err == nil || asRefusal(err).Problem.Code != api.CodeIssuerKeysUnavailable {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
