@@ -22,9 +22,10 @@ const (
 	// the end of the first use is the one that counts.
 	addUse = "ADD #digests :digests SET #notAfter = if_not_exists(#notAfter, :notAfter), #ttl = "
 
-	// A use is allowed if the digest is there, or if fewer than :max are and the
-	// claim is kept for long enough.
-	useKept = "contains(#digests, :digest) OR " +
+	// A use is allowed if the digest is there (and its end too, or the claim is
+	// damaged), or if fewer than :max are and the claim is kept for long enough.
+	useKept = "contains(#digests, :digest) AND attribute_exists(#notAfter) OR " +
+		"NOT contains(#digests, :digest) AND " +
 		"(size(#digests) < :max OR attribute_not_exists(#digests) AND :max > :zero) AND " +
 		"(#ttl >= :keep OR attribute_not_exists(#ttl))"
 	setTTL = "if_not_exists(#ttl, :keep)"

@@ -41,3 +41,6 @@ func Quick(o *dynamodb.Options) {
 func HTTPClient(tryTimeout time.Duration) aws.HTTPClient {
 	return awshttp.NewBuildableClient().WithTimeout(tryTimeout)
 }
+
+// Shards are the partitions of records.
+const Shards = shards
