@@ -36,7 +36,7 @@ fuzz: ## run every fuzz target for FUZZTIME (30s) each
 	@tools/fuzz.sh $(FUZZTIME)
 
 .PHONY: lint
-lint: ## gofmt, go vet, staticcheck, govulncheck, shellcheck
+lint: ## gofmt, go vet, staticcheck, govulncheck, shellcheck, cfn-lint
 	@tools/install.sh lint
 	@tools/lint.sh
 
@@ -48,6 +48,10 @@ tools: ## install what tests and checks need: as root on Debian by apt-get, else
 .PHONY: demo
 demo: build ## show a join from end to end on this machine, without an AWS account
 	bin/gatepassctl demo
+
+.PHONY: deploy
+deploy: ## build the functions and deploy the stack that samconfig.toml names; DEPLOY= takes more of sam deploy's flags
+	@tools/deploy.sh $(DEPLOY)
 
 .PHONY: bench
 bench: ## run the benchmarks, COUNT (1) times

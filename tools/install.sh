@@ -26,8 +26,10 @@ race ld      binutils
 '
 # Each line: group, virtual environment. One each, since their requirements clash.
 readonly venvs='
+test checkov
 test moto
 test sam
+lint sam
 '
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -64,11 +64,23 @@ check_shellcheck() {
   [[ ${#scripts[@]} -eq 0 ]] || shellcheck -- "${scripts[@]}"
 }
 
+check_templates() {
+  local cfn_lint=.tools/venv-sam/bin/cfn-lint
+  if [[ ! -x $cfn_lint ]]; then
+    echo "cfn-lint is not installed (make tools)" >&2
+    unchecked+=' (but cfn-lint did not run)'
+    [[ -z ${CI:-} ]]
+    return
+  fi
+  "$cfn_lint" -c I -t template.yaml infra/*.yaml
+}
+
 check gofmt check_gofmt
 check 'go vet' go vet ./...
 check staticcheck "${go_tool[@]}" staticcheck ./...
 check govulncheck check_govulncheck
 check shellcheck check_shellcheck
+check cfn-lint check_templates
 
 if [[ ${#failed[@]} -gt 0 ]]; then
   printf 'lint: FAILED: %s\n' "${failed[*]}" >&2
