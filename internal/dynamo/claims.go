@@ -22,11 +22,11 @@ const (
 	// the end of the first use is the one that counts.
 	addUse = "ADD #digests :digests SET #notAfter = if_not_exists(#notAfter, :notAfter), #ttl = "
 
-	// A use is allowed if the digest is there (and its end too, or the claim is
-	// damaged), or if fewer than :max are and the claim is kept for long enough.
-	useKept = "contains(#digests, :digest) AND attribute_exists(#notAfter) OR " +
-		"NOT contains(#digests, :digest) AND " +
-		"(size(#digests) < :max OR attribute_not_exists(#digests) AND :max > :zero) AND " +
+	// A use is allowed if the digest is there (and its end too, or the claim is damaged).
+	useAgain = "contains(#digests, :digest) AND attribute_exists(#notAfter)"
+	// Or if fewer than :max are there and the claim is kept for long enough.
+	useKept = useAgain + " OR NOT contains(#digests, :digest) AND " +
+		"(size(#digests) < :max OR attribute_not_exists(#digests)) AND " +
 		"(#ttl >= :keep OR attribute_not_exists(#ttl))"
 	setTTL = "if_not_exists(#ttl, :keep)"
 
@@ -76,7 +76,11 @@ func (s *Store) Use(ctx context.Context, u join.Use) (time.Time, error) {
 }
 
 func (s *Store) use(ctx context.Context, u join.Use) (time.Time, error) {
-	condition, ttl := useKept, setTTL
+	allowed := useKept
+	if u.MaxJoins <= 0 { // not even the first, which has no digests to count
+		allowed = useAgain
+	}
+	condition, ttl := allowed, setTTL
 	for range claimTries {
 		claim, refused, err := s.updateClaim(ctx, u, condition, ttl)
 		if err != nil {
@@ -96,7 +100,7 @@ func (s *Store) use(ctx context.Context, u join.Use) (time.Time, error) {
 			return time.Time{}, join.ErrUsed
 		}
 		r := reader{item: claim}
-		condition, ttl = useKept, setTTL
+		condition, ttl = allowed, setTTL
 		if r.number(attrTTL) < wholeSeconds(u.KeepUntil) {
 			condition, ttl = useLonger, setTTLLonger
 		}
@@ -114,10 +118,13 @@ func (s *Store) updateClaim(ctx context.Context, u join.Use, condition, ttl stri
 		":digests":  &types.AttributeValueMemberSS{Value: []string{u.Digest}},
 		":notAfter": number(wholeSeconds(u.NotAfter)),
 		":keep":     number(wholeSeconds(u.KeepUntil)),
-		":max":      number(int64(u.MaxJoins)),
 	}
-	if condition == useKept { // DynamoDB refuses values that are not used
-		values[":digest"], values[":zero"] = text(u.Digest), number(0)
+	// DynamoDB refuses values that are not used.
+	if condition != useLonger {
+		values[":digest"] = text(u.Digest)
+	}
+	if condition != useAgain {
+		values[":max"] = number(int64(u.MaxJoins))
 	}
 	out, err := s.db.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName:           &s.tables.Joins,

@@ -37,6 +37,9 @@ func Quick(o *dynamodb.Options) {
 	o.Retryer = retryer(func(int) time.Duration { return time.Millisecond })
 }
 
+// MaxBodies is how many bytes the resources of one Write may have.
+const MaxBodies = maxBodies
+
 // HTTPClient is the client that NewClient makes, with another timeout.
 func HTTPClient(tryTimeout time.Duration) aws.HTTPClient {
 	return awshttp.NewBuildableClient().WithTimeout(tryTimeout)

@@ -321,3 +321,33 @@ func TestNoJoinsTable(t *testing.T) {
 		}
 	}
 }
+
+// TestLargestWrites goes to the limits of a transaction.
+func TestLargestWrites(t *testing.T) {
+	s := open(t, tables(t))
+	large := func(i, allow int) rules.Resource {
+		token := &rules.Token{Metadata: rules.Metadata{Name: fmt.Sprintf("token-%d", i)}, JoinMethod: "circleci", BotName: "example",
+			MaxJoins: 1, MaxTokenAge: time.Hour, CircleCI: &rules.CircleCI{OrganizationID: "00000000-0000-0000-0000-000000000001"}}
+		for range allow {
+			token.CircleCI.Allow = append(token.CircleCI.Allow, rules.CircleCIRule{
+				ProjectID: "00000000-0000-0000-0000-000000000002", VCSOrigin: "github.com/acme/" + strings.Repeat("x", 100)})
+		}
+		return token
+	}
+	encoded, err := rules.Encode(large(0, 1000))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var most []rules.Resource
+	for i := range dynamo.MaxBodies / (len(encoded) + 2) {
+		most = append(most, large(i, 1000))
+	}
+	if err := s.Write(t.Context(), create(most...)); err != nil {
+		t.Errorf("%d resources of %d bytes: %v", len(most), len(encoded), err)
+	}
+	tooMany := append(most, large(len(most), 1000))
+	err = s.Write(t.Context(), create(tooMany...))
+	if err == nil || !strings.Contains(err.Error(), "at once") {
+		t.Errorf("%d resources of %d bytes: %v", len(tooMany), len(encoded), err)
+	}
+}

@@ -24,8 +24,11 @@ const (
 // writeTries bounds how often a transaction is sent that others cancel.
 const writeTries = 8
 
-// Write implements admin.Resources by one transaction. Its 1 to 100 changes may
-// have 4 MB.
+// maxBodies is how many bytes the resources of one transaction may have: it takes
+// 4 MB, their other attributes included.
+const maxBodies = 4<<20 - admin.MaxChanges*2<<10
+
+// Write implements admin.Resources by one transaction.
 func (s *Store) Write(ctx context.Context, changes []admin.Change) error {
 	writes, err := s.prepareChanges(changes)
 	if err != nil {
@@ -78,6 +81,7 @@ func (s *Store) prepareChanges(changes []admin.Change) ([]types.TransactWriteIte
 	}
 	writes := make([]types.TransactWriteItem, len(changes))
 	seen := make(map[resourceKey]bool, len(changes))
+	size := 0
 	for i, c := range changes {
 		key := resourceKey{c.Kind, c.Name}
 		if seen[key] {
@@ -88,6 +92,12 @@ func (s *Store) prepareChanges(changes []admin.Change) ([]types.TransactWriteIte
 		if writes[i], err = s.prepareChange(key, c); err != nil {
 			return nil, fmt.Errorf("%s: %w", key, err)
 		}
+		if put := writes[i].Put; put != nil {
+			size += bodySize(put.Item)
+		}
+	}
+	if size > maxBodies {
+		return nil, fmt.Errorf("the resources have %d bytes together: write at most %d at once", size, maxBodies)
 	}
 	return writes, nil
 }
@@ -137,4 +147,12 @@ func encodeResource(key resourceKey, c admin.Change) (item, error) {
 		encoded[attrIssuer] = text(token.Issuer())
 	}
 	return encoded, nil
+}
+
+func bodySize(resource item) int {
+	body, ok := resource[attrBody].(*types.AttributeValueMemberS)
+	if !ok {
+		return 0
+	}
+	return len(body.Value)
 }
