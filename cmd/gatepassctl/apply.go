@@ -86,7 +86,10 @@ func (c *cli) apply(cmd *cobra.Command, f applyFlags) error {
 			return err
 		}
 	}
-	return c.printSteps(steps, f.dryRun)
+	if err := c.printSteps(steps, f.dryRun); err != nil || f.dryRun {
+		return err
+	}
+	return c.refreshNew(ctx, b, steps)
 }
 
 func checkCreate(createOnly bool, steps []admin.Step) error {
@@ -160,6 +163,30 @@ func (c *cli) printSteps(steps []admin.Step, dryRun bool) error {
 			fmt.Fprintf(c.out, "dry run: %s would be stored\n", plural(changes, "change", "changes"))
 		}
 	})
+}
+
+// refreshNew has the keys fetched of issuers that were not known before, so that
+// the first job need not wait for them. The rules are stored whatever comes of it.
+func (c *cli) refreshNew(ctx context.Context, b *backend, steps []admin.Step) error {
+	if !b.refreshesNew {
+		return nil
+	}
+	issuers, err := admin.NewIssuers(ctx, b.store, steps)
+	if err != nil || len(issuers) == 0 {
+		return err
+	}
+	r, err := b.refresher()
+	if err != nil {
+		return err
+	}
+	for _, issuer := range issuers {
+		if err := r.Refresh(ctx, issuer); err != nil {
+			fmt.Fprintf(c.err, "warning: the keys of %s could not be fetched, and are tried again every 15 minutes: %v\n", issuer, err)
+			continue
+		}
+		fmt.Fprintf(c.err, "fetched the keys of %s\n", issuer)
+	}
+	return nil
 }
 
 func past(a admin.Action, dryRun bool) string {

@@ -13,6 +13,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/jwks"
 	"github.com/gatepass-ci/gatepass/internal/localca"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
+	"github.com/gatepass-ci/gatepass/internal/stack"
 )
 
 // backend is what a command works on.
@@ -24,6 +25,9 @@ type backend struct {
 	// running finds the service that runs on the store; nil if none answers.
 	running func(context.Context) *embedded.Running
 	where   string // the store, in words
+	// refreshesNew says that the keys of an issuer that is new are asked for when
+	// its token rule is stored. An embedded server does so at the first join.
+	refreshesNew bool
 	// makesAuthorities says how an authority that is missing comes to be.
 	makesAuthorities string
 	close            func() error
@@ -38,9 +42,43 @@ type refresher interface {
 // open opens what the command was told to work on. It must exist, unless create
 // says that this command may begin it.
 func (c *cli) open(ctx context.Context, create bool) (*backend, error) {
-	if err := c.needData(); err != nil {
+	if c.stack == "" && c.data == "" {
+		c.stack, c.data = c.getenv("GATEPASS_STACK"), c.getenv("GATEPASS_DATA")
+	}
+	switch {
+	case c.stack != "" && c.data != "":
+		return nil, misused("choose one by --stack NAME or --data DIR", "both a stack and a data directory were given")
+	case c.stack != "":
+		return c.openStack(ctx)
+	case c.data != "":
+		return c.openLocal(ctx, create)
+	}
+	return nil, misused("write --stack NAME or --data DIR, or set GATEPASS_STACK or GATEPASS_DATA", "neither a stack nor a data directory was given")
+}
+
+func (c *cli) openStack(ctx context.Context) (*backend, error) {
+	s, err := stack.Open(ctx, c.stack, c.now)
+	switch {
+	case errors.Is(err, stack.ErrNotFound):
+		return nil, failed("check the name, the region (AWS_REGION) and the account: aws cloudformation list-stacks", "there is no stack %s", c.stack)
+	case errors.Is(err, stack.ErrNoCredentials):
+		return nil, failed("log in, such as by aws sso login, and set AWS_REGION", "the stack %s cannot be read: %w", c.stack, err)
+	case err != nil:
 		return nil, err
 	}
+	return &backend{
+		store:            s.Store,
+		authorities:      func() (join.Authorities, error) { return s.Authorities, nil },
+		refresher:        func() (refresher, error) { return s.Refresher, nil },
+		running:          func(ctx context.Context) *embedded.Running { return embedded.Ask(ctx, s.JoinURL, s.PublicURL, within) },
+		where:            "the stack " + c.stack,
+		makesAuthorities: "deploy the stack with a key for it; see docs/deploy.md",
+		refreshesNew:     true,
+		close:            func() error { return nil },
+	}, nil
+}
+
+func (c *cli) openLocal(ctx context.Context, create bool) (*backend, error) {
 	store, err := sqlite.Open(ctx, c.data, sqlite.Options{MustExist: !create})
 	if errors.Is(err, sqlite.ErrNoData) {
 		return nil, failed("check the path, or start with: gatepassctl serve --data "+c.data, "there is no Gatepass data in %s", c.data)
@@ -79,15 +117,4 @@ type noAuthorities struct{}
 
 func (noAuthorities) Authority(context.Context, cert.Purpose) (*join.Authority, error) {
 	return nil, join.ErrNotFound
-}
-
-// needData checks that the command was told where the data is.
-func (c *cli) needData() error {
-	if c.data == "" {
-		c.data = c.getenv("GATEPASS_DATA")
-	}
-	if c.data == "" {
-		return misused("write --data DIR, or set GATEPASS_DATA", "no data directory was given")
-	}
-	return nil
 }

@@ -28,6 +28,7 @@ type cli struct {
 	out, err io.Writer
 	now      func() time.Time
 
+	stack  string
 	data   string
 	format string
 }

@@ -18,7 +18,7 @@ are granted. It also runs the embedded server (gatepassctl serve) and a
 demonstration of everything on this machine (gatepassctl demo).`,
 		Example: `  gatepassctl serve --data ./gatepass-data
   gatepassctl apply -f rules.yaml --data ./gatepass-data
-  gatepassctl joins ls --data ./gatepass-data`,
+  gatepassctl joins ls --stack gatepass`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
@@ -26,6 +26,7 @@ demonstration of everything on this machine (gatepassctl demo).`,
 		RunE:              needsCommand,
 	}
 	flags := root.PersistentFlags()
+	flags.StringVar(&c.stack, "stack", "", "CloudFormation stack of the deployed service (or GATEPASS_STACK)")
 	flags.StringVar(&c.data, "data", "", "directory of the embedded store (or GATEPASS_DATA)")
 	flags.StringVar(&c.format, "format", "text", "output as text, json or yaml")
 	root.PersistentPreRunE = func(*cobra.Command, []string) error {

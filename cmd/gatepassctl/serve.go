@@ -60,8 +60,11 @@ GATEPASS_ISSUER_CA a file of certificates to trust beside the system's.`,
 }
 
 func (c *cli) serve(cmd *cobra.Command, config embedded.Config) (err error) {
-	if err := c.needData(); err != nil {
-		return err
+	if c.data == "" {
+		c.data = c.getenv("GATEPASS_DATA")
+	}
+	if c.data == "" || c.stack != "" {
+		return misused("write gatepassctl serve --data DIR, or set GATEPASS_DATA", "serve runs on a data directory")
 	}
 	if config.Issuers, err = embedded.IssuerSettings(c.getenv); err != nil {
 		return err

@@ -2,12 +2,12 @@ package admin
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/jwks"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -32,12 +32,9 @@ type IssuerStatus struct {
 
 // Status tells how a key set stands.
 func Status(ks join.KeySet, now time.Time) IssuerStatus {
-	s := IssuerStatus{Issuer: ks.Issuer, FetchedAt: ks.FetchedAt, TriedAt: ks.TriedAt, Failure: ks.Failure}
-	var set struct {
-		Keys []json.RawMessage `json:"keys"`
-	}
-	if json.Unmarshal(ks.JWKS, &set) == nil {
-		s.Keys = len(set.Keys)
+	s := IssuerStatus{
+		Issuer: ks.Issuer, Keys: jwks.Count(ks.JWKS),
+		FetchedAt: ks.FetchedAt, TriedAt: ks.TriedAt, Failure: ks.Failure,
 	}
 	switch {
 	case len(ks.JWKS) == 0:

@@ -61,9 +61,15 @@ func FindRunning(ctx context.Context, data string, within time.Duration) *Runnin
 	if err != nil {
 		return nil
 	}
+	return Ask(ctx, r.URL, r.PublicURL, within)
+}
+
+// Ask asks the service at publicURL whether it is there, for at most within; nil
+// if it does not answer. url is where it listens.
+func Ask(ctx context.Context, url, publicURL string, within time.Duration) *Running {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.PublicURL+api.PathHealth, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, publicURL+api.PathHealth, nil)
 	if err != nil {
 		return nil
 	}
@@ -76,6 +82,5 @@ func FindRunning(ctx context.Context, data string, within time.Duration) *Runnin
 	if resp.StatusCode != http.StatusOK || json.NewDecoder(io.LimitReader(resp.Body, 1<<16)).Decode(&health) != nil {
 		return nil
 	}
-	r.Version = health.Version
-	return &r
+	return &Running{URL: url, PublicURL: publicURL, Version: health.Version}
 }

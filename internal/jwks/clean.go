@@ -102,3 +102,6 @@ func noUsableKey(dropped []Dropped) error {
 	}
 	return fmt.Errorf("key set has no key that may verify ID tokens (RSA of 2048 to 8192 bits or P-256); %v", dropped[0])
 }
+
+// Count returns how many keys a cleaned set has; none if it cannot be read.
+func Count(cleaned []byte) int { return len(keysOf(cleaned)) }

@@ -1,0 +1,31 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/pkg/rules"
+)
+
+// NewIssuers returns the issuers of the token rules that steps store, once each,
+// that have no keys stored.
+func NewIssuers(ctx context.Context, store join.KeySets, steps []Step) ([]string, error) {
+	var issuers []string
+	for _, s := range steps {
+		t, ok := s.After.(*rules.Token)
+		if !ok || s.Action == Unchanged || slices.Contains(issuers, t.Issuer()) {
+			continue
+		}
+		ks, err := store.KeySet(ctx, t.Issuer())
+		if err != nil && !errors.Is(err, join.ErrNotFound) {
+			return nil, fmt.Errorf("reading the key set of %s: %w", t.Issuer(), err)
+		}
+		if len(ks.JWKS) == 0 {
+			issuers = append(issuers, t.Issuer())
+		}
+	}
+	return issuers, nil
+}
