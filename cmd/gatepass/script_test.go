@@ -1,11 +1,14 @@
 package main
 
 import (
+	"encoding/base64"
 	"encoding/pem"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -44,6 +47,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"fault":    func(ts *testscript.TestScript, _ bool, args []string) { serviceOf(ts).setFaults(args...) },
+			"mint":     mint,
 			"sent":     sent,
 			"status":   status,
 			"secretly": secretly,
@@ -65,6 +69,21 @@ func sent(ts *testscript.TestScript, neg bool, args []string) {
 	if got := strings.Contains(string(all[len(all)-1]), args[0]); got == neg {
 		ts.Fatalf("last request contains %q: %v", args[0], got)
 	}
+}
+
+// mint AGE LIFETIME AUDIENCE CLAIMS: writes an ID token to the file token, with
+// times in seconds and the rest as JSON.
+func mint(ts *testscript.TestScript, _ bool, args []string) {
+	age, err := time.ParseDuration(args[0] + "s")
+	ts.Check(err)
+	lifetime, err := time.ParseDuration(args[1] + "s")
+	ts.Check(err)
+	issued := time.Now().Add(-age)
+	payload := fmt.Sprintf(`{"iss":"https://issuer.example","sub":"job","aud":%s,"iat":%d,"exp":%d,%s}`,
+		args[2], issued.Unix(), issued.Add(lifetime).Unix(), args[3])
+	part := base64.RawURLEncoding.EncodeToString
+	token := part([]byte(`{"alg":"RS256","kid":"1"}`)) + "." + part([]byte(payload)) + "." + ts.Getenv("SECRET")
+	ts.Check(os.WriteFile(ts.MkAbs("token"), []byte(token), 0o600))
 }
 
 // status N COMMAND…: the command ends with this exit status and shows no secret.

@@ -111,6 +111,10 @@ func (s *service) nextFault(body []byte) string {
 func (s *service) serve(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	fault := s.nextFault(body)
+	if r.URL.Path == api.PathHealth && r.Method == http.MethodGet {
+		health(w, fault)
+		return
+	}
 	var request api.JoinRequest
 	decoder := json.NewDecoder(strings.NewReader(string(body)))
 	decoder.DisallowUnknownFields()
@@ -128,6 +132,18 @@ func (s *service) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	json.NewEncoder(w).Encode(response)
+}
+
+// health answers GET /healthz; the fault date:N puts its clock N seconds ahead.
+func health(w http.ResponseWriter, fault string) {
+	if kind, argument, _ := strings.Cut(fault, ":"); kind == "date" {
+		ahead, _ := time.ParseDuration(argument + "s")
+		w.Header().Set("Date", time.Now().Add(ahead).UTC().Format(http.TimeFormat))
+	} else if misbehave(w, fault, api.JoinRequest{}) {
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(api.Health{Status: "ok", Version: "test"})
 }
 
 // misbehave answers in place of a join, if the fault is one of the answer's.

@@ -72,7 +72,7 @@ func newRoot(env *Env) *cobra.Command {
 	root.SetErr(env.Stderr)
 	root.SetIn(env.Stdin)
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newJoin(env), newStart(env), newInspect(env), newKubeCredentials(env), newLogout(env), newVersion(env))
+	root.AddCommand(newJoin(env), newStart(env), newInspect(env), newKubeCredentials(env), newDoctor(env), newConfigure(env), newLogout(env), newVersion(env))
 	root.AddCommand(runCommands(env)...)
 	return root
 }

@@ -125,18 +125,10 @@ func (f *joinFlags) join(env *Env, outputs []output.Output) (client.Join, error)
 		return client.Join{}, err
 	}
 	return client.Join{
-		Token: f.token,
-		TTL:   f.ttl,
-		Info:  api.ClientInfo{Version: env.Version, OS: runtime.GOOS, Arch: runtime.GOARCH},
-		Source: source.Finder{
-			File:     f.idTokenFile,
-			Audience: f.audience,
-			Method:   f.method,
-			Getenv:   env.Getenv,
-			ReadFile: os.ReadFile,
-			Run:      client.RunCommand(env.Stderr),
-			Sleep:    sleep,
-		},
+		Token:  f.token,
+		TTL:    f.ttl,
+		Info:   api.ClientInfo{Version: env.Version, OS: runtime.GOOS, Arch: runtime.GOARCH},
+		Source: f.source(env),
 		Service: service.Config{
 			URL:       url,
 			CAFile:    f.caFile,
@@ -149,6 +141,19 @@ func (f *joinFlags) join(env *Env, outputs []output.Output) (client.Join, error)
 		Random:  env.Random,
 		Now:     env.Now,
 	}, nil
+}
+
+// source is where the ID token is looked for.
+func (f *joinFlags) source(env *Env) source.Finder {
+	return source.Finder{
+		File:     f.idTokenFile,
+		Audience: f.audience,
+		Method:   f.method,
+		Getenv:   env.Getenv,
+		ReadFile: os.ReadFile,
+		Run:      client.RunCommand(env.Stderr),
+		Sleep:    sleep,
+	}
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
