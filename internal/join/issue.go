@@ -59,7 +59,7 @@ func (a *attempt) claimSignRecord(ctx context.Context) ([]api.Credential, time.T
 		})
 		return err
 	})
-	sign := guarded(func() (err error) { products, err = a.sign(drafts); return err })
+	sign := guarded(func() (err error) { products, err = a.sign(ctx, drafts); return err })
 	record := guarded(func() error { return a.Records.Record(ctx, a.record, a.record.Time.Add(a.RecordTTL)) })
 	wg.Go(func() { claimErr = claim() })
 	wg.Go(func() { signErr = sign() })

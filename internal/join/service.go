@@ -47,7 +47,8 @@ type Config struct {
 	// RecordTTL is how long records are kept; 0 means DefaultRecordTTL.
 	RecordTTL time.Duration
 
-	// Now is the clock and Rand the source of serials and join ids.
+	// Now is the clock and Rand the source of serials and join ids. Both are used
+	// by several goroutines at once.
 	Now  func() time.Time
 	Rand io.Reader
 	// Wait sleeps for d or until ctx is done.

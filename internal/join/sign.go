@@ -1,6 +1,7 @@
 package join
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"math/big"
@@ -68,27 +69,38 @@ func (d draft) record(notAfter time.Time) RecordCredential {
 	}
 }
 
-// sign makes all credentials or none.
-func (a *attempt) sign(drafts []draft) ([]api.Credential, error) {
+// sign makes all credentials or none. Where the keys are remote each signature is
+// a call, so they are made at the same time.
+func (a *attempt) sign(ctx context.Context, drafts []draft) ([]api.Credential, error) {
 	products := make([]api.Credential, len(drafts))
+	signatures := make([]func(context.Context) error, len(drafts))
 	for i, d := range drafts {
-		p := api.Credential{Name: d.request.Name, Type: d.request.Type, Serial: d.serial()}
-		var err error
-		switch d.request.Type {
-		case api.TypeSSH:
-			p.Principals = d.granted.Logins
-			p.Certificate, err = a.signSSH(d)
-		case api.TypeX509:
-			p.Certificate, err = a.signX509(d)
-		case api.TypeJWT:
-			p.Token, err = a.signJWT(d)
+		signatures[i] = func(context.Context) (err error) {
+			products[i], err = a.signOne(d)
+			return err
 		}
-		if err != nil {
-			return nil, fmt.Errorf("signing %s: %w", d.authority.Purpose, err)
-		}
-		products[i] = p
+	}
+	if err := parallel(ctx, signatures...); err != nil {
+		return nil, err
 	}
 	return products, nil
+}
+
+func (a *attempt) signOne(d draft) (p api.Credential, err error) {
+	p = api.Credential{Name: d.request.Name, Type: d.request.Type, Serial: d.serial()}
+	switch d.request.Type {
+	case api.TypeSSH:
+		p.Principals = d.granted.Logins
+		p.Certificate, err = a.signSSH(d)
+	case api.TypeX509:
+		p.Certificate, err = a.signX509(d)
+	case api.TypeJWT:
+		p.Token, err = a.signJWT(d)
+	}
+	if err != nil {
+		return p, fmt.Errorf("signing %s: %w", d.authority.Purpose, err)
+	}
+	return p, nil
 }
 
 func (a *attempt) signSSH(d draft) (string, error) {
