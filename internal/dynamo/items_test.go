@@ -3,6 +3,7 @@ package dynamo_test
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/dynamo"
+	"github.com/gatepass-ci/gatepass/internal/dynamotest"
 	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
@@ -349,5 +351,42 @@ func TestLargestWrites(t *testing.T) {
 	err = s.Write(t.Context(), create(tooMany...))
 	if err == nil || !strings.Contains(err.Error(), "at once") {
 		t.Errorf("%d resources of %d bytes: %v", len(tooMany), len(encoded), err)
+	}
+}
+
+// TestKeptLongerMeanwhile has another use ask for still longer between the two
+// calls of one that asks for longer.
+func TestKeptLongerMeanwhile(t *testing.T) {
+	t.Parallel()
+	s, direct, proxy := behindProxy(t)
+	at := func(digest string, hours int) join.Use {
+		u := use(digest, 5)
+		u.KeepUntil = base.Add(time.Duration(hours) * time.Hour)
+		return u
+	}
+	if _, err := direct.Use(t.Context(), at("first", 1)); err != nil {
+		t.Fatal(err)
+	}
+	calls := 0
+	proxy.Set(func(_ dynamotest.Request, w http.ResponseWriter, forward func(http.ResponseWriter)) {
+		if calls++; calls == 2 {
+			if _, err := direct.Use(t.Context(), at("third", 9)); err != nil {
+				t.Error(err)
+			}
+		}
+		forward(w)
+	})
+	if _, err := s.Use(t.Context(), at("second", 5)); err != nil {
+		t.Fatal(err)
+	}
+	if calls != 3 {
+		t.Errorf("%d calls, want 3: short, shorter than meanwhile, long enough", calls)
+	}
+	ttl, _ := rawItem(t, s.Tables().Joins, joinsKey("claim/token", "claim"))["ttl"].(*types.AttributeValueMemberN)
+	if want := fmt.Sprint(at("", 9).KeepUntil.Unix()); ttl == nil || ttl.Value != want {
+		t.Errorf("the claim is kept until %v, want %s", ttl, want)
+	}
+	if uses, err := direct.Claim(t.Context(), "token"); err != nil || len(uses) != 3 {
+		t.Errorf("the claim is %v, %v; want 3 uses", uses, err)
 	}
 }
