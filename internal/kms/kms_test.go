@@ -180,7 +180,10 @@ func TestEveryAuthoritySigns(t *testing.T) {
 			w.signsX509(a)
 		}
 	}
-	_, err := cert.SignJWT(rand.Reader, authorities[cert.JWT].Signer, map[string]any{"sub": "bot:example"})
+	_, err := cert.SignJWT(rand.Reader, authorities[cert.JWT].Signer, map[string]any{
+		"iss": "https://join.example.com", "sub": "bot:example", "aud": "https://vault.example.com", "jti": "1",
+		"iat": time.Now().Unix(), "exp": time.Now().Add(time.Minute).Unix(),
+	})
 	must(t, err)
 	for _, r := range w.kms.Requests() {
 		if r.Operation != "Sign" || r.Body["MessageType"] != "DIGEST" || r.Body["SigningAlgorithm"] != "ECDSA_SHA_256" {
