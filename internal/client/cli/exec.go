@@ -226,5 +226,5 @@ func (env *Env) warnAll(warnings []string) {
 
 // runCommands are the commands that log in or have others log in.
 func runCommands(env *Env) []*cobra.Command {
-	return []*cobra.Command{newExec(env), newSSH(env), newJanitor(env)}
+	return []*cobra.Command{newExec(env), newSSH(env), newCopy(env), newJanitor(env)}
 }

@@ -1,0 +1,215 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/pkg/sftp"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/gatepass-ci/gatepass/internal/client/copy"
+	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/client/sshclient"
+)
+
+const cpExample = `  gatepass cp app.tar.gz deploy@host.example.com:releases/
+  gatepass cp -r ./public deploy@host.example.com:/srv/www
+  gatepass cp -r deploy@host.example.com:/var/log/shop ./logs`
+
+type cpFlags struct {
+	hostFlags
+	recursive bool
+}
+
+func newCopy(env *Env) *cobra.Command {
+	var flags cpFlags
+	cmd := &cobra.Command{
+		Use:     "cp [flags] SRC… DST",
+		Short:   "Copy files to or from a host over SFTP; a path on a host is [user@]host:path",
+		Example: cpExample,
+	}
+	fs := cmd.Flags()
+	flags.bind(fs, "P")
+	fs.BoolVarP(&flags.recursive, "recursive", "r", false, "copy folders with all that is in them")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		route, err := parseRoute(args)
+		if err != nil {
+			return err
+		}
+		return flags.copy(cmd.Context(), env, route)
+	}
+	return cmd
+}
+
+// route is what goes where: paths on one host, and paths here.
+type route struct {
+	host        sshclient.Target
+	upload      bool
+	sources     []string
+	destination string
+}
+
+// parseRoute finds the host in the arguments; exactly one side is on it.
+func parseRoute(args []string) (route, error) {
+	if len(args) < 2 {
+		return route{}, failure.New(failure.Usage, "cp takes at least two paths").Hint("write: gatepass cp FILE [user@]host:path")
+	}
+	last := len(args) - 1
+	host, destination, upload := cutHost(args[last])
+	r := route{upload: upload, destination: destination, sources: args[:last]}
+	hosts := map[string]bool{}
+	if upload {
+		hosts[host] = true
+	}
+	r.sources = nil
+	for _, arg := range args[:last] {
+		host, path, remote := cutHost(arg)
+		if remote == upload {
+			return route{}, failure.New(failure.Usage, "one side must be on a host and the other here, and %q is on neither", failure.Clean(arg)).
+				Hint("write: gatepass cp FILE… [user@]host:path, or: gatepass cp [user@]host:path… FILE; write ./a:b for a file here with a colon in its name")
+		}
+		if remote {
+			hosts[host] = true
+		}
+		r.sources = append(r.sources, path)
+	}
+	if len(hosts) != 1 {
+		return route{}, failure.New(failure.Usage, "the paths are on several hosts").Hint("run gatepass cp once for each host")
+	}
+	for text := range hosts {
+		target, err := sshclient.ParseTarget(text)
+		if err != nil {
+			return route{}, err
+		}
+		r.host = target
+	}
+	return r, nil
+}
+
+// cutHost splits [user@]host:path. As scp has it, a colon after a slash is none; an
+// IPv6 address is in brackets.
+func cutHost(arg string) (host, path string, remote bool) {
+	end := strings.Index(arg, ":")
+	if i := strings.Index(arg, "]:"); i >= 0 && strings.Contains(arg[:i], "[") {
+		end = i + 1
+	}
+	if slash := strings.Index(arg, "/"); end <= 0 || slash >= 0 && slash < end {
+		return "", arg, false
+	}
+	path = arg[end+1:]
+	if home, ok := strings.CutPrefix(path, "~/"); ok || path == "~" {
+		path = strings.TrimPrefix(home, "~") // paths begin at home anyway
+	}
+	if path == "" {
+		path = "."
+	}
+	return arg[:end], path, true
+}
+
+func (f *cpFlags) copy(ctx context.Context, env *Env, r route) error {
+	p, err := f.prepare(env)
+	if err != nil {
+		return err
+	}
+	ctx, stop := interruptible(ctx)
+	defer stop()
+	targets := []sshclient.Target{r.host}
+	if err := p.join(ctx, env, targets); err != nil {
+		return interrupted(ctx, err)
+	}
+	conn, err := p.config.Dial(ctx, targets[0])
+	if err != nil {
+		return interrupted(ctx, err)
+	}
+	defer conn.Close()
+	// The files stop by themselves at a signal, which leaves time to remove a
+	// partial one; a host that does not answer must not keep us.
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(3*time.Second, func() { conn.Close() }) })()
+	remote, err := sftp.NewClient(conn.Client, sftp.UseConcurrentWrites(true), sftp.MaxConcurrentRequestsPerFile(copy.Concurrent))
+	if err != nil {
+		return failure.New(sshclient.StatusConnection, "the host offers no SFTP: %s", failure.Clean(err.Error())).
+			Hint("have `Subsystem sftp internal-sftp` in its sshd_config, and no force_command in the bot's roles")
+	}
+	defer remote.Close()
+	progress := newProgress(env)
+	copier := &copy.Copier{Remote: remote, Recursive: f.recursive, Progress: progress.tell}
+	begin := env.Now()
+	move := copier.Download
+	if r.upload {
+		move = copier.Upload
+	}
+	total, err := move(ctx, r.sources, r.destination)
+	progress.clear()
+	if broken := conn.Broken(); broken != nil && err != nil {
+		err = failure.New(sshclient.StatusConnection, "the connection to the host broke off: %w", broken).Hint("run it again: files that are not whole have not got their names")
+	}
+	if err != nil {
+		return interrupted(ctx, err)
+	}
+	took := env.Now().Sub(begin)
+	fmt.Fprintf(env.Stdout, "copied %d files, %s in %s\n", total.Files, bytesText(total.Bytes), took.Round(10*time.Millisecond))
+	return nil
+}
+
+// progress is one line at a terminal that is written over and over; elsewhere nothing.
+type progress struct {
+	to    io.Writer // nil when nobody looks
+	now   func() time.Time
+	begin time.Time
+	last  time.Time
+	name  string
+}
+
+func newProgress(env *Env) *progress {
+	p := &progress{now: env.Now}
+	if file, ok := env.Stderr.(*os.File); ok && env.Getenv("TERM") != "dumb" && term.IsTerminal(int(file.Fd())) {
+		p.to = file
+	}
+	return p
+}
+
+// tell is called for each packet; it prints ten times a second at most.
+func (p *progress) tell(name string, done, total int64) {
+	if p.to == nil {
+		return
+	}
+	now := p.now()
+	if name != p.name {
+		p.name, p.begin = name, now
+	}
+	if now.Sub(p.last) < 100*time.Millisecond && done < total {
+		return
+	}
+	p.last = now
+	percent := int64(100)
+	if total > 0 {
+		percent = min(100, done*100/total)
+	}
+	rate := int64(float64(done) / max(now.Sub(p.begin).Seconds(), 0.001))
+	fmt.Fprintf(p.to, "\r\x1b[K%s  %d%%  %s  %s/s", failure.Clean(name), percent, bytesText(done), bytesText(rate))
+}
+
+func (p *progress) clear() {
+	if p.to != nil && p.name != "" {
+		fmt.Fprint(p.to, "\r\x1b[K")
+	}
+}
+
+// bytesText is a size for people, in powers of 1024 (IEC 80000-13).
+func bytesText(n int64) string {
+	if n < 1<<10 {
+		return fmt.Sprintf("%d B", n)
+	}
+	value := float64(n)
+	for _, unit := range []string{"KiB", "MiB", "GiB", "TiB"} {
+		if value /= 1024; value < 1024 || unit == "TiB" {
+			return fmt.Sprintf("%.1f %s", value, unit)
+		}
+	}
+	return ""
+}
