@@ -19,6 +19,12 @@ test jq      jq
 test mount   mount
 test unshare util-linux
 test java    openjdk-17-jre-headless
+test javac   openjdk-17-jdk-headless
+test nginx   nginx-light
+test redis-server redis-server
+test redis-cli    redis-tools
+test /usr/lib/postgresql/15/bin/postgres postgresql-15
+test /usr/lib/postgresql/15/bin/psql     postgresql-client-15
 lint shellcheck shellcheck
 lint curl    curl
 race gcc     gcc
@@ -30,6 +36,13 @@ test checkov
 test moto
 test sam
 lint sam
+'
+# Each line: package, the service that it would start at boot.
+readonly services='
+openssh-server ssh.service
+nginx-light    nginx.service
+redis-server   redis-server.service
+postgresql-15  postgresql.service
 '
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -80,10 +93,14 @@ install_packages() { # packages…
   # The lists may be absent (a fresh image) or old (404): update only then.
   apt install --no-install-recommends "$@" 9>&- ||
     { apt update 9>&- && apt install --no-install-recommends "$@" 9>&-; } || return
-  # Nor may it start at the next boot, where it was not there before.
-  if [[ " $* " == *" openssh-server "* ]] && command -v systemctl >/dev/null; then
-    systemctl --quiet disable ssh.service || true
-  fi
+  # Nor may one start at the next boot, where it was not there before.
+  local package unit
+  command -v systemctl >/dev/null || return 0
+  while read -r package unit; do
+    if [[ -n $package && " $* " == *" $package "* ]]; then
+      systemctl --quiet disable "$unit" || true
+    fi
+  done <<<"$services"
 }
 
 # A virtual environment is whole when it holds a copy of the file that it was made from.
