@@ -84,6 +84,14 @@ func (s suite) testKeySets(t *testing.T) {
 			keySetIs(t, b, s.keySet(put.want))
 		}
 	})
+	t.Run("a fetch of the same time replaces", func(t *testing.T) {
+		a, b := s.pair(t)
+		check(t, "storing", a.PutKeySet(ctx(t), s.keySet(1)))
+		other := s.keySet(1)
+		other.JWKS = []byte(`{"keys":[]}`)
+		check(t, "storing", b.PutKeySet(ctx(t), other))
+		keySetIs(t, a, other)
+	})
 	t.Run("a failed fetch leaves the keys, and a good one clears it", func(t *testing.T) {
 		a, b := s.pair(t)
 		want := s.keySet(0)
