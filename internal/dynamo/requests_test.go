@@ -76,6 +76,9 @@ func describe(t *testing.T, r dynamotest.Request, tables map[string]string) stri
 	}
 	switch r.Operation {
 	case "TransactWriteItems":
+		if token, _ := r.Body["ClientRequestToken"].(string); token == "" {
+			t.Error("a transaction has no token: sent twice it would be refused")
+		}
 		var writes []string
 		for _, w := range r.Body["TransactItems"].([]any) {
 			for kind, request := range w.(map[string]any) {

@@ -42,13 +42,12 @@ func (s *Store) Write(ctx context.Context, changes []admin.Change) error {
 }
 
 // transact sends a transaction, and again if all that stands against it is
-// another one under way. Each has a token, so that one that the SDK sends again,
-// because its answer was lost, is not refused for having changed the revisions.
+// another one under way. The SDK gives each a token (ClientRequestToken), so that
+// one that it sends again, because the answer was lost, is not refused for having
+// changed the revisions.
 func (s *Store) transact(ctx context.Context, writes []types.TransactWriteItem, changes []admin.Change) error {
 	for try := 1; ; try++ {
-		_, err := s.db.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{
-			TransactItems: writes, ClientRequestToken: aws.String(rand.Text()),
-		})
+		_, err := s.db.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: writes})
 		cancelled, ok := errors.AsType[*types.TransactionCanceledException](err)
 		if !ok {
 			return err
