@@ -2,21 +2,21 @@ package awstest
 
 import (
 	"context"
-	_ "embed"
+	"embed"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awskms "github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 )
 
-//go:embed moto_server.py
-var motoServer []byte
+//go:embed moto_server.py moto_stack.py
+var motoScripts embed.FS
 
-// Moto is a running moto, with KMS mended.
+// Moto is a running moto, with KMS, and what CloudFormation and IAM make of roles,
+// mended: moto_server.py and moto_stack.py say how.
 type Moto struct {
 	url     string
 	dir     string
@@ -43,15 +43,14 @@ func StartMoto(env ...string) (*Moto, error) {
 }
 
 func (m *Moto) start(python string, env []string) error {
-	script := filepath.Join(m.dir, "moto_server.py")
-	if err := os.WriteFile(script, motoServer, 0o600); err != nil {
+	if err := os.CopyFS(m.dir, motoScripts); err != nil {
 		return err
 	}
 	address, err := freeAddress()
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(python, script, "-H", "127.0.0.1", "-p", port(address))
+	cmd := exec.Command(python, "moto_server.py", "-H", "127.0.0.1", "-p", port(address))
 	cmd.Dir, cmd.Env = m.dir, append(os.Environ(), env...)
 	if m.process, err = startProcess(cmd); err != nil {
 		m.process = nil

@@ -8,6 +8,7 @@ the key's id where KMS answers with its ARN.
 import json
 import sys
 
+import moto_stack  # noqa: F401  mends CloudFormation and IAM
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
