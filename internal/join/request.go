@@ -51,11 +51,18 @@ func (a *attempt) checkRequest(context.Context) error {
 			return malformed("credentials[%d].name: %q is there twice", i, c.Name)
 		}
 		names[c.Name] = true
+		if n := len(req.RetryKey); c.Type == api.TypeJWT && n > 0 && n < minRetryKey {
+			return malformed("retry_key must have %d characters or more where a jwt is asked for: who has the ID token and guesses it gets the JWT again", minRetryKey)
+		}
 	}
 	// Not before: whatever a caller puts there, an ID token even, would be logged.
 	a.record.Token, a.record.Client = req.Token, req.Client
 	return nil
 }
+
+// minRetryKey is the shortest retry key of a request for a JWT. Other credentials
+// are of no use without their private keys.
+const minRetryKey = 16
 
 // A credentialField is a field of a credential request beside its name and type.
 type credentialField struct {

@@ -297,7 +297,7 @@ func (s *service) granted(req *api.JoinRequest) *api.JoinResponse {
 func (s *service) request(token, idToken string) *api.JoinRequest {
 	key := newKey(s.t)
 	return &api.JoinRequest{
-		Token: token, IDToken: idToken, RetryKey: "retry-key",
+		Token: token, IDToken: idToken, RetryKey: "a retry key of 24 chars",
 		Credentials: []api.CredentialRequest{
 			{Name: "ssh", Type: api.TypeSSH, PublicKey: sshLine(s.t, key)},
 			{Name: "tls", Type: api.TypeX509, Usage: api.UsageIdentity, CSR: csr(s.t, key)},

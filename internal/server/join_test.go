@@ -268,7 +268,7 @@ func TestRetry(t *testing.T) {
 			}
 		})
 	}
-	for _, key := range []string{"", "chosen"} {
+	for _, key := range []string{"", "chosen by the client"} {
 		t.Run(fmt.Sprintf("of a JWT with retry key %q", key), func(t *testing.T) {
 			s := newService(t)
 			r := s.everything("example-bot", s.bitbucket(issuertest.BitbucketJob{}))

@@ -157,12 +157,16 @@ func TestMalformedRequests(t *testing.T) {
 		}, "credentials[0].audience"},
 		"a name that turns the text around": {func(r *api.JoinRequest) { r.Credentials[0].Name = "ssh\u202e" }, "credentials[0].name"},
 		"a role in two lines":               {func(r *api.JoinRequest) { r.Credentials[0].Roles = []string{"a\nb"} }, "credentials[0].roles"},
-		"an empty role":                     {func(r *api.JoinRequest) { r.Credentials[0].Roles = []string{""} }, "credentials[0].roles"},
-		"65 roles":                          {func(r *api.JoinRequest) { r.Credentials[0].Roles = make([]string, 65) }, "roles has 65 entries"},
-		"a key that is none":                {func(r *api.JoinRequest) { r.Credentials[0].PublicKey = "ssh-ed25519 AAAA" }, "public_key"},
-		"a key with options":                {func(r *api.JoinRequest) { r.Credentials[0].PublicKey = `command="x" ` + sshLine(t, key) }, "public_key"},
-		"a CSR that is none":                {func(r *api.JoinRequest) { r.Credentials[1].CSR = "-----BEGIN" }, "csr"},
-		"a CSR with another key":            {func(r *api.JoinRequest) { r.Credentials[1].CSR = forgedCSR(t) }, "csr"},
+		"a JWT with a retry key that can be guessed": {func(r *api.JoinRequest) {
+			r.RetryKey = "fifteen letters"
+			r.Credentials[0] = api.CredentialRequest{Name: "j", Type: api.TypeJWT, Audience: "https://vault.example.com"}
+		}, "retry_key"},
+		"an empty role":          {func(r *api.JoinRequest) { r.Credentials[0].Roles = []string{""} }, "credentials[0].roles"},
+		"65 roles":               {func(r *api.JoinRequest) { r.Credentials[0].Roles = make([]string, 65) }, "roles has 65 entries"},
+		"a key that is none":     {func(r *api.JoinRequest) { r.Credentials[0].PublicKey = "ssh-ed25519 AAAA" }, "public_key"},
+		"a key with options":     {func(r *api.JoinRequest) { r.Credentials[0].PublicKey = `command="x" ` + sshLine(t, key) }, "public_key"},
+		"a CSR that is none":     {func(r *api.JoinRequest) { r.Credentials[1].CSR = "-----BEGIN" }, "csr"},
+		"a CSR with another key": {func(r *api.JoinRequest) { r.Credentials[1].CSR = forgedCSR(t) }, "csr"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := s.bitbucketRequest()

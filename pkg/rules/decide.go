@@ -116,16 +116,17 @@ func (t *Token) explain(c Claims) Decision {
 	for i := range t.count(allowRules) {
 		conditions := t.conditions(allowRules, i)
 		mismatch := RuleMismatch{Rule: i}
+		barred := t.barredFork(&conditions, c)
 		for _, cond := range conditions {
 			switch {
-			case cond.want == "":
+			case cond.want == "" || barred && cond.field == fieldVCSOrigin: // of which more below
 			case cond.accepts(c[cond.field], allowRules):
 				d.accepted[cond.field] = true
 			default:
 				mismatch.Fields = append(mismatch.Fields, FieldMismatch{Field: cond.field, Want: cond.want, Got: c[cond.field]})
 			}
 		}
-		if t.barredFork(&conditions, c) {
+		if barred {
 			mismatch.Fields = append(mismatch.Fields, FieldMismatch{
 				Field: fieldVCSOrigin,
 				Want:  "a rule that names vcs_origin: vcs_ref is a pull request's, which may come from a fork",
@@ -145,7 +146,8 @@ func (t *Token) barredFork(conditions *conditions, c Claims) bool {
 		return false
 	}
 	return !slices.ContainsFunc(conditions[:], func(cond condition) bool {
-		return cond.field == fieldVCSOrigin && cond.want != ""
+		// A pattern that any origin matches names none.
+		return cond.field == fieldVCSOrigin && strings.Trim(cond.want, "*?") != ""
 	})
 }
 

@@ -161,6 +161,32 @@ func TestForksNeedARuleThatNamesTheOrigin(t *testing.T) {
 	})
 }
 
+// A pattern that every origin matches names none of them.
+func TestAGlobOfAnyOriginLetsNoForkIn(t *testing.T) {
+	for _, c := range []struct {
+		origin string
+		want   rules.Outcome
+		field  string
+	}{
+		{"*", rules.NoMatch, "vcs_origin"},
+		{"?*", rules.NoMatch, "vcs_origin"},
+		{"github.com/*", rules.Allowed, ""},
+	} {
+		token := withRules(t, edit(t, circleYAML, "    allow:\n", "    enable_glob_matching: true\n    allow:\n"), `
+    allow:
+      - {project_id: `+project+`, vcs_origin: "`+c.origin+`"}
+`)
+		rule := -1
+		if c.want == rules.Allowed {
+			rule = 0
+		}
+		checkDecisions(t, token, []decision{
+			{"a fork, origin " + c.origin, claims("project_id", project, "vcs_origin", "github.com/mallory/shop", "vcs_ref", "refs/heads/pull/7"), c.want, rule, c.field},
+			{"a branch, origin " + c.origin, claims("project_id", project, "vcs_origin", "github.com/acme/shop", "vcs_ref", "refs/heads/main"), rules.Allowed, 0, ""},
+		})
+	}
+}
+
 func TestGlobsWorkWhereTheyAreEnabled(t *testing.T) {
 	lists := `
     allow:

@@ -58,6 +58,9 @@ func notPermitted(field, format string, args ...any) *NotPermittedError {
 // (SSHKEY_CERT_MAX_PRINCIPALS).
 const maxPrincipals = 256
 
+// maxGroups is how many Kubernetes groups a certificate takes.
+const maxGroups = 256
+
 // Grant says what the bot gets for a wish, or a *NotPermittedError. roles are
 // the roles that exist of those the bot names. A role that is missing refuses
 // every wish, since it might have denied something.
@@ -143,6 +146,9 @@ func (g *granter) one(field, what string, wants ...want) (*Grant, *NotPermittedE
 			granted := &Grant{Roles: []string{r.Name()}}
 			if field == "kubernetes_user" || field == "audience" {
 				granted.KubernetesGroups = sorted(g.values(r, fieldKubernetesGroups))
+			}
+			if n := len(granted.KubernetesGroups); n > maxGroups {
+				return nil, notPermitted(field, "the role that grants it %s has %d Kubernetes groups, and a certificate takes %d; ask an administrator to split the role", what, n, maxGroups)
 			}
 			return granted, nil
 		}

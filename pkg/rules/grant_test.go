@@ -193,6 +193,26 @@ func TestX509AndJWTGrants(t *testing.T) {
 }
 
 // A role that is missing might have denied something.
+// A certificate takes no more than 256 groups; it must not come to be signed, and fail then.
+func TestTooManyGroups(t *testing.T) {
+	groups := func(n int) string {
+		all := make([]string, n)
+		for i := range all {
+			all[i] = fmt.Sprintf("g%d", i)
+		}
+		return "ops: {allow: {kubernetes_users: [ci], kubernetes_groups: [" + strings.Join(all, ", ") + "]}}"
+	}
+	wish := rules.Wish{Type: "x509", Usage: "kubernetes", KubernetesUser: "ci"}
+	bot, roles := team(t, groups(256))
+	if got, err := bot.Grant(roles, wish); err != nil || len(got.KubernetesGroups) != 256 {
+		t.Errorf("256 groups: %+v, %v", got, err)
+	}
+	bot, roles = team(t, groups(257))
+	if _, err := bot.Grant(roles, wish); err == nil {
+		t.Error("257 groups are granted")
+	}
+}
+
 func TestMissingRoleRefusesEverything(t *testing.T) {
 	bot, roles := team(t, "a: {allow: {logins: [x]}}\nb: {deny: {logins: [x]}}")
 	for _, there := range [][]*rules.Role{roles[:1], {roles[0], nil}, nil} {
