@@ -23,14 +23,14 @@ func (s *Store) Certificate(ctx context.Context, p cert.Purpose) (string, error)
 	doing := fmt.Sprintf("reading the certificate of the authority %s", p)
 	found, err := s.get(ctx, s.tables.Joins, certificateKey(p))
 	if err != nil {
-		return "", fail(ctx, doing, err)
+		return "", fail(doing, err)
 	}
 	if found == nil {
 		return "", fmt.Errorf("certificate of the authority %s: %w", p, join.ErrNotFound)
 	}
 	r := reader{item: found}
 	pem := r.text(attrPEM)
-	return pem, fail(ctx, doing, r.err)
+	return pem, fail(doing, r.err)
 }
 
 // PutCertificate stores pem as the certificate of an X.509 authority unless one
@@ -49,10 +49,10 @@ func (s *Store) PutCertificate(ctx context.Context, p cert.Purpose, pem string) 
 	if earlier, ok := errors.AsType[*types.ConditionalCheckFailedException](err); ok {
 		r := reader{item: earlier.Item}
 		stored := r.text(attrPEM)
-		return stored, fail(ctx, doing, r.err)
+		return stored, fail(doing, r.err)
 	}
 	if err != nil {
-		return "", fail(ctx, doing, err)
+		return "", fail(doing, err)
 	}
 	return pem, nil
 }

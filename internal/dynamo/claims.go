@@ -44,7 +44,7 @@ func claimKey(idToken string) item { return joinsKey("claim/"+idToken, "claim") 
 // Claim implements join.Claims.
 func (s *Store) Claim(ctx context.Context, idToken string) (map[string]time.Time, error) {
 	uses, err := s.claim(ctx, idToken)
-	return uses, fail(ctx, "reading the claim "+idToken, err)
+	return uses, fail("reading the claim "+idToken, err)
 }
 
 func (s *Store) claim(ctx context.Context, idToken string) (map[string]time.Time, error) {
@@ -72,7 +72,7 @@ func (s *Store) Use(ctx context.Context, u join.Use) (time.Time, error) {
 	if errors.Is(err, join.ErrUsed) {
 		return time.Time{}, fmt.Errorf("claim %s: %w", u.IDToken, err)
 	}
-	return notAfter, fail(ctx, "claiming a use of the ID token "+u.IDToken, err)
+	return notAfter, fail("claiming a use of the ID token "+u.IDToken, err)
 }
 
 func (s *Store) use(ctx context.Context, u join.Use) (time.Time, error) {

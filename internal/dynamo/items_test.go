@@ -390,3 +390,22 @@ func TestKeptLongerMeanwhile(t *testing.T) {
 		t.Errorf("the claim is %v, %v; want 3 uses", uses, err)
 	}
 }
+
+// TestImpossibleNames asks for resources whose names DynamoDB refuses to look for.
+func TestImpossibleNames(t *testing.T) {
+	s := open(t, tables(t))
+	if err := s.Write(t.Context(), create(role("deployer"))); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"", strings.Repeat("a", 1025), strings.Repeat("a", 16<<10)} {
+		if _, err := s.Token(t.Context(), name); !errors.Is(err, join.ErrNotFound) {
+			t.Errorf("a token with a name of %d bytes: %v, want join.ErrNotFound", len(name), err)
+		}
+		if roles, err := s.Roles(t.Context(), []string{name, "deployer"}); err != nil || len(roles) != 1 {
+			t.Errorf("a role with a name of %d bytes: %d roles, %v; want the other", len(name), len(roles), err)
+		}
+	}
+	if stored, err := s.Get(t.Context(), "", "deployer"); !errors.Is(err, join.ErrNotFound) {
+		t.Errorf("no kind: %v, %v; want join.ErrNotFound", stored, err)
+	}
+}

@@ -30,13 +30,13 @@ func (s *Store) KeySet(ctx context.Context, issuer string) (join.KeySet, error) 
 	doing := "reading the key set of " + issuer
 	found, err := s.get(ctx, s.tables.KeySets, item{attrIssuer: text(issuer)})
 	if err != nil {
-		return join.KeySet{}, fail(ctx, doing, err)
+		return join.KeySet{}, fail(doing, err)
 	}
 	if found == nil {
 		return join.KeySet{}, fmt.Errorf("key set of %s: %w", issuer, join.ErrNotFound)
 	}
 	ks, err := decodeKeySet(found)
-	return ks, fail(ctx, doing, err)
+	return ks, fail(doing, err)
 }
 
 // KeySets implements admin.KeySets. It scans the table, which has few items.
@@ -47,12 +47,12 @@ func (s *Store) KeySets(ctx context.Context) ([]join.KeySet, error) {
 	for pages := dynamodb.NewScanPaginator(s.db, in); pages.HasMorePages(); {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return nil, fail(ctx, doing, err)
+			return nil, fail(doing, err)
 		}
 		for _, found := range page.Items {
 			ks, err := decodeKeySet(found)
 			if err != nil {
-				return nil, fail(ctx, doing, err)
+				return nil, fail(doing, err)
 			}
 			all = append(all, ks)
 		}
@@ -85,7 +85,7 @@ func (s *Store) PutKeySet(ctx context.Context, ks join.KeySet) error {
 	if errors.Is(err, jwks.ErrPinned) {
 		return fmt.Errorf("key set of %s: %w", ks.Issuer, err)
 	}
-	return fail(ctx, "storing the key set of "+ks.Issuer, err)
+	return fail("storing the key set of "+ks.Issuer, err)
 }
 
 func (s *Store) putKeySet(ctx context.Context, ks join.KeySet) error {
@@ -159,7 +159,7 @@ func (s *Store) KeySetFailed(ctx context.Context, issuer string, at time.Time, f
 	if _, earlier := errors.AsType[*types.ConditionalCheckFailedException](err); earlier {
 		return nil
 	}
-	return fail(ctx, "noting a failed fetch of the key set of "+issuer, err)
+	return fail("noting a failed fetch of the key set of "+issuer, err)
 }
 
 // Unpin implements admin.KeySets.
@@ -175,5 +175,5 @@ func (s *Store) Unpin(ctx context.Context, issuer string) error {
 	if _, missing := errors.AsType[*types.ConditionalCheckFailedException](err); missing {
 		return fmt.Errorf("key set of %s: %w", issuer, join.ErrNotFound)
 	}
-	return fail(ctx, "unpinning the key set of "+issuer, err)
+	return fail("unpinning the key set of "+issuer, err)
 }

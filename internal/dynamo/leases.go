@@ -19,7 +19,7 @@ const (
 // Lease implements join.Leases.
 func (s *Store) Lease(ctx context.Context, name string, now, until time.Time) (bool, error) {
 	got, err := s.lease(ctx, name, now, until)
-	return got, fail(ctx, "taking the lease "+name, err)
+	return got, fail("taking the lease "+name, err)
 }
 
 func (s *Store) lease(ctx context.Context, name string, now, until time.Time) (bool, error) {

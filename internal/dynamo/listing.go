@@ -37,7 +37,7 @@ func (s *Store) Joins(ctx context.Context, q admin.Query) ([]join.Record, error)
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return nil, fail(ctx, "reading records", err)
+		return nil, fail("reading records", err)
 	}
 	all := slices.Concat(lists...)
 	slices.SortFunc(all, func(a, b join.Record) int {

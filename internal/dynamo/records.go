@@ -41,7 +41,7 @@ func (s *Store) Record(ctx context.Context, r join.Record, keepUntil time.Time) 
 	if err == nil {
 		_, err = s.db.PutItem(ctx, &dynamodb.PutItemInput{TableName: &s.tables.Joins, Item: put})
 	}
-	return fail(ctx, "storing the record "+r.JoinID, err)
+	return fail("storing the record "+r.JoinID, err)
 }
 
 func encodeRecord(r join.Record, keepUntil time.Time) (item, error) {
@@ -70,7 +70,7 @@ func (s *Store) Join(ctx context.Context, id string) (join.Record, error) {
 	}
 	found, err := s.get(ctx, s.tables.Joins, key)
 	if err != nil {
-		return join.Record{}, fail(ctx, "reading the record "+id, err)
+		return join.Record{}, fail("reading the record "+id, err)
 	}
 	if found == nil {
 		return join.Record{}, fmt.Errorf("record %s: %w", id, join.ErrNotFound)

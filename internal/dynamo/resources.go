@@ -20,8 +20,9 @@ const (
 	attrUpdatedAt = "updated_at"
 )
 
-// maxSortKey is how many bytes a sort key may have.
-const maxSortKey = 1024
+// possible tells whether a key can have this name. DynamoDB refuses to look for
+// one that is empty or too long, and none is stored under such a name.
+func possible(name string) bool { return name != "" && len(name) <= 1024 }
 
 // resourceKey is the key of a resource.
 type resourceKey struct {
@@ -36,13 +37,13 @@ func (k resourceKey) item() item { return item{attrKind: text(string(k.kind)), a
 // Get returns one resource; join.ErrNotFound if it does not exist.
 func (s *Store) Get(ctx context.Context, kind rules.Kind, name string) (admin.Stored, error) {
 	key := resourceKey{kind, name}
-	if kind == "" || name == "" || len(name) > maxSortKey { // DynamoDB has no such keys
+	if kind == "" || !possible(name) {
 		return admin.Stored{}, fmt.Errorf("%s: %w", key, join.ErrNotFound)
 	}
 	found, err := s.get(ctx, s.tables.Resources, key.item())
 	switch {
 	case err != nil:
-		return admin.Stored{}, fail(ctx, "reading "+key.String(), err)
+		return admin.Stored{}, fail("reading "+key.String(), err)
 	case found == nil:
 		return admin.Stored{}, fmt.Errorf("%s: %w", key, join.ErrNotFound)
 	}
@@ -54,7 +55,7 @@ func (s *Store) List(ctx context.Context, kind rules.Kind) ([]admin.Stored, erro
 	var all []admin.Stored
 	for found, err := range s.query(ctx, s.ofKind(kind)) {
 		if err != nil {
-			return nil, fail(ctx, fmt.Sprintf("reading all of kind %s", kind), err)
+			return nil, fail(fmt.Sprintf("reading all of kind %s", kind), err)
 		}
 		one, err := decodeListed(kind, found)
 		if err != nil {
@@ -135,7 +136,7 @@ func (s *Store) Issuers(ctx context.Context) ([]string, error) {
 	issuers := make(map[string]bool)
 	for found, err := range s.query(ctx, in) {
 		if err != nil {
-			return nil, fail(ctx, "reading the issuers of token rules", err)
+			return nil, fail("reading the issuers of token rules", err)
 		}
 		r := reader{item: found}
 		if issuer := r.text(attrIssuer); r.err == nil && issuer != "" {

@@ -24,11 +24,11 @@ const batchTries = 8
 func (s *Store) Roles(ctx context.Context, names []string) ([]*rules.Role, error) {
 	found := make(map[string]*rules.Role, len(names))
 	wanted := slices.Compact(slices.Sorted(slices.Values(names)))
-	wanted = slices.DeleteFunc(wanted, func(name string) bool { return name == "" }) // DynamoDB has no empty keys
+	wanted = slices.DeleteFunc(wanted, func(name string) bool { return !possible(name) })
 	for batch := range slices.Chunk(wanted, maxBatch) {
 		items, err := s.batchGet(ctx, batch)
 		if err != nil {
-			return nil, fail(ctx, fmt.Sprintf("reading the roles %q", batch), err)
+			return nil, fail(fmt.Sprintf("reading the roles %q", batch), err)
 		}
 		for _, one := range items {
 			stored, err := decodeListed(rules.KindRole, one)

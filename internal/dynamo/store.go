@@ -1,7 +1,6 @@
 package dynamo
 
 import (
-	"context"
 	"errors"
 	"fmt"
 
@@ -52,13 +51,11 @@ func New(c Config) (*Store, error) {
 	return &Store{db: c.Client, tables: c.Tables}, nil
 }
 
-// fail says what was being done when err happened. The end of ctx is reported as such.
-func fail(ctx context.Context, doing string, err error) error {
+// fail says what was being done when err happened. The SDK's errors wrap that of
+// the context if it has ended.
+func fail(doing string, err error) error {
 	if err == nil {
 		return nil
-	}
-	if ctx.Err() != nil {
-		return fmt.Errorf("%s: %w", doing, ctx.Err())
 	}
 	return fmt.Errorf("%s: %w", doing, err)
 }

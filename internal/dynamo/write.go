@@ -38,7 +38,7 @@ func (s *Store) Write(ctx context.Context, changes []admin.Change) error {
 	if conflict, ok := errors.AsType[*admin.ConflictError](err); ok {
 		return conflict
 	}
-	return fail(ctx, "writing resources", err)
+	return fail("writing resources", err)
 }
 
 // transact sends a transaction, and again if all that stands against it is
