@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -27,6 +28,10 @@ type Stack struct {
 	Authorities *kms.Authorities
 	Refresher   *Refresher
 }
+
+// askTimeout is how long the service may take to make certificates: a cold start,
+// and several signatures.
+const askTimeout = 20 * time.Second
 
 // ErrNoCredentials says that no AWS credentials or no region were found.
 var ErrNoCredentials = errors.New("no AWS credentials or no region")
@@ -61,8 +66,11 @@ func open(cfg aws.Config, name string, o Outputs, now func() time.Time) (*Stack,
 	}
 	return &Stack{
 		Name: name, Outputs: o, Store: store,
-		Authorities: kms.New(kms.Config{Client: kms.NewClient(cfg), Keys: o.Keys, Certificates: store, Now: now}),
-		Refresher:   &Refresher{store: store, one: lambda.NewRefresher(awslambda.NewFromConfig(cfg), o.RefreshFunction)},
+		Authorities: kms.New(kms.Config{
+			Client: kms.NewClient(cfg), Keys: o.Keys, Now: now,
+			Certificates: newCertificates(store, &http.Client{Timeout: askTimeout}, o.JoinURL),
+		}),
+		Refresher: &Refresher{store: store, one: lambda.NewRefresher(awslambda.NewFromConfig(cfg), o.RefreshFunction)},
 	}, nil
 }
 

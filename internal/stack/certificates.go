@@ -1,0 +1,66 @@
+package stack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+
+	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/kms"
+	"github.com/gatepass-ci/gatepass/pkg/api"
+)
+
+// errNotMade says that an X.509 authority has no certificate yet.
+var errNotMade = errors.New("it is not made yet")
+
+// certificates are the X.509 authorities' as an administrator sees them. The keys'
+// policies let join alone sign by them: where a certificate is not made yet, the
+// service is asked to show its authorities, which makes it.
+type certificates struct {
+	stored kms.Certificates
+	ask    func() error // once, whoever of several at the same time is first
+}
+
+func newCertificates(stored kms.Certificates, client *http.Client, url string) *certificates {
+	return &certificates{stored: stored, ask: sync.OnceValue(func() error { return askForAuthorities(client, url) })}
+}
+
+// Certificate returns the stored certificate, and never join.ErrNotFound: that
+// would have it made with the caller's own rights.
+func (c *certificates) Certificate(ctx context.Context, p cert.Purpose) (string, error) {
+	pem, err := c.stored.Certificate(ctx, p)
+	if !errors.Is(err, join.ErrNotFound) {
+		return pem, err
+	}
+	asked := c.ask()
+	if pem, err = c.stored.Certificate(ctx, p); !errors.Is(err, join.ErrNotFound) {
+		return pem, err
+	}
+	if asked == nil {
+		asked = errors.New("see the log of the function join")
+	}
+	return "", fmt.Errorf("%w, and the service could not be brought to make it: %w", errNotMade, asked)
+}
+
+// PutCertificate stores nothing.
+func (c *certificates) PutCertificate(context.Context, cert.Purpose, string) (string, error) {
+	return "", errNotMade
+}
+
+// askForAuthorities reads the authorities that a service shows.
+func askForAuthorities(client *http.Client, url string) error {
+	resp, err := client.Get(url + api.PathAuthorities)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answered %s", url+api.PathAuthorities, resp.Status)
+	}
+	_, err = io.Copy(io.Discard, io.LimitReader(resp.Body, api.MaxRequestBytes))
+	return err
+}
