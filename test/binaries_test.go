@@ -34,6 +34,7 @@ var binDir string
 
 func TestMain(m *testing.M) {
 	code := m.Run()
+	stopLambda()
 	if binDir != "" {
 		_ = os.RemoveAll(binDir)
 	}
