@@ -390,13 +390,23 @@ func TestFaults(t *testing.T) {
 	t.Run("a first use that fails is made again by the next", func(t *testing.T) {
 		w := newWorld(t)
 		all := kms.New(w.config)
-		w.kms.Set(dynamotest.Error(http.StatusBadRequest, "DisabledException", map[string]any{"message": "no"}))
+		disabled := dynamotest.Error(http.StatusBadRequest, "DisabledException", map[string]any{"message": "no"})
+		w.kms.Set(func(r dynamotest.Request, rw http.ResponseWriter, forward func(http.ResponseWriter)) {
+			if r.Body["KeyId"] == w.config.Keys[cert.X509Identity] {
+				disabled(r, rw, forward)
+			} else {
+				forward(rw)
+			}
+		})
 		if _, err := all.Authority(t.Context(), cert.X509Identity); err == nil {
 			t.Error("an authority without a public key")
 		}
 		w.kms.Set(nil)
 		_, err := all.Authority(t.Context(), cert.X509Identity)
 		must(t, err)
+		if got := w.calls(); !slices.Equal(got, []string{"GetPublicKey", "Sign"}) {
+			t.Errorf("calls %v, want those of the one that failed", got)
+		}
 	})
 	t.Run("the connection breaks", func(t *testing.T) {
 		w := newWorld(t)
