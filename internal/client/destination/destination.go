@@ -188,7 +188,8 @@ func (d *Dir) ours(name string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if !d.owns(info) {
+	link := info.Mode().Type() == fs.ModeSymlink
+	if !d.owns(info) && !(link && ownedBy(info, 0)) { // root makes links for another owner, and leaves them its own
 		return false, nil
 	}
 	switch {
@@ -200,7 +201,7 @@ func (d *Dir) ours(name string) (bool, error) {
 		}
 		data, err := d.root.ReadFile(name)
 		return string(data) == ignoreEverything, err
-	case info.Mode().Type() == fs.ModeSymlink:
+	case link:
 		target, err := d.root.Readlink(name)
 		return target == linkTarget(name), err
 	}

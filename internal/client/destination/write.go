@@ -318,6 +318,10 @@ func (d *Dir) giveState(state *os.Root) error {
 // owns reports whether a file is ours: of the user we run as, or of the one the
 // destination was made for.
 func (d *Dir) owns(info fs.FileInfo) bool {
+	return ownedBy(info, os.Geteuid()) || d.access.Owner != nil && ownedBy(info, d.access.Owner.UID)
+}
+
+func ownedBy(info fs.FileInfo, uid int) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
-	return ok && (int(stat.Uid) == os.Geteuid() || d.access.Owner != nil && int(stat.Uid) == d.access.Owner.UID)
+	return ok && int(stat.Uid) == uid
 }
