@@ -14,34 +14,43 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/client/destination"
 	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/client/output"
 )
 
-var names = []string{"key", "key.pub", "tlscert"}
+// names is the layout of most tests.
+var names = layout{"key", "key.pub", "tlscert"}
+
+// layout is the names of a set's files.
+type layout []string
 
 // set is a set whose files all say which set they are of.
-func set(tag string) []destination.File {
+func (l layout) set(tag string) []destination.File {
 	var files []destination.File
-	for _, name := range names {
+	for _, name := range l {
 		files = append(files, destination.File{Name: name, Data: []byte(tag + "\n")})
 	}
 	return files
 }
 
-func write(dir, tag string, step func(string) error) error {
-	d, err := destination.OpenWithStep(context.Background(), dir, names, step)
+func (l layout) write(dir, tag string, step func(string) error) error {
+	d, err := destination.OpenWithStep(context.Background(), dir, l, step)
 	if err != nil {
 		return err
 	}
 	defer d.Close()
-	return d.Replace(context.Background(), set(tag))
+	return d.Replace(context.Background(), l.set(tag))
 }
+
+func write(dir, tag string, step func(string) error) error { return names.write(dir, tag, step) }
 
 // whole returns the tag that every file has, empty if there is no file, and
 // fails if the files are of different sets.
-func whole(t *testing.T, dir string) string {
+func whole(t *testing.T, dir string) string { t.Helper(); return names.whole(t, dir) }
+
+func (l layout) whole(t *testing.T, dir string) string {
 	t.Helper()
 	tags := make(map[string]bool)
-	for _, name := range names {
+	for _, name := range l {
 		raw, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			t.Fatal(err)
@@ -89,16 +98,53 @@ func TestReplaceLeavesOneSetPrivately(t *testing.T) {
 	}
 }
 
+// layouts are the sets of every output.
+func layouts(t *testing.T) map[string]layout {
+	t.Helper()
+	all := make(map[string]layout)
+	add := func(name string, out output.Output, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[name] = append(out.Names(), destination.ManifestName)
+	}
+	identity, err := output.NewIdentity(output.IdentityConfig{Path: "x"})
+	add("identity", identity, err)
+	application, err := output.NewApplication(output.ApplicationConfig{App: "a"})
+	add("application", application, err)
+	token, err := output.NewJWT(output.JWTConfig{Audience: "a"})
+	add("jwt", token, err)
+	for _, format := range output.DatabaseFormats() {
+		database, err := output.NewDatabase(output.DatabaseConfig{User: "app", Format: format})
+		add(format, database, err)
+	}
+	for name, config := range map[string]output.KubernetesConfig{
+		"kubeconfig": {User: "u"}, "certificate-plugin": {User: "u", Plugin: "p"}, "token-plugin": {Auth: "jwt", Audience: "a", Plugin: "p"},
+	} {
+		config.Server = "https://k"
+		kubernetes, err := output.NewKubernetes(config)
+		add(name, kubernetes, err)
+	}
+	return all
+}
+
 // TestEveryStepCanFail breaks each change in turn: the old set stays until the
 // new one is in its place, nothing is left over, and the next write succeeds.
 func TestEveryStepCanFail(t *testing.T) {
+	for name, l := range layouts(t) {
+		t.Run(name, func(t *testing.T) { everyStepCanFail(t, l) })
+	}
+}
+
+func everyStepCanFail(t *testing.T, l layout) {
 	for broken := 0; ; broken++ {
 		dir := filepath.Join(t.TempDir(), "id")
-		if err := write(dir, "old", nil); err != nil {
+		if err := l.write(dir, "old", nil); err != nil {
 			t.Fatal(err)
 		}
 		step, at := 0, ""
-		err := write(dir, "new", func(change string) error {
+		err := l.write(dir, "new", func(change string) error {
 			step++
 			if step == broken+1 {
 				at = change
@@ -107,7 +153,7 @@ func TestEveryStepCanFail(t *testing.T) {
 			return nil
 		})
 		if at == "" {
-			if broken < 8 {
+			if broken < 5+len(l) {
 				t.Fatalf("there were only %d steps", broken)
 			}
 			return
@@ -115,13 +161,13 @@ func TestEveryStepCanFail(t *testing.T) {
 		if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(strings.Join(failure.Of(err).Hints, ""), "disk is full") {
 			t.Errorf("at %q: error %v", at, err)
 		}
-		if got := whole(t, dir); got != "old" && at != "sweep" {
+		if got := l.whole(t, dir); got != "old" && at != "sweep" {
 			t.Errorf("a failure at %q left %q", at, got)
 		}
 		if left, _ := filepath.Glob(filepath.Join(dir, ".gatepass", "set-*")); len(left) != 1 && at != "sweep" {
 			t.Errorf("a failure at %q left %v", at, left)
 		}
-		if err := write(dir, "next", nil); err != nil || whole(t, dir) != "next" {
+		if err := l.write(dir, "next", nil); err != nil || l.whole(t, dir) != "next" {
 			t.Errorf("after a failure at %q: %v", at, err)
 		}
 	}
@@ -135,12 +181,12 @@ func TestKilledWriter(t *testing.T) {
 	if at == "" {
 		return
 	}
-	var dir string
+	var dir, name string
 	var kill, step int
-	if _, err := fmt.Sscanf(at, "%d %s", &kill, &dir); err != nil {
+	if _, err := fmt.Sscanf(at, "%d %s %s", &kill, &name, &dir); err != nil {
 		t.Fatal(err)
 	}
-	err := write(dir, "new", func(string) error {
+	err := layouts(t)[name].write(dir, "new", func(string) error {
 		if step++; step == kill {
 			syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {}
@@ -152,39 +198,78 @@ func TestKilledWriter(t *testing.T) {
 	}
 }
 
+// TestAKillLeavesOneWholeSet kills a writer between any two of its changes.
 func TestAKillLeavesOneWholeSet(t *testing.T) {
-	for _, before := range []string{"", "old"} {
-		seen := make(map[string]int)
-		for kill := 1; ; kill++ {
-			dir := filepath.Join(t.TempDir(), "id")
-			if before != "" {
-				if err := write(dir, before, nil); err != nil {
-					t.Fatal(err)
-				}
-			}
-			child := exec.Command(os.Args[0], "-test.run=^TestKilledWriter$")
-			child.Env = append(os.Environ(), fmt.Sprintf("%s=%d %s", envKillAt, kill, dir))
-			out, err := child.CombinedOutput()
-			got := whole(t, dir)
-			seen[got]++
-			if got != before && got != "new" {
-				t.Fatalf("killed at step %d: the set is %q", kill, got)
-			}
-			if next := write(dir, "next", nil); next != nil || whole(t, dir) != "next" {
-				t.Fatalf("killed at step %d: the next write fails: %v", kill, next)
-			}
-			if left, _ := filepath.Glob(filepath.Join(dir, ".gatepass", "set-*")); len(left) != 1 {
-				t.Errorf("killed at step %d: left over %v", kill, left)
-			}
-			if err == nil {
-				break // it lived through every step
-			}
-			if child.ProcessState.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
-				t.Fatalf("the child failed: %s", out)
+	for name, l := range layouts(t) {
+		for _, before := range []string{"", "old"} {
+			t.Run(name+" "+before, func(t *testing.T) {
+				t.Parallel()
+				killEverywhere(t, name, l, before)
+			})
+		}
+	}
+}
+
+func killEverywhere(t *testing.T, name string, l layout, before string) {
+	seen := make(map[string]int)
+	for kill := 1; ; kill++ {
+		dir := filepath.Join(t.TempDir(), "id")
+		if before != "" {
+			if err := l.write(dir, before, nil); err != nil {
+				t.Fatal(err)
 			}
 		}
-		if seen[before] < 5 || seen["new"] < 2 {
-			t.Errorf("from %q: the kills left %v", before, seen)
+		child := exec.Command(os.Args[0], "-test.run=^TestKilledWriter$")
+		child.Env = append(os.Environ(), fmt.Sprintf("%s=%d %s %s", envKillAt, kill, name, dir))
+		out, err := child.CombinedOutput()
+		got := l.whole(t, dir)
+		seen[got]++
+		if got != before && got != "new" {
+			t.Fatalf("killed at step %d: the set is %q", kill, got)
+		}
+		if next := l.write(dir, "next", nil); next != nil || l.whole(t, dir) != "next" {
+			t.Fatalf("killed at step %d: the next write fails: %v", kill, next)
+		}
+		if left, _ := filepath.Glob(filepath.Join(dir, ".gatepass", "set-*")); len(left) != 1 {
+			t.Errorf("killed at step %d: left over %v", kill, left)
+		}
+		if err == nil {
+			break // it lived through every step
+		}
+		if child.ProcessState.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+			t.Fatalf("the child failed: %s", out)
+		}
+	}
+	if seen[before] < 4+len(l) || seen["new"] < 2 {
+		t.Errorf("from %q: the kills left %v", before, seen)
+	}
+}
+
+// TestAnotherLayout replaces a set by one of an output with other files.
+func TestAnotherLayout(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "id")
+	all := layouts(t)
+	for _, first := range all {
+		for _, second := range all {
+			for i, l := range []layout{first, second} {
+				if err := l.write(dir, fmt.Sprint(i), nil); err != nil || l.whole(t, dir) != fmt.Sprint(i) {
+					t.Fatalf("%v after %v: %v", second, first, err)
+				}
+			}
+			entries, err := os.ReadDir(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tops := map[string]bool{".gatepass": true, ".gitignore": true, ".dockerignore": true}
+			for _, name := range second {
+				top, _, _ := strings.Cut(name, "/")
+				tops[top] = true
+			}
+			for _, entry := range entries {
+				if !tops[entry.Name()] {
+					t.Errorf("%s of %v is left in %v", entry.Name(), first, second)
+				}
+			}
 		}
 	}
 }
