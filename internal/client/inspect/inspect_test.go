@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+	"software.sslmate.com/src/go-pkcs12"
 )
 
 var now = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
@@ -156,6 +157,7 @@ func FuzzBytes(f *testing.F) {
 		f.Fatal("no committed seeds")
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
+		isPKCS12(raw) // what it accepts takes a password, and is not for here
 		found, err := Bytes(raw)
 		if err == nil && len(found) == 0 {
 			t.Error("neither a credential nor an error")
@@ -169,4 +171,94 @@ func FuzzBytes(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestPKCS12(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(7), Subject: pkix.Name{CommonName: "app"}, NotBefore: now, NotAfter: now.Add(30 * time.Second)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := pkcs12.Modern2023.Encode(key, cert, []*x509.Certificate{cert}, "secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	file := filepath.Join(dir, "store.p12")
+	password := filepath.Join(t.TempDir(), "password")
+	for path, data := range map[string][]byte{file: store, password: []byte("secret\n"), password + ".wrong": []byte("other")} {
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found, err := Path(file, "", now)
+	if err != nil || len(found) != 1 || found[0].Kind != "pkcs12 file" || found[0].Note == "" {
+		t.Errorf("without a password: %+v %v", found, err)
+	}
+	if _, err := Path(file, password+".wrong", now); err == nil || !strings.Contains(err.Error(), "another password") {
+		t.Errorf("with another password: %v", err)
+	}
+	found, err = Path(file, password, now)
+	if err != nil || len(found) != 3 || found[0].Kind != "private key" || found[1].Subject != "CN=app" || found[1].Warning() == "" {
+		t.Errorf("with its password: %+v %v", found, err)
+	}
+	for name, raw := range map[string][]byte{"a certificate": der, "cut off": store[:len(store)-1], "more behind": append(store, 0), "nothing": nil} {
+		if isPKCS12(raw) {
+			t.Errorf("%s was taken for PKCS#12", name)
+		}
+	}
+}
+
+func TestKubeconfig(t *testing.T) {
+	token := "e30." + base64.RawURLEncoding.EncodeToString([]byte(`{"sub":"bot:example","aud":"cluster","exp":1}`)) + ".c2ln"
+	const head = "kind: Config\nclusters: [{cluster: {server: https://k}}]\n"
+	for name, test := range map[string]struct {
+		yaml  string
+		kinds string // empty is an error
+	}{
+		"a token":                   {head + "users: [{user: {token: " + token + "}}]", "kubeconfig jwt"},
+		"an opaque token":           {head + "users: [{user: {token: opaque}}]", "kubeconfig token"},
+		"a plugin":                  {head + "users: [{user: {exec: {command: aws, args: [eks, get-token]}}}]", "kubeconfig"},
+		"no users":                  {head, "kubeconfig"},
+		"data that is not base64":   {head + "users: [{user: {client-certificate-data: '*'}}]", ""},
+		"data that is no PEM":       {head + "users: [{user: {client-key-data: c2VjcmV0}}]", ""},
+		"another kind":              {"kind: ConfigMap", ""},
+		"not YAML":                  {"kind: Config\nusers: [", ""},
+		"clusters that are no list": {"kind: Config\nclusters: x", ""},
+	} {
+		found, err := Bytes([]byte(test.yaml))
+		var kinds []string
+		for _, c := range found {
+			kinds = append(kinds, c.Kind)
+		}
+		if got := strings.Join(kinds, " "); got != test.kinds || (err != nil) != (test.kinds == "") {
+			t.Errorf("%s: %q %v, want %q", name, got, err, test.kinds)
+		}
+		if err != nil && strings.Contains(err.Error(), "c2VjcmV0") {
+			t.Errorf("%s: the error shows the data: %v", name, err)
+		}
+		if name == "a plugin" && found[0].Plugin != "aws eks get-token" {
+			t.Errorf("the plugin is %q", found[0].Plugin)
+		}
+	}
+}
+
+func TestColour(t *testing.T) {
+	for seconds, want := range map[int64]string{-1: red, 59: yellow, 60: green} {
+		until := now.Add(time.Duration(seconds) * time.Second)
+		c := Credential{Kind: "jwt", ValidFrom: &now, ValidUntil: &until, RemainingSeconds: &seconds}
+		var text bytes.Buffer
+		c.Text(&text, true)
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("%d seconds: %q", seconds, text.String())
+		}
+	}
 }

@@ -127,7 +127,11 @@ func fromCertificate(cert *x509.Certificate) Credential {
 
 // fromJWT shows a token's registered claims (RFC 7519 §4.1), unverified.
 func fromJWT(raw []byte) ([]Credential, error) {
-	payload, err := base64.RawURLEncoding.DecodeString(string(bytes.Split(raw, []byte("."))[1]))
+	parts := bytes.Split(raw, []byte("."))
+	if len(parts) != 3 {
+		return nil, errNothing
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(string(parts[1]))
 	if err != nil {
 		return nil, errNothing
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/gatepass-ci/gatepass/internal/client/failure"
 )
@@ -146,6 +147,20 @@ func FuzzParse(f *testing.F) {
 			if !ours(out.Type) {
 				t.Errorf("accepted %+v", out)
 			}
+		}
+		// What was read can be written, and is read as the same.
+		config.Warnings = nil
+		written, err := Write(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := Parse("f", written, ours)
+		if err != nil {
+			t.Fatalf("%v:\n%s", err, written)
+		}
+		again.Warnings = nil
+		if diff := cmp.Diff(config, again, cmpopts.EquateEmpty(), cmpopts.IgnoreFields(Option{}, "Line")); diff != "" {
+			t.Errorf("%s\n%s", diff, written)
 		}
 		if config.TTL < 0 || len(config.Outputs) == 0 {
 			t.Errorf("accepted %+v", config)

@@ -146,6 +146,9 @@ func (r *reader) option(f field, node *yaml.Node) []Option {
 		r.fail(fmt.Sprintf("line %d: %s must be one word", node.Line, f.name), "write it like "+f.name+": VALUE")
 		return nil
 	}
+	if value.Value == "" || value.Tag == "!!null" {
+		return nil // as if it were not there
+	}
 	text := value.Value
 	if f.name == fieldDisablePlugin {
 		var disabled bool
