@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -195,7 +194,11 @@ func (w *world) nothingLeft(t *testing.T) {
 	t.Errorf("left behind: %v", left)
 }
 
-// alive reports whether a process is there and no zombie.
-func alive(pid int) bool {
-	return syscall.Kill(pid, 0) == nil
+// silent is an address where connections are taken and nothing is said.
+func silent(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	t.Cleanup(func() { listener.Close() })
+	return listener.Addr().String()
 }

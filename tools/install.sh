@@ -18,6 +18,8 @@ test curl    curl
 test jq      jq
 test mount   mount
 test unshare util-linux
+test rsync   rsync
+test git     git
 test java    openjdk-17-jre-headless
 test javac   openjdk-17-jdk-headless
 test nginx   nginx-light

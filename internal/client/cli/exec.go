@@ -28,6 +28,9 @@ const execExample = `  gatepass exec --server https://join.example.com --token e
 type execFlags struct {
 	joinFlags
 	loginFlags
+	hosts       []string // patterns that the host authority vouches for
+	also        []string
+	ssh         bool
 	sshAdd      bool
 	keepIDToken bool
 }
@@ -59,7 +62,6 @@ func (f *loginFlags) login(dir string, hosts []string) (*output.Login, error) {
 
 func newExec(env *Env) *cobra.Command {
 	var flags execFlags
-	var hosts []string
 	cmd := &cobra.Command{
 		Use:     "exec [flags] -- COMMAND…",
 		Short:   "Run a command with credentials that are gone when it ends",
@@ -68,7 +70,9 @@ func newExec(env *Env) *cobra.Command {
 	fs := cmd.Flags()
 	flags.bindService(fs)
 	flags.loginFlags.bind(fs)
-	fs.StringArrayVar(&hosts, "ssh-hosts", nil, "host pattern that the service's SSH host authority vouches for; repeatable (default *)")
+	fs.StringArrayVar(&flags.hosts, "ssh-hosts", nil, "host pattern that the service's SSH host authority vouches for; repeatable (default *)")
+	fs.StringArrayVar(&flags.also, "also", nil, "credentials besides those for SSH: TYPE,FLAG=VALUE,… as `gatepass join TYPE` has the flags; repeatable")
+	fs.BoolVar(&flags.ssh, "ssh", true, "have a key and certificate for SSH; a bot without logins needs --ssh=false")
 	fs.BoolVar(&flags.sshAdd, "ssh-add", false, "add the key and certificate to the running ssh-agent instead, until the certificate ends")
 	fs.BoolVar(&flags.keepIDToken, "keep-id-token", false, "leave the CI system's ID token in the command's environment")
 	fs.SetInterspersed(false)
@@ -82,7 +86,7 @@ func newExec(env *Env) *cobra.Command {
 		case len(args) == 0:
 			return failure.New(failure.Usage, "no command is given").Hint("write it after --, such as: gatepass exec -- ssh-add -l")
 		}
-		return flags.exec(cmd.Context(), env, hosts, args)
+		return flags.exec(cmd.Context(), env, args)
 	}
 	return cmd
 }
@@ -100,7 +104,7 @@ func newJanitor(env *Env) *cobra.Command {
 
 // exec runs the command. From the first line on no signal ends this process
 // before it has cleaned up.
-func (f *execFlags) exec(ctx context.Context, env *Env, hosts, args []string) error {
+func (f *execFlags) exec(ctx context.Context, env *Env, args []string) error {
 	ctx, signals := run.CatchSignals(ctx)
 	defer signals.Stop()
 	place, err := run.NewPlace(env.Getenv)
@@ -114,11 +118,11 @@ func (f *execFlags) exec(ctx context.Context, env *Env, hosts, args []string) er
 		}
 	}()
 
-	login, err := f.login(path.Join(place.Path(), output.TypeLogin), hosts)
+	outputs, err := f.outputs(place)
 	if err != nil {
 		return err
 	}
-	join, err := f.join(env, []output.Output{login})
+	join, err := f.join(env, outputs)
 	if err != nil {
 		return err
 	}
@@ -130,7 +134,7 @@ func (f *execFlags) exec(ctx context.Context, env *Env, hosts, args []string) er
 		return err
 	}
 	env.warnAll(held.Report.Warnings)
-	environ, err := f.prepare(env, place, login, join, held)
+	environ, err := f.prepare(env, place, join, held)
 	if err != nil {
 		return err
 	}
@@ -146,11 +150,43 @@ func (f *execFlags) exec(ctx context.Context, env *Env, hosts, args []string) er
 	return nil
 }
 
-// prepare puts what was granted where the command finds it.
-func (f *execFlags) prepare(env *Env, place *run.Place, login *output.Login, join client.Join, held *client.Held) (*run.Environ, error) {
-	if err := place.Serve(identity(login, held), env.Now); err != nil {
-		return nil, failure.New(failure.Local, "starting the ssh-agent: %w", err).Hint("set XDG_RUNTIME_DIR or TMPDIR to a directory with a short path")
+// outputs are what to ask for, each with a directory of its own in the private folder.
+func (f *execFlags) outputs(place *run.Place) ([]output.Output, error) {
+	var outputs []output.Output
+	if f.ssh {
+		login, err := f.login(path.Join(place.Path(), output.TypeLogin), f.hosts)
+		if err != nil {
+			return nil, err
+		}
+		outputs = append(outputs, login)
 	}
+	for i, spec := range f.also {
+		w, err := parseAlso(spec)
+		if err != nil {
+			return nil, err
+		}
+		for _, flag := range []string{"destination", "owner", "reader-user", "reader-group", "acls"} {
+			if w.flags.Changed(flag) {
+				return nil, failure.New(failure.Usage, "--also: %s has no meaning for exec, whose files are gone with the command", flag).Hint("leave it out")
+			}
+		}
+		if err := w.set("destination", path.Join(place.Path(), fmt.Sprintf("%s-%d", w.command.name, i+1))); err != nil {
+			return nil, err
+		}
+		made, err := w.output()
+		if err != nil {
+			return nil, err
+		}
+		outputs = append(outputs, made)
+	}
+	if len(outputs) == 0 {
+		return nil, failure.New(failure.Usage, "--ssh=false leaves no credentials to run the command with").Hint("give --also, such as --also database,username=app")
+	}
+	return outputs, nil
+}
+
+// prepare puts what was granted where the command finds it.
+func (f *execFlags) prepare(env *Env, place *run.Place, join client.Join, held *client.Held) (*run.Environ, error) {
 	environ := run.NewEnviron(os.Environ())
 	if !f.keepIDToken {
 		environ.Unset(source.Variables()...)
@@ -164,8 +200,13 @@ func (f *execFlags) prepare(env *Env, place *run.Place, login *output.Login, joi
 		if err := environ.SetOutput(out.Type(), dir, held.Results[i].Files); err != nil {
 			return nil, err
 		}
+		if login, ok := out.(*output.Login); ok {
+			if err := place.Serve(identity(login, held), env.Now); err != nil {
+				return nil, failure.New(failure.Local, "starting the ssh-agent: %w", err).Hint("set XDG_RUNTIME_DIR or TMPDIR to a directory with a short path")
+			}
+			environ.SetSSH(dir, place.Socket())
+		}
 	}
-	environ.SetSSH(login.Destination(), place.Socket())
 	return environ, nil
 }
 

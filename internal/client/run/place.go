@@ -2,7 +2,6 @@ package run
 
 import (
 	"errors"
-	"os"
 	"path"
 	"path/filepath"
 	"time"
@@ -40,12 +39,9 @@ func NewPlace(getenv func(string) string) (*Place, error) {
 // Path is the folder's absolute path. It has only letters, digits and /._-+.
 func (p *Place) Path() string { return p.folder.path }
 
-// Serve starts the agent.
+// Serve starts the agent, in a directory that Write has made.
 func (p *Place) Serve(id agent.Identity, now func() time.Time) error {
-	err := os.MkdirAll(path.Dir(p.Socket()), 0o700)
-	if err != nil {
-		return err
-	}
+	var err error
 	p.agent, err = agent.Listen(p.Socket(), id, now)
 	return err
 }
