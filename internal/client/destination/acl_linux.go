@@ -2,13 +2,13 @@ package destination
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
 	"os"
 	"slices"
+	"sort"
 
 	"golang.org/x/sys/unix"
 )
@@ -29,27 +29,32 @@ const (
 	aclNobody = math.MaxUint32 // the id of entries that have none
 )
 
+type aclEntry struct {
+	tag, perm uint16
+	id        uint32
+}
+
 // acl lets the owner do everything, the readers read, and nobody else anything.
 func (a Access) acl(dir bool) []byte {
 	full, read := uint16(6), uint16(4)
 	if dir {
 		full, read = 7, 5
 	}
-	type entry struct {
-		tag, perm uint16
-		id        uint32
-	}
-	entries := []entry{{aclUserObj, full, aclNobody}, {aclGroupObj, 0, aclNobody}, {aclMask, read, aclNobody}, {aclOther, 0, aclNobody}}
+	entries := []aclEntry{{aclUserObj, full, aclNobody}, {aclGroupObj, 0, aclNobody}, {aclMask, read, aclNobody}, {aclOther, 0, aclNobody}}
 	for _, reader := range a.Readers {
-		tag := uint16(aclUser)
+		e := aclEntry{aclUser, read, reader.ID}
 		if reader.Group {
-			tag = aclGroup
+			e.tag = aclGroup
 		}
-		entries = append(entries, entry{tag, read, reader.ID})
+		if !slices.Contains(entries, e) {
+			entries = append(entries, e)
+		}
 	}
-	// The kernel wants them by tag and id, and each once.
-	slices.SortFunc(entries, func(x, y entry) int { return cmp.Or(cmp.Compare(x.tag, y.tag), cmp.Compare(x.id, y.id)) })
-	entries = slices.Compact(entries)
+	// The kernel wants them by tag and id.
+	sort.Slice(entries, func(i, j int) bool {
+		x, y := entries[i], entries[j]
+		return x.tag < y.tag || x.tag == y.tag && x.id < y.id
+	})
 	out := binary.LittleEndian.AppendUint32(nil, aclVersion)
 	for _, e := range entries {
 		out = binary.LittleEndian.AppendUint16(out, e.tag)

@@ -8,8 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -144,6 +142,9 @@ func Parse(name string, raw []byte, supported Supported) (*Config, error) {
 	return config, nil
 }
 
+// outputTypes are for messages.
+const outputTypes = "identity, database, application, kubernetes and jwt"
+
 // checkTypes looks for output types first, since an unsupported one has fields
 // that would be reported as unknown.
 func checkTypes(name string, raw []byte, supported Supported) error {
@@ -160,7 +161,7 @@ func checkTypes(name string, raw []byte, supported Supported) error {
 	for _, t := range append(f.Outputs, f.Services...) {
 		if t.Type.Value != "" && !supported(t.Type.Value) {
 			return usage("%s: line %d: output type %s is not supported", name, t.Type.Line, failure.Clean(t.Type.Value)).
-				Hint("leave the output out, or use one of %s", strings.Join(slices.Sorted(maps.Keys(types())), ", "))
+				Hint("leave the output out, or use one of %s", outputTypes)
 		}
 	}
 	return nil
