@@ -1,0 +1,264 @@
+package test
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gatepass-ci/gatepass/internal/cert"
+)
+
+// statement is one of an IAM policy, all its members as lists.
+type statement struct {
+	Sid, Effect      string
+	Action, Resource oneOrMore
+	Principal        any
+	Condition        map[string]map[string]oneOrMore
+	NotAction        any
+	NotResource      any
+	NotPrincipal     any
+}
+
+// oneOrMore is a list that JSON may write as a single value.
+type oneOrMore []string
+
+func (o *oneOrMore) UnmarshalJSON(text []byte) error {
+	var one string
+	if json.Unmarshal(text, &one) == nil {
+		*o = oneOrMore{one}
+		return nil
+	}
+	return json.Unmarshal(text, (*[]string)(o))
+}
+
+// statements returns what a policy document says.
+func statements(t *testing.T, document any) []statement {
+	t.Helper()
+	text, err := json.Marshal(document)
+	must(t, err)
+	var policy struct{ Statement []statement }
+	must(t, json.Unmarshal(text, &policy))
+	return policy.Statement
+}
+
+// role returns all that a role may do, wherever it is written.
+func (s *stack) role(name string) (all []statement) {
+	s.t.Helper()
+	role := s.resource(name)
+	if role["ManagedPolicyArns"] != nil {
+		s.t.Errorf("%s has policies that someone else writes: %v", name, role["ManagedPolicyArns"])
+	}
+	inline, _ := role["Policies"].([]any)
+	for _, p := range inline {
+		all = append(all, statements(s.t, p.(map[string]any)["PolicyDocument"])...)
+	}
+	for _, policy := range s.all("AWS::IAM::ManagedPolicy") {
+		p := s.resource(policy)
+		roles, _ := p["Roles"].([]any)
+		if slices.Contains(roles, any(name)) {
+			all = append(all, statements(s.t, p["PolicyDocument"])...)
+		}
+	}
+	if others := s.all("AWS::IAM::Policy"); len(others) > 0 {
+		s.t.Errorf("this test does not read the policies %v", others)
+	}
+	return all
+}
+
+// String is a statement in one line: actions on resources, and under which conditions.
+func (st statement) String() string {
+	line := st.Effect + " " + strings.Join(st.Action, ",") + " on " + strings.Join(st.Resource, ",")
+	text, _ := json.Marshal(st.Condition)
+	if len(st.Condition) > 0 {
+		line += " if " + string(text)
+	}
+	return line
+}
+
+const (
+	digestOnly = `if {"StringEquals":{"kms:MessageType":["DIGEST"],"kms:SigningAlgorithm":["ECDSA_SHA_256"]}}`
+	viaTables  = `if {"StringEquals":{"kms:ViaService":["dynamodb.eu-west-1.amazonaws.com"]}}`
+)
+
+func leading(operator string, keys ...string) string {
+	return fmt.Sprintf(`if {"ForAllValues:%s":{"dynamodb:LeadingKeys":["%s"]}}`, operator, strings.Join(keys, `","`))
+}
+
+// keysOf lists the keys of authorities as a policy does.
+func keysOf(purposes ...cert.Purpose) string {
+	var names []string
+	for _, p := range purposes {
+		names = append(names, authority(p)+".Arn")
+	}
+	return strings.Join(names, ",")
+}
+
+// authority is the resource of an authority's key: SshUserAuthority for ssh-user.
+func authority(p cert.Purpose) (name string) {
+	for word := range strings.SplitSeq(string(p), "-") {
+		name += strings.ToUpper(word[:1]) + word[1:]
+	}
+	return name + "Authority"
+}
+
+// Each role may do this and nothing else. docs/storage.md says what the tables' part
+// is for, docs/deploy.md the rest.
+func TestTemplateRoles(t *testing.T) {
+	others := slices.DeleteFunc(cert.Purposes(), func(p cert.Purpose) bool { return p == cert.SSHHost })
+	tableKey := "Allow kms:Decrypt on " + ownKey + " " + viaTables
+	for role, want := range map[string][]string{
+		"JoinRole": {
+			"Allow logs:CreateLogStream,logs:PutLogEvents on JoinLogs.Arn",
+			"Allow dynamodb:GetItem on ResourcesTable.Arn " + leading("StringEquals", "token", "bot"),
+			"Allow dynamodb:BatchGetItem on ResourcesTable.Arn " + leading("StringEquals", "role"),
+			"Allow dynamodb:Query on ResourcesTable.Arn " + leading("StringEquals", "lock"),
+			"Allow dynamodb:GetItem on KeySetsTable.Arn",
+			"Allow dynamodb:GetItem on JoinsTable.Arn " + leading("StringLike", "claim/*", "certificate/*"),
+			"Allow dynamodb:UpdateItem on JoinsTable.Arn " + leading("StringLike", "claim/*", "lease/*"),
+			"Allow dynamodb:PutItem on JoinsTable.Arn " + leading("StringLike", "record/*", "certificate/*"),
+			"Allow kms:Sign on " + keysOf(others...) + " " + digestOnly,
+			"Allow kms:GetPublicKey on " + keysOf(cert.Purposes()...),
+			"Allow lambda:InvokeFunction on JwksRefreshFunction.Arn",
+			tableKey,
+		},
+		"JwksRefreshRole": {
+			"Allow logs:CreateLogStream,logs:PutLogEvents on JwksRefreshLogs.Arn",
+			"Allow dynamodb:Query on ResourcesTable.Arn " + leading("StringEquals", "token"),
+			"Allow dynamodb:GetItem,dynamodb:PutItem,dynamodb:UpdateItem on KeySetsTable.Arn",
+			tableKey,
+		},
+		"ScheduleRole": {
+			"Allow lambda:InvokeFunction on JwksRefreshFunction.Arn",
+			"Allow sqs:SendMessage on ScheduleFailures.Arn",
+		},
+	} {
+		t.Run(role, func(t *testing.T) {
+			var got []string
+			for _, st := range deployed(t, "TableKeyArn="+ownKey).role(role) {
+				got = append(got, st.String())
+				if st.NotAction != nil || st.NotResource != nil {
+					t.Errorf("%s says what it does not allow, and so allows the rest", st.Sid)
+				}
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("got\n  %s\nwant\n  %s", strings.Join(got, "\n  "), strings.Join(want, "\n  "))
+			}
+		})
+	}
+}
+
+// No statement of the functions' roles has a wildcard, whatever is deployed, nor
+// grants anything on keys and tables that the stack does not have.
+func TestTemplateRolesHaveNoWildcards(t *testing.T) {
+	for name, params := range shapes {
+		t.Run(name, func(t *testing.T) {
+			s := deployed(t, params...)
+			for _, function := range s.all("AWS::Lambda::Function") {
+				arn := s.resource(function)["Role"].(string)
+				role := strings.TrimSuffix(arn, ".Arn")
+				all := s.role(role)
+				if len(all) < 3 {
+					t.Fatalf("%s of %s says only %v", role, function, all)
+				}
+				for _, st := range all {
+					if len(st.Action) == 0 || len(st.Resource) == 0 || strings.Contains(strings.Join(slices.Concat(st.Action, st.Resource), " "), "*") {
+						t.Errorf("%s of %s: %v", st.Sid, role, st)
+					}
+				}
+			}
+		})
+	}
+}
+
+// IAM takes 6144 characters of a managed policy; the most that join's can be is
+// with every key and every name as long as they get.
+func TestTemplatePolicySize(t *testing.T) {
+	document := jsonText(deployed(t, "TableKeyArn="+ownKey).resource("JoinPolicy")["PolicyDocument"])
+	size := len(regexp.MustCompile(`\w+\.Arn`).ReplaceAllLiteralString(document, strings.Repeat("a", 130)))
+	if size > 6144 || size < 2500 {
+		t.Errorf("the policy has up to %d characters", size)
+	}
+}
+
+// Who may assume which role: the service that runs as it and nobody else.
+func TestTemplateRolesAreAssumedBy(t *testing.T) {
+	s := deployed(t)
+	want := map[string]string{
+		"JoinRole": "lambda", "JwksRefreshRole": "lambda", "ScheduleRole": "scheduler", "DeploymentRole": "codedeploy",
+	}
+	if roles := s.all("AWS::IAM::Role"); len(roles) != len(want) {
+		t.Errorf("the stack has the roles %v", roles)
+	}
+	for role, service := range want {
+		trust := statements(t, s.resource(role)["AssumeRolePolicyDocument"])
+		if len(trust) != 1 || jsonText(trust[0].Principal) != `{"Service":"`+service+`.amazonaws.com"}` || !slices.Equal(trust[0].Action, oneOrMore{"sts:AssumeRole"}) {
+			t.Errorf("%s may be assumed so: %+v", role, trust)
+		}
+		// These services act for every account; Lambda does not say for which.
+		if ours := jsonText(trust[0].Condition); service != "lambda" && ours != `{"StringEquals":{"aws:SourceAccount":["123456789012"]}}` {
+			t.Errorf("%s may be assumed for other accounts: %s", role, ours)
+		}
+	}
+}
+
+// A key lets join sign digests, or administrators those of host certificates; the
+// account looks after it and does not sign.
+func TestTemplateKeyPolicies(t *testing.T) {
+	s := deployed(t)
+	const account = "arn:aws:iam::123456789012:root"
+	for _, purpose := range cert.Purposes() {
+		name := authority(purpose)
+		key := s.resource(name)
+		if key["KeySpec"] != "ECC_NIST_P256" || key["KeyUsage"] != "SIGN_VERIFY" || key["PendingWindowInDays"] != float64(30) {
+			t.Errorf("%s is %v", name, key)
+		}
+		signer := "JoinRole.Arn"
+		if purpose == cert.SSHHost {
+			signer = account
+		}
+		var signs, reads, others int
+		for _, st := range statements(t, key["KeyPolicy"]) {
+			who := st.Principal.(map[string]any)["AWS"]
+			switch {
+			case slices.Equal(st.Action, oneOrMore{"kms:Sign"}):
+				signs++
+				if who != signer || st.String() != "Allow kms:Sign on * "+digestOnly {
+					t.Errorf("%s: %v by %v", name, st, who)
+				}
+			case slices.Equal(st.Action, oneOrMore{"kms:GetPublicKey"}):
+				reads++
+				if who != "JoinRole.Arn" {
+					t.Errorf("%s: %v by %v", name, st, who)
+				}
+			default:
+				others++
+				if who != account {
+					t.Errorf("%s: %v by %v", name, st, who)
+				}
+				for _, forbidden := range []string{"kms:Sign", "kms:CreateGrant", "kms:Encrypt", "kms:ReplicateKey"} {
+					if slices.ContainsFunc(st.Action, func(pattern string) bool { return matches(pattern, forbidden) }) {
+						t.Errorf("%s: the account may %s", name, forbidden)
+					}
+				}
+				if !slices.ContainsFunc(st.Action, func(pattern string) bool { return matches(pattern, "kms:PutKeyPolicy") }) {
+					t.Errorf("%s: nobody may ever change its policy", name)
+				}
+			}
+		}
+		if signs != 1 || reads != 1 || others != 1 {
+			t.Errorf("%s: %d statements sign, %d read the public key, %d are others", name, signs, reads, others)
+		}
+	}
+}
+
+// matches tells whether an action is of an IAM pattern with at most one asterisk.
+func matches(pattern, action string) bool {
+	before, after, star := strings.Cut(pattern, "*")
+	if !star {
+		return pattern == action
+	}
+	return len(action) >= len(before)+len(after) && strings.HasPrefix(action, before) && strings.HasSuffix(action, after)
+}
