@@ -20,7 +20,7 @@ func newDoctor(env *Env) *cobra.Command {
 		Use:   "doctor",
 		Short: "Say why a join fails in this job, without joining",
 		Long: "doctor looks for this job's ID token and shows its claims, never the token; it asks whether the service\n" +
-			"can be reached and compares the clocks. It says what to change, and ends with exit status 0, 1 or 4.",
+			"can be reached and compares the clocks. It says what to change, and ends with exit status 0, 1, 3 or 4.",
 		Example: `  gatepass doctor --server https://join.example.com --audience https://join.example.com`,
 		Args:    noArgs,
 	}
