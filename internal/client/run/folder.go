@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // folderPrefix begins the name of every private folder.
@@ -86,7 +87,7 @@ func removeFolder(path string) error {
 	case !info.IsDir() || info.Mode().Perm() != 0o700 || !strings.HasPrefix(filepath.Base(path), folderPrefix) || !filepath.IsAbs(path):
 		return fmt.Errorf("%s is no private folder of gatepass", path)
 	}
-	// What the child put here is removed too, but only our own kind is overwritten.
+	// What the child put here is removed too.
 	_ = filepath.WalkDir(path, func(name string, d fs.DirEntry, err error) error {
 		if err == nil && d.Type().IsRegular() {
 			overwrite(name)
@@ -96,14 +97,19 @@ func removeFolder(path string) error {
 	return os.RemoveAll(path)
 }
 
-// overwrite is an effort: a disk may keep what a file no longer shows.
+// overwrite is an effort: a disk may keep what a file no longer shows. A file
+// that has a second name elsewhere is somebody's own, which the child linked here.
 func overwrite(path string) {
 	file, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
 		return
 	}
 	defer file.Close()
-	if info, err := file.Stat(); err == nil && info.Size() < 1<<20 {
+	info, err := file.Stat()
+	if err != nil || info.Size() > 1<<20 {
+		return
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Nlink == 1 {
 		noise := make([]byte, info.Size())
 		_, _ = rand.Read(noise)
 		_, _ = file.Write(noise)
