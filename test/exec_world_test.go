@@ -116,10 +116,11 @@ func (w *world) environ(t *testing.T) []string {
 	t.Helper()
 	token, err := w.issuer.Bitbucket(issuertest.BitbucketJob{})
 	must(t, err)
+	other := rand.Text() // nobody else's, also where this test runs twice at a time
 	return []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + w.home, "TMPDIR=" + w.memory, "XDG_RUNTIME_DIR=" + w.memory, "LC_ALL=C",
 		"GATEPASS_SERVER=" + w.serve.url, "GATEPASS_TOKEN=bitbucket",
-		"BITBUCKET_BUILD_NUMBER=1", "BITBUCKET_STEP_OIDC_TOKEN=" + token, "CIRCLE_OIDC_TOKEN=also-a-secret", "CIRCLE_OIDC_TOKEN_V2=also-a-secret",
+		"BITBUCKET_BUILD_NUMBER=1", "BITBUCKET_STEP_OIDC_TOKEN=" + token, "CIRCLE_OIDC_TOKEN=v1-" + other, "CIRCLE_OIDC_TOKEN_V2=v2-" + other,
 		"HOST_PORT=" + port(t, w.host), "PLAIN_PORT=" + port(t, w.plain),
 	}
 }
