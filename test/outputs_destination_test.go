@@ -1,6 +1,7 @@
 package test
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"maps"
 	"os"
@@ -8,8 +9,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"software.sslmate.com/src/go-pkcs12"
 
 	"github.com/gatepass-ci/gatepass/internal/client/destination"
 )
@@ -133,6 +137,50 @@ func readOnly(t *testing.T, w *outputWorld, dir string, args []string) {
 	mustSay(t, cmd, false, "read-only file system")
 	if after := files(t, dir); !maps.Equal(before, after) {
 		t.Error("the set was changed")
+	}
+}
+
+// testTwoWriters lets several joins write to one destination at the same time.
+func testTwoWriters(t *testing.T, w *outputWorld) {
+	for name, args := range everyOutput(w) {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "id")
+			var writers sync.WaitGroup
+			for range 3 {
+				join := w.joinTo(t, dir, args)
+				writers.Go(func() {
+					if out, err := join.CombinedOutput(); err != nil {
+						t.Errorf("a writer failed: %v\n%s", err, out)
+					}
+				})
+			}
+			writers.Wait()
+			set := files(t, dir)
+			pairs := 0
+			for _, pair := range [][2]string{
+				{"tlscert", "key"}, {"tls.crt", "tls.key"}, {"mongo.crt", "mongo.crt"}, {"client-cert.pem", "client-key.pem"},
+				{"cockroach/client.app.crt", "cockroach/client.app.key"},
+			} {
+				if set[pair[0]] == "" {
+					continue
+				}
+				pairs++
+				if _, err := tls.X509KeyPair([]byte(set[pair[0]]), []byte(set[pair[1]])); err != nil {
+					t.Errorf("%v are of two sets: %v", pair, err)
+				}
+			}
+			if pairs == 0 && len(set) > 3 && set["keystore.p12"] == "" && set["jwt"] == "" {
+				t.Errorf("nothing of %v was compared", slices.Sorted(maps.Keys(set)))
+			}
+			if password := set["keystore.password"]; password != "" {
+				if _, _, err := pkcs12.Decode([]byte(set["keystore.p12"]), password); err != nil {
+					t.Errorf("the key store and its password are of two sets: %v", err)
+				}
+			}
+			if left, _ := filepath.Glob(file(dir, ".gatepass", "set-*")); len(left) != 1 {
+				t.Errorf("left over: %v", left)
+			}
+		})
 	}
 }
 

@@ -229,6 +229,7 @@ func TestOutputs(t *testing.T) {
 		"full disk":  testFullDisk,
 		"planted":    testPlanted,
 		"readers":    testReaders,
+		"writers":    testTwoWriters,
 	} {
 		t.Run(name, func(t *testing.T) { t.Parallel(); test(t, w) })
 	}
