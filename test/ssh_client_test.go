@@ -1,9 +1,12 @@
 package test
 
 import (
+	"bufio"
 	"fmt"
+	"net"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/crypto/ssh"
@@ -22,6 +25,7 @@ func TestSSH(t *testing.T) {
 	t.Run("what is typed is what comes", func(t *testing.T) { sshStreams(t, w) })
 	t.Run("who the host is", func(t *testing.T) { sshHostKeys(t, w) })
 	t.Run("through another host", func(t *testing.T) { sshJump(t, w) })
+	t.Run("a host that falls silent", func(t *testing.T) { sshSilent(t, w) })
 	t.Run("several hosts", func(t *testing.T) { sshMany(t, w) })
 	w.nothingLeft(t)
 	left, err := os.ReadDir(w.home)
@@ -116,6 +120,59 @@ func sshJump(t *testing.T, w *world) {
 	w.apply(t, strings.Replace(w.rules, "port_forwarding: true", "port_forwarding: false", 1))
 	defer w.apply(t, w.rules)
 	w.run(t, "ssh", "-J", at(w.host), at(w.host), "--", "true").failed(t, 255, "cannot be reached", "port_forwarding")
+}
+
+// A host that says nothing, from the beginning or later, does not keep a job for ever.
+func sshSilent(t *testing.T, w *world) {
+	w.run(t, "ssh", "--connect-timeout", "300ms", "deploy@"+silent(t), "--", "true").failed(t, 255, "did not log us in within 300ms", "--connect-timeout")
+
+	proxy, cut := cutOff(t, w.host.Addr())
+	cmd := w.command(t, "ssh", "--keepalive", "100ms", "deploy@"+proxy, "--", "echo begun; sleep 20")
+	stdout, err := cmd.StdoutPipe()
+	must(t, err)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	must(t, cmd.Start())
+	_, err = bufio.NewReader(stdout).ReadString('\n')
+	must(t, err)
+	cut()
+	_ = cmd.Wait()
+	ran{status: cmd.ProcessState.ExitCode(), stderr: stderr.String()}.failed(t, 255, "broke off: no answer for 300ms")
+}
+
+// cutOff forwards one connection to an address until cut, when it falls silent.
+func cutOff(t *testing.T, to string) (address string, cut func()) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	t.Cleanup(func() { listener.Close() })
+	var silent atomic.Bool
+	forward := func(to, from net.Conn) {
+		buffer := make([]byte, 32<<10)
+		for {
+			n, err := from.Read(buffer)
+			if err != nil {
+				return
+			}
+			if !silent.Load() {
+				_, _ = to.Write(buffer[:n])
+			}
+		}
+	}
+	go func() {
+		client, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		server, err := net.Dial("tcp", to)
+		if err != nil {
+			client.Close()
+			return
+		}
+		go forward(server, client)
+		forward(client, server)
+	}()
+	return listener.Addr().String(), func() { silent.Store(true) }
 }
 
 func sshMany(t *testing.T, w *world) {
