@@ -1,12 +1,16 @@
-"""Mends what moto's CloudFormation makes, and how its IAM enforces policies.
+"""Mends what moto's CloudFormation makes, how its IAM enforces policies, and its DynamoDB.
 
 As it comes, moto
+* gives a stack that was made by a change set, as sam deploy does, no outputs,
+* keeps numbers in functions' environments, which Lambda has as text,
 * makes each key of a stack a symmetric one, whatever KeySpec and KeyUsage say,
 * keeps AWS::NoValue as null in lists, such as in a policy's statements,
 * stores the policies that a role is made with as Python and not as JSON,
 * when it enforces policies, takes every call of DynamoDB and KMS for one on resource *,
   and knows no condition that such a statement has; TransactWriteItems is an action to
-  it, where IAM asks for the action of each item.
+  it, where IAM asks for the action of each item; and refuses in XML,
+* fails with 500 at a condition with the size of an attribute that an item lacks, which
+  does not hold.
 
 What is not mended: policies of KMS keys, and of resources in general, are not looked at.
 """
@@ -16,8 +20,12 @@ import json
 import sys
 from contextvars import ContextVar
 
+from moto.awslambda.models import LambdaFunction
 from moto.cloudformation import parsing
+from moto.cloudformation.models import ChangeSet
 from moto.core import authorization
+from moto.core.exceptions import AccessDeniedError, JsonRESTError
+from moto.dynamodb.comparisons import FuncSize
 from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.responses import DynamoHandler
 from moto.iam import access_control
@@ -28,6 +36,33 @@ from moto.kms.responses import KmsResponse
 # What the request at hand has for conditions, as lists by key; None for services that
 # are not mended.
 request_context = ContextVar("request_context", default=None)
+
+
+def size(original):
+    """None is neither more nor less than anything, to moto."""
+
+    def mended(self, item):
+        return None if self.attr.get_type(item) is None else original(self, item)
+
+    return mended
+
+
+def apply(original):
+    def mended(self):
+        original(self)
+        self.stack.template, self.stack.template_dict = self.template, self.template_dict
+        self.stack.output_map = self.stack._create_output_map()
+
+    return mended
+
+
+def create_function(original):
+    def mended(cls, name, resource, *rest, **named):
+        variables = resource["Properties"].get("Environment", {}).get("Variables", {})
+        variables.update({key: str(value) for key, value in variables.items()})
+        return original(name, resource, *rest, **named)
+
+    return classmethod(mended)
 
 
 def create_key(_):
@@ -119,6 +154,8 @@ def authorize(original):
             self._get_action = lambda action=action: action.partition(":")[2]
             try:
                 original(self, arn)
+            except AccessDeniedError as refusal:
+                raise JsonRESTError("AccessDeniedException", refusal.message) from refusal
             finally:
                 self._get_action = actual
                 request_context.reset(token)
@@ -166,6 +203,9 @@ def mend(owner, name, wrap):
     setattr(owner, name, wrap(original))
 
 
+mend(FuncSize, "expr", size)
+mend(ChangeSet, "apply", apply)
+mend(LambdaFunction, "create_from_cloudformation_json", create_function)
 mend(Key, "create_from_cloudformation_json", create_key)
 mend(parsing, "clean_json", clean_json)
 mend(Role, "put_policy", put_policy)
