@@ -41,7 +41,6 @@ type lambdaParts struct {
 	dynamo        *dynamotest.Server
 	moto          *awstest.Moto
 	join, refresh string // their bootstraps
-	issuer        *issuertest.Issuer
 }
 
 var (
@@ -180,7 +179,7 @@ func (w *lambdaWorld) apply(yaml string) {
 // start starts a function under an emulator; it is cold until its first event.
 func (w *lambdaWorld) start(bootstrap string, env map[string]string) *awstest.Emulator {
 	w.t.Helper()
-	e, err := awstest.StartEmulator(awstest.EmulatorConfig{Bootstrap: bootstrap, Env: env, Timeout: w.functionLimit})
+	e, err := awstest.StartEmulator(awstest.EmulatorConfig{Bootstrap: bootstrap, Env: recorded(w.t, bootstrap, env), Timeout: w.functionLimit})
 	needLambda(w.t, err)
 	w.t.Cleanup(func() {
 		e.Stop()
