@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -41,21 +42,25 @@ type recorder struct {
 	*httptest.Server
 	tables dynamo.Tables
 	stack  string // ARN
+	// names are what the ARNs of resources are noted as; an ARN without a name is noted as it is.
+	names map[string]string
 
 	mu    sync.Mutex
 	calls []awsCall
 	wrong []string // requests that the recorder does not understand
 }
 
-// startRecorder starts a recorder in front of moto, and of lambda for what is invoked.
-func startRecorder(t *testing.T, moto, lambda string, tables dynamo.Tables, stack string) *recorder {
+// start starts the recorder in front of moto, and of lambda for what is invoked.
+func (r *recorder) start(t testing.TB, moto, lambda string) *recorder {
 	t.Helper()
-	r := &recorder{tables: tables, stack: stack}
 	to := func(endpoint string) *httputil.ReverseProxy {
 		target, err := url.Parse(endpoint)
-		must(t, err)
-		// The Host header stays: it is signed.
-		return httputil.NewSingleHostReverseProxy(target)
+		lambdaMust(t, err)
+		proxy := httputil.NewSingleHostReverseProxy(target) // The Host header stays: it is signed.
+		// A connection that breaks behind it breaks before it, and tells nobody else.
+		proxy.ErrorHandler = func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) }
+		proxy.ErrorLog = log.New(io.Discard, "", 0)
+		return proxy
 	}
 	toMoto, toLambda := to(moto), to(lambda)
 	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -108,7 +113,12 @@ func (r *recorder) note(service string, req *http.Request, body []byte) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.calls = append(r.calls, calls...)
+	for _, c := range calls {
+		if name, ok := r.names[c.Resource]; ok {
+			c.Resource = name
+		}
+		r.calls = append(r.calls, c)
+	}
 	if err != nil {
 		r.wrong = append(r.wrong, err.Error())
 	}
@@ -198,7 +208,7 @@ func queriedKey(in dynamoRequest) (attributes, error) {
 func (r *recorder) tableCall(operation, table string, keys []attributes) (awsCall, error) {
 	c := awsCall{
 		Action:   "dynamodb:" + operation,
-		Resource: fmt.Sprintf("arn:aws:dynamodb:%s:%s:table/%s", deployRegion, deployAccount, table),
+		Resource: tableARN(table),
 		Context:  map[string][]string{},
 	}
 	i := slices.IndexFunc(dynamo.Schema(), func(s dynamo.Table) bool { return r.tables.Named(s) == table })
@@ -211,6 +221,14 @@ func (r *recorder) tableCall(operation, table string, keys []attributes) (awsCal
 		}
 	}
 	return c, nil
+}
+
+func tableARN(name string) string {
+	return fmt.Sprintf("arn:aws:dynamodb:%s:%s:table/%s", deployRegion, deployAccount, name)
+}
+
+func functionARN(name string) string {
+	return fmt.Sprintf("arn:aws:lambda:%s:%s:function:%s", deployRegion, deployAccount, name)
 }
 
 func kmsCall(operation string, body []byte) ([]awsCall, error) {
@@ -232,7 +250,7 @@ func lambdaCall(r *http.Request) ([]awsCall, error) {
 		return nil, fmt.Errorf("a call to Lambda for %s", r.URL.Path)
 	}
 	if !strings.HasPrefix(name, "arn:") {
-		name = fmt.Sprintf("arn:aws:lambda:%s:%s:function:%s", deployRegion, deployAccount, name)
+		name = functionARN(name)
 	}
 	return []awsCall{{Action: "lambda:InvokeFunction", Resource: name}}, nil
 }

@@ -60,16 +60,15 @@ var notInMoto = map[string]string{
 // the stack gives them, and each caller has a recorder in front of AWS.
 type deployment struct {
 	*lambdaWorld
-	moto       *awstest.Moto
-	name       string // of the stack
-	outputs    map[string]string
-	tables     dynamo.Tables
-	roles      map[string]string // ARN, by function
-	recorders  map[string]*recorder
-	join       *joinFunction
-	gateway    *httptest.Server
-	ctlEnv     []string
-	bootstraps map[string]string
+	moto      *awstest.Moto
+	name      string // of the stack
+	outputs   map[string]string
+	tables    dynamo.Tables
+	roles     map[string]string // ARN, by function
+	recorders map[string]*recorder
+	join      *joinFunction
+	gateway   *httptest.Server
+	ctlEnv    []string
 }
 
 // The callers.
@@ -230,7 +229,7 @@ func (d *deployment) startFunctions() {
 	d.invocations = awstest.Invocations(invoked)
 	t.Cleanup(d.invocations.Close)
 	for _, caller := range []string{callerJoin, callerRefresh, callerAdmin} {
-		d.recorders[caller] = startRecorder(t, d.moto.URL(), d.invocations.URL, d.tables, d.outputs["StackId"])
+		d.recorders[caller] = (&recorder{tables: d.tables, stack: d.outputs["StackId"]}).start(t, d.moto.URL(), d.invocations.URL)
 	}
 	d.refreshEnv["AWS_ENDPOINT_URL"] = d.recorders[callerRefresh].URL
 	d.joinEnv["AWS_ENDPOINT_URL"] = d.recorders[callerJoin].URL
@@ -258,7 +257,7 @@ func (d *deployment) ctl(t *testing.T, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// must runs gatepassctl, which must succeed, and returns its standard output.
+// mustCtl runs gatepassctl, which must succeed, and returns its standard output.
 func (d *deployment) mustCtl(t *testing.T, args ...string) string {
 	t.Helper()
 	cmd := d.ctl(t, args...)
