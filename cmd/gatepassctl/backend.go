@@ -24,6 +24,7 @@ type backend struct {
 	refresher   func() (refresher, error)
 	// running finds the service that runs on the store; nil if none answers.
 	running func(context.Context) *embedded.Running
+	silent  string // what it is if none answers, in words
 	where   string // the store, in words
 	// refreshesNew says that the keys of an issuer that is new are asked for when
 	// its token rule is stored. An embedded server does so at the first join.
@@ -71,6 +72,7 @@ func (c *cli) openStack(ctx context.Context) (*backend, error) {
 		authorities:      func() (join.Authorities, error) { return s.Authorities, nil },
 		refresher:        func() (refresher, error) { return s.Refresher, nil },
 		running:          func(ctx context.Context) *embedded.Running { return embedded.Ask(ctx, s.JoinURL, s.PublicURL, within) },
+		silent:           "no answer from " + s.PublicURL,
 		where:            "the stack " + c.stack,
 		makesAuthorities: "deploy the stack with a key for it; see docs/deploy.md",
 		refreshesNew:     true,
@@ -97,6 +99,7 @@ func (c *cli) openLocal(ctx context.Context, create bool) (*backend, error) {
 			return embedded.NewRefresher(store, issuers, c.now, quiet())
 		},
 		running:          func(ctx context.Context) *embedded.Running { return embedded.FindRunning(ctx, c.data, within) },
+		silent:           "not running",
 		where:            c.data,
 		makesAuthorities: "start gatepassctl serve once: it makes them",
 		close:            store.Close,

@@ -80,7 +80,7 @@ func (c *cli) statusCommand() *cobra.Command {
 			if report.Authorities, err = authorities(ctx, b); err != nil {
 				return err
 			}
-			return c.print(report, func() { c.printStatus(report) })
+			return c.print(report, func() { c.printStatus(report, b.silent) })
 		},
 	}
 }
@@ -109,9 +109,9 @@ func authorities(ctx context.Context, b *backend) ([]authorityStatus, error) {
 	return list, nil
 }
 
-func (c *cli) printStatus(r statusReport) {
+func (c *cli) printStatus(r statusReport, silent string) {
 	_, bold := c.colours(c.out)
-	service := "not running"
+	service := silent
 	if r.Service != nil {
 		service = fmt.Sprintf("running at %s, version %s, public URL %s", r.Service.URL, r.Service.Version, r.Service.PublicURL)
 	}
