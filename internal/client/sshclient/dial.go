@@ -33,7 +33,8 @@ const maxUnanswered = 3
 // Conn is a login on a host.
 type Conn struct {
 	*ssh.Client
-	through []*ssh.Client // jump hosts, the first one first
+	through []*ssh.Client   // jump hosts, the first one first
+	passed  []ssh.PublicKey // their keys
 
 	closing sync.Once
 	closed  chan struct{}
@@ -45,14 +46,14 @@ type Conn struct {
 func (c Config) Dial(ctx context.Context, target Target) (*Conn, error) {
 	conn := &Conn{closed: make(chan struct{})}
 	for _, jump := range c.Jumps {
-		client, err := c.hop(ctx, conn.last(), jump, true)
+		client, key, err := c.hop(ctx, conn, jump, true)
 		if err != nil {
 			conn.Close()
 			return nil, err
 		}
-		conn.through = append(conn.through, client)
+		conn.through, conn.passed = append(conn.through, client), append(conn.passed, key)
 	}
-	client, err := c.hop(ctx, conn.last(), target, false)
+	client, _, err := c.hop(ctx, conn, target, false)
 	if err != nil {
 		conn.Close()
 		return nil, err
@@ -71,22 +72,29 @@ func (c *Conn) last() *ssh.Client {
 	return c.through[len(c.through)-1]
 }
 
-// hop connects and logs in, directly or through another host.
-func (c Config) hop(ctx context.Context, through *ssh.Client, target Target, jump bool) (*ssh.Client, error) {
+// hop connects and logs in, directly or through the hosts before it, and returns the host's key too.
+func (c Config) hop(ctx context.Context, before *Conn, target Target, jump bool) (*ssh.Client, ssh.PublicKey, error) {
+	through, passed := before.last(), before.passed
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
 	raw, err := connect(ctx, through, target.Address())
 	if err != nil {
-		return nil, notReached(ctx, through, target, err)
+		return nil, nil, notReached(ctx, through, target, err)
 	}
 	// A connection through another host knows no deadlines; closing works for both.
 	stop := context.AfterFunc(ctx, func() { raw.Close() })
-	var refused error
+	var (
+		refused error
+		shown   ssh.PublicKey
+	)
 	config := &ssh.ClientConfig{
 		User: target.User,
 		Auth: []ssh.AuthMethod{ssh.PublicKeys(c.Signer)},
 		HostKeyCallback: func(address string, remote net.Addr, key ssh.PublicKey) error {
-			refused = c.HostKeys.check(address, remote, key, jump)
+			if shown == nil { // not again when keys are exchanged anew
+				shown = plainKey(key)
+			}
+			refused = c.HostKeys.check(address, remote, key, jump, passed)
 			return refused
 		},
 		HostKeyAlgorithms: c.HostKeys.algorithms(target.Address()),
@@ -99,13 +107,13 @@ func (c Config) hop(ctx context.Context, through *ssh.Client, target Target, jum
 	}
 	switch {
 	case err == nil:
-		return ssh.NewClient(conn, channels, requests), nil
+		return ssh.NewClient(conn, channels, requests), shown, nil
 	case refused != nil:
 		raw.Close()
-		return nil, refused
+		return nil, nil, refused
 	}
 	raw.Close()
-	return nil, c.notLoggedIn(ctx, target, err)
+	return nil, nil, c.notLoggedIn(ctx, target, err)
 }
 
 func connect(ctx context.Context, through *ssh.Client, address string) (net.Conn, error) {

@@ -60,31 +60,39 @@ func ReadKnownHosts(path string) (ssh.HostKeyCallback, error) {
 }
 
 // check refuses a host by an error that says what would make it known. jump says
-// that the host is only passed through.
-func (h *HostKeys) check(address string, remote net.Addr, key ssh.PublicKey, jump bool) error {
+// that the host is only passed through; passed are the keys of those before it.
+func (h *HostKeys) check(address string, remote net.Addr, key ssh.PublicKey, jump bool, passed []ssh.PublicKey) error {
 	if h.InsecureIgnore {
 		return nil
 	}
-	plain := key
+	plain := plainKey(key)
 	cert, isCert := key.(*ssh.Certificate)
-	if isCert {
-		plain = cert.Key
-	}
 	inFile := h.known(address, remote, key)
 	plainInFile := inFile
+	var revoked *knownhosts.RevokedError
 	if isCert {
 		plainInFile = h.known(address, remote, plain)
+		// The library tells of a revoked authority only where the file names it as one too.
+		if errors.As(h.known(address, remote, cert.SignatureKey), &revoked) {
+			return notTrusted(address, plain, "the authority of its certificate is marked @revoked in the known_hosts file").Hint("find out why before you go on")
+		}
 	}
-	var revoked *knownhosts.RevokedError
 	if errors.As(inFile, &revoked) || errors.As(plainInFile, &revoked) {
 		return notTrusted(address, plain, "its key is marked @revoked in the known_hosts file").Hint("find out why before you go on")
 	}
-	if len(h.Pins) > 0 && (!jump || h.pinned(plain)) {
-		if h.pinned(plain) {
+	if pinned := h.pinned(plain); len(h.Pins) > 0 && (!jump || pinned) {
+		switch {
+		case pinned && slices.ContainsFunc(passed, func(p ssh.PublicKey) bool { return sameKey(p, plain) }):
+			return notTrusted(address, plain, "it shows the key of a host that it is reached through").
+				Hint("a jump host may answer in its place; leave the jump host out if the two are one")
+		case pinned:
 			return nil
 		}
 		return notTrusted(address, plain, "its key is none of --host-key").
 			Hint("compare with `ssh-keygen -l -f /etc/ssh/ssh_host_…_key.pub` on the host itself")
+	}
+	if isCert && len(cert.ValidPrincipals) == 0 {
+		inFile = errUnknown // it would be any host's
 	}
 	if inFile == nil || plainInFile == nil {
 		return nil
@@ -125,7 +133,17 @@ func (h *HostKeys) checkCertificate(address string, remote net.Addr, cert *ssh.C
 }
 
 func (h *HostKeys) isAuthority(key ssh.PublicKey) bool {
-	return slices.ContainsFunc(h.Authorities, func(a ssh.PublicKey) bool { return bytes.Equal(a.Marshal(), key.Marshal()) })
+	return slices.ContainsFunc(h.Authorities, func(a ssh.PublicKey) bool { return sameKey(a, key) })
+}
+
+func sameKey(a, b ssh.PublicKey) bool { return bytes.Equal(a.Marshal(), b.Marshal()) }
+
+// plainKey is the key of a certificate, or the key itself.
+func plainKey(key ssh.PublicKey) ssh.PublicKey {
+	if cert, ok := key.(*ssh.Certificate); ok {
+		return cert.Key
+	}
+	return key
 }
 
 func (h *HostKeys) pinned(key ssh.PublicKey) bool {

@@ -44,9 +44,11 @@ const grace = 3 * time.Second
 // Run runs the command and returns its exit status, 128+n if signal n ended it.
 // When the context ends the command is sent a signal, then the connection closed.
 func (c *Conn) Run(ctx context.Context, command Command) (int, error) {
+	// A host that is silent must not keep us after a signal.
+	defer context.AfterFunc(ctx, c.hangUp)()
 	session, err := c.NewSession()
 	if err != nil {
-		return 0, c.lost(err)
+		return c.ended(ctx, err)
 	}
 	defer session.Close()
 	session.Stdin, session.Stdout, session.Stderr = command.Stdin, command.Stdout, command.Stderr
@@ -61,15 +63,23 @@ func (c *Conn) Run(ctx context.Context, command Command) (int, error) {
 		err = session.Start(command.Line)
 	}
 	if err != nil {
-		return 0, c.lost(err)
+		return c.ended(ctx, err)
 	}
-	stop := context.AfterFunc(ctx, func() { c.interrupt(ctx, session) })
-	defer stop()
+	defer context.AfterFunc(ctx, func() { pass(ctx, session) })()
 	return c.ended(ctx, session.Wait())
 }
 
-// interrupt passes a signal on (RFC 4254, section 6.9), then hangs up.
-func (c *Conn) interrupt(ctx context.Context, session *ssh.Session) {
+// hangUp closes the connection unless it ends by itself in time.
+func (c *Conn) hangUp() {
+	select {
+	case <-c.closed:
+	case <-time.After(grace):
+		c.Close()
+	}
+}
+
+// pass passes a signal on (RFC 4254, section 6.9).
+func pass(ctx context.Context, session *ssh.Session) {
 	name := ssh.SIGTERM
 	var by Interrupted
 	if errors.As(context.Cause(ctx), &by) {
@@ -83,11 +93,6 @@ func (c *Conn) interrupt(ctx context.Context, session *ssh.Session) {
 		}
 	}
 	_ = session.Signal(name)
-	select {
-	case <-c.closed:
-	case <-time.After(grace):
-		c.Close()
-	}
 }
 
 // ended turns the end of a session into an exit status.
