@@ -73,10 +73,18 @@ func (c *Copier) finish() (Total, error) {
 	return c.total, e
 }
 
-// localLink reports whether a link at name, in a copied tree, stays in the tree.
+// localLink reports whether a link at name, in a copied tree, stays in the tree. One
+// that goes up again from another name does not count: the name may be a link too.
 func localLink(name, target string) bool {
 	if target == "" || path.IsAbs(target) || strings.ContainsAny(target, "\x00\\") {
 		return false
+	}
+	down := false
+	for part := range strings.SplitSeq(target, "/") {
+		if down && part == ".." {
+			return false
+		}
+		down = down || part != ".." && part != "." && part != ""
 	}
 	end := path.Join(path.Dir(name), target)
 	return end != ".." && !strings.HasPrefix(end, "../")

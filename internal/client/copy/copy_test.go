@@ -60,11 +60,26 @@ func (h hostile) Readlink(string) (string, error) { return h.target, nil }
 
 func (h hostile) Fileread(*sftp.Request) (io.ReaderAt, error) { return strings.NewReader("evil"), nil }
 
+// within has a folder, and in it what the hostile server lists.
+type within struct {
+	hostile
+	folder string
+}
+
+func (w within) Filelist(r *sftp.Request) (sftp.ListerAt, error) {
+	if r.Method == "List" && strings.HasSuffix(r.Filepath, "/tree") {
+		return lister{hostile{name: w.folder, mode: fs.ModeDir | 0o755}}, nil
+	}
+	return w.hostile.Filelist(r)
+}
+
 // serve gives a client of the server.
-func (h hostile) serve(t *testing.T) *sftp.Client {
+func (h hostile) serve(t *testing.T) *sftp.Client { return serve(t, h, h) }
+
+func serve(t *testing.T, get sftp.FileReader, list sftp.FileLister) *sftp.Client {
 	t.Helper()
 	ours, theirs := net.Pipe()
-	server := sftp.NewRequestServer(theirs, sftp.Handlers{FileGet: h, FileList: h, FilePut: refuse{}, FileCmd: refuse{}})
+	server := sftp.NewRequestServer(theirs, sftp.Handlers{FileGet: get, FileList: list, FilePut: refuse{}, FileCmd: refuse{}})
 	go server.Serve()
 	client, err := sftp.NewClientPipe(ours, ours)
 	if err != nil {
@@ -148,11 +163,33 @@ func TestDownloadOverALinkThatIsThere(t *testing.T) {
 	}
 }
 
+// A link is measured from the folder that it is really in.
+func TestDownloadOfALinkBehindALink(t *testing.T) {
+	into := t.TempDir()
+	tree := filepath.Join(into, "tree")
+	if err := os.Mkdir(tree, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(".", filepath.Join(tree, "again")); err != nil { // as an earlier copy may have left it
+		t.Fatal(err)
+	}
+	host := within{hostile{name: "up", mode: fs.ModeSymlink | 0o777, target: ".."}, "again"}
+	c := &Copier{Remote: serve(t, host, host), Recursive: true}
+	if _, err := c.Download(context.Background(), []string{"tree"}, into); err == nil || !strings.Contains(err.Error(), "not everything was copied") {
+		t.Errorf("got %v", err)
+	}
+	if target, err := os.Readlink(filepath.Join(tree, "up")); err == nil {
+		t.Errorf("a link to %s, which is out of the tree", target)
+	}
+}
+
 func TestLocalLink(t *testing.T) {
 	for link, want := range map[[2]string]bool{
-		{"a", "b"}: true, {"d/a", "../b"}: true, {"d/a", "x/../../b"}: true, {"d/e/a", "../../b"}: true,
+		{"a", "b"}: true, {"d/a", "../b"}: true, {"d/e/a", "../../b"}: true,
 		{"a", ".."}: false, {"a", "../b"}: false, {"d/a", "../../b"}: false, {"a", "/etc/passwd"}: false, {"a", ""}: false, {"a", "b\\c"}: false,
 		{"d/a", "../../d/b"}: false,
+		// x may be a link itself, and what is above it is then elsewhere.
+		{"a", "x/../b"}: false, {"d/a", "x/../../b"}: false, {"a", "./b"}: true, {"d/a", ".././b/c/"}: true,
 	} {
 		if got := localLink(link[0], link[1]); got != want {
 			t.Errorf("%s -> %q: %v, want %v", link[0], link[1], got, want)

@@ -175,11 +175,21 @@ func (d *download) link(remote, local string) error {
 		return explain("reading", remote, err)
 	}
 	below, err := filepath.Rel(d.tree, local)
-	if err != nil || !localLink(filepath.ToSlash(below), target) {
+	if err != nil || d.behindLink(filepath.Dir(local)) || !localLink(filepath.ToSlash(below), target) {
 		d.skipped = append(d.skipped, remote+" is a link that leads out of the copied folder")
 		return nil
 	}
 	return explain("writing", local, d.replace(local, func(partial string) error { return d.root.Symlink(target, partial) }))
+}
+
+// behindLink reports whether a folder of the tree is reached by a link that was there already.
+func (d *download) behindLink(folder string) bool {
+	for ; folder != d.tree && folder != "."; folder = filepath.Dir(folder) {
+		if info, err := d.root.Lstat(folder); err != nil || !info.IsDir() {
+			return true
+		}
+	}
+	return false
 }
 
 // replace makes something beside name and renames it to name, or leaves name as it was.
