@@ -173,6 +173,21 @@ func TestTemplateRolesHaveNoWildcards(t *testing.T) {
 	}
 }
 
+// Administrators find the stack by its name, which AWS may authorize as stack/NAME/*
+// or by the id that it has. No other stack is found.
+func TestTemplateAdministratorsFindTheStack(t *testing.T) {
+	const want = "Allow cloudformation:DescribeStacks on arn:aws:cloudformation:eu-west-1:123456789012:stack/gatepass/*"
+	var got []string
+	for _, st := range statements(t, deployed(t).resource("AdministratorPolicy")["PolicyDocument"]) {
+		if strings.HasPrefix(st.Action[0], "cloudformation:") {
+			got = append(got, st.String())
+		}
+	}
+	if !slices.Equal(got, []string{want}) {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 // IAM takes 6144 characters of a managed policy; the most that join's can be is
 // with every key and every name as long as they get.
 func TestTemplatePolicySize(t *testing.T) {
