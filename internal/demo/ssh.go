@@ -68,7 +68,7 @@ func (d *demo) login(ctx context.Context, folder string) error {
 	}
 	if _, err := exec.LookPath("ssh"); err != nil {
 		d.indented("note: ssh is not installed; a small client in Go logs in with the same files")
-		return d.goLogin(folder, port)
+		return d.goLogin(folder)
 	}
 	output, exit, err := d.command(ctx, nil, "ssh", "-p", port, "-F", "./"+folder+"/ssh_config", "deploy@localhost", "echo", greeting)
 	if err != nil {
@@ -81,7 +81,7 @@ func (d *demo) login(ctx context.Context, folder string) error {
 }
 
 // goLogin is login without OpenSSH.
-func (d *demo) goLogin(folder, port string) error {
+func (d *demo) goLogin(folder string) error {
 	read := func(name string) []byte {
 		b, err := os.ReadFile(filepath.Join(d.pipeline, folder, name))
 		if err != nil {
@@ -111,7 +111,7 @@ func (d *demo) goLogin(folder, port string) error {
 	}
 	// Unlike ssh, the package takes a pattern without a port for one of port 22.
 	check := func(_ string, remote net.Addr, key ssh.PublicKey) error { return hosts("localhost:22", remote, key) }
-	client, err := ssh.Dial("tcp", net.JoinHostPort("localhost", port), &ssh.ClientConfig{
+	client, err := ssh.Dial("tcp", d.sshd.Addr(), &ssh.ClientConfig{
 		User: "deploy", Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)}, HostKeyCallback: check,
 		HostKeyAlgorithms: []string{ssh.CertAlgoED25519v01},
 	})
