@@ -54,8 +54,11 @@ func newConfigureOutput(env *Env, out outputCommand) *cobra.Command {
 		if err := flags.settle(env); err != nil {
 			return err
 		}
-		if cmd.Flags().Changed("ca-file") {
-			return failure.New(failure.Usage, "a configuration file has no field for --ca-file").Hint("set %s where gatepass start runs", envCAFile)
+		for _, name := range []string{"ca-file", "timeout", "retry", "report", "format"} {
+			if cmd.Flags().Changed(name) && w.flags.Lookup(name) == nil {
+				return failure.New(failure.Usage, "a configuration file has no field for --%s", name).
+					Hint("give it to gatepass start; for --ca-file set %s where it runs", envCAFile)
+			}
 		}
 		wishes := []*wish{w}
 		for _, spec := range also {

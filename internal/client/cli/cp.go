@@ -70,7 +70,11 @@ func parseRoute(args []string) (route, error) {
 	for _, arg := range args[:last] {
 		host, path, remote := cutHost(arg)
 		if remote == upload {
-			return route{}, failure.New(failure.Usage, "one side must be on a host and the other here, and %q is on neither", failure.Clean(arg)).
+			which := "neither is"
+			if remote {
+				which = "both are"
+			}
+			return route{}, failure.New(failure.Usage, "one side must be on a host and the other here, and %s on a host", which).
 				Hint("write: gatepass cp FILE… [user@]host:path, or: gatepass cp [user@]host:path… FILE; write ./a:b for a file here with a colon in its name")
 		}
 		if remote {

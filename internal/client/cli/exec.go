@@ -77,6 +77,9 @@ func newExec(env *Env) *cobra.Command {
 	fs.BoolVar(&flags.keepIDToken, "keep-id-token", false, "leave the CI system's ID token in the command's environment")
 	fs.SetInterspersed(false)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := flags.unused(fs.Changed); err != nil {
+			return err
+		}
 		switch {
 		case flags.sshAdd && len(args) > 0:
 			return failure.New(failure.Usage, "--ssh-add runs no command, and %q is given", failure.Clean(args[0])).
@@ -89,6 +92,25 @@ func newExec(env *Env) *cobra.Command {
 		return flags.exec(cmd.Context(), env, args)
 	}
 	return cmd
+}
+
+// unused refuses flags that would do nothing.
+func (f *execFlags) unused(given func(string) bool) error {
+	var with string
+	var names []string
+	switch {
+	case f.sshAdd:
+		with, names = "--ssh-add", []string{"also", "ssh", "ssh-hosts", "known-hosts", "keep-id-token"}
+	case !f.ssh:
+		with, names = "--ssh=false", []string{"roles", "ssh-hosts", "known-hosts"}
+	}
+	for _, name := range names {
+		if given(name) {
+			return failure.New(failure.Usage, "--%s has no meaning with %s", name, with).
+				Hint("leave out one of them; what other credentials are to be stands in their --also")
+		}
+	}
+	return nil
 }
 
 // newJanitor is what exec starts beside the command; it is no business of users.
@@ -165,8 +187,8 @@ func (f *execFlags) outputs(place *run.Place) ([]output.Output, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, flag := range []string{"destination", "owner", "reader-user", "reader-group", "acls"} {
-			if w.flags.Changed(flag) {
+		for _, flag := range []string{"destination", "owner", "reader-user", "reader-group", "acls", "exec-plugin"} {
+			if given := w.flags.Lookup(flag); given != nil && given.Changed {
 				return nil, failure.New(failure.Usage, "--also: %s has no meaning for exec, whose files are gone with the command", flag).Hint("leave it out")
 			}
 		}

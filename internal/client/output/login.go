@@ -68,8 +68,10 @@ func NewLogin(config LoginConfig) (*Login, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkConfigPath(config.Path); err != nil {
-		return nil, err
+	if config.Path != "" {
+		if err := checkConfigPath(config.Path); err != nil {
+			return nil, err
+		}
 	}
 	return &Login{place: place{path: config.Path, size: len(known)}, config: config, hosts: hosts, known: known}, nil
 }
