@@ -38,6 +38,7 @@ func (p *pauses) NextBackOff() time.Duration {
 // retry runs attempts until one succeeds, fails for good, or the time is up;
 // then it returns the last attempt's failure, which says more than "time out".
 func (c *Client) retry(ctx context.Context, attempt func(context.Context) (*api.JoinResponse, error)) (*api.JoinResponse, error) {
+	caller := ctx
 	ctx, cancel := context.WithTimeout(ctx, c.config.Timeout)
 	defer cancel()
 	wait := &pauses{ExponentialBackOff: backoff.ExponentialBackOff{
@@ -68,7 +69,12 @@ func (c *Client) retry(ctx context.Context, attempt func(context.Context) (*api.
 				c.config.Waiting(t.why, pause)
 			}
 		}))
-	if err != nil && last != nil {
+	switch {
+	case err == nil:
+	case errors.Is(caller.Err(), context.Canceled):
+		err = failure.New(failure.Local, "interrupted before the service had answered").
+			Hint("nothing was written; the ID token may be spent, so run the step again")
+	case last != nil:
 		err = last
 	}
 	return response, err

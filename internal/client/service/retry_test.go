@@ -1,0 +1,48 @@
+package service
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/pkg/api"
+)
+
+// A signal is not the service's fault, wherever it finds us.
+func TestAnInterruptedJoinDoesNotBlameTheService(t *testing.T) {
+	for name, answer := range map[string]http.HandlerFunc{
+		"while the service thinks": func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+		"while it is waited for":   func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(context.Background())
+			asked := make(chan struct{}, 64)
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_, _ = r.Body.Read(make([]byte, 1<<10))
+				asked <- struct{}{}
+				answer(w, r)
+			}))
+			defer server.Close()
+			url, err := ParseURL(server.URL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			client, err := New(Config{URL: url, Timeout: time.Minute, Retry: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			go func() {
+				<-asked
+				time.Sleep(50 * time.Millisecond)
+				cancel()
+			}()
+			_, err = client.Join(ctx, api.JoinRequest{})
+			if f := failure.Of(err); err == nil || f.Kind != failure.Local || f.Error() != "interrupted before the service had answered" {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
