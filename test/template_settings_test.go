@@ -345,6 +345,9 @@ func TestTemplateVersion(t *testing.T) {
 	if !semver.MatchString(version) || version != s.outputs()["Version"] {
 		t.Errorf("the template is version %q to the application repository and %q as an output", version, s.outputs()["Version"])
 	}
+	if version != functions.Version {
+		t.Errorf("the template is version %q and the functions say %q", version, functions.Version)
+	}
 	for _, field := range []string{"LicenseUrl", "ReadmeUrl"} {
 		if _, err := os.Stat("../" + published[field].(string)); err != nil {
 			t.Errorf("%s: %v", field, err)

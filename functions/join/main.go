@@ -59,6 +59,6 @@ func newHandler(ctx context.Context, getenv func(string) string, metrics io.Writ
 		return nil, err
 	}
 	return functions.NewHTTP(server.New(server.Config{
-		Join: service, PublicURL: s.PublicURL, Version: functions.Version(), SourceAddr: server.SourceAddr(nil), Log: log,
+		Join: service, PublicURL: s.PublicURL, Version: functions.Version, SourceAddr: server.SourceAddr(nil), Log: log,
 	}), s.PublicURL, log), nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"os"
-	"runtime/debug"
 	"time"
 )
 
@@ -14,13 +13,10 @@ func (c Common) Log() *slog.Logger {
 	return slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: c.LogLevel}))
 }
 
-// Version is the version of the module that the function was built from.
-func Version() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "(devel)"
-}
+// Version is the version of the functions, as /healthz tells it; template.yaml has
+// the same. It is written here and not stamped by the build, which would differ
+// with every file that lies beside the source.
+const Version = "0.1.0"
 
 // Wait sleeps for d or until ctx is done; it is a join.Config's Wait.
 func Wait(ctx context.Context, d time.Duration) error {
