@@ -131,12 +131,12 @@ func (env *Env) printFailure(f *failure.Error) {
 		fmt.Fprintf(env.Stderr, "gatepass:   %s\n", note)
 	}
 	for _, hint := range f.Hints {
-		fmt.Fprintf(env.Stderr, "gatepass: hint: %s\n", hint)
+		fmt.Fprintf(env.Stderr, "gatepass: hint: %s\n", oneLine(hint))
 	}
 }
 
 func (env *Env) warn(text string) {
-	fmt.Fprintf(env.Stderr, "gatepass: warning: %s\n", text)
+	fmt.Fprintf(env.Stderr, "gatepass: warning: %s\n", oneLine(text))
 }
 
 // colour is for people at a terminal who did not ask to be spared (no-color.org).
@@ -145,4 +145,7 @@ func (env *Env) colour(to io.Writer) bool {
 	return ok && env.Getenv("NO_COLOR") == "" && env.Getenv("TERM") != "dumb" && term.IsTerminal(int(file.Fd()))
 }
 
-func oneLine(s string) string { return strings.ReplaceAll(strings.TrimSpace(s), "\n", "; ") }
+// oneLine is a message for a terminal: parts of it may be a stranger's.
+func oneLine(s string) string {
+	return failure.Printable(strings.ReplaceAll(strings.TrimSpace(s), "\n", "; "))
+}

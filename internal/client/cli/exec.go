@@ -245,6 +245,9 @@ func identity(login *output.Login, held *client.Held) agent.Identity {
 
 // add hands the login to the agent that runs already.
 func (f *execFlags) add(ctx context.Context, env *Env) error {
+	if err := run.Conceal(); err != nil {
+		return err
+	}
 	socket := env.Getenv("SSH_AUTH_SOCK")
 	if socket == "" {
 		return failure.New(failure.Local, "no ssh-agent runs here: SSH_AUTH_SOCK is not set").

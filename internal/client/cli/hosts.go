@@ -13,6 +13,7 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/client/failure"
 	"github.com/gatepass-ci/gatepass/internal/client/output"
+	"github.com/gatepass-ci/gatepass/internal/client/run"
 	"github.com/gatepass-ci/gatepass/internal/client/sshclient"
 )
 
@@ -49,6 +50,9 @@ type prepared struct {
 }
 
 func (f *hostFlags) prepare(env *Env) (*prepared, error) {
+	if err := run.Conceal(); err != nil {
+		return nil, err
+	}
 	p := &prepared{flags: f, config: sshclient.Config{
 		Timeout: f.connectTimeout, KeepAlive: f.keepAlive, Version: plainVersion(env.Version),
 		HostKeys: sshclient.HostKeys{InsecureIgnore: f.insecure, Now: env.Now},

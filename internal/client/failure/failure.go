@@ -59,16 +59,21 @@ func Of(err error) *Error {
 // maxForeign bounds how much of a stranger's text is shown, in characters.
 const maxForeign = 600
 
-// Clean makes text that came from elsewhere safe for a terminal and a build
-// log: control characters (escape sequences, line breaks) become spaces, and
-// long text is cut.
-func Clean(s string) string {
-	s = strings.Map(func(r rune) rune {
+// Printable is Clean for text of any length.
+func Printable(s string) string {
+	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return ' '
 		}
 		return r
 	}, s)
+}
+
+// Clean makes text that came from elsewhere safe for a terminal and a build
+// log: control characters (escape sequences, line breaks) become spaces, and
+// long text is cut.
+func Clean(s string) string {
+	s = Printable(s)
 	if runes := []rune(s); len(runes) > maxForeign {
 		s = string(runes[:maxForeign]) + "…"
 	}

@@ -15,9 +15,9 @@ func inMemory(dir string) bool {
 	return int64(stat.Type) == unix.TMPFS_MAGIC || int64(stat.Type) == unix.RAMFS_MAGIC
 }
 
-// conceal keeps other processes of this user, the child's above all, from reading
+// Conceal keeps other processes of this user, the child's above all, from reading
 // our memory, as ssh-agent does; and keeps keys out of core dumps.
-func conceal() error { return unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) }
+func Conceal() error { return unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) }
 
 // dieWithUs makes the kernel end a child when we are killed in a way that leaves
 // us no time to.

@@ -22,7 +22,7 @@ type Place struct {
 // NewPlace makes one. Close it whatever happens afterwards.
 func NewPlace(getenv func(string) string) (*Place, error) {
 	// Before there is a secret in memory.
-	if err := conceal(); err != nil {
+	if err := Conceal(); err != nil {
 		return nil, err
 	}
 	folder, err := newFolder(getenv)
