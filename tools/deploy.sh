@@ -12,5 +12,9 @@ if [[ ! -x $sam ]]; then
   echo "deploy: the SAM CLI is missing: install it, or run make tools, which puts one into .tools" >&2
   exit 1
 fi
+# The SAM CLI does not know AWS_REGION, which gatepassctl and the AWS CLI go by.
+if [[ -n ${AWS_REGION:-} ]]; then
+  export AWS_DEFAULT_REGION=$AWS_REGION
+fi
 "$sam" build
 "$sam" deploy "$@"
