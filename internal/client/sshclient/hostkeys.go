@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -106,7 +107,7 @@ func (h *HostKeys) check(address string, remote net.Addr, key ssh.PublicKey, jum
 		return notTrusted(address, plain, "it has no certificate of the service's host authority").
 			Hint("sign its key with `gatepassctl host sign`, or give the key by --known-hosts FILE or --host-key 'KEY'")
 	}
-	if err := h.checkCertificate(address, remote, cert); err != nil {
+	if err := h.checkCertificate(hostOf(address), cert); err != nil {
 		return notTrusted(address, plain, err.Error()).
 			Hint("sign its key again with `gatepassctl host sign --principals %s`, or give the key by --known-hosts FILE or --host-key 'KEY'", hostOf(address))
 	}
@@ -115,18 +116,25 @@ func (h *HostKeys) check(address string, remote net.Addr, key ssh.PublicKey, jum
 
 // checkCertificate is PROTOCOL.certkeys of OpenSSH, and stricter: a certificate
 // without principals would be any host's.
-func (h *HostKeys) checkCertificate(address string, remote net.Addr, cert *ssh.Certificate) error {
-	if len(cert.ValidPrincipals) == 0 {
+func (h *HostKeys) checkCertificate(host string, cert *ssh.Certificate) error {
+	switch {
+	case cert.CertType != ssh.HostCert:
+		return errors.New("its certificate is no host's")
+	case len(cert.ValidPrincipals) == 0:
 		return errors.New("its certificate names no host")
 	}
 	if !h.isAuthority(cert.SignatureKey) {
 		return errors.New("its certificate is signed by another than the service's host authority")
 	}
-	checker := ssh.CertChecker{
-		IsHostAuthority: func(key ssh.PublicKey, _ string) bool { return h.isAuthority(key) },
-		Clock:           h.Now,
+	// The library knows names only, and OpenSSH and the service patterns too.
+	for _, principal := range cert.ValidPrincipals {
+		if ok, err := path.Match(principal, host); ok && err == nil && !strings.ContainsAny(principal, `[\`) {
+			host = principal
+			break
+		}
 	}
-	if err := checker.CheckHostKey(address, remote, cert); err != nil {
+	checker := ssh.CertChecker{Clock: h.Now}
+	if err := checker.CheckCert(host, cert); err != nil {
 		return fmt.Errorf("its certificate does not hold: %s", strings.TrimPrefix(err.Error(), "ssh: "))
 	}
 	return nil

@@ -37,6 +37,16 @@ func hostCertificate(t *testing.T, key ssh.PublicKey, authority ssh.Signer, name
 	return cert
 }
 
+func userCertificate(t *testing.T, key ssh.PublicKey, authority ssh.Signer, names ...string) *ssh.Certificate {
+	t.Helper()
+	cert := hostCertificate(t, key, authority, names...)
+	cert.CertType = ssh.UserCert
+	if err := cert.SignCert(rand.Reader, authority); err != nil {
+		t.Fatal(err)
+	}
+	return cert
+}
+
 func knownHostsFile(t *testing.T, line string) ssh.HostKeyCallback {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "known_hosts")
@@ -74,6 +84,11 @@ func TestHostKeys(t *testing.T) {
 		says   string // empty when the host is trusted
 	}{
 		"a certificate of the service":                    {key: certified},
+		"a pattern of names":                              {key: hostCertificate(t, host.PublicKey(), service, "db-1", "web-?")},
+		"a pattern of all names":                          {key: hostCertificate(t, host.PublicKey(), service, "*")},
+		"a pattern of other names":                        {key: hostCertificate(t, host.PublicKey(), service, "db-*", "web-1?"), says: "does not hold"},
+		"a class is no pattern":                           {key: hostCertificate(t, host.PublicKey(), service, "web-[0-9]"), says: "does not hold"},
+		"a user's certificate":                            {key: userCertificate(t, host.PublicKey(), service, "web-1"), says: "is no host's"},
 		"the service's authority is revoked":              {key: certified, known: "@revoked * " + line(service.PublicKey()), says: "@revoked"},
 		"the authority of the file is revoked":            {key: hostCertificate(t, host.PublicKey(), team, "web-1"), known: "@cert-authority * " + line(team.PublicKey()) + "\n@revoked * " + line(team.PublicKey()), says: "@revoked"},
 		"a pin does not help against a revoked one":       {key: certified, known: "@revoked * " + line(service.PublicKey()), pins: pins(host.PublicKey()), says: "@revoked"},

@@ -50,7 +50,7 @@ func ParseTarget(text string) (Target, error) {
 	if !plainHost(host) {
 		return Target{}, badTarget(text, "its host is not a name or an address")
 	}
-	t.Host = host
+	t.Host = strings.ToLower(host) // as ssh(1) has it, for certificates and known_hosts
 	if port != "" {
 		number, err := strconv.ParseUint(port, 10, 16)
 		if err != nil || number == 0 {

@@ -16,7 +16,7 @@ func TestParseTarget(t *testing.T) {
 		"2001:db8::1":              {Host: "2001:db8::1"},
 		"10.0.0.1:65535":           {Host: "10.0.0.1", Port: 65535},
 		"fe80::1%eth0":             {Host: "fe80::1%eth0"},
-		"ECHO_1.internal.example.": {Host: "ECHO_1.internal.example."},
+		"ECHO_1.internal.example.": {Host: "echo_1.internal.example."},
 	} {
 		if got, err := ParseTarget(text); err != nil || got != want {
 			t.Errorf("%s: %+v %v, want %+v", text, got, err, want)
