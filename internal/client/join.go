@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/client/destination"
@@ -108,16 +109,21 @@ func (j Join) check() error {
 			return fmt.Errorf("destination %s: %w", out.Destination(), err)
 		}
 		if seen[path] {
-			return failure.New(failure.Usage, "two outputs have the destination %s", path).Hint("give each output a directory of its own")
+			return sameDestination(path)
 		}
 		seen[path] = true
 	}
 	return nil
 }
 
+func sameDestination(path string) error {
+	return failure.New(failure.Usage, "two outputs have the destination %s", path).Hint("give each output a directory of its own")
+}
+
 // openDestinations returns a directory for each output, nil for what is kept in memory.
 func (j Join) openDestinations(ctx context.Context) ([]*destination.Dir, error) {
 	var dirs []*destination.Dir
+	var infos []os.FileInfo
 	for _, out := range j.Outputs {
 		if out.Destination() == "" {
 			dirs = append(dirs, nil)
@@ -133,6 +139,15 @@ func (j Join) openDestinations(ctx context.Context) ([]*destination.Dir, error) 
 			return dirs, err
 		}
 		dirs = append(dirs, dir)
+		// check compares paths, which a link can make differ.
+		info, err := os.Stat(dir.Path())
+		if err != nil {
+			return dirs, fmt.Errorf("destination %s: %w", dir.Path(), err)
+		}
+		if slices.ContainsFunc(infos, func(other os.FileInfo) bool { return os.SameFile(info, other) }) {
+			return dirs, sameDestination(dir.Path())
+		}
+		infos = append(infos, info)
 	}
 	return dirs, nil
 }

@@ -109,7 +109,7 @@ func (f *startFlags) configuration(env *Env, wishes []*wish) ([]byte, error) {
 // configured is the output as a file has it. It is checked as far as it can be
 // on a machine that is not the one where it will be used.
 func (w *wish) configured() (tbot.Output, error) {
-	path, err := destinationPath(w.place.destination)
+	path, err := w.place.check()
 	if err != nil {
 		return tbot.Output{}, err
 	}

@@ -38,24 +38,12 @@ type place struct {
 
 // settle reads the flags.
 func (f *placeFlags) settle() (place, error) {
-	path, err := destinationPath(f.destination)
+	path, err := f.check()
 	if err != nil {
 		return place{}, err
 	}
 	p := place{path: path, roles: f.roles}
-	readers := len(f.readerUsers)+len(f.readerGroups) > 0
-	switch {
-	case f.acls == "required":
-		p.access.Required = true
-	case f.acls == "off" && readers:
-		return place{}, failure.New(failure.Usage, "readers are named, and acls are off").
-			Hint("readers are let in by access control lists: use acls try or required, or --owner")
-	case f.acls != "" && f.acls != "try" && f.acls != "off":
-		return place{}, failure.New(failure.Usage, "--acls %q is not known", failure.Clean(f.acls)).Hint("use --acls=try or --acls=required")
-	}
-	if path == "" && (readers || f.owner != "") {
-		return place{}, failure.New(failure.Usage, "nobody can read a destination in memory").Hint("leave out --owner, --reader-user and --reader-group, or give a directory")
-	}
+	p.access.Required = f.acls == "required"
 	if f.owner != "" {
 		if p.access.Owner, err = destination.ParseOwner(f.owner); err != nil {
 			return place{}, err
@@ -74,6 +62,24 @@ func (f *placeFlags) settle() (place, error) {
 		}
 	}
 	return p, nil
+}
+
+// check returns the path, and refuses what does not go together on any machine.
+func (f *placeFlags) check() (path string, err error) {
+	if path, err = destinationPath(f.destination); err != nil {
+		return "", err
+	}
+	readers := len(f.readerUsers)+len(f.readerGroups) > 0
+	switch {
+	case f.acls == "off" && readers:
+		return "", failure.New(failure.Usage, "readers are named, and acls are off").
+			Hint("readers are let in by access control lists: use acls try or required, or --owner")
+	case f.acls != "" && f.acls != "try" && f.acls != "off" && f.acls != "required":
+		return "", failure.New(failure.Usage, "--acls %q is not known", failure.Clean(f.acls)).Hint("use --acls=try or --acls=required")
+	case path == "" && (readers || f.owner != ""):
+		return "", failure.New(failure.Usage, "nobody can read a destination in memory").Hint("leave out --owner, --reader-user and --reader-group, or give a directory")
+	}
+	return path, nil
 }
 
 // destinationPath reads --destination: a path, or a URI as tbot has it. Memory is the empty path.
