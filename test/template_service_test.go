@@ -252,6 +252,31 @@ func TestTemplateAlarms(t *testing.T) {
 	}
 }
 
+// Both functions' throttles are watched, each by an alarm of its own. A sum has no
+// value while one of its parts has none, and jwks-refresh has none but every 15 minutes.
+func TestTemplateAlarmsDoNotAdd(t *testing.T) {
+	s := deployed(t)
+	throttled := map[string]bool{}
+	for _, name := range s.all("AWS::CloudWatch::Alarm") {
+		alarm := s.resource(name)
+		list, _ := alarm["Metrics"].([]any)
+		for _, m := range list {
+			expression, _ := m.(map[string]any)["Expression"].(string)
+			if expression != "" && !strings.HasPrefix(expression, "ANOMALY_DETECTION_BAND(") {
+				t.Errorf("%s is blind while one of its metrics has no data: %s", name, expression)
+			}
+		}
+		if alarm["MetricName"] == "Throttles" {
+			throttled[jsonText(alarm["Dimensions"])] = true
+		}
+	}
+	for _, function := range []string{"JoinFunction", "JwksRefreshFunction"} {
+		if !throttled[`[{"Name":"FunctionName","Value":"`+function+`"}]`] {
+			t.Errorf("no alarm watches throttles of %s: %v", function, throttled)
+		}
+	}
+}
+
 // watched returns the metrics of an alarm.
 func watched(alarm map[string]any) (metrics []map[string]any) {
 	if alarm["MetricName"] != nil {
