@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/client/destination"
@@ -144,8 +143,10 @@ func (j Join) openDestinations(ctx context.Context) ([]*destination.Dir, error) 
 		if err != nil {
 			return dirs, fmt.Errorf("destination %s: %w", dir.Path(), err)
 		}
-		if slices.ContainsFunc(infos, func(other os.FileInfo) bool { return os.SameFile(info, other) }) {
-			return dirs, sameDestination(dir.Path())
+		for _, other := range infos {
+			if os.SameFile(info, other) {
+				return dirs, sameDestination(dir.Path())
+			}
 		}
 		infos = append(infos, info)
 	}

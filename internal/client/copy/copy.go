@@ -80,7 +80,7 @@ func localLink(name, target string) bool {
 		return false
 	}
 	down := false
-	for part := range strings.SplitSeq(target, "/") {
+	for _, part := range strings.Split(target, "/") {
 		if down && part == ".." {
 			return false
 		}

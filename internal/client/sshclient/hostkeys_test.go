@@ -163,3 +163,21 @@ func TestASignalEndsASilentSession(t *testing.T) {
 		t.Fatal("it goes on")
 	}
 }
+
+func TestMatches(t *testing.T) {
+	for pattern, want := range map[string]bool{
+		"web-1.a": true, "*": true, "web-?.a": true, "*.a": true, "web*": true, "w*-*a": true, "*web-1.a*": true, "**": true, "?*?": true,
+		"": false, "?": false, "web-1": false, "*.b": false, "web-1.a?": false, "web-[0-9].a": false, "eb*": false, "*x*": false,
+		strings.Repeat("*a", 100) + "b": false,
+	} {
+		if matches(pattern, "web-1.a") != want {
+			t.Errorf("%q: want %v", pattern, want)
+		}
+	}
+	if !matches("", "") || !matches("*", "") || matches("?", "") {
+		t.Error("the empty name")
+	}
+	if matches(strings.Repeat("*a", 120)+"b", strings.Repeat("a", 250)) { // at once, not in years
+		t.Error("it matches")
+	}
+}
