@@ -125,40 +125,11 @@ func (h *HostKeys) checkCertificate(host string, cert *ssh.Certificate) error {
 	if !h.isAuthority(cert.SignatureKey) {
 		return errors.New("its certificate is signed by another than the service's host authority")
 	}
-	// The library knows names only, and OpenSSH and the service patterns too.
-	for _, principal := range cert.ValidPrincipals {
-		if matches(principal, host) {
-			host = principal
-			break
-		}
-	}
 	checker := ssh.CertChecker{Clock: h.Now}
 	if err := checker.CheckCert(host, cert); err != nil {
 		return fmt.Errorf("its certificate does not hold: %s", strings.TrimPrefix(err.Error(), "ssh: "))
 	}
 	return nil
-}
-
-// matches reports whether a pattern of * and ?, which is all that ssh_config(5)
-// knows, covers the name. It goes back to the last * only: the pattern is a stranger's.
-func matches(pattern, name string) bool {
-	p, n, star, resume := 0, 0, -1, 0
-	for n < len(name) {
-		switch {
-		case p < len(pattern) && pattern[p] == '*':
-			star, resume = p, n
-			p++
-		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == name[n]):
-			p++
-			n++
-		case star >= 0:
-			resume++
-			p, n = star+1, resume
-		default:
-			return false
-		}
-	}
-	return strings.Trim(pattern[p:], "*") == ""
 }
 
 func (h *HostKeys) isAuthority(key ssh.PublicKey) bool {
