@@ -89,7 +89,7 @@ apt() {
 }
 
 install_packages() { # packages…
-  exec 9>/var/lock/gatepass-tools
+  exec 9>/var/cache/gatepass-tools.lock
   flock 9 # of two runs at once, the first must not restore the policy under the second
   forbid_services || return
   # The lists may be absent (a fresh image) or old (404): update only then.
