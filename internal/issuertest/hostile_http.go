@@ -68,7 +68,7 @@ func (i *Issuer) behaviourAt(where endpoint) Behaviour {
 // misbehave answers in an honest issuer's place, and reports whether it did.
 func (i *Issuer) misbehave(w http.ResponseWriter, r *http.Request, b Behaviour) bool {
 	if b.Delay > 0 && !i.sleep(r, b.Delay) {
-		return true
+		panic(http.ErrAbortHandler) // no answer at all, rather than an empty one
 	}
 	if b.Compressed {
 		w.Header().Set("Content-Encoding", "gzip")
@@ -82,6 +82,8 @@ func (i *Issuer) misbehave(w http.ResponseWriter, r *http.Request, b Behaviour) 
 		case <-r.Context().Done():
 		case <-i.closed:
 		}
+		// Returning would end the body well, which a client that is just leaving may still see.
+		panic(http.ErrAbortHandler)
 	case b.Redirect != "":
 		http.Redirect(w, r, b.Redirect, http.StatusFound)
 	case b.Status != 0:
