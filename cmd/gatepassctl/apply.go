@@ -23,6 +23,11 @@ type applyFlags struct {
 	createOnly     bool
 }
 
+// resourceCommands are those that read and write resources.
+func (c *cli) resourceCommands() []*cobra.Command {
+	return []*cobra.Command{c.applyCommand(), c.createCommand(), c.getCommand(), c.rmCommand()}
+}
+
 func (c *cli) applyCommand() *cobra.Command {
 	var f applyFlags
 	cmd := &cobra.Command{

@@ -14,6 +14,11 @@ import (
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
+// reasonCommands are those that help to write rules and tell what they decide.
+func (c *cli) reasonCommands() []*cobra.Command {
+	return []*cobra.Command{c.explainCommand()}
+}
+
 func (c *cli) explainCommand() *cobra.Command {
 	var name, idTokenFile, claimsFile string
 	cmd := &cobra.Command{

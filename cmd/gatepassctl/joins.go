@@ -13,6 +13,11 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/join"
 )
 
+// joinCommands are those about joins that were made, and about ending what they gave.
+func (c *cli) joinCommands() []*cobra.Command {
+	return []*cobra.Command{c.joinsCommand()}
+}
+
 func (c *cli) joinsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "joins",

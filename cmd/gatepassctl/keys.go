@@ -13,6 +13,11 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/jwks"
 )
 
+// keyCommands are those about issuers' keys and our own.
+func (c *cli) keyCommands() []*cobra.Command {
+	return []*cobra.Command{c.keysCommand(), c.caCommand()}
+}
+
 func (c *cli) keysCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "keys",

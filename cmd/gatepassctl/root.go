@@ -38,11 +38,12 @@ demonstration of everything on this machine (gatepassctl demo).`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{err: err, hint: fmt.Sprintf("see %s --help", cmd.CommandPath())}
 	})
-	root.AddCommand(
-		c.applyCommand(), c.createCommand(), c.getCommand(), c.rmCommand(), c.explainCommand(),
-		c.joinsCommand(), c.statusCommand(), c.keysCommand(), c.caCommand(), c.hostCommand(),
-		c.serveCommand(), c.demoCommand(), c.versionCommand(),
-	)
+	for _, area := range [][]*cobra.Command{
+		c.resourceCommands(), c.reasonCommands(), c.joinCommands(),
+		c.keyCommands(), c.hostCommands(), c.serviceCommands(),
+	} {
+		root.AddCommand(area...)
+	}
 	wrapArgs(root)
 	return root
 }

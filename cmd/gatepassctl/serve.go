@@ -13,6 +13,11 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/join"
 )
 
+// serviceCommands are those that run the service or tell of it.
+func (c *cli) serviceCommands() []*cobra.Command {
+	return []*cobra.Command{c.serveCommand(), c.statusCommand(), c.demoCommand(), c.versionCommand()}
+}
+
 func (c *cli) serveCommand() *cobra.Command {
 	var (
 		config  embedded.Config
