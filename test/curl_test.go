@@ -13,6 +13,7 @@ import (
 	"github.com/MicahParks/keyfunc/v3"
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/gatepass-ci/gatepass/internal/commandtest"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
 	"github.com/gatepass-ci/gatepass/internal/sshdtest"
 	"github.com/gatepass-ci/gatepass/pkg/api"
@@ -68,19 +69,19 @@ spec:
 `
 
 // realNames starts a service that believes keys imported for the CIs' real issuers.
-func realNames(t *testing.T) (*serve, *issuertest.Issuer) {
+func realNames(t *testing.T) (*commandtest.Serve, *issuertest.Issuer) {
 	t.Helper()
 	issuer, err := issuertest.New(issuertest.Config{Offline: true})
 	must(t, err)
 	dir := t.TempDir()
-	s := startServe(t, filepath.Join(dir, "data"))
+	s := commandtest.StartServe(t, filepath.Join(dir, "data"))
 	keys, err := issuer.JWKS()
 	must(t, err)
 	file := write(t, dir, "jwks.json", string(keys))
 	for _, name := range []string{issuer.BitbucketURL(), issuer.CircleCIURL()} {
-		s.ctl("keys", "import", "--issuer", name, file)
+		s.Ctl("keys", "import", "--issuer", name, file)
 	}
-	s.ctl("apply", "-f", write(t, dir, "rules.yaml", rules))
+	s.Ctl("apply", "-f", write(t, dir, "rules.yaml", rules))
 	return s, issuer
 }
 
@@ -102,7 +103,7 @@ func newJob(t *testing.T) job {
 }
 
 // curl posts a join of every kind of credential and returns the answer.
-func (j job) curl(t *testing.T, s *serve, rule, idToken string, ttl int64) (answer api.JoinResponse) {
+func (j job) curl(t *testing.T, s *commandtest.Serve, rule, idToken string, ttl int64) (answer api.JoinResponse) {
 	t.Helper()
 	request := api.JoinRequest{Token: rule, IDToken: idToken, TTLSeconds: &ttl, Credentials: []api.CredentialRequest{
 		{Name: "ssh", Type: api.TypeSSH, PublicKey: j.pub},
@@ -115,7 +116,7 @@ func (j job) curl(t *testing.T, s *serve, rule, idToken string, ttl int64) (answ
 	body, err := json.Marshal(request)
 	must(t, err)
 	file := write(t, j.dir, "request.json", string(body)) // a file: arguments can be seen by others
-	out := output(t, need(t, "curl"), "-sS", "--fail-with-body", "-H", "Content-Type: application/json", "--data-binary", "@"+file, s.url+api.PathJoin)
+	out := output(t, need(t, "curl"), "-sS", "--fail-with-body", "-H", "Content-Type: application/json", "--data-binary", "@"+file, s.URL+api.PathJoin)
 	must(t, json.Unmarshal([]byte(out), &answer))
 	return answer
 }
@@ -161,14 +162,14 @@ func checkSSHKeygen(t *testing.T, j job, answer api.JoinResponse) {
 	}
 }
 
-func checkOpenSSL(t *testing.T, s *serve, j job, answer api.JoinResponse) {
+func checkOpenSSL(t *testing.T, s *commandtest.Serve, j job, answer api.JoinResponse) {
 	t.Helper()
 	openssl := need(t, "openssl")
 	usages := []string{api.UsageIdentity, api.UsageDatabase, api.UsageApplication, api.UsageKubernetes}
 	for _, signed := range usages {
 		leaf := write(t, j.dir, signed+".pem", named(t, answer, signed).Certificate)
 		for _, usage := range usages {
-			ca := write(t, j.dir, usage+"-ca.pem", s.ctl("ca", "export", "--type", "x509-"+usage))
+			ca := write(t, j.dir, usage+"-ca.pem", s.Ctl("ca", "export", "--type", "x509-"+usage))
 			out, err := exec.CommandContext(t.Context(), openssl, "verify", "-x509_strict", "-purpose", "sslclient", "-CAfile", ca, leaf).CombinedOutput()
 			if (err == nil) != (usage == signed) {
 				t.Errorf("a certificate of the %s authority under that for %s: %v %s", signed, usage, err, out)
@@ -177,14 +178,14 @@ func checkOpenSSL(t *testing.T, s *serve, j job, answer api.JoinResponse) {
 	}
 }
 
-func checkPublishedKeys(t *testing.T, s *serve, answer api.JoinResponse) {
+func checkPublishedKeys(t *testing.T, s *commandtest.Serve, answer api.JoinResponse) {
 	t.Helper()
 	var discovery struct {
 		Issuer  string `json:"issuer"`
 		JWKSURI string `json:"jwks_uri"`
 	}
 	curl := need(t, "curl")
-	must(t, json.Unmarshal([]byte(output(t, curl, "-sSf", s.url+api.PathDiscovery)), &discovery))
+	must(t, json.Unmarshal([]byte(output(t, curl, "-sSf", s.URL+api.PathDiscovery)), &discovery))
 	keys, err := keyfunc.NewJWKSetJSON(json.RawMessage(output(t, curl, "-sSf", discovery.JWKSURI)))
 	must(t, err)
 	_, err = jwt.Parse(named(t, answer, "vault").Token, keys.Keyfunc, jwt.WithIssuer(discovery.Issuer),
@@ -196,7 +197,7 @@ func checkPublishedKeys(t *testing.T, s *serve, answer api.JoinResponse) {
 func TestRealSSHD(t *testing.T) {
 	ssh := need(t, "ssh")
 	s, issuer := realNames(t)
-	server := sshdtest.Run(t, sshdtest.Config{TrustedUserCAKeys: s.ctl("ca", "export", "--type", "ssh-user"), Logins: []string{"deploy"}})
+	server := sshdtest.Run(t, sshdtest.Config{TrustedUserCAKeys: s.Ctl("ca", "export", "--type", "ssh-user"), Logins: []string{"deploy"}})
 	token, err := issuer.Bitbucket(issuertest.BitbucketJob{})
 	must(t, err)
 	j := newJob(t)

@@ -15,13 +15,14 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/gatepass-ci/gatepass/internal/commandtest"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
 	"github.com/gatepass-ci/gatepass/internal/sshdtest"
 )
 
 // world is a service, and hosts that trust it, for the commands that log in.
 type world struct {
-	serve  *serve
+	serve  *commandtest.Serve
 	issuer *issuertest.Issuer
 	rules  string // what is applied
 	home   string // of the job
@@ -54,7 +55,7 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) apply(t *testing.T, rules string) {
 	t.Helper()
-	w.serve.ctl("apply", "-f", write(t, t.TempDir(), "rules.yaml", rules))
+	w.serve.Ctl("apply", "-f", write(t, t.TempDir(), "rules.yaml", rules))
 }
 
 // sshd starts a server with a certificate of the service for the principals, or without one.
@@ -66,7 +67,7 @@ func (w *world) sshd(t *testing.T, principals string) *sshdtest.Server {
 		public, err := ssh.NewPublicKey(key.Public())
 		must(t, err)
 		file := write(t, t.TempDir(), "host.pub", string(ssh.MarshalAuthorizedKey(public)))
-		certificate = w.serve.ctl("host", "sign", "--principals", principals, file)
+		certificate = w.serve.Ctl("host", "sign", "--principals", principals, file)
 	}
 	return w.sshdWith(t, key, certificate)
 }
@@ -90,7 +91,7 @@ func (w *world) sshdOf(t *testing.T, principal string, authority ed25519.Private
 func (w *world) sshdWith(t *testing.T, key ed25519.PrivateKey, certificate string) *sshdtest.Server {
 	t.Helper()
 	return sshdtest.Run(t, sshdtest.Config{
-		TrustedUserCAKeys: w.serve.ctl("ca", "export", "--type", "ssh-user"),
+		TrustedUserCAKeys: w.serve.Ctl("ca", "export", "--type", "ssh-user"),
 		Logins:            []string{"deploy"},
 		HostKey:           key,
 		HostCertificate:   certificate,
@@ -119,7 +120,7 @@ func (w *world) environ(t *testing.T) []string {
 	other := rand.Text() // nobody else's, also where this test runs twice at a time
 	return []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + w.home, "TMPDIR=" + w.memory, "XDG_RUNTIME_DIR=" + w.memory, "LC_ALL=C",
-		"GATEPASS_SERVER=" + w.serve.url, "GATEPASS_TOKEN=bitbucket",
+		"GATEPASS_SERVER=" + w.serve.URL, "GATEPASS_TOKEN=bitbucket",
 		"BITBUCKET_BUILD_NUMBER=1", "BITBUCKET_STEP_OIDC_TOKEN=" + token, "CIRCLE_OIDC_TOKEN=v1-" + other, "CIRCLE_OIDC_TOKEN_V2=v2-" + other,
 		"HOST_PORT=" + port(t, w.host), "PLAIN_PORT=" + port(t, w.plain),
 	}

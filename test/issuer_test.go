@@ -6,12 +6,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gatepass-ci/gatepass/internal/commandtest"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
 // loopbackIssuer starts a service whose token rules name an issuer that serves.
-func loopbackIssuer(t *testing.T, env ...string) (*serve, *issuertest.Issuer) {
+func loopbackIssuer(t *testing.T, env ...string) (*commandtest.Serve, *issuertest.Issuer) {
 	t.Helper()
 	issuer, err := issuertest.New(issuertest.Config{Algorithm: issuertest.ES256})
 	must(t, err)
@@ -20,18 +21,18 @@ func loopbackIssuer(t *testing.T, env ...string) (*serve, *issuertest.Issuer) {
 	if env == nil {
 		env = []string{"GATEPASS_PRIVATE_ISSUERS=" + issuer.Host(), "GATEPASS_ISSUER_CA=" + write(t, dir, "ca.pem", string(issuer.CA()))}
 	}
-	s := startServe(t, filepath.Join(dir, "data"), env...)
+	s := commandtest.StartServe(t, filepath.Join(dir, "data"), env...)
 	here := strings.ReplaceAll(rules, "https://api.bitbucket.org/2.0/workspaces/acme/pipelines-config/identity/oidc", issuer.BitbucketURL())
 	here = strings.ReplaceAll(here, "    organization_id:", "    issuer: "+issuer.CircleCIURL()+"\n    organization_id:")
-	s.ctl("apply", "-f", write(t, dir, "rules.yaml", here))
+	s.Ctl("apply", "-f", write(t, dir, "rules.yaml", here))
 	return s, issuer
 }
 
-func joinBitbucket(t *testing.T, s *serve, issuer *issuertest.Issuer) int {
+func joinBitbucket(t *testing.T, s *commandtest.Serve, issuer *issuertest.Issuer) int {
 	t.Helper()
 	token, err := issuer.Bitbucket(issuertest.BitbucketJob{})
 	must(t, err)
-	status, _ := postJoin(t, s.url, token)
+	status, _ := postJoin(t, s.URL, token)
 	return status
 }
 
@@ -49,7 +50,7 @@ func TestFirstJoinFetchesTheKeys(t *testing.T) {
 	for range 20 {
 		token, err := issuer.Bitbucket(issuertest.BitbucketJob{}, issuertest.WithHeader("kid", "nobody"))
 		must(t, err)
-		if status, _ := postJoin(t, s.url, token); status != api.CodeIDTokenUnknownKey.Status() {
+		if status, _ := postJoin(t, s.URL, token); status != api.CodeIDTokenUnknownKey.Status() {
 			t.Fatalf("a token of an unknown key was answered with %d", status)
 		}
 	}
@@ -67,7 +68,7 @@ func TestPrivateIssuersMustBeNamed(t *testing.T) {
 	if r := issuer.Requests(); r != (issuertest.Requests{}) {
 		t.Errorf("the issuer was asked %+v", r)
 	}
-	if out := s.ctl("keys", "ls"); !strings.Contains(out, "not a public address") {
+	if out := s.Ctl("keys", "ls"); !strings.Contains(out, "not a public address") {
 		t.Errorf("gatepassctl keys ls does not say why:\n%s", out)
 	}
 }
@@ -85,12 +86,12 @@ func TestKeysOutliveABadAnswer(t *testing.T) {
 		"status 500":    {Status: http.StatusInternalServerError},
 	} {
 		issuer.Misbehave(bad)
-		command := ctlCommand(t, s, "keys", "refresh", "--issuer", issuer.BitbucketURL())
+		command := s.CtlCommand("keys", "refresh", "--issuer", issuer.BitbucketURL())
 		command.Env = append(command.Environ(), "GATEPASS_PRIVATE_ISSUERS="+issuer.Host(), "GATEPASS_ISSUER_CA="+write(t, t.TempDir(), "ca.pem", string(issuer.CA())))
 		if out, err := command.CombinedOutput(); err == nil {
 			t.Errorf("%s: the refresh succeeded:\n%s", name, out)
 		}
-		if out := s.ctl("keys", "ls"); !strings.Contains(out, "failing") {
+		if out := s.Ctl("keys", "ls"); !strings.Contains(out, "failing") {
 			t.Errorf("%s: gatepassctl keys ls does not show that the issuer fails:\n%s", name, out)
 		}
 		if status := joinBitbucket(t, s, issuer); status != http.StatusOK {

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/gatepass-ci/gatepass/internal/commandtest"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
 	"github.com/gatepass-ci/gatepass/pkg/api"
@@ -29,18 +30,18 @@ type answered struct {
 // was answered, and used tokens stay used.
 func TestKillServe(t *testing.T) {
 	s, issuer := realNames(t)
-	s.ctl("apply", "-f", write(t, t.TempDir(), "once.yaml", strings.ReplaceAll(rules, "  max_joins: 2\n", "")))
+	s.Ctl("apply", "-f", write(t, t.TempDir(), "once.yaml", strings.ReplaceAll(rules, "  max_joins: 2\n", "")))
 	var all []answered
 	for range 3 {
 		all = append(all, loadUntilKilled(t, s, issuer)...)
-		s = startServe(t, s.data)
+		s = commandtest.StartServe(t, s.Data)
 	}
 	if len(all) < 10 {
 		t.Fatalf("only %d joins were answered: too few to tell anything", len(all))
 	}
 	t.Logf("%d joins were answered before three kills", len(all))
 
-	store, err := sqlite.Open(t.Context(), s.data, sqlite.Options{MustExist: true})
+	store, err := sqlite.Open(t.Context(), s.Data, sqlite.Options{MustExist: true})
 	must(t, err)
 	defer store.Close()
 	for _, a := range all {
@@ -55,7 +56,7 @@ func TestKillServe(t *testing.T) {
 		}
 	}
 	for _, a := range all {
-		if status, _ := postJoin(t, s.url, a.idToken); status != api.CodeIDTokenAlreadyUsed.Status() {
+		if status, _ := postJoin(t, s.URL, a.idToken); status != api.CodeIDTokenAlreadyUsed.Status() {
 			t.Fatalf("a used ID token was answered with %d after the kill", status)
 		}
 	}
@@ -63,7 +64,7 @@ func TestKillServe(t *testing.T) {
 
 // loadUntilKilled joins from several clients at once, kills the server in the
 // middle and returns the joins that were answered.
-func loadUntilKilled(t *testing.T, s *serve, issuer *issuertest.Issuer) []answered {
+func loadUntilKilled(t *testing.T, s *commandtest.Serve, issuer *issuertest.Issuer) []answered {
 	t.Helper()
 	var (
 		wg   sync.WaitGroup
@@ -84,7 +85,7 @@ func loadUntilKilled(t *testing.T, s *serve, issuer *issuertest.Issuer) []answer
 					t.Error(err)
 					return
 				}
-				if status, id := postJoin(t, s.url, token); status == http.StatusOK {
+				if status, id := postJoin(t, s.URL, token); status == http.StatusOK {
 					mu.Lock()
 					all = append(all, answered{id, token})
 					mu.Unlock()
@@ -93,7 +94,7 @@ func loadUntilKilled(t *testing.T, s *serve, issuer *issuertest.Issuer) []answer
 		})
 	}
 	time.Sleep(700 * time.Millisecond)
-	s.stop(syscall.SIGKILL)
+	s.Stop(syscall.SIGKILL)
 	close(stop)
 	wg.Wait()
 	return all
@@ -136,7 +137,7 @@ func TestCommandsBesideServe(t *testing.T) {
 	s, issuer := realNames(t)
 	token, err := issuer.Bitbucket(issuertest.BitbucketJob{})
 	must(t, err)
-	status, id := postJoin(t, s.url, token)
+	status, id := postJoin(t, s.URL, token)
 	if status != http.StatusOK {
 		t.Fatalf("joined with status %d", status)
 	}
@@ -147,23 +148,23 @@ func TestCommandsBesideServe(t *testing.T) {
 		{[]string{"get", "token"}, "bitbucket"},
 		{[]string{"joins", "ls"}, id},
 		{[]string{"joins", "show", id}, "allow[0] matched"},
-		{[]string{"status"}, "running at " + s.url},
+		{[]string{"status"}, "running at " + s.URL},
 		{[]string{"keys", "ls"}, "pinned"},
 		{[]string{"host", "sign", "--principals", "web-1", newJob(t).key + ".pub"}, "cert-v01@openssh.com"},
 	} {
-		if out := s.ctl(c.args...); !strings.Contains(out, c.want) {
+		if out := s.Ctl(c.args...); !strings.Contains(out, c.want) {
 			t.Errorf("gatepassctl %s does not say %q:\n%s", strings.Join(c.args, " "), c.want, out)
 		}
 	}
 	// A lock holds for the next join, with no restart.
-	s.ctl("apply", "-f", write(t, t.TempDir(), "lock.yaml", "kind: lock\nversion: v2\nmetadata: {name: stop}\nspec: {target: {all: true}, message: incident}"))
+	s.Ctl("apply", "-f", write(t, t.TempDir(), "lock.yaml", "kind: lock\nversion: v2\nmetadata: {name: stop}\nspec: {target: {all: true}, message: incident}"))
 	token, err = issuer.Bitbucket(issuertest.BitbucketJob{})
 	must(t, err)
-	if status, _ := postJoin(t, s.url, token); status != api.CodeLocked.Status() {
+	if status, _ := postJoin(t, s.URL, token); status != api.CodeLocked.Status() {
 		t.Errorf("a locked join was answered with %d", status)
 	}
-	s.ctl("rm", "lock/stop")
-	if status, _ := postJoin(t, s.url, token); status != http.StatusOK {
+	s.Ctl("rm", "lock/stop")
+	if status, _ := postJoin(t, s.URL, token); status != http.StatusOK {
 		t.Errorf("once the lock is gone a join is answered with %d", status)
 	}
 }

@@ -25,7 +25,7 @@ type cluster struct {
 
 func startCluster(t *testing.T, w *outputWorld) string {
 	t.Helper()
-	provider, err := oidc.NewProvider(within(t, time.Minute), w.s.url)
+	provider, err := oidc.NewProvider(within(t, time.Minute), w.s.URL)
 	must(t, err)
 	c := &cluster{t: t, verifier: provider.Verifier(&oidc.Config{ClientID: "cluster", SupportedSigningAlgs: []string{oidc.ES256}})}
 	authority, err := os.ReadFile(w.authority(t, "x509-kubernetes"))

@@ -109,7 +109,7 @@ func testOIDC(t *testing.T, w *outputWorld) {
 	raw, err := os.ReadFile(file(set, "jwt"))
 	must(t, err)
 	ctx := within(t, 30*time.Second)
-	provider, err := oidc.NewProvider(ctx, w.s.url)
+	provider, err := oidc.NewProvider(ctx, w.s.URL)
 	must(t, err)
 	config := &oidc.Config{ClientID: audience, SupportedSigningAlgs: []string{oidc.ES256}}
 	token, err := provider.VerifierContext(ctx, config).Verify(ctx, string(raw))

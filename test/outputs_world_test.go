@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatepass-ci/gatepass/internal/commandtest"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
 )
 
@@ -70,7 +71,7 @@ spec: &spec
 // outputWorld is a join service, a client, and the key of a servers' authority.
 type outputWorld struct {
 	t      *testing.T
-	s      *serve
+	s      *commandtest.Serve
 	issuer *issuertest.Issuer
 	dir    string // that other users can enter
 	pki    *serverPKI
@@ -85,15 +86,15 @@ func newOutputWorld(t *testing.T) *outputWorld {
 	must(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	must(t, os.Chmod(dir, 0o755))
-	w := &outputWorld{t: t, issuer: issuer, dir: dir, s: startServe(t, filepath.Join(t.TempDir(), "data")), pki: newServerPKI(t, dir)}
+	w := &outputWorld{t: t, issuer: issuer, dir: dir, s: commandtest.StartServe(t, filepath.Join(t.TempDir(), "data")), pki: newServerPKI(t, dir)}
 	keys, err := issuer.JWKS()
 	must(t, err)
-	w.s.ctl("keys", "import", "--issuer", issuer.BitbucketURL(), write(t, dir, "jwks.json", string(keys)))
+	w.s.Ctl("keys", "import", "--issuer", issuer.BitbucketURL(), write(t, dir, "jwks.json", string(keys)))
 	head, token, _ := strings.Cut(outputRules, "kind: token\n")
 	token = strings.Replace("kind: token\n"+token, "&spec", "", 1)
 	all := head + strings.ReplaceAll(token, "BOT", "example") +
 		"---\n" + strings.ReplaceAll(strings.ReplaceAll(token, "{name: example}", "{name: postgres}"), "BOT", "postgres")
-	w.s.ctl("apply", "-f", write(t, dir, "rules.yaml", all))
+	w.s.Ctl("apply", "-f", write(t, dir, "rules.yaml", all))
 	return w
 }
 
@@ -104,7 +105,7 @@ func (w *outputWorld) gatepass(t *testing.T, rule string, args ...string) *exec.
 	must(t, err)
 	cmd := exec.CommandContext(within(t, time.Minute), binary(t, "gatepass"), args...)
 	cmd.Dir = w.dir
-	cmd.Env = append(os.Environ(), "BITBUCKET_BUILD_NUMBER=1", "BITBUCKET_STEP_OIDC_TOKEN="+idToken, "GATEPASS_SERVER="+w.s.url, "GATEPASS_TOKEN="+rule)
+	cmd.Env = append(os.Environ(), "BITBUCKET_BUILD_NUMBER=1", "BITBUCKET_STEP_OIDC_TOKEN="+idToken, "GATEPASS_SERVER="+w.s.URL, "GATEPASS_TOKEN="+rule)
 	return cmd
 }
 
@@ -122,7 +123,7 @@ func (w *outputWorld) join(t *testing.T, rule string, args ...string) string {
 // authority exports one of the service's authorities as servers take it.
 func (w *outputWorld) authority(t *testing.T, kind string) string {
 	t.Helper()
-	path := write(t, w.dir, kind+".pem", w.s.ctl("ca", "export", "--type", kind))
+	path := write(t, w.dir, kind+".pem", w.s.Ctl("ca", "export", "--type", kind))
 	must(t, os.Chmod(path, 0o644))
 	return path
 }

@@ -19,7 +19,7 @@ func TestRenewal(t *testing.T) {
 	const audience = "https://join.example.com"
 	s, issuer := realNames(t)
 	dir := t.TempDir()
-	s.ctl("apply", "-f", write(t, dir, "rules.yaml", strings.Replace(
+	s.Ctl("apply", "-f", write(t, dir, "rules.yaml", strings.Replace(
 		strings.ReplaceAll(rules, "  max_joins: 2\n", ""), "    organization_id:", "    audience: "+audience+"\n    organization_id:", 1)))
 
 	// The circleci command of a job mints another token each time; this one has them ready.
@@ -35,7 +35,7 @@ func TestRenewal(t *testing.T) {
 	must(t, os.Chmod(filepath.Join(bin, "circleci"), 0o700))
 	config := write(t, dir, "tbot.yaml", `
 version: v2
-proxy_server: `+strings.TrimPrefix(s.url, "http://")+`
+proxy_server: `+strings.TrimPrefix(s.URL, "http://")+`
 onboarding: {join_method: circleci, token: circleci, audience: "`+audience+`"}
 credential_ttl: 30s
 renewal_interval: 1s
@@ -63,7 +63,7 @@ outputs:
 	if strings.Contains(out.String(), "eyJ") {
 		t.Errorf("it prints an ID token:\n%s", &out)
 	}
-	if joins := s.ctl("joins", "ls", "--format", "json"); strings.Count(joins, `"code": "ok"`) < 3 {
+	if joins := s.Ctl("joins", "ls", "--format", "json"); strings.Count(joins, `"code": "ok"`) < 3 {
 		t.Errorf("the service granted fewer than three joins:\n%s", joins)
 	}
 }
