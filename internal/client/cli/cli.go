@@ -11,10 +11,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
+	"github.com/gatepass-ci/gatepass/internal/client/command"
 	"github.com/gatepass-ci/gatepass/internal/client/failure"
 )
 
@@ -39,9 +39,7 @@ func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)
 // wrong usage, 3 refused by the service, 4 service unreachable. exec and ssh
 // return the status of the command that they ran.
 func Run(ctx context.Context, env Env, args []string) int {
-	root := newRoot(&env)
-	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	err := newRoot(&env).Execute(ctx, args, env.Stdout, flagError)
 	if err == nil {
 		return 0
 	}
@@ -54,31 +52,48 @@ func Run(ctx context.Context, env Env, args []string) int {
 	return int(f.Kind)
 }
 
-func newRoot(env *Env) *cobra.Command {
-	root := &cobra.Command{
+// Commands is the tree of all commands, for who wants to describe them.
+func Commands() *command.Command { return newRoot(&Env{}) }
+
+func newRoot(env *Env) *command.Command {
+	root := &command.Command{
 		Use:   "gatepass",
 		Short: "Short-lived credentials for a CI job",
 		Long:  "gatepass exchanges this job's own OIDC token for short-lived SSH and X.509 credentials.",
 		Example: `  # in a Bitbucket step with ` + "`oidc: true`" + `, or a CircleCI job
   gatepass join --server https://join.example.com --token example-bot --destination ./id
   ssh -F ./id/ssh_config deploy@host.example.com`,
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		Args:          unknownCommand,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args: unknownCommand,
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
-	root.SetOut(env.Stdout)
-	root.SetErr(env.Stderr)
-	root.SetIn(env.Stdin)
-	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newJoin(env), newStart(env), newInspect(env), newKubeCredentials(env), newDoctor(env), newConfigure(env), newLogout(env), newVersion(env))
-	root.AddCommand(runCommands(env)...)
+	root.Run = func(context.Context, []string) error { return root.Help(env.Stdout) }
+	root.Add(newJoin(env), newStart(env), newInspect(env), newKubeCredentials(env), newDoctor(env), newConfigure(env), newLogout(env), newVersion(env))
+	root.Add(runCommands(env)...)
+	root.Add(newHelp(env, root))
 	return root
 }
 
+// newHelp is --help for who writes it as a word.
+func newHelp(env *Env, root *command.Command) *command.Command {
+	return &command.Command{
+		Use:     "help [command]",
+		Short:   "Help about any command",
+		Example: "  gatepass help join database",
+		Run: func(_ context.Context, args []string) error {
+			about := root
+			for i := range args {
+				sub := about.Find(args[i])
+				if sub == nil {
+					return unknownCommand(about, args[i:])
+				}
+				about = sub
+			}
+			return about.Help(env.Stdout)
+		},
+	}
+}
+
 // unknownCommand refuses a word that is no command, with the nearest one.
-func unknownCommand(cmd *cobra.Command, args []string) error {
+func unknownCommand(cmd *command.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
@@ -88,16 +103,16 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 		names = append(names, sub.Name())
 	}
 	if near := nearest(args[0], names); near != "" {
-		return e.Hint("did you mean `%s %s`?", cmd.CommandPath(), near)
+		return e.Hint("did you mean `%s %s`?", cmd.Path(), near)
 	}
-	return e.Hint("`%s --help` lists the commands", cmd.CommandPath())
+	return e.Hint("`%s --help` lists the commands", cmd.Path())
 }
 
 // flagError is a wrong flag in one line, with the nearest flag.
-func flagError(cmd *cobra.Command, err error) error {
+func flagError(cmd *command.Command, err error) error {
 	var unknown *pflag.NotExistError
 	if !errors.As(err, &unknown) {
-		return failure.New(failure.Usage, "%s", failure.Clean(err.Error())).Hint("see `%s --help`", cmd.CommandPath())
+		return failure.New(failure.Usage, "%s", failure.Clean(err.Error())).Hint("see `%s --help`", cmd.Path())
 	}
 	name := unknown.GetSpecifiedName()
 	e := failure.New(failure.Usage, "unknown flag --%s", failure.Clean(name))
@@ -107,17 +122,17 @@ func flagError(cmd *cobra.Command, err error) error {
 	var names []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
 	if near := nearest(name, names); near != "" {
-		return e.Hint("did you mean --%s? see `%s --help`", near, cmd.CommandPath())
+		return e.Hint("did you mean --%s? see `%s --help`", near, cmd.Path())
 	}
-	return e.Hint("see `%s --help`", cmd.CommandPath())
+	return e.Hint("see `%s --help`", cmd.Path())
 }
 
 // noArgs refuses words after the flags.
-func noArgs(cmd *cobra.Command, args []string) error {
+func noArgs(cmd *command.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	return failure.New(failure.Usage, "unexpected argument %q", failure.Clean(args[0])).Hint("see `%s --help`", cmd.CommandPath())
+	return failure.New(failure.Usage, "unexpected argument %q", failure.Clean(args[0])).Hint("see `%s --help`", cmd.Path())
 }
 
 // printFailure writes an error, its notes and its hints.

@@ -1,13 +1,14 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strings"
 
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/gatepass-ci/gatepass/internal/client/command"
 	"github.com/gatepass-ci/gatepass/internal/client/failure"
 	"github.com/gatepass-ci/gatepass/internal/client/tbot"
 )
@@ -16,30 +17,30 @@ const configureExample = `  gatepass configure identity --server join.example.co
     --destination ./id --also database,destination=./db,username=app -o tbot.yaml
   gatepass start -c tbot.yaml`
 
-func newConfigure(env *Env) *cobra.Command {
-	configure := &cobra.Command{
+func newConfigure(env *Env) *command.Command {
+	configure := &command.Command{
 		Use:     "configure TYPE",
 		Short:   "Write a configuration file for gatepass start -c",
 		Example: configureExample,
-		Args: func(_ *cobra.Command, args []string) error {
+		Args: func(_ *command.Command, args []string) error {
 			if len(args) > 0 {
 				return noOutput(args[0])
 			}
 			return failure.New(failure.Usage, "no output type is given").Hint("use one of %s", strings.Join(outputNames(), ", "))
 		},
-		RunE: func(*cobra.Command, []string) error { return nil }, // Args refuses
+		Run: func(context.Context, []string) error { return nil }, // Args refuses
 	}
 	for _, out := range outputCommands() {
-		configure.AddCommand(newConfigureOutput(env, out))
+		configure.Add(newConfigureOutput(env, out))
 	}
 	return configure
 }
 
-func newConfigureOutput(env *Env, out outputCommand) *cobra.Command {
+func newConfigureOutput(env *Env, out outputCommand) *command.Command {
 	var flags startFlags
 	var file string
 	var also []string
-	cmd := &cobra.Command{
+	cmd := &command.Command{
 		Use:     out.name,
 		Aliases: out.aliases,
 		Short:   "For " + out.short,
@@ -50,7 +51,7 @@ func newConfigureOutput(env *Env, out outputCommand) *cobra.Command {
 	flags.bind(cmd.Flags(), w.flags)
 	cmd.Flags().StringArrayVar(&also, "also", nil, alsoHelp)
 	cmd.Flags().StringVarP(&file, "output", "o", "", "file to write, which must not be there yet (default: stdout)")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+	cmd.Run = func(_ context.Context, _ []string) error {
 		if err := flags.settle(env); err != nil {
 			return err
 		}

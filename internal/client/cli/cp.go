@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/pkg/sftp"
-	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/gatepass-ci/gatepass/internal/client/command"
 	"github.com/gatepass-ci/gatepass/internal/client/copy"
 	"github.com/gatepass-ci/gatepass/internal/client/failure"
 	"github.com/gatepass-ci/gatepass/internal/client/sshclient"
@@ -26,9 +26,9 @@ type cpFlags struct {
 	recursive bool
 }
 
-func newCopy(env *Env) *cobra.Command {
+func newCopy(env *Env) *command.Command {
 	var flags cpFlags
-	cmd := &cobra.Command{
+	cmd := &command.Command{
 		Use:     "cp [flags] SRC… DST",
 		Short:   "Copy files to or from a host over SFTP; a path on a host is [user@]host:path",
 		Example: cpExample,
@@ -36,12 +36,12 @@ func newCopy(env *Env) *cobra.Command {
 	fs := cmd.Flags()
 	flags.bind(fs, "P")
 	fs.BoolVarP(&flags.recursive, "recursive", "r", false, "copy folders with all that is in them")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+	cmd.Run = func(ctx context.Context, args []string) error {
 		route, err := parseRoute(args)
 		if err != nil {
 			return err
 		}
-		return flags.copy(cmd.Context(), env, route)
+		return flags.copy(ctx, env, route)
 	}
 	return cmd
 }

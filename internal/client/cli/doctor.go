@@ -1,22 +1,22 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 
-	"github.com/spf13/cobra"
-
+	"github.com/gatepass-ci/gatepass/internal/client/command"
 	"github.com/gatepass-ci/gatepass/internal/client/doctor"
 	"github.com/gatepass-ci/gatepass/internal/client/failure"
 	"github.com/gatepass-ci/gatepass/internal/client/output"
 	"github.com/gatepass-ci/gatepass/internal/client/service"
 )
 
-func newDoctor(env *Env) *cobra.Command {
+func newDoctor(env *Env) *command.Command {
 	var flags joinFlags
-	cmd := &cobra.Command{
+	cmd := &command.Command{
 		Use:   "doctor",
 		Short: "Say why a join fails in this job, without joining",
 		Long: "doctor looks for this job's ID token and shows its claims, never the token; it asks whether the service\n" +
@@ -25,7 +25,7 @@ func newDoctor(env *Env) *cobra.Command {
 		Args:    noArgs,
 	}
 	flags.bind(cmd.Flags(), nil)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+	cmd.Run = func(ctx context.Context, _ []string) error {
 		if err := checkFormat(flags.format); err != nil {
 			return err
 		}
@@ -35,7 +35,7 @@ func newDoctor(env *Env) *cobra.Command {
 		if err == nil {
 			d.Service, d.ServiceError = service.New(join.Service)
 		}
-		report := d.Run(cmd.Context())
+		report := d.Run(ctx)
 		if flags.format == "json" {
 			if err := writeJSON(env.Stdout, report); err != nil {
 				return err

@@ -9,11 +9,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/gatepass-ci/gatepass/internal/client"
 	"github.com/gatepass-ci/gatepass/internal/client/agent"
+	"github.com/gatepass-ci/gatepass/internal/client/command"
 	"github.com/gatepass-ci/gatepass/internal/client/failure"
 	"github.com/gatepass-ci/gatepass/internal/client/output"
 	"github.com/gatepass-ci/gatepass/internal/client/run"
@@ -60,9 +60,9 @@ func (f *loginFlags) login(dir string, hosts []string) (*output.Login, error) {
 	return output.NewLogin(config)
 }
 
-func newExec(env *Env) *cobra.Command {
+func newExec(env *Env) *command.Command {
 	var flags execFlags
-	cmd := &cobra.Command{
+	cmd := &command.Command{
 		Use:     "exec [flags] -- COMMAND…",
 		Short:   "Run a command with credentials that are gone when it ends",
 		Example: execExample,
@@ -76,7 +76,7 @@ func newExec(env *Env) *cobra.Command {
 	fs.BoolVar(&flags.sshAdd, "ssh-add", false, "add the key and certificate to the running ssh-agent instead, until the certificate ends")
 	fs.BoolVar(&flags.keepIDToken, "keep-id-token", false, "leave the CI system's ID token in the command's environment")
 	fs.SetInterspersed(false)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+	cmd.Run = func(ctx context.Context, args []string) error {
 		if err := flags.unused(fs.Changed); err != nil {
 			return err
 		}
@@ -85,11 +85,11 @@ func newExec(env *Env) *cobra.Command {
 			return failure.New(failure.Usage, "--ssh-add runs no command, and %q is given", failure.Clean(args[0])).
 				Hint("leave out one of them")
 		case flags.sshAdd:
-			return flags.add(cmd.Context(), env)
+			return flags.add(ctx, env)
 		case len(args) == 0:
 			return failure.New(failure.Usage, "no command is given").Hint("write it after --, such as: gatepass exec -- ssh-add -l")
 		}
-		return flags.exec(cmd.Context(), env, args)
+		return flags.exec(ctx, env, args)
 	}
 	return cmd
 }
@@ -114,13 +114,18 @@ func (f *execFlags) unused(given func(string) bool) error {
 }
 
 // newJanitor is what exec starts beside the command; it is no business of users.
-func newJanitor(env *Env) *cobra.Command {
-	return &cobra.Command{
+func newJanitor(env *Env) *command.Command {
+	return &command.Command{
 		Use:    run.JanitorCommand + " DIR",
 		Short:  "Remove the private folder of an exec when it ends",
 		Hidden: true,
-		Args:   cobra.ExactArgs(1),
-		RunE:   func(_ *cobra.Command, args []string) error { return run.Sweep(env.Stdin, args[0]) },
+		Args: func(_ *command.Command, args []string) error {
+			if len(args) != 1 {
+				return failure.New(failure.Usage, "%s takes one directory", run.JanitorCommand)
+			}
+			return nil
+		},
+		Run: func(_ context.Context, args []string) error { return run.Sweep(env.Stdin, args[0]) },
 	}
 }
 
@@ -291,6 +296,6 @@ func (env *Env) warnAll(warnings []string) {
 }
 
 // runCommands are the commands that log in or have others log in.
-func runCommands(env *Env) []*cobra.Command {
-	return []*cobra.Command{newExec(env), newSSH(env), newCopy(env), newJanitor(env)}
+func runCommands(env *Env) []*command.Command {
+	return []*command.Command{newExec(env), newSSH(env), newCopy(env), newJanitor(env)}
 }

@@ -1,25 +1,25 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"strings"
 
-	"github.com/spf13/cobra"
-
+	"github.com/gatepass-ci/gatepass/internal/client/command"
 	"github.com/gatepass-ci/gatepass/internal/client/destination"
 	"github.com/gatepass-ci/gatepass/internal/client/failure"
 	"github.com/gatepass-ci/gatepass/internal/client/inspect"
 )
 
-func newInspect(env *Env) *cobra.Command {
+func newInspect(env *Env) *command.Command {
 	var format, passwordFile string
-	cmd := &cobra.Command{
+	cmd := &command.Command{
 		Use:   "inspect DIR|FILE…",
 		Short: "Say what credentials are, and until when they hold",
 		Example: `  gatepass inspect ./id
   gatepass inspect --format json ./id/key-cert.pub`,
-		Args: func(_ *cobra.Command, args []string) error {
+		Args: func(_ *command.Command, args []string) error {
 			if len(args) == 0 {
 				return failure.New(failure.Usage, "no directory or file is named").Hint("use `gatepass inspect ./id`")
 			}
@@ -28,7 +28,7 @@ func newInspect(env *Env) *cobra.Command {
 	}
 	bindFormat(cmd.Flags(), &format)
 	cmd.Flags().StringVar(&passwordFile, "password-file", "", "file with the password of PKCS#12 files (default: keystore.password beside them)")
-	cmd.RunE = func(_ *cobra.Command, args []string) error {
+	cmd.Run = func(_ context.Context, args []string) error {
 		if err := checkFormat(format); err != nil {
 			return err
 		}
@@ -56,13 +56,13 @@ func newInspect(env *Env) *cobra.Command {
 	return cmd
 }
 
-func newLogout(env *Env) *cobra.Command {
+func newLogout(env *Env) *command.Command {
 	var format string
-	cmd := &cobra.Command{
+	cmd := &command.Command{
 		Use:     "logout DIR",
 		Short:   "Overwrite and remove the credentials in a directory",
 		Example: "  gatepass logout ./id",
-		Args: func(_ *cobra.Command, args []string) error {
+		Args: func(_ *command.Command, args []string) error {
 			if len(args) != 1 {
 				return failure.New(failure.Usage, "logout takes one directory").Hint("use `gatepass logout ./id`")
 			}
@@ -70,7 +70,7 @@ func newLogout(env *Env) *cobra.Command {
 		},
 	}
 	bindFormat(cmd.Flags(), &format)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+	cmd.Run = func(ctx context.Context, args []string) error {
 		if err := checkFormat(format); err != nil {
 			return err
 		}
@@ -81,7 +81,7 @@ func newLogout(env *Env) *cobra.Command {
 		if path == "" {
 			return failure.New(failure.Usage, "there is nothing to remove from memory").Hint("name the directory that was given to --destination")
 		}
-		removed, err := destination.Remove(cmd.Context(), path)
+		removed, err := destination.Remove(ctx, path)
 		if err != nil {
 			return err
 		}
@@ -101,16 +101,16 @@ func newLogout(env *Env) *cobra.Command {
 	return cmd
 }
 
-func newVersion(env *Env) *cobra.Command {
+func newVersion(env *Env) *command.Command {
 	var format string
-	cmd := &cobra.Command{
+	cmd := &command.Command{
 		Use:     "version",
 		Short:   "Print the version",
 		Example: "  gatepass version --format json",
 		Args:    noArgs,
 	}
 	bindFormat(cmd.Flags(), &format)
-	cmd.RunE = func(*cobra.Command, []string) error {
+	cmd.Run = func(context.Context, []string) error {
 		if err := checkFormat(format); err != nil {
 			return err
 		}

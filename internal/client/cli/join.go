@@ -1,9 +1,10 @@
 package cli
 
 import (
+	"context"
 	"strings"
 
-	"github.com/spf13/cobra"
+	"github.com/gatepass-ci/gatepass/internal/client/command"
 )
 
 const joinExample = `  gatepass join identity --server https://join.example.com --token example-bot --destination ./id
@@ -12,28 +13,28 @@ const joinExample = `  gatepass join identity --server https://join.example.com 
   gatepass join identity --server https://join.example.com --token example-bot --destination ./id \
     --also database,destination=./db,username=app,database=orders`
 
-func newJoin(env *Env) *cobra.Command {
+func newJoin(env *Env) *command.Command {
 	// Without a type it is an identity, so join itself takes those flags too.
 	join := newJoinOutput(env, outputCommands()[0])
 	join.Use = "join [" + strings.Join(outputNames(), "|") + "]"
 	join.Aliases = nil
 	join.Short = "Join once and write the credentials"
-	join.Args = func(_ *cobra.Command, args []string) error {
+	join.Args = func(_ *command.Command, args []string) error {
 		if len(args) > 0 {
 			return noOutput(args[0])
 		}
 		return nil
 	}
 	for _, out := range outputCommands() {
-		join.AddCommand(newJoinOutput(env, out))
+		join.Add(newJoinOutput(env, out))
 	}
 	return join
 }
 
-func newJoinOutput(env *Env, out outputCommand) *cobra.Command {
+func newJoinOutput(env *Env, out outputCommand) *command.Command {
 	var flags joinFlags
 	var also []string
-	cmd := &cobra.Command{
+	cmd := &command.Command{
 		Use:     out.name,
 		Aliases: out.aliases,
 		Short:   "Join for " + out.short,
@@ -43,12 +44,12 @@ func newJoinOutput(env *Env, out outputCommand) *cobra.Command {
 	w := newWish(out)
 	flags.bind(cmd.Flags(), w.flags)
 	cmd.Flags().StringArrayVar(&also, "also", nil, alsoHelp)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+	cmd.Run = func(ctx context.Context, _ []string) error {
 		outputs, err := outputsOf(w, also)
 		if err != nil {
 			return err
 		}
-		return flags.run(cmd.Context(), env, outputs)
+		return flags.run(ctx, env, outputs)
 	}
 	return cmd
 }

@@ -11,10 +11,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
+	"github.com/gatepass-ci/gatepass/internal/client/command"
 	"github.com/gatepass-ci/gatepass/internal/client/failure"
 	"github.com/gatepass-ci/gatepass/internal/client/sshclient"
 )
@@ -30,9 +30,9 @@ type sshFlags struct {
 	pty       bool
 }
 
-func newSSH(env *Env) *cobra.Command {
+func newSSH(env *Env) *command.Command {
 	var flags sshFlags
-	cmd := &cobra.Command{
+	cmd := &command.Command{
 		Use:     "ssh [flags] [user@]host[:port]… -- COMMAND…",
 		Short:   "Run a command on hosts; nothing touches the disk, and no OpenSSH is needed",
 		Example: sshExample,
@@ -42,12 +42,12 @@ func newSSH(env *Env) *cobra.Command {
 	fs.IntVar(&flags.parallel, "parallel", 1, "run on this many hosts at a time")
 	fs.BoolVar(&flags.keepGoing, "keep-going", false, "start on further hosts after one has failed")
 	fs.BoolVarP(&flags.pty, "tty", "t", false, "give the command a terminal; the role needs permit_pty")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		dash := cmd.ArgsLenAtDash()
+	cmd.Run = func(ctx context.Context, args []string) error {
+		dash := fs.ArgsLenAtDash()
 		if dash < 0 {
 			dash = len(args)
 		}
-		return flags.ssh(cmd.Context(), env, args[:dash], strings.Join(args[dash:], " "))
+		return flags.ssh(ctx, env, args[:dash], strings.Join(args[dash:], " "))
 	}
 	return cmd
 }

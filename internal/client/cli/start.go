@@ -1,13 +1,14 @@
 package cli
 
 import (
+	"context"
 	"os"
 	"strings"
 	"time"
 
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/gatepass-ci/gatepass/internal/client/command"
 	"github.com/gatepass-ci/gatepass/internal/client/failure"
 	"github.com/gatepass-ci/gatepass/internal/client/output"
 	"github.com/gatepass-ci/gatepass/internal/client/tbot"
@@ -88,14 +89,14 @@ func (f *startFlags) settle(env *Env) error {
 	return nil
 }
 
-func newStart(env *Env) *cobra.Command {
+func newStart(env *Env) *command.Command {
 	var flags startFlags
 	var file string
-	start := &cobra.Command{
+	start := &command.Command{
 		Use:     "start {TYPE | -c FILE}",
 		Short:   "Join as tbot does, with its flags or its configuration file",
 		Example: startExample,
-		Args: func(_ *cobra.Command, args []string) error {
+		Args: func(_ *command.Command, args []string) error {
 			if len(args) > 0 {
 				return noOutput(args[0])
 			}
@@ -104,7 +105,7 @@ func newStart(env *Env) *cobra.Command {
 	}
 	flags.bind(start.Flags(), nil)
 	start.Flags().StringVarP(&file, "config", "c", "", "tbot configuration file, version v2")
-	start.RunE = func(cmd *cobra.Command, _ []string) error {
+	start.Run = func(ctx context.Context, _ []string) error {
 		if file == "" {
 			return failure.New(failure.Usage, "neither an output type nor a configuration file is given").
 				Hint("use `gatepass start identity --destination=DIR …` or `gatepass start -c tbot.yaml`")
@@ -112,17 +113,17 @@ func newStart(env *Env) *cobra.Command {
 		if err := flags.settle(env); err != nil {
 			return err
 		}
-		return flags.runFile(cmd, env, file)
+		return flags.runFile(ctx, env, file)
 	}
 	for _, out := range outputCommands() {
-		start.AddCommand(newStartOutput(env, out))
+		start.Add(newStartOutput(env, out))
 	}
 	return start
 }
 
-func newStartOutput(env *Env, out outputCommand) *cobra.Command {
+func newStartOutput(env *Env, out outputCommand) *command.Command {
 	var flags startFlags
-	cmd := &cobra.Command{
+	cmd := &command.Command{
 		Use:     out.name,
 		Aliases: out.aliases,
 		Short:   "Join for " + out.short,
@@ -131,7 +132,7 @@ func newStartOutput(env *Env, out outputCommand) *cobra.Command {
 	}
 	w := newWish(out)
 	flags.bind(cmd.Flags(), w.flags)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+	cmd.Run = func(ctx context.Context, _ []string) error {
 		if err := flags.settle(env); err != nil {
 			return err
 		}
@@ -139,14 +140,14 @@ func newStartOutput(env *Env, out outputCommand) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return flags.run(cmd.Context(), env, []output.Output{made})
+		return flags.run(ctx, env, []output.Output{made})
 	}
 	return cmd
 }
 
 // runFile joins as a tbot configuration file says. Flags win over the file,
 // and the file over the environment.
-func (f *startFlags) runFile(cmd *cobra.Command, env *Env, name string) error {
+func (f *startFlags) runFile(ctx context.Context, env *Env, name string) error {
 	raw, err := os.ReadFile(name)
 	if err != nil {
 		return failure.New(failure.Usage, "reading the configuration: %w", err).Hint("check the path given to -c; see `gatepass start --help` for an example")
@@ -184,7 +185,7 @@ func (f *startFlags) runFile(cmd *cobra.Command, env *Env, name string) error {
 	if err != nil {
 		return err
 	}
-	return f.run(cmd.Context(), env, outputs)
+	return f.run(ctx, env, outputs)
 }
 
 // wishOf is an output of a file as its flags would have it.
