@@ -9,8 +9,11 @@ import (
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
-// MaxChanges is how many changes one Write takes.
-const MaxChanges = 100
+// What one Write takes.
+const (
+	MaxChanges = 100
+	MaxBytes   = 3 << 20 // of its resources together, as rules.Encode writes them
+)
 
 // Resources stores resources. Reads are consistent. A resource that is stored
 // but cannot be decoded is an error that names it, never passed over.
@@ -19,10 +22,10 @@ type Resources interface {
 	Get(ctx context.Context, kind rules.Kind, name string) (Stored, error)
 	// List returns all resources of a kind, by name.
 	List(ctx context.Context, kind rules.Kind) ([]Stored, error)
-	// Write makes 1 to MaxChanges changes to different resources, all of them
-	// or none. A *ConflictError says that a resource is no longer as it was. A
-	// removal without a revision is refused, and so is a change whose resource has
-	// another kind or name.
+	// Write makes 1 to MaxChanges changes, of MaxBytes or less, to different
+	// resources: all of them or none. A *ConflictError says that a resource is no
+	// longer as it was. A removal without a revision is refused, and so is a change
+	// whose resource has another kind or name.
 	Write(ctx context.Context, changes []Change) error
 }
 
@@ -31,6 +34,7 @@ type Stored struct {
 	Resource  rules.Resource
 	Revision  string    // changes with every Write of the resource; none is used twice
 	UpdatedAt time.Time // of that Write
+	Edited    bool      // as that Write's Change had it
 }
 
 // Change puts or removes one resource.
@@ -41,6 +45,9 @@ type Change struct {
 	// Revision is the one that must be stored now; empty if it must not exist.
 	Revision string
 	At       time.Time
+	// Edited says that the change was made by hand and is in no file that is
+	// applied, so that the next apply does not undo it unseen.
+	Edited bool
 }
 
 // ConflictError says that a resource was changed by someone else meanwhile.

@@ -75,7 +75,7 @@ func TestMalformedItems(t *testing.T) {
 			func() error { _, err := s.Join(t.Context(), stored.JoinID); return err },
 			func() error { _, err := s.Joins(t.Context(), admin.Query{}); return err },
 		}},
-		"resource": {names.Resources, resourceKey, []string{"body", "revision", "updated_at"}, nil, "bot/example", []func() error{
+		"resource": {names.Resources, resourceKey, []string{"body", "revision", "updated_at"}, []string{"edited"}, "bot/example", []func() error{
 			func() error { _, err := s.Bot(t.Context(), "example"); return err },
 			func() error { _, err := s.List(t.Context(), rules.KindBot); return err },
 		}},

@@ -18,6 +18,7 @@ const (
 	attrBody      = "body"
 	attrRevision  = "revision"
 	attrUpdatedAt = "updated_at"
+	attrEdited    = "edited"
 )
 
 // possible tells whether a key can have this name. DynamoDB refuses to look for
@@ -89,6 +90,9 @@ func decodeListed(kind rules.Kind, found item) (admin.Stored, error) {
 func decodeResource(key resourceKey, found item) (admin.Stored, error) {
 	r := reader{item: found}
 	body, stored := r.text(attrBody), admin.Stored{Revision: r.text(attrRevision), UpdatedAt: r.instant(attrUpdatedAt)}
+	if r.has(attrEdited) {
+		stored.Edited = r.truth(attrEdited)
+	}
 	err := r.err
 	if err == nil {
 		stored.Resource, err = rules.Decode([]byte(body))

@@ -25,8 +25,10 @@ const (
 const writeTries = 8
 
 // maxBodies is how many bytes the resources of one transaction may have: it takes
-// 4 MB, their other attributes included.
+// 4 MB, their other attributes included. It is not below what admin promises.
 const maxBodies = 4<<20 - admin.MaxChanges*2<<10
+
+var _ [maxBodies - admin.MaxBytes]struct{}
 
 // Write implements admin.Resources by one transaction.
 func (s *Store) Write(ctx context.Context, changes []admin.Change) error {
@@ -144,6 +146,9 @@ func encodeResource(key resourceKey, c admin.Change) (item, error) {
 	encoded[attrBody], encoded[attrRevision], encoded[attrUpdatedAt] = text(string(body)), text(rand.Text()), at
 	if token, ok := c.Resource.(*rules.Token); ok {
 		encoded[attrIssuer] = text(token.Issuer())
+	}
+	if c.Edited {
+		encoded[attrEdited] = truth(true)
 	}
 	return encoded, nil
 }

@@ -11,6 +11,9 @@ func (s *Store) Migrate(ctx context.Context, steps []string) error {
 	return migrate(ctx, s.write, steps)
 }
 
+// Migrations are the steps of this version.
+func Migrations() ([]string, error) { return migrations() }
+
 // LimitPages makes the disk look full once the database has n pages.
 func (s *Store) LimitPages(ctx context.Context, n int) error {
 	_, err := s.write.ExecContext(ctx, "PRAGMA max_page_count="+strconv.Itoa(n))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,22 +15,29 @@ import (
 
 func TestMigrate(t *testing.T) {
 	s := open(t, t.TempDir())
-	released := []string{"not run again"}
+	released, err := sqlite.Migrations()
+	if err != nil {
+		t.Fatal(err)
+	}
+	version := len(released)
+	for i := range released {
+		released[i] = "not run again"
+	}
 	if err := s.Migrate(t.Context(), released); err != nil {
 		t.Fatalf("a database that is up to date: %v", err)
 	}
-	broken := append(released, "CREATE TABLE added (x)", "CREATE TABLE added (x)")
-	saysAll(t, s.Migrate(t.Context(), broken), "version 3", "already exists")
+	broken := append(slices.Clip(released), "CREATE TABLE added (x)", "CREATE TABLE added (x)")
+	saysAll(t, s.Migrate(t.Context(), broken), fmt.Sprintf("version %d", version+2), "already exists")
 	if err := s.Migrate(t.Context(), released); err != nil {
 		t.Fatalf("a migration that failed left something behind: %v", err)
 	}
-	next := append(released, "CREATE TABLE added (x)", "INSERT INTO added VALUES (1); INSERT INTO added VALUES (2)")
+	next := append(slices.Clip(released), "CREATE TABLE added (x)", "INSERT INTO added VALUES (1); INSERT INTO added VALUES (2)")
 	for range 2 {
 		if err := s.Migrate(t.Context(), next); err != nil {
 			t.Fatal(err)
 		}
 	}
-	saysAll(t, s.Migrate(t.Context(), released), "version 3", "up to 1", "upgrade")
+	saysAll(t, s.Migrate(t.Context(), released), fmt.Sprintf("version %d", version+2), fmt.Sprintf("up to %d", version), "upgrade")
 	db := raw(t, s.Dir())
 	var rows int
 	if err := db.QueryRow("SELECT count(*) FROM added").Scan(&rows); err != nil || rows != 2 {

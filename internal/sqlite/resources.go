@@ -14,9 +14,9 @@ import (
 
 const (
 	// A body that is in the cache is not read.
-	selectResource = `SELECT revision, updated_at, CASE WHEN revision = ?3 THEN NULL ELSE body END
+	selectResource = `SELECT revision, updated_at, edited, CASE WHEN revision = ?3 THEN NULL ELSE body END
 		FROM resources WHERE kind = ?1 AND name = ?2`
-	selectResourcesOf = `SELECT name, revision, updated_at, body FROM resources WHERE kind = ?1 ORDER BY name`
+	selectResourcesOf = `SELECT name, revision, updated_at, edited, body FROM resources WHERE kind = ?1 ORDER BY name`
 	selectIssuers     = `SELECT DISTINCT issuer FROM resources WHERE issuer IS NOT NULL ORDER BY issuer`
 )
 
@@ -25,20 +25,30 @@ func (s *Store) Get(ctx context.Context, kind rules.Kind, name string) (admin.St
 	key := resourceKey{kind, name}
 	known := s.resources.get(key)
 	var (
-		revision string
-		updated  int64
-		body     []byte
+		found row
+		body  []byte
 	)
-	err := s.stmts.resource.QueryRowContext(ctx, kind, name, known.revision).Scan(&revision, &updated, &body)
+	err := s.stmts.resource.QueryRowContext(ctx, kind, name, known.revision).Scan(&found.revision, &found.updated, &found.edited, &body)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return admin.Stored{}, fmt.Errorf("%s/%s: %w", kind, name, join.ErrNotFound)
 	case err != nil:
 		return admin.Stored{}, s.fail(ctx, fmt.Sprintf("reading %s/%s", kind, name), err)
-	case revision == known.revision:
-		return stored(known, updated), nil
+	case found.revision == known.revision:
+		return found.stored(known.resource), nil
 	}
-	return s.decode(key, revision, updated, body)
+	return s.decode(key, found, body)
+}
+
+// row is what is read of a resource beside its body.
+type row struct {
+	revision string
+	updated  int64
+	edited   bool
+}
+
+func (r row) stored(resource rules.Resource) admin.Stored {
+	return admin.Stored{Resource: resource, Revision: r.revision, UpdatedAt: time.Unix(0, r.updated).UTC(), Edited: r.edited}
 }
 
 // List returns all resources of a kind, by name.
@@ -46,24 +56,24 @@ func (s *Store) List(ctx context.Context, kind rules.Kind) ([]admin.Stored, erro
 	rows, err := s.stmts.resourcesOf.QueryContext(ctx, kind)
 	all, err := collect(rows, err, func(rows *sql.Rows) (admin.Stored, error) {
 		var (
-			name, revision string
-			updated        int64
-			body           sql.RawBytes // valid until the next row, and then decoded
+			name  string
+			found row
+			body  sql.RawBytes // valid until the next row, and then decoded
 		)
-		if err := rows.Scan(&name, &revision, &updated, &body); err != nil {
+		if err := rows.Scan(&name, &found.revision, &found.updated, &found.edited, &body); err != nil {
 			return admin.Stored{}, err
 		}
 		key := resourceKey{kind, name}
-		if known := s.resources.get(key); known.revision == revision {
-			return stored(known, updated), nil
+		if known := s.resources.get(key); known.revision == found.revision {
+			return found.stored(known.resource), nil
 		}
-		return s.decode(key, revision, updated, body)
+		return s.decode(key, found, body)
 	})
 	return all, s.fail(ctx, fmt.Sprintf("reading all of kind %s", kind), err)
 }
 
 // decode makes a resource of a row and remembers it.
-func (s *Store) decode(key resourceKey, revision string, updated int64, body []byte) (admin.Stored, error) {
+func (s *Store) decode(key resourceKey, found row, body []byte) (admin.Stored, error) {
 	resource, err := rules.Decode(body)
 	if err == nil && (resource.Kind() != key.kind || resource.Name() != key.name) {
 		err = fmt.Errorf("it holds %s/%s", resource.Kind(), resource.Name())
@@ -71,13 +81,8 @@ func (s *Store) decode(key resourceKey, revision string, updated int64, body []b
 	if err != nil {
 		return admin.Stored{}, fmt.Errorf("%s/%s is stored but not valid: apply it again: %w", key.kind, key.name, err)
 	}
-	now := cached{revision, resource}
-	s.resources.put(key, now)
-	return stored(now, updated), nil
-}
-
-func stored(c cached, updated int64) admin.Stored {
-	return admin.Stored{Resource: c.resource, Revision: c.revision, UpdatedAt: time.Unix(0, updated).UTC()}
+	s.resources.put(key, cached{found.revision, resource})
+	return found.stored(resource), nil
 }
 
 // Token implements join.Rules.

@@ -12,10 +12,10 @@ import (
 )
 
 const (
-	insertResource = `INSERT INTO resources (kind, name, revision, updated_at, issuer, body)
-		VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING`
-	updateResource = `UPDATE resources SET revision = ?3, updated_at = ?4, issuer = ?5, body = ?6
-		WHERE kind = ?1 AND name = ?2 AND revision = ?7`
+	insertResource = `INSERT INTO resources (kind, name, revision, updated_at, issuer, body, edited)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING`
+	updateResource = `UPDATE resources SET revision = ?3, updated_at = ?4, issuer = ?5, body = ?6, edited = ?7
+		WHERE kind = ?1 AND name = ?2 AND revision = ?8`
 	deleteResource = `DELETE FROM resources WHERE kind = ?1 AND name = ?2 AND revision = ?3`
 )
 
@@ -103,7 +103,7 @@ func prepareChange(key resourceKey, c admin.Change) (change, error) {
 	if token, ok := c.Resource.(*rules.Token); ok {
 		issuer = sql.NullString{String: token.Issuer(), Valid: true}
 	}
-	args := []any{c.Kind, c.Name, rand.Text(), at, issuer, body}
+	args := []any{c.Kind, c.Name, rand.Text(), at, issuer, body, c.Edited}
 	if c.Revision == "" {
 		return change{key, insertResource, args}, nil
 	}

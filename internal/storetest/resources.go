@@ -40,6 +40,29 @@ func (s suite) testResources(t *testing.T) {
 			}
 		}
 	})
+	t.Run("what was written by hand is known until it is written from files", func(t *testing.T) {
+		a, b := s.pair(t)
+		put(t, a, s.base, bot(t, "example"))
+		revision := get(t, b, rules.KindBot, "example").Revision
+		for i, edited := range []bool{true, true, false, true} {
+			check(t, "writing", a.Write(ctx(t), []admin.Change{{Kind: rules.KindBot, Name: "example",
+				Resource: bot(t, "example", fmt.Sprintf("role-%d", i)), Revision: revision, At: s.base, Edited: edited}}))
+			for how, got := range map[string]admin.Stored{
+				"alone": get(t, b, rules.KindBot, "example"), "from memory": get(t, b, rules.KindBot, "example"), "listed": listed(t, b, rules.KindBot),
+			} {
+				if got.Edited != edited {
+					t.Errorf("write %d, read %s: Edited is %t, want %t", i, how, got.Edited, edited)
+				}
+				sameResource(t, "bot/example", got.Resource, bot(t, "example", fmt.Sprintf("role-%d", i)))
+				revision = got.Revision
+			}
+		}
+		replace(t, a, rules.KindBot, "example", nil, s.base)
+		put(t, a, s.base, bot(t, "example"))
+		if get(t, b, rules.KindBot, "example").Edited {
+			t.Error("one that was removed and created again is still said to be edited")
+		}
+	})
 	t.Run("a name is of its kind", func(t *testing.T) {
 		a := s.open(t)
 		put(t, a, s.base, bot(t, "same"), role(t, "same"))
@@ -92,6 +115,17 @@ func (s suite) testResources(t *testing.T) {
 			}
 		}
 	})
+}
+
+// listed returns the only resource of a kind.
+func listed(t *testing.T, s Store, kind rules.Kind) admin.Stored {
+	t.Helper()
+	stored, err := s.List(ctx(t), kind)
+	check(t, "listing", err)
+	if len(stored) != 1 {
+		t.Fatalf("%d resources of kind %s, want 1", len(stored), kind)
+	}
+	return stored[0]
 }
 
 func kinds() []rules.Kind {
