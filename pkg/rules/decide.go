@@ -114,24 +114,13 @@ func (t *Token) matches(list ruleList, i int, c Claims) bool {
 func (t *Token) explain(c Claims) Decision {
 	d := Decision{Outcome: NoMatch, Rule: -1, accepted: map[string]bool{}}
 	for i := range t.count(allowRules) {
-		conditions := t.conditions(allowRules, i)
 		mismatch := RuleMismatch{Rule: i}
-		barred := t.barredFork(&conditions, c)
-		for _, cond := range conditions {
-			switch {
-			case cond.want == "" || barred && cond.field == fieldVCSOrigin: // of which more below
-			case cond.accepts(c[cond.field], allowRules):
-				d.accepted[cond.field] = true
-			default:
-				mismatch.Fields = append(mismatch.Fields, FieldMismatch{Field: cond.field, Want: cond.want, Got: c[cond.field]})
+		for _, f := range t.compare(allowRules, i, c).Fields {
+			if f.Matches {
+				d.accepted[f.Field] = true
+				continue
 			}
-		}
-		if barred {
-			mismatch.Fields = append(mismatch.Fields, FieldMismatch{
-				Field: fieldVCSOrigin,
-				Want:  "a rule that names vcs_origin: vcs_ref is a pull request's, which may come from a fork",
-				Got:   c[fieldVCSOrigin],
-			})
+			mismatch.Fields = append(mismatch.Fields, FieldMismatch{Field: f.Field, Want: f.Want, Got: f.Got})
 		}
 		d.Mismatches = append(d.Mismatches, mismatch)
 	}

@@ -71,6 +71,7 @@ func (o *object) token() (w wireToken) {
 	w.MaxTokenAge = o.text("max_token_age")
 	o.object("bitbucket", func(b *object) { w.Bitbucket = b.bitbucket() })
 	o.object("circleci", func(c *object) { w.CircleCI = c.circleCI() })
+	o.suggestions()
 	return w
 }
 

@@ -83,6 +83,16 @@ func (o *object) portForwarding() bool {
 	return allowed
 }
 
+// suggestions are fields of Teleport's tokens about the servers that join by
+// them. A bot is none.
+func suggestions() []string { return []string{"suggested_labels", "suggested_agent_matcher_labels"} }
+
+func (o *object) suggestions() {
+	for _, name := range suggestions() {
+		o.pass(name, "is about servers that join, and does nothing for a bot")
+	}
+}
+
 // Labels choose the servers that a Teleport role reaches. A certificate cannot
 // say that: where it is accepted is up to the servers that trust its authority.
 func labelFields() []string {
