@@ -35,6 +35,7 @@ var docChecks = map[string]func(fs.FS) (checked int, problems []string, err erro
 	"links":   checkLinks,
 	"paths":   checkPaths,
 	"targets": checkTargets,
+	"tests":   checkTests,
 }
 
 var (
@@ -50,6 +51,8 @@ var (
 	docsPath = regexp.MustCompile(`(?:^|[^A-Za-z0-9_./-])(docs/[A-Za-z0-9_./-]*[A-Za-z0-9_])`)
 
 	makeCommand = regexp.MustCompile(`(?m)(?:^|&&|;|\|)[ \t]*(?:\$ )?(?:[A-Z_]+=\S+ )*make ((?:[a-z][a-z-]*|[A-Z]+=\S+)(?: (?:[a-z][a-z-]*|[A-Z]+=\S+))*)`)
+	testName    = regexp.MustCompile("`((?:Test|Fuzz)[A-Z][A-Za-z0-9]*)`")
+	testFunc    = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)[A-Z][A-Za-z0-9]*)\(`)
 	makeTarget  = regexp.MustCompile(`(?m)^([a-z][a-z-]*):(?:[^=]|$)`)
 )
 
@@ -176,6 +179,30 @@ func checkTargets(tree fs.FS) (checked int, problems []string, err error) {
 	return checked, problems, err
 }
 
+// checkTests looks up every test that documentation names as a proof.
+func checkTests(tree fs.FS) (checked int, problems []string, err error) {
+	there := make(map[string]bool)
+	err = eachFile(tree, []string{"_test.go"}, func(_, text string) error {
+		for _, m := range testFunc.FindAllStringSubmatch(text, -1) {
+			there[m[1]] = true
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, nil, err
+	}
+	err = eachFile(tree, []string{".md"}, func(name, text string) error {
+		for _, m := range testName.FindAllStringSubmatch(text, -1) {
+			checked++
+			if !there[m[1]] {
+				problems = append(problems, fmt.Sprintf("%s names %s, and there is no such test", name, m[1]))
+			}
+		}
+		return nil
+	})
+	return checked, problems, err
+}
+
 // eachFile visits the repository's own files that end in one of ends.
 func eachFile(tree fs.FS, ends []string, visit func(name, text string) error) error {
 	return fs.WalkDir(tree, ".", func(name string, d fs.DirEntry, err error) error {
@@ -231,6 +258,9 @@ func TestDocChecksCatch(t *testing.T) {
 		{"prose", "targets", "README.md", "make sure that it makes sense", 0, ""},
 		{"no target", "targets", "README.md", "`make tests`", 1, "`make tests`"},
 		{"no target, second", "targets", "README.md", "```\nmake FUZZTIME=1s test tests\n```", 2, "`make tests`"},
+		{"a test", "tests", "docs/other.md", "| a | `TestPage` |", 1, ""},
+		{"no test", "tests", "docs/other.md", "`TestPages`", 1, "names TestPages"},
+
 		{"no target is a variable", "targets", "README.md", "`make time`", 1, "`make time`"},
 	}
 	for _, tt := range tests {
@@ -238,6 +268,7 @@ func TestDocChecksCatch(t *testing.T) {
 			tree := fstest.MapFS{
 				"docs/page.md": {Data: []byte(page)},
 				"Makefile":     {Data: []byte("time := 1\ntest: lint ## run\nlint:\n\ttrue\n")},
+				"a_test.go":    {Data: []byte("package a\n\nfunc TestPage(t *testing.T) {}\n")},
 				tt.file:        {Data: []byte(tt.text)},
 			}
 			checked, problems, err := docChecks[tt.check](tree)
