@@ -2,8 +2,11 @@ package admin
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,74 +17,92 @@ import (
 
 // Question is what Explain is asked: would this job join by this token rule?
 type Question struct {
+	// Token is the name of the token rule. If it is empty, it is the only one of the
+	// ID token's issuer.
 	Token string
-	// IDToken is a compact JWS, or Claims the JSON of its payload.
-	IDToken string
-	Claims  []byte
-	Now     time.Time
+	// IDToken is a compact JWS, or Claims the JSON of its payload. Verified says that
+	// the claims are of an ID token whose signature was verified when it was used.
+	IDToken  string
+	Claims   []byte
+	Verified bool
+	// Now is when the rules and locks are asked, and Presented when the ID token is
+	// shown; the zero time means Now.
+	Now, Presented time.Time
+	// TTL is the lifetime asked for, 0 for the default, and Wishes are the
+	// credentials: a refused one refuses the join. Without any, all roles apply.
+	TTL    time.Duration
+	Wishes []rules.Wish
 }
 
-// Explanation says, check by check, what a join would come to.
-type Explanation struct {
-	Token  string  `json:"token"`
-	Bot    string  `json:"bot"`
-	Checks []Check `json:"checks"`
-	// Code is "ok", or the code of the first check that refuses.
-	Code string `json:"code"`
-	// Rule is the allow or deny rule that matched.
-	Rule       *int                `json:"rule,omitempty"`
-	Mismatches []join.RuleMismatch `json:"mismatches,omitempty"`
-	Presented  map[string][]string `json:"presented"`
-	Grants     []RoleGrants        `json:"grants,omitempty"`
-	// TTL is the default lifetime and what limits it.
-	TTLSeconds   int64  `json:"ttl_seconds,omitempty"`
-	TTLLimitedBy string `json:"ttl_limited_by,omitempty"`
+// AmbiguousError says that a question names no token rule, and that not exactly
+// one is of the ID token's issuer.
+type AmbiguousError struct {
+	Issuer string
+	Tokens []string
 }
 
-// Check is one step of a join.
-type Check struct {
-	Name   string `json:"name"`
-	Code   string `json:"code"` // "ok", "unknown" if it could not be made, or a code of a refusal
-	Detail string `json:"detail"`
+func (e *AmbiguousError) Error() string {
+	if len(e.Tokens) == 0 {
+		return fmt.Sprintf("no token rule is for the issuer %q", e.Issuer)
+	}
+	return fmt.Sprintf("several token rules are for the issuer %s: %s", e.Issuer, strings.Join(e.Tokens, ", "))
 }
 
-// CodeUnknown is the code of a check that could not be made.
-const CodeUnknown = "unknown"
-
-// RoleGrants is what one role grants, templates filled in and denials taken away.
-type RoleGrants struct {
-	Role   string `json:"role"`
-	Grants string `json:"grants"`
-}
-
-// Explain answers q by the stored rules. It makes every check that it can, so
-// that all that is wrong is seen at once; it claims nothing and records nothing.
-func Explain(ctx context.Context, store Store, q Question) (Explanation, error) {
-	rule, err := store.Token(ctx, q.Token)
+// Explain answers q. It makes every check that it can, so that all that is wrong
+// is seen at once; it claims nothing and records nothing. join.ErrNotFound says
+// that there is no such token rule.
+func Explain(ctx context.Context, reasons Reasons, q Question) (Explanation, error) {
+	if q.Presented.IsZero() {
+		q.Presented = q.Now
+	}
+	e := &explainer{reasons: reasons, q: q}
+	if err := e.findRule(ctx); err != nil {
+		return Explanation{}, err
+	}
+	e.Token, e.Bot, e.Code = e.rule.Name(), e.rule.BotName, join.CodeOK
+	claims := e.idToken(ctx)
+	bot, err := e.bot(ctx)
 	if err != nil {
 		return Explanation{}, err
 	}
-	e := &explainer{store: store, q: q, rule: rule}
-	e.Token, e.Bot, e.Code = rule.Name(), rule.BotName, join.CodeOK
-	if rule.Expired(q.Now) {
-		e.add("token rule", "token_not_found", "it expired at "+rule.Metadata.Expires.Format(time.RFC3339))
-	} else {
-		e.add("token rule", join.CodeOK, fmt.Sprintf("%s, for bot/%s", rule.JoinMethod, rule.BotName))
-	}
-	if err := e.idToken(ctx); err != nil {
+	if err := e.locks(ctx, bot); err != nil {
 		return Explanation{}, err
 	}
-	if err := e.bot(ctx); err != nil {
-		return Explanation{}, err
+	if claims != nil {
+		e.decide(claims.Fields)
 	}
-	return e.Explanation, nil
+	if bot == nil {
+		e.add("bot", "not_permitted", "bot/"+e.rule.BotName+" does not exist")
+		return e.Explanation, nil
+	}
+	return e.Explanation, e.roles(ctx, bot)
 }
+
+// ExplainRecord explains a join by its record: its ID token as it was then, by
+// the rules and locks as they are now.
+func ExplainRecord(ctx context.Context, reasons Reasons, r join.Record, now time.Time) (Explanation, error) {
+	claims, err := json.Marshal(r.Claims)
+	if err != nil {
+		return Explanation{}, fmt.Errorf("the claims of join %s: %w", r.JoinID, err)
+	}
+	e, err := Explain(ctx, reasons, Question{Token: r.Token, Claims: claims, Verified: true, Now: now, Presented: r.Time})
+	if errors.Is(err, join.ErrNotFound) {
+		e = Explanation{Token: r.Token, Bot: r.Bot, Code: codeTokenNotFound}
+		e.Checks = []Check{{"token rule", codeTokenNotFound, "token/" + r.Token + " does not exist any more"}}
+	} else if err != nil {
+		return Explanation{}, err
+	}
+	e.compareWith(r)
+	return e, nil
+}
+
+const codeTokenNotFound = "token_not_found"
 
 type explainer struct {
 	Explanation
-	store Store
-	q     Question
-	rule  *rules.Token
+	reasons Reasons
+	q       Question
+	rule    *rules.Token
 }
 
 // add notes a check. The first one that refuses decides the whole.
@@ -104,33 +125,84 @@ func (e *explainer) addError(name string, err error, good string) {
 	}
 }
 
-// idToken checks the form, the signature and the claims.
-func (e *explainer) idToken(ctx context.Context) error {
-	var claims *token.Unverified
-	var err error
-	if e.q.IDToken != "" {
-		var parsed *token.Parsed
-		if parsed, err = token.Parse(e.q.IDToken); err == nil {
-			e.add("form", join.CodeOK, fmt.Sprintf("%s, kid %q", parsed.Algorithm(), parsed.KeyID()))
-			e.signature(ctx, parsed)
-			claims, err = parsed.Unverified(e.rule.JoinMethod)
-		}
-	} else {
-		e.add("signature", CodeUnknown, "not checked: claims were given without their token")
-		claims, err = token.ParseClaims(e.q.Claims, e.rule.JoinMethod)
+func (e *explainer) findRule(ctx context.Context) (err error) {
+	if e.q.Token != "" {
+		e.rule, err = e.reasons.Token(ctx, e.q.Token)
+		return err
 	}
+	tokens, err := e.reasons.Tokens(ctx)
 	if err != nil {
-		e.addError("form", err, "")
-		return nil
+		return err
 	}
-	e.Presented = claims.Fields
-	e.addError("claims", claims.Check(join.Expectations(e.rule), e.q.Now), "issuer, audience, times and the claims that every job has")
-	e.decide(claims.Fields)
+	ambiguous := &AmbiguousError{Issuer: e.q.issuer()}
+	for _, t := range tokens {
+		if t.Issuer() == ambiguous.Issuer || len(tokens) == 1 {
+			e.rule = t
+			ambiguous.Tokens = append(ambiguous.Tokens, t.Name())
+		}
+	}
+	if len(ambiguous.Tokens) != 1 {
+		return ambiguous
+	}
 	return nil
 }
 
-func (e *explainer) signature(ctx context.Context, parsed *token.Parsed) {
-	stored, err := e.store.KeySet(ctx, e.rule.Issuer())
+// issuer is what the ID token says; "" if it says none.
+func (q Question) issuer() string {
+	claims, err := q.claims("bitbucket") // of any method: iss is everywhere
+	if err != nil {
+		return ""
+	}
+	iss, _ := claims.Claims["iss"].(string)
+	return iss
+}
+
+func (q Question) claims(method string) (*token.Unverified, error) {
+	if q.IDToken == "" {
+		return token.ParseClaims(q.Claims, method)
+	}
+	parsed, err := token.Parse(q.IDToken)
+	if err != nil {
+		return nil, err
+	}
+	return parsed.Unverified(method)
+}
+
+// idToken checks the form, the claims and the signature; nil if the form is wrong.
+func (e *explainer) idToken(ctx context.Context) *token.Unverified {
+	claims, err := e.q.claims(e.rule.JoinMethod)
+	if err != nil {
+		e.addError("form", err, "")
+	}
+	if e.rule.Expired(e.q.Now) {
+		e.add("token rule", codeTokenNotFound, "it expired at "+e.rule.Metadata.Expires.Format(time.RFC3339))
+	} else {
+		e.add("token rule", join.CodeOK, fmt.Sprintf("%s, for bot/%s", e.rule.JoinMethod, e.rule.BotName))
+	}
+	if err != nil {
+		return nil
+	}
+	e.Presented = claims.Fields
+	expect := join.Expectations(e.rule)
+	err = claims.Precheck(expect, e.q.Presented)
+	e.addError("claims", err, "issuer, audience and times")
+	e.signature(ctx)
+	if err == nil {
+		e.addError("job", claims.Check(expect, e.q.Presented), "the claims that every job has")
+	}
+	return claims
+}
+
+func (e *explainer) signature(ctx context.Context) {
+	switch {
+	case e.q.Verified:
+		e.add("signature", join.CodeOK, "verified when the job joined")
+		return
+	case e.q.IDToken == "":
+		e.add("signature", CodeUnknown, "not checked: claims were given without their token")
+		return
+	}
+	stored, err := e.reasons.KeySet(ctx, e.rule.Issuer())
 	switch {
 	case errors.Is(err, join.ErrNotFound) || err == nil && len(stored.JWKS) == 0:
 		e.add("signature", CodeUnknown, "not checked: no keys of the issuer are stored; run gatepassctl keys refresh")
@@ -141,7 +213,7 @@ func (e *explainer) signature(ctx context.Context, parsed *token.Parsed) {
 	}
 	keys, err := token.ParseKeySet(stored.JWKS)
 	if err == nil {
-		_, err = parsed.VerifySignature(keys, e.rule.JoinMethod)
+		err = e.verify(keys)
 	}
 	good := "verified by the stored keys of the issuer"
 	if stored.Stale(e.q.Now) {
@@ -150,12 +222,21 @@ func (e *explainer) signature(ctx context.Context, parsed *token.Parsed) {
 	e.addError("signature", err, good)
 }
 
+func (e *explainer) verify(keys *token.KeySet) error {
+	parsed, err := token.Parse(e.q.IDToken)
+	if err != nil {
+		return err
+	}
+	_, err = parsed.VerifySignature(keys, e.rule.JoinMethod)
+	return err
+}
+
 func (e *explainer) decide(fields map[string][]string) {
 	d := e.rule.Decide(rules.Claims(fields))
 	if d.Rule >= 0 {
 		e.Rule = &d.Rule
 	}
-	e.Mismatches, _ = join.Mismatches(d.Mismatches)
+	e.Rules = verdicts(e.rule.Compare(rules.Claims(fields)))
 	switch d.Outcome {
 	case rules.Allowed:
 		e.add("rules", join.CodeOK, fmt.Sprintf("allow[%d] matches", d.Rule))
@@ -166,51 +247,77 @@ func (e *explainer) decide(fields map[string][]string) {
 	}
 }
 
-// bot checks the bot, its locks and its roles.
-func (e *explainer) bot(ctx context.Context) error {
-	bot, err := e.store.Bot(ctx, e.rule.BotName)
+// bot returns the bot, nil if it does not exist.
+func (e *explainer) bot(ctx context.Context) (*rules.Bot, error) {
+	bot, err := e.reasons.Bot(ctx, e.rule.BotName)
 	if errors.Is(err, join.ErrNotFound) {
-		e.add("bot", "not_permitted", "bot/"+e.rule.BotName+" does not exist")
+		return nil, nil
+	}
+	return bot, err
+}
+
+func (e *explainer) locks(ctx context.Context, bot *rules.Bot) error {
+	locks, err := e.reasons.Locks(ctx)
+	if err != nil {
+		return err
+	}
+	var roles []string
+	if bot != nil {
+		roles = bot.Roles
+	}
+	lock := rules.ActiveLock(locks, e.rule.BotName, e.rule.Name(), roles, e.q.Now)
+	if lock == nil {
+		e.add("locks", join.CodeOK, "none applies")
 		return nil
 	}
-	if err != nil {
-		return err
+	detail := "lock/" + lock.Name()
+	if lock.Message != "" {
+		detail += ": " + lock.Message
 	}
-	locks, err := e.store.Locks(ctx)
-	if err != nil {
-		return err
-	}
-	if lock := rules.ActiveLock(locks, bot.Name(), e.rule.Name(), bot.Roles, e.q.Now); lock != nil {
-		e.add("locks", "locked", fmt.Sprintf("lock/%s: %s", lock.Name(), lock.Message))
-	} else {
-		e.add("locks", join.CodeOK, "none applies")
-	}
-	var roles []*rules.Role
-	if len(bot.Roles) > 0 {
-		if roles, err = e.store.Roles(ctx, bot.Roles); err != nil {
-			return err
-		}
-	}
-	e.grants(bot, roles)
+	e.add("locks", "locked", detail)
 	return nil
 }
 
-func (e *explainer) grants(bot *rules.Bot, roles []*rules.Role) {
+// roles says what the bot is granted.
+func (e *explainer) roles(ctx context.Context, bot *rules.Bot) (err error) {
+	var roles []*rules.Role
+	if len(bot.Roles) > 0 {
+		if roles, err = e.reasons.Roles(ctx, bot.Roles); err != nil {
+			return err
+		}
+	}
 	if missing := missingRoles(bot, roles); len(missing) > 0 {
 		e.add("roles", "not_permitted", "these do not exist: "+strings.Join(missing, ", "))
-		return
+		return nil
 	}
 	e.add("roles", join.CodeOK, dashIfEmpty(strings.Join(bot.Roles, ", ")))
-	for _, r := range roles {
-		e.Grants = append(e.Grants, RoleGrants{r.Name(), describe(r.Allow)})
+	for _, g := range bot.Granted(roles) {
+		e.Grants = append(e.Grants, RoleGrants{g.Role, describe(g.Allow)})
 	}
-	ttl, limitedBy := rules.TTL(0, join.MaxTTL, bot, roles)
+	for i, w := range e.q.Wishes {
+		if _, err := bot.Grant(roles, w); err != nil {
+			e.add(fmt.Sprintf("credentials[%d]", i), "not_permitted", err.Error())
+		}
+	}
+	e.SSH = sshGrant(bot, roles, e.q.Wishes)
+	ttl, limitedBy := rules.TTL(e.q.TTL, join.MaxTTL, bot, rules.Applicable(bot, roles, e.q.Wishes))
 	e.TTLSeconds, e.TTLLimitedBy = int64(ttl/time.Second), limitedBy
-	if ssh, err := bot.Grant(roles, rules.Wish{Type: "ssh"}); err == nil {
-		e.add("ssh", join.CodeOK, "logins "+strings.Join(ssh.Logins, ", "))
-	} else {
-		e.add("ssh", CodeUnknown, err.Error())
+	return nil
+}
+
+// sshGrant is for the first SSH certificate that is asked for, or one of all roles.
+func sshGrant(bot *rules.Bot, roles []*rules.Role, wishes []rules.Wish) *SSHGrant {
+	wish := rules.Wish{Type: "ssh"}
+	if i := slices.IndexFunc(wishes, func(w rules.Wish) bool { return w.Type == "ssh" }); i >= 0 {
+		wish = wishes[i]
 	}
+	granted, err := bot.Grant(roles, wish)
+	if err != nil {
+		return &SSHGrant{Principals: []string{}, Refused: err.Error()}
+	}
+	s := &SSHGrant{Principals: granted.Principals, ForceCommand: granted.ForceCommand, PinSourceIP: granted.PinSourceIP}
+	s.Extensions = slices.Sorted(maps.Keys(granted.Extensions))
+	return s
 }
 
 func missingRoles(bot *rules.Bot, roles []*rules.Role) []string {
@@ -227,7 +334,7 @@ func missingRoles(bot *rules.Bot, roles []*rules.Role) []string {
 	return missing
 }
 
-// describe lists what a role allows, as written.
+// describe lists what a role allows.
 func describe(c rules.Conditions) string {
 	var parts []string
 	for _, part := range []struct {
@@ -240,6 +347,9 @@ func describe(c rules.Conditions) string {
 	} {
 		if len(part.values) > 0 {
 			parts = append(parts, part.name+" "+strings.Join(part.values, ","))
+		}
+		if hosts := c.Hosts(); part.name == "logins" && hosts != "" {
+			parts = append(parts, "node_labels "+hosts)
 		}
 	}
 	return dashIfEmpty(strings.Join(parts, "; "))

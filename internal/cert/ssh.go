@@ -22,7 +22,8 @@ type SSHRequest struct {
 	Key ssh.PublicKey
 	// KeyID is what sshd logs: 1 to 256 printable ASCII characters.
 	KeyID string
-	// Principals are 1 to 256 login names, or host names of a host certificate.
+	// Principals are 1 to 256 logins, each alone or as LOGIN@NAME=VALUE,… with all labels
+	// of the hosts that it is for; or names of the host, without patterns.
 	// A certificate without any would be good for every login.
 	Principals []string
 	// Extensions by name; those that OpenSSH knows have no value.

@@ -100,12 +100,27 @@ func TestSSHKeygenReadsCertificates(t *testing.T) {
 		"force-command /usr/bin/deploy --all", "source-address 192.0.2.7/32",
 		"permit-pty", "login@github.com UNKNOWN OPTION")
 
-	r.Host, r.Principals, r.Extensions, r.CriticalOptions = true, []string{"db1.example.com", "*.web.example.com"}, nil, nil
+	r.Host, r.Principals, r.Extensions, r.CriticalOptions = true, []string{"db1.example.com", "10.0.0.5", "2001:db8::5"}, nil, nil
 	if line, err = cert.SignSSH(rand.Reader, ca, r); err != nil {
 		t.Fatal(err)
 	}
 	mustContain(t, run(t, keygen, "-L", "-f", write(t, "host-cert.pub", line)),
 		"host certificate", "db1.example.com", "Critical Options: (none)", "Extensions: (none)")
+}
+
+// host makes r a request for a host certificate for one name.
+func host(r *cert.SSHRequest, name string) {
+	r.Host, r.Principals, r.Extensions, r.CriticalOptions = true, []string{name}, nil, nil
+}
+
+func TestSSHPrincipalsWithLabels(t *testing.T) {
+	r := sshRequest(t)
+	r.Principals = []string{"deploy", "deploy@env=prod", "deploy@example.com@env=prod,tier=web", strings.Repeat("a", 256) + "@n=" + strings.Repeat("b", 510)}
+	line, err := cert.SignSSH(rand.Reader, newECDSA(t, elliptic.P256()), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustContain(t, run(t, tool(t, "ssh-keygen"), "-L", "-f", write(t, "key-cert.pub", line)), "\n                deploy@example.com@env=prod,tier=web\n")
 }
 
 func TestSSHRequestsThatAreRefused(t *testing.T) {
@@ -129,11 +144,28 @@ func TestSSHRequestsThatAreRefused(t *testing.T) {
 		{"no principals", func(r *cert.SSHRequest) { r.Principals = nil }, "1 to 256 principals, not 0"},
 		{"too many principals", func(r *cert.SSHRequest) { r.Principals = make([]string, 257) }, "1 to 256 principals, not 257"},
 		{"an empty principal", func(r *cert.SSHRequest) { r.Principals = []string{"deploy", ""} }, `principal ""`},
-		{"two principals in one", func(r *cert.SSHRequest) { r.Principals = []string{"deploy,root"} }, "without space, comma"},
-		{"a principal with a newline", func(r *cert.SSHRequest) { r.Principals = []string{"deploy\nroot"} }, "without space, comma"},
-		{"a principal with a space", func(r *cert.SSHRequest) { r.Principals = []string{"deploy root"} }, "without space, comma"},
-		{"a principal with NUL", func(r *cert.SSHRequest) { r.Principals = []string{"root\x00"} }, "without space, comma"},
-		{"a long principal", func(r *cert.SSHRequest) { r.Principals = []string{strings.Repeat("a", 257)} }, "1 to 256"},
+		{"two principals in one", func(r *cert.SSHRequest) { r.Principals = []string{"deploy,root"} }, "a login is without comma and ="},
+		{"a principal with a newline", func(r *cert.SSHRequest) { r.Principals = []string{"deploy\nroot"} }, "without space, quote and #"},
+		{"a principal with a space", func(r *cert.SSHRequest) { r.Principals = []string{"deploy root"} }, "without space, quote and #"},
+		{"a principal with NUL", func(r *cert.SSHRequest) { r.Principals = []string{"root\x00"} }, "without space, quote and #"},
+		{"a long principal", func(r *cert.SSHRequest) { r.Principals = []string{strings.Repeat("a", 770)} }, "1 to 769"},
+		{"a principal with a comment", func(r *cert.SSHRequest) { r.Principals = []string{"root#deploy"} }, "without space, quote and #"},
+		{"a login with a label in it", func(r *cert.SSHRequest) { r.Principals = []string{"env=prod@deploy"} }, "a login is without comma and ="},
+		{"labels without a login", func(r *cert.SSHRequest) { r.Principals = []string{"@env=prod"} }, "a login is without comma and ="},
+		{"two logins with labels in one", func(r *cert.SSHRequest) { r.Principals = []string{"deploy@env=prod,root@env=prod"} }, "a login is without comma and ="},
+		{"labels out of order", func(r *cert.SSHRequest) { r.Principals = []string{"deploy@tier=web,env=prod"} }, "sorted by name"},
+		{"a label twice", func(r *cert.SSHRequest) { r.Principals = []string{"deploy@env=prod,env=qa"} }, "each once"},
+		{"a label without a value", func(r *cert.SSHRequest) { r.Principals = []string{"deploy@env="} }, "labels are NAME=VALUE"},
+		{"a label without a name", func(r *cert.SSHRequest) { r.Principals = []string{"deploy@=prod"} }, "labels are NAME=VALUE"},
+		{"a label with two values", func(r *cert.SSHRequest) { r.Principals = []string{"deploy@env=prod=qa"} }, "labels are NAME=VALUE"},
+		{"an end without a label", func(r *cert.SSHRequest) { r.Principals = []string{"deploy@env=prod,"} }, "labels are NAME=VALUE"},
+		{"a wildcard label", func(r *cert.SSHRequest) { r.Principals = []string{"deploy@env=*"} }, "no wildcard"},
+		{"a wildcard host", func(r *cert.SSHRequest) { host(r, "*.example.com") }, "is a pattern, which ssh takes for no host"},
+		{"a host with a question mark", func(r *cert.SSHRequest) { host(r, "web-?") }, "is a pattern, which ssh takes for no host"},
+		{"a host in capital letters", func(r *cert.SSHRequest) { host(r, "Web-1") }, `write "web-1"`},
+		{"a host with a port", func(r *cert.SSHRequest) { host(r, "web-1:22") }, "without a port"},
+		{"a host with a login", func(r *cert.SSHRequest) { host(r, "deploy@web-1") }, "is no host's"},
+		{"two hosts in one", func(r *cert.SSHRequest) { host(r, "web-1,web-2") }, "is no host's"},
 		{"a wildcard login", func(r *cert.SSHRequest) { r.Principals = []string{"*"} }, "no wildcard"},
 		{"no key id", func(r *cert.SSHRequest) { r.KeyID = "" }, "key id"},
 		{"a key id that forges a log line", func(r *cert.SSHRequest) { r.KeyID = "a\nb" }, "key id"},
@@ -150,7 +182,7 @@ func TestSSHRequestsThatAreRefused(t *testing.T) {
 		{"an address with host bits", func(r *cert.SSHRequest) { r.CriticalOptions = map[string]string{"source-address": "192.0.2.7/24"} }, "no value of it"},
 		{"one bad address of two", func(r *cert.SSHRequest) { r.CriticalOptions = map[string]string{"source-address": "192.0.2.7,x"} }, "no value of it"},
 		{"an extension without a name", func(r *cert.SSHRequest) { r.Extensions = map[string]string{"": ""} }, "extension"},
-		{"a host with extensions", func(r *cert.SSHRequest) { r.Host, r.CriticalOptions = true, nil }, "a host certificate has no extensions"},
+		{"a host with extensions", func(r *cert.SSHRequest) { r.Host, r.Principals, r.CriticalOptions = true, []string{"web-1"}, nil }, "a host certificate has no extensions"},
 		{"a host with critical options", func(r *cert.SSHRequest) { r.Host, r.Extensions = true, nil }, "a host certificate has no extensions"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -8,11 +8,12 @@ import (
 	"time"
 )
 
-// Limits of an SSH certificate. OpenSSH itself refuses more than 256 principals.
+// Limits of an SSH certificate. OpenSSH itself refuses more than 256 principals; one is
+// as long as a login of 256 bytes with labels of 512.
 const (
 	maxKeyID      = 256
 	maxPrincipals = 256
-	maxPrincipal  = 256
+	maxPrincipal  = 256 + 1 + 512
 )
 
 // check refuses a request that would make a certificate which is wider than
@@ -43,13 +44,60 @@ func (r *SSHRequest) checkPrincipals() error {
 	if n := len(r.Principals); n == 0 || n > maxPrincipals {
 		return fmt.Errorf("an SSH certificate has 1 to %d principals, not %d", maxPrincipals, n)
 	}
+	checkOne := checkLogin
+	if r.Host {
+		checkOne = checkHostName
+	}
 	for _, p := range r.Principals {
-		switch {
-		case p == "" || len(p) > maxPrincipal || !printableASCII(p) || strings.ContainsAny(p, ` ,"`):
-			return fmt.Errorf("principal %q: write 1 to %d printable ASCII characters without space, comma and quote", p, maxPrincipal)
-		case !r.Host && strings.ContainsAny(p, "*?"):
-			return fmt.Errorf("principal %q: a login has no wildcard; name each login", p)
+		if p == "" || len(p) > maxPrincipal || !printableASCII(p) || strings.ContainsAny(p, " \"#") {
+			return fmt.Errorf("principal %q: write 1 to %d printable ASCII characters without space, quote and #", p, maxPrincipal)
 		}
+		if err := checkOne(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkLogin takes a login, or one on hosts with some labels: LOGIN@NAME=VALUE,… with
+// the names in their order and each once. A certificate with labels in another form
+// would be one that no host lists.
+func checkLogin(p string) error {
+	if strings.ContainsAny(p, "*?") {
+		return fmt.Errorf("principal %q: a login has no wildcard; name each login", p)
+	}
+	if !strings.ContainsAny(p, ",=") {
+		return nil
+	}
+	at := strings.LastIndexByte(p, '@')
+	if at < 1 || strings.ContainsAny(p[:at], ",=") {
+		return fmt.Errorf("principal %q: a login is without comma and =; labels follow as LOGIN@NAME=VALUE", p)
+	}
+	last := ""
+	for label := range strings.SplitSeq(p[at+1:], ",") {
+		name, value, _ := strings.Cut(label, "=")
+		if value == "" || strings.Contains(value, "=") || name <= last {
+			return fmt.Errorf("principal %q: labels are NAME=VALUE, with commas, sorted by name, each once", p)
+		}
+		last = name
+	}
+	return nil
+}
+
+// checkHostName takes a name or an address as SSH clients look for it: they write names
+// in lower case and know the port apart from them.
+func checkHostName(p string) error {
+	switch {
+	case strings.ContainsAny(p, "*?"):
+		return fmt.Errorf("name %q is a pattern, which ssh takes for no host: write every name by which clients reach the host", p)
+	case p != strings.ToLower(p):
+		return fmt.Errorf("name %q has capital letters, which ssh never looks for: write %q", p, strings.ToLower(p))
+	case strings.Contains(p, ":"):
+		if _, err := netip.ParseAddr(p); err != nil {
+			return fmt.Errorf("name %q: write a host's name or address, without a port", p)
+		}
+	case strings.ContainsAny(p, "@/,[]"):
+		return fmt.Errorf("name %q is no host's: write its name or address alone", p)
 	}
 	return nil
 }

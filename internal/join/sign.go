@@ -65,7 +65,7 @@ func (d draft) record(notAfter time.Time) RecordCredential {
 	}
 	return RecordCredential{
 		Name: c.Name, Type: c.Type, Usage: c.Usage, Serial: d.serial(), Subject: subject,
-		Principals: d.granted.Logins, Roles: d.granted.Roles, ExpiresAt: notAfter.UTC(),
+		Principals: d.granted.Principals, Roles: d.granted.Roles, ExpiresAt: notAfter.UTC(),
 	}
 }
 
@@ -90,7 +90,7 @@ func (a *attempt) signOne(d draft) (p api.Credential, err error) {
 	p = api.Credential{Name: d.request.Name, Type: d.request.Type, Serial: d.serial()}
 	switch d.request.Type {
 	case api.TypeSSH:
-		p.Principals = d.granted.Logins
+		p.Principals = d.granted.Principals
 		p.Certificate, err = a.signSSH(d)
 	case api.TypeX509:
 		p.Certificate, err = a.signX509(d)
@@ -115,7 +115,7 @@ func (a *attempt) signSSH(d draft) (string, error) {
 	return cert.SignSSH(a.Rand, d.authority.Signer, cert.SSHRequest{
 		Key:             d.key.ssh,
 		KeyID:           "gatepass:" + a.bot.Name() + ":" + a.record.JoinID,
-		Principals:      d.granted.Logins,
+		Principals:      d.granted.Principals,
 		Extensions:      d.granted.Extensions,
 		CriticalOptions: critical,
 		Serial:          d.sshSerial,

@@ -8,6 +8,7 @@ import (
 // The lists of grants.
 const (
 	fieldLogins           = "logins"
+	fieldNodeLabels       = "node_labels"
 	fieldDBUsers          = "db_users"
 	fieldDBNames          = "db_names"
 	fieldKubernetesUsers  = "kubernetes_users"
@@ -84,15 +85,17 @@ func (c *checker) role(spec *path, w *wireRole, m Metadata, version string) *Rol
 	}
 }
 
-func (c *checker) conditions(at *path, w *wireConditions, templates bool) Conditions {
+// conditions checks what a role allows, which may have templates and labels, or denies.
+func (c *checker) conditions(at *path, w *wireConditions, allow bool) Conditions {
 	return Conditions{
-		Logins:           c.grants(at, fieldLogins, w.Logins, templates),
-		DBUsers:          c.grants(at, fieldDBUsers, w.DBUsers, templates),
-		DBNames:          c.grants(at, fieldDBNames, w.DBNames, templates),
-		KubernetesUsers:  c.grants(at, fieldKubernetesUsers, w.KubernetesUsers, templates),
-		KubernetesGroups: c.grants(at, fieldKubernetesGroups, w.KubernetesGroups, templates),
-		AppNames:         c.grants(at, fieldAppNames, w.AppNames, templates),
-		JWTAudiences:     c.grants(at, fieldJWTAudiences, w.JWTAudiences, templates),
+		Logins:           c.grants(at, fieldLogins, w.Logins, allow),
+		NodeLabels:       c.nodeLabels(at, w.NodeLabels, allow),
+		DBUsers:          c.grants(at, fieldDBUsers, w.DBUsers, allow),
+		DBNames:          c.grants(at, fieldDBNames, w.DBNames, allow),
+		KubernetesUsers:  c.grants(at, fieldKubernetesUsers, w.KubernetesUsers, allow),
+		KubernetesGroups: c.grants(at, fieldKubernetesGroups, w.KubernetesGroups, allow),
+		AppNames:         c.grants(at, fieldAppNames, w.AppNames, allow),
+		JWTAudiences:     c.grants(at, fieldJWTAudiences, w.JWTAudiences, allow),
 	}
 }
 

@@ -27,8 +27,9 @@ type Grant struct {
 	// Roles are the names of the roles that granted it, in the bot's order;
 	// none for an identity, which every bot has.
 	Roles []string
-	// Logins are the principals of an SSH certificate, sorted: 1 to 256.
-	Logins []string
+	// Principals of an SSH certificate, sorted, 1 to 256: logins, good on every host,
+	// and LOGIN@NAME=VALUE,… where a role has node_labels, good on hosts with all of them.
+	Principals []string
 	// Extensions of an SSH certificate, with their values.
 	Extensions map[string]string
 	// ForceCommand of an SSH certificate; empty if there is none.
@@ -57,6 +58,10 @@ func notPermitted(field, format string, args ...any) *NotPermittedError {
 // maxPrincipals is how many principals OpenSSH takes in a certificate
 // (SSHKEY_CERT_MAX_PRINCIPALS).
 const maxPrincipals = 256
+
+// maxPrincipalsSize bounds the principals of one certificate in bytes: the record of a
+// join holds those of 16, and a DynamoDB item takes 400 KB.
+const maxPrincipalsSize = 16 << 10
 
 // maxGroups is how many Kubernetes groups a certificate takes.
 const maxGroups = 256
@@ -163,23 +168,44 @@ func (g *granter) ssh() (*Grant, *NotPermittedError) {
 	var granting []*Role
 	for _, r := range g.selected {
 		granted.PinSourceIP = granted.PinSourceIP || r.Options.PinSourceIP
-		if logins := g.values(r, fieldLogins); len(logins) > 0 {
-			granting = append(granting, r)
-			granted.Roles = append(granted.Roles, r.Name())
-			granted.Logins = append(granted.Logins, logins...)
+		logins := sorted(g.values(r, fieldLogins))
+		if len(logins) == 0 {
+			continue
+		}
+		granting = append(granting, r)
+		granted.Roles = append(granted.Roles, r.Name())
+		on := combinations(r.Allow.NodeLabels)
+		if not := checkPrincipals(len(logins)*len(on), 0); not != nil {
+			return nil, not
+		}
+		for _, login := range logins {
+			for _, labels := range on {
+				granted.Principals = append(granted.Principals, principal(login, labels))
+			}
 		}
 	}
-	granted.Logins = sorted(granted.Logins)
-	switch n := len(granted.Logins); {
-	case n == 0:
+	if len(granted.Principals) == 0 {
 		return nil, notPermitted("logins", "the roles asked for grant the bot no SSH login; ask an administrator to add one to a role, or do not ask for an SSH certificate")
-	case n > maxPrincipals:
-		return nil, notPermitted("logins", "the bot has %d logins, and an SSH certificate takes %d; name fewer roles", n, maxPrincipals)
+	}
+	granted.Principals = sorted(granted.Principals)
+	if not := checkPrincipals(len(granted.Principals), len(strings.Join(granted.Principals, ""))); not != nil {
+		return nil, not
 	}
 	if not := granted.addOptions(granting); not != nil {
 		return nil, not
 	}
 	return granted, nil
+}
+
+// checkPrincipals refuses more principals than a certificate or a record takes.
+func checkPrincipals(n, size int) *NotPermittedError {
+	switch {
+	case n > maxPrincipals:
+		return notPermitted("logins", "the bot's logins, with the hosts that they are for, make %d principals, and an SSH certificate takes %d; name fewer roles", n, maxPrincipals)
+	case size > maxPrincipalsSize:
+		return notPermitted("logins", "the bot's logins, with the hosts that they are for, make principals of %d bytes, and an SSH certificate takes %d here; name fewer roles", size, maxPrincipalsSize)
+	}
+	return nil
 }
 
 func (granted *Grant) addOptions(granting []*Role) *NotPermittedError {

@@ -114,6 +114,31 @@ func (l *linter) bot(b *Bot) {
 			}
 		}
 	}
+	l.widened(b)
+}
+
+// widened finds logins that one role of a bot grants on some hosts and another on all:
+// the labels limit nothing then.
+func (l *linter) widened(b *Bot) {
+	everywhere := map[string]string{} // by login, the role that grants it on every host
+	for _, name := range b.Roles {
+		if role := l.roles[name]; role != nil && role.Allow.NodeLabels == nil {
+			for _, login := range role.Allow.Logins {
+				everywhere[login] = name
+			}
+		}
+	}
+	for i, name := range b.Roles {
+		role := l.roles[name]
+		if role == nil || role.Allow.NodeLabels == nil {
+			continue
+		}
+		for _, login := range role.Allow.Logins {
+			if other := everywhere[login]; other != "" {
+				l.warn(fmt.Sprintf("spec.roles[%d]", i), "node_labels of role %s do not limit the login %s, which role %s grants on every host; take that from the bot, or give it node_labels too", name, login, other)
+			}
+		}
+	}
 }
 
 // traitValues looks at what a role's template takes from the bot.
@@ -140,6 +165,9 @@ func (l *linter) role(r *Role) {
 		}
 	}
 	c := &r.Allow
+	if c.NodeLabels != nil && len(c.Logins) == 0 {
+		l.warn("spec.allow.node_labels", "limits logins, and the role grants none; add logins, or remove it")
+	}
 	if r.Options.PinSourceIP && len(c.DBUsers)+len(c.KubernetesUsers)+len(c.AppNames)+len(c.JWTAudiences) > 0 {
 		l.warn("spec.options.pin_source_ip", "only SSH certificates can be pinned to an address; put what is granted beside logins into another role, or take it that it is not pinned")
 	}

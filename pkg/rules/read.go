@@ -139,6 +139,7 @@ func (o *object) lock() (w wireLock) {
 func (o *object) role() (w wireRole) {
 	o.object("allow", func(c *object) {
 		w.Allow = c.conditions()
+		w.Allow.NodeLabels = c.nodeLabels()
 		c.teleportConditions(true)
 	})
 	o.object("deny", func(c *object) {

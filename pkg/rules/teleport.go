@@ -93,10 +93,11 @@ func (o *object) suggestions() {
 	}
 }
 
-// Labels choose the servers that a Teleport role reaches. A certificate cannot
-// say that: where it is accepted is up to the servers that trust its authority.
+// Labels choose what a Teleport role reaches. Of SSH hosts they become part of the
+// principals (labels.go); of others a certificate cannot say it: where it is accepted
+// is up to the servers that trust its authority.
 func labelFields() []string {
-	return []string{"node_labels", "kubernetes_labels", "db_labels", "app_labels", "cluster_labels", "db_service_labels"}
+	return []string{"kubernetes_labels", "db_labels", "app_labels", "cluster_labels", "db_service_labels"}
 }
 
 // narrowing are further conditions of Teleport's that make access smaller.
@@ -120,7 +121,32 @@ func elsewhere() []string {
 	}
 }
 
+// nodeLabels reads node_labels: for each label one value or a list of them. Exactly
+// '*': '*' means any host, as if there were none.
+func (o *object) nodeLabels() (labels wireLabels) {
+	if n := o.fields[fieldNodeLabels]; n != nil && everywhere(n) {
+		o.known = append(o.known, fieldNodeLabels)
+		return nil
+	}
+	o.object(fieldNodeLabels, func(l *object) {
+		labels = wireLabels{}
+		for name, n := range l.fields {
+			if n.Kind == yaml.SequenceNode {
+				labels[name] = l.texts(name)
+			} else {
+				labels[name] = []text{l.text(name)}
+			}
+		}
+	})
+	return labels
+}
+
+const nodeLabelsDenied = "denies access to some hosts, which a certificate cannot do; name in allow the labels of those that are reached, and remove it"
+
 func (o *object) teleportConditions(allow bool) {
+	if !allow {
+		o.refuse(fieldNodeLabels, nodeLabelsDenied)
+	}
 	for _, name := range labelFields() {
 		switch n, ok := o.fields[name]; {
 		case !ok:

@@ -149,7 +149,7 @@ func TestNarrowingIsRefused(t *testing.T) {
 	deny := func(s string) string { return "  deny:\n    " + s + "\n" }
 	option := func(s string) string { return "  options:\n    " + s + "\n" }
 	var tests []invalid
-	for _, label := range []string{"node_labels", "kubernetes_labels", "db_labels", "app_labels"} {
+	for _, label := range []string{"kubernetes_labels", "db_labels", "app_labels"} {
 		tests = append(tests,
 			invalid{label + " of some servers", roleYAML, "  deny:\n", allow(label + ": {env: staging}"), "spec.allow." + label, "limits access to some servers"},
 			invalid{label + " of all servers and some", roleYAML, "  deny:\n", allow(label + ": {'*': '*', env: staging}"), "spec.allow." + label, "limits access to some servers"},

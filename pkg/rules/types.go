@@ -99,7 +99,10 @@ type Role struct {
 // Conditions are the grants of a role, or what it denies. A value of Allow may
 // be a whole template: {{internal.TRAIT}} or {{external.TRAIT}}.
 type Conditions struct {
-	Logins           []string
+	Logins []string
+	// NodeLabels are what a host must have for Logins to be let in there: each of the
+	// labels, with one of its values. Nil means any host. In Allow only.
+	NodeLabels       map[string][]string
 	DBUsers          []string
 	DBNames          []string
 	KubernetesUsers  []string

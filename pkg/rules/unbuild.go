@@ -118,6 +118,7 @@ func unbuildRole(r *Role) *wireRole {
 func unbuildConditions(c Conditions) wireConditions {
 	return wireConditions{
 		Logins:           texts(c.Logins),
+		NodeLabels:       unbuildLabels(c.NodeLabels),
 		DBUsers:          texts(c.DBUsers),
 		DBNames:          texts(c.DBNames),
 		KubernetesUsers:  texts(c.KubernetesUsers),
@@ -125,6 +126,17 @@ func unbuildConditions(c Conditions) wireConditions {
 		AppNames:         texts(c.AppNames),
 		JWTAudiences:     texts(c.JWTAudiences),
 	}
+}
+
+func unbuildLabels(labels map[string][]string) wireLabels {
+	if labels == nil {
+		return nil
+	}
+	w := wireLabels{}
+	for name, values := range labels {
+		w[name] = texts(values)
+	}
+	return w
 }
 
 func texts(list []string) []text {

@@ -3,6 +3,7 @@ package rules
 import (
 	"errors"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -92,13 +93,27 @@ type wireRole struct {
 }
 
 type wireConditions struct {
-	Logins           []text `json:"logins,omitempty"`
-	DBUsers          []text `json:"db_users,omitempty"`
-	DBNames          []text `json:"db_names,omitempty"`
-	KubernetesUsers  []text `json:"kubernetes_users,omitempty"`
-	KubernetesGroups []text `json:"kubernetes_groups,omitempty"`
-	AppNames         []text `json:"app_names,omitempty"`
-	JWTAudiences     []text `json:"jwt_audiences,omitempty"`
+	Logins           []text     `json:"logins,omitempty"`
+	NodeLabels       wireLabels `json:"node_labels,omitzero"`
+	DBUsers          []text     `json:"db_users,omitempty"`
+	DBNames          []text     `json:"db_names,omitempty"`
+	KubernetesUsers  []text     `json:"kubernetes_users,omitempty"`
+	KubernetesGroups []text     `json:"kubernetes_groups,omitempty"`
+	AppNames         []text     `json:"app_names,omitempty"`
+	JWTAudiences     []text     `json:"jwt_audiences,omitempty"`
+}
+
+// wireLabels are node_labels that are there. Absent they mean any host, so null,
+// which would read as absent, is refused.
+type wireLabels map[string][]text
+
+// UnmarshalJSONFrom refuses null.
+func (l *wireLabels) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	if dec.PeekKind() == 'n' {
+		return errors.New("null; leave the field out")
+	}
+	*l = wireLabels{}
+	return json.UnmarshalDecode(dec, (*map[string][]text)(l))
 }
 
 type wireOptions struct {
