@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -19,59 +20,145 @@ func (c *cli) reasonCommands() []*cobra.Command {
 	return []*cobra.Command{c.explainCommand()}
 }
 
+type explainFlags struct {
+	token           string
+	idToken, claims string
+	files           []string
+	last            string
+}
+
 func (c *cli) explainCommand() *cobra.Command {
-	var name, idTokenFile, claimsFile string
+	var f explainFlags
 	cmd := &cobra.Command{
-		Use:   "explain --token NAME (--id-token FILE | --claims FILE)",
+		Use:   "explain [--token NAME] (--id-token FILE | --claims FILE | --last JOIN_ID) [-f FILE|DIR]",
 		Short: "tell whether a job would join by a token rule, and if not why",
-		Long: `explain makes every check of a join by the stored rules and keys, and tells for
-each rule which fields do not match. It claims nothing, records nothing and asks
-no one. The exit code is 0 if the job would join, else 1.
+		Long: `explain makes every check of a join by the stored rules and keys, or by the rules
+in files, and tells for each rule and each of its fields what it wants and what the
+job presents. It claims nothing, records nothing and asks no one. The exit code is
+0 if the job would join, else 1.
 
 The ID token is read from a file and never printed. A claims file has the JSON of
-the token's payload, with the CI's own names.`,
+the token's payload, with the CI's own names. --last takes the claims of a join that
+was made, and tells whether the rules as they are now would say the same.
+
+--token may be left out where only one token rule is of the ID token's issuer.`,
 		Example: `  gatepassctl explain --token example-bot --id-token token.jwt --data ./gatepass-data
-  gatepassctl explain --token example-bot --claims claims.json`,
+  gatepassctl explain --claims claims.json -f rules/
+  gatepassctl explain --last 01JD2K6ZQ4V8T0N1M5R7W9X3YB`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := required(cmd, "token"); err != nil {
-				return err
-			}
-			if (idTokenFile == "") == (claimsFile == "") {
-				return misused("write --id-token FILE or --claims FILE", "give either an ID token or claims")
-			}
-			q := admin.Question{Token: name, Now: c.now()}
-			data, err := c.readInput(idTokenFile + claimsFile)
-			if err != nil {
-				return err
-			}
-			if idTokenFile != "" {
-				q.IDToken = strings.TrimSpace(string(data))
-			} else {
-				q.Claims = data
-			}
-			return c.explain(cmd, q)
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.explain(cmd.Context(), f) },
 	}
-	cmd.Flags().StringVar(&name, "token", "", "name of the token rule")
-	cmd.Flags().StringVar(&idTokenFile, "id-token", "", "file with the ID token; - for standard input")
-	cmd.Flags().StringVar(&claimsFile, "claims", "", "file with the claims as JSON; - for standard input")
+	fl := cmd.Flags()
+	fl.StringVar(&f.token, "token", "", "name of the token rule")
+	fl.StringVar(&f.idToken, "id-token", "", "file with the ID token; - for standard input")
+	fl.StringVar(&f.claims, "claims", "", "file with the claims as JSON; - for standard input")
+	fl.StringVar(&f.last, "last", "", "id of a join whose record is explained")
+	fl.StringArrayVarP(&f.files, "filename", "f", nil, "file or directory of rules to ask instead of the stored ones")
 	return cmd
 }
 
-func (c *cli) explain(cmd *cobra.Command, q admin.Question) error {
-	b, err := c.open(cmd.Context(), false)
+func (c *cli) explain(ctx context.Context, f explainFlags) error {
+	given := 0
+	for _, s := range []string{f.idToken, f.claims, f.last} {
+		if s != "" {
+			given++
+		}
+	}
+	if given != 1 {
+		return misused("write --id-token FILE, --claims FILE or --last JOIN_ID", "give one of an ID token, claims and a join")
+	}
+	if f.last != "" {
+		return c.explainLast(ctx, f)
+	}
+	q, err := c.question(f)
+	if err != nil {
+		return err
+	}
+	reasons, done, err := c.reasons(ctx, f.files)
+	if err != nil {
+		return err
+	}
+	defer done()
+	e, err := admin.Explain(ctx, reasons, q)
+	if errors.Is(err, join.ErrNotFound) && len(f.files) > 0 {
+		return failed("see which there are: grep -A2 'kind: token'", "token/%s is not in %s", q.Token, strings.Join(f.files, ", "))
+	}
+	if errors.Is(err, join.ErrNotFound) {
+		return notStored(rules.KindToken, q.Token, err)
+	}
+	if _, ok := errors.AsType[*admin.AmbiguousError](err); ok {
+		return misused("write --token NAME", "%w", err)
+	}
+	if err != nil {
+		return err
+	}
+	return c.concludeExplanation(e)
+}
+
+func (c *cli) question(f explainFlags) (admin.Question, error) {
+	q := admin.Question{Token: f.token, Now: c.now()}
+	data, err := c.readInput(f.idToken + f.claims)
+	if err != nil {
+		return q, err
+	}
+	if f.idToken != "" {
+		q.IDToken = strings.TrimSpace(string(data))
+	} else {
+		q.Claims = data
+	}
+	return q, nil
+}
+
+// reasons are the rules in files, or without any the store's. done is called when
+// they are no longer needed.
+func (c *cli) reasons(ctx context.Context, files []string) (reasons admin.Reasons, done func() error, err error) {
+	if len(files) > 0 {
+		resources, err := c.readResources(files)
+		if err != nil {
+			return nil, nil, err
+		}
+		static, err := admin.NewStatic(resources)
+		return static, func() error { return nil }, err
+	}
+	b, err := c.open(ctx, false)
+	if err != nil {
+		return nil, nil, err
+	}
+	return admin.StoreReasons(b.store), b.close, nil
+}
+
+// explainLast explains a join by its record, which only a store has.
+func (c *cli) explainLast(ctx context.Context, f explainFlags) error {
+	if f.token != "" {
+		return misused("leave out --token: the record names it", "--last and --token do not go together")
+	}
+	b, err := c.open(ctx, false)
 	if err != nil {
 		return err
 	}
 	defer b.close()
-	e, err := admin.Explain(cmd.Context(), b.store, q)
+	record, err := b.store.Join(ctx, f.last)
 	if errors.Is(err, join.ErrNotFound) {
-		return notStored(rules.KindToken, q.Token, err)
+		return failed("a join that was refused before its ID token was verified leaves a line in the service's log only; see gatepassctl joins ls",
+			"there is no record of join %s", f.last)
 	}
 	if err != nil {
 		return err
 	}
+	reasons := admin.StoreReasons(b.store)
+	if len(f.files) > 0 {
+		if reasons, _, err = c.reasons(ctx, f.files); err != nil {
+			return err
+		}
+	}
+	e, err := admin.ExplainRecord(ctx, reasons, record, c.now())
+	if err != nil {
+		return err
+	}
+	return c.concludeExplanation(e)
+}
+
+func (c *cli) concludeExplanation(e admin.Explanation) error {
 	if err := c.print(e, func() { c.printExplanation(e) }); err != nil {
 		return err
 	}
@@ -88,7 +175,7 @@ func (c *cli) printExplanation(e admin.Explanation) {
 		rows = append(rows, []string{check.Name, check.Code, check.Detail})
 	}
 	c.table(rows)
-	c.printMismatches(e.Mismatches, 0)
+	c.printVerdicts(e.Rules)
 	if len(e.Presented) > 0 {
 		fmt.Fprintf(c.out, "\n%s\n", bold("what the job presents"))
 		var rows [][]string
@@ -98,22 +185,100 @@ func (c *cli) printExplanation(e admin.Explanation) {
 		slices.SortFunc(rows, func(x, y []string) int { return strings.Compare(x[0], y[0]) })
 		c.table(rows)
 	}
-	if len(e.Grants) > 0 {
-		fmt.Fprintf(c.out, "\n%s\n", bold("what its roles grant"))
-		rows := [][]string{{"ROLE", "GRANTS"}}
-		for _, g := range e.Grants {
-			rows = append(rows, []string{g.Role, g.Grants})
-		}
-		c.table(rows)
-		limit := ""
-		if e.TTLLimitedBy != "" {
-			limit = ", limited by " + e.TTLLimitedBy
-		}
-		fmt.Fprintf(c.out, "lifetime %s by default%s\n", time.Duration(e.TTLSeconds)*time.Second, limit)
-	}
+	c.printGrants(e)
 	verdict := "would join"
 	if e.Code != join.CodeOK {
 		verdict = "would be refused: " + e.Code
 	}
 	fmt.Fprintf(c.out, "\n%s\n", bold(verdict))
+	c.printRecorded(e.Recorded)
+}
+
+// printVerdicts shows each rule, field by field.
+func (c *cli) printVerdicts(all []admin.RuleVerdict) {
+	if len(all) == 0 {
+		return
+	}
+	_, bold := c.colours(c.out)
+	fmt.Fprintf(c.out, "\n%s\n", bold("the rules, field by field"))
+	rows := [][]string{{"", "RULE", "FIELD", "RULE WANTS", "JOB PRESENTED"}}
+	for _, v := range all {
+		name := fmt.Sprintf("%s[%d]", v.List, v.Rule)
+		for _, f := range v.Fields {
+			rows = append(rows, []string{tick(f.Matches), name, f.Field, f.Want, presented(f.Got)})
+		}
+		verdict := "does not match"
+		switch {
+		case v.Matches && v.List == "deny":
+			verdict = "matches: the job is refused"
+		case v.Matches:
+			verdict = "matches"
+		}
+		rows = append(rows, []string{tick(v.Matches), name, verdict, "", ""})
+	}
+	c.table(rows)
+}
+
+func tick(matches bool) string {
+	if matches {
+		return "✔"
+	}
+	return "✖"
+}
+
+func (c *cli) printGrants(e admin.Explanation) {
+	if e.SSH == nil {
+		return
+	}
+	_, bold := c.colours(c.out)
+	fmt.Fprintf(c.out, "\n%s\n", bold("what its roles grant"))
+	if len(e.Grants) > 0 {
+		rows := [][]string{{"ROLE", "GRANTS"}}
+		for _, g := range e.Grants {
+			rows = append(rows, []string{g.Role, g.Grants})
+		}
+		c.table(rows)
+	}
+	if s := e.SSH; s.Refused != "" {
+		fmt.Fprintf(c.out, "no SSH certificate: %s\n", s.Refused)
+	} else {
+		fmt.Fprintf(c.out, "SSH certificate for %s%s\n", strings.Join(s.Principals, ", "), sshLimits(s))
+	}
+	limit := ", which nothing limits"
+	if e.TTLLimitedBy != "" {
+		limit = ", limited by " + e.TTLLimitedBy
+	}
+	fmt.Fprintf(c.out, "lifetime %s by default%s\n", time.Duration(e.TTLSeconds)*time.Second, limit)
+}
+
+func sshLimits(s *admin.SSHGrant) string {
+	var parts []string
+	if len(s.Extensions) > 0 {
+		parts = append(parts, strings.Join(s.Extensions, ", "))
+	}
+	if s.ForceCommand != "" {
+		parts = append(parts, fmt.Sprintf("only the command %q", s.ForceCommand))
+	}
+	if s.PinSourceIP {
+		parts = append(parts, "from the caller's address only")
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "; " + strings.Join(parts, "; ")
+}
+
+// printRecorded says how the verdict differs from the one that was recorded.
+func (c *cli) printRecorded(r *admin.Recorded) {
+	if r == nil {
+		return
+	}
+	verdict := "and the rules say the same now"
+	switch {
+	case r.Note != "":
+		verdict = "and " + r.Note
+	case r.Differs:
+		verdict = "and the rules say otherwise now"
+	}
+	fmt.Fprintf(c.out, "join %s %s was recorded as %s, %s\n", r.JoinID, ago(c.now(), r.Time), r.Code, verdict)
 }

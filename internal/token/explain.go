@@ -36,6 +36,18 @@ func newUnverified(c claims, method string) (*Unverified, error) {
 	return &Unverified{Fields: p.fields(c), Claims: c, method: method}, nil
 }
 
+// Precheck makes the checks of Parsed.Precheck, and its errors tell what the
+// token says.
+func (u *Unverified) Precheck(e Expect, now time.Time) error {
+	k := check{claims: u.Claims, Expect: e, now: now, verified: true}
+	for _, step := range []func() error{k.issuer, k.audience, k.times} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Check makes the checks of Verified.Check. A nil error proves nothing: the
 // signature was not verified.
 func (u *Unverified) Check(e Expect, now time.Time) error {

@@ -45,3 +45,31 @@ func TestUnverifiedIsReadAsVerifiedIs(t *testing.T) {
 		t.Error("an unknown method was taken")
 	}
 }
+
+// The order of the checks decides which code a refusal has.
+func TestUnverifiedPrecheckIsTheServicesFirstLook(t *testing.T) {
+	now := time.Unix(1_768_478_400, 0)
+	expect := Expect{Method: "bitbucket", Issuer: "https://i.example.com", Audience: "a", MaxAge: time.Hour}
+	for _, c := range []struct {
+		name, payload string
+		code          Code // empty if the checks pass
+	}{
+		{"no subject and no job are for later", `{"iss":"https://i.example.com","aud":"a","iat":1768478400,"exp":1768482000}`, ""},
+		{"expired, and without a subject", `{"iss":"https://i.example.com","aud":"a","iat":1,"exp":2}`, Expired},
+		{"another audience, and expired", `{"iss":"https://i.example.com","aud":"b","iat":1,"exp":2}`, WrongAudience},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			u, err := ParseClaims([]byte(c.payload), "bitbucket")
+			if err != nil {
+				t.Fatal(err)
+			}
+			parsed := &Parsed{claims: u.Claims}
+			for who, err := range map[string]error{"unverified": u.Precheck(expect, now), "service": parsed.Precheck(expect, now)} {
+				var refusal *Error
+				if c.code == "" && err != nil || c.code != "" && (!errors.As(err, &refusal) || refusal.Code != c.code) {
+					t.Errorf("%s: got %v, want %q", who, err, c.code)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,126 @@
+package admin
+
+import (
+	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/pkg/rules"
+)
+
+// Explanation says, check by check, what a join would come to.
+type Explanation struct {
+	Token  string  `json:"token"`
+	Bot    string  `json:"bot"`
+	Checks []Check `json:"checks"` // in the order in which the service makes them
+	// Code is "ok", or the code of the first check that refuses: the code that the
+	// service would answer with.
+	Code string `json:"code"`
+	// Rule is the allow or deny rule that matched.
+	Rule *int `json:"rule,omitempty"`
+	// Rules has every rule beside what the job presents.
+	Rules     []RuleVerdict       `json:"rules,omitempty"`
+	Presented map[string][]string `json:"presented,omitempty"`
+	// Grants are what the bot's roles grant it; SSH what one certificate of all of
+	// them would have.
+	Grants []RoleGrants `json:"grants,omitempty"`
+	SSH    *SSHGrant    `json:"ssh,omitempty"`
+	// TTL is the lifetime and what limits it.
+	TTLSeconds   int64  `json:"ttl_seconds,omitempty"`
+	TTLLimitedBy string `json:"ttl_limited_by,omitempty"`
+	// Recorded is what a join that is explained came to when it was made.
+	Recorded *Recorded `json:"recorded,omitempty"`
+}
+
+// Check is one step of a join.
+type Check struct {
+	Name   string `json:"name"`
+	Code   string `json:"code"` // "ok", "unknown" if it could not be made, or a code of a refusal
+	Detail string `json:"detail"`
+}
+
+// CodeUnknown is the code of a check that could not be made.
+const CodeUnknown = "unknown"
+
+// RuleVerdict is one rule held against the job.
+type RuleVerdict struct {
+	List    string         `json:"list"` // "allow" or "deny"
+	Rule    int            `json:"rule"` // counted from 0, as in allow[0]
+	Matches bool           `json:"matches"`
+	Fields  []FieldVerdict `json:"fields"`
+}
+
+// FieldVerdict is one field that a rule names.
+type FieldVerdict struct {
+	Field   string   `json:"field"`
+	Want    string   `json:"want"`
+	Got     []string `json:"got"` // empty if the claim is absent
+	Matches bool     `json:"matches"`
+}
+
+// RoleGrants is what one role grants, templates filled in and denials taken away.
+type RoleGrants struct {
+	Role   string `json:"role"`
+	Grants string `json:"grants"`
+}
+
+// SSHGrant is what an SSH certificate of all the bot's roles has.
+type SSHGrant struct {
+	Principals   []string `json:"principals"`
+	Extensions   []string `json:"extensions,omitempty"`
+	ForceCommand string   `json:"force_command,omitempty"`
+	PinSourceIP  bool     `json:"pin_source_ip,omitempty"`
+	// Refused says why there is none.
+	Refused string `json:"refused,omitempty"`
+}
+
+// Recorded is what the record of a join says, beside what the rules say now.
+type Recorded struct {
+	JoinID string    `json:"join_id"`
+	Time   time.Time `json:"time"`
+	Code   string    `json:"code"`
+	Detail string    `json:"detail,omitempty"`
+	// Differs says that the verdict would be another one now.
+	Differs bool `json:"differs"`
+	// Note says what cannot be told from the record.
+	Note string `json:"note,omitempty"`
+}
+
+func verdicts(all []rules.RuleComparison) []RuleVerdict {
+	out := make([]RuleVerdict, 0, len(all))
+	for _, r := range all {
+		v := RuleVerdict{List: "allow", Rule: r.Rule, Matches: r.Matches}
+		if r.Deny {
+			v.List = "deny"
+		}
+		for _, f := range r.Fields {
+			got := f.Got
+			if got == nil {
+				got = []string{}
+			}
+			v.Fields = append(v.Fields, FieldVerdict{Field: f.Field, Want: f.Want, Got: got, Matches: f.Matches})
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+// compareWith says what became of a recorded join.
+func (e *Explanation) compareWith(r join.Record) {
+	e.Recorded = &Recorded{JoinID: r.JoinID, Time: r.Time, Code: r.Code, Detail: r.Detail, Differs: r.Code != e.Code}
+	if e.Code == join.CodeOK && !decidedByRules(r.Code) {
+		e.Recorded.Differs = false
+		e.Recorded.Note = "it was refused for another reason than its claims: " + r.Detail
+	}
+}
+
+// decidedByRules reports whether a verdict follows from the claims and the
+// resources alone. What was asked for, how often the token had been used and what
+// could be reached is not in a record.
+func decidedByRules(code string) bool {
+	switch code {
+	case "not_permitted", "id_token_already_used", "malformed_request", "unsupported_key", "join_method_mismatch",
+		"store_unavailable", "signer_unavailable", "issuer_keys_unavailable", "rate_limited", "internal":
+		return false
+	}
+	return true
+}
