@@ -6,11 +6,18 @@ SHELL := /bin/bash
 
 FUZZTIME ?= 30s
 COUNT ?= 1
-# A version from the tag and commit comes by Go's own build information.
-GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w'
+# A version from the tag and commit comes by Go's own build information; a release states it.
+GO_BUILD = CGO_ENABLED=0 go build -trimpath $(RELEASE_FLAGS) -ldflags '-s -w $(RELEASE_LDFLAGS)'
 # The client is small before it is fast, and has 8,000,000 bytes: no HTTP/2, of which a
 # single request has no use; nothing inlined; functions laid out without gaps.
-GO_CLIENT := CGO_ENABLED=0 go build -trimpath -tags nethttpomithttp2 -gcflags=all=-l -ldflags '-s -w -funcalign=4'
+GO_CLIENT = CGO_ENABLED=0 go build -trimpath $(RELEASE_FLAGS) -tags nethttpomithttp2 -gcflags=all=-l -ldflags '-s -w -funcalign=4 $(RELEASE_LDFLAGS)'
+
+# Of a release, see docs/release.md. The same names in the environment would leak in.
+RELEASE_FLAGS :=
+RELEASE_LDFLAGS :=
+DIST ?= dist
+VERSION ?= $(patsubst v%,%,$(or $(shell git describe --tags --match 'v[0-9]*' --dirty 2>/dev/null),0.0.0-dev))
+PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
 
 .PHONY: help
 help: ## list the targets
@@ -56,6 +63,35 @@ deploy: ## build the functions and deploy the stack that samconfig.toml names; D
 .PHONY: bench
 bench: ## run the benchmarks, COUNT (1) times
 	@COUNT=$(COUNT) tools/bench.sh
+
+.PHONY: generate
+generate: ## write the files that are committed and made from others: the packed orb
+	go run ./ci/circleci-orb/pack ci/circleci-orb/src > ci/circleci-orb/orb.yml
+
+.PHONY: release
+release: ## build dist/, a release of VERSION: both commands, checksums, SBOMs, the pipe and the orb
+	rm -rf $(DIST)
+	$(MAKE) clients admins sboms
+	$(MAKE) orb
+	$(MAKE) pipe
+	tools/release.sh sums $(DIST)
+
+.PHONY: orb
+orb: clients ## pack dist/orb.yml, the CircleCI orb with the checksums of dist/'s clients
+	tools/release.sh orb $(DIST) $(VERSION)
+
+# Both commands for each platform, the same bytes wherever this version is built.
+.PHONY: clients admins sboms $(PLATFORMS:%=client/%) $(PLATFORMS:%=admin/%)
+clients: $(PLATFORMS:%=client/%)
+admins: $(PLATFORMS:%=admin/%)
+clients admins: RELEASE_FLAGS := -buildvcs=false
+clients admins: RELEASE_LDFLAGS := -X main.version=$(VERSION)
+$(PLATFORMS:%=client/%): client/%:
+	GOOS=$(*D) GOARCH=$(*F) $(GO_CLIENT) -o $(DIST)/gatepass_$(VERSION)_$(*D)_$(*F) ./cmd/gatepass
+$(PLATFORMS:%=admin/%): admin/%:
+	GOOS=$(*D) GOARCH=$(*F) $(GO_BUILD) -o $(DIST)/gatepassctl_$(VERSION)_$(*D)_$(*F) ./cmd/gatepassctl
+sboms: clients
+	tools/release.sh sboms $(DIST) $(VERSION)
 
 .PHONY: deps
 deps: ## list the modules that are linked, check their sums and that go.mod is tidy

@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# Joins, and tells the later steps of the job where the files are. The client mints the ID
+# token itself. Paths alone reach BASH_ENV: every later step reads that file.
+# bash 3.2, which macOS has, must do.
+set -euo pipefail
+umask 077
+
+fail() { # error hint…
+  printf 'gatepass orb: error: %s\n' "$1" >&2
+  shift
+  printf 'gatepass orb: hint: %s\n' "$@" >&2
+  exit 1
+}
+
+# expand replaces references to environment variables in a parameter, and nothing else. A
+# dot follows the value, so that a command substitution keeps the newlines at its end.
+expand() { # value
+  case $1 in
+    *'$'*) printf '%s.' "$1" | circleci env subst ;;
+    *) printf '%s.' "$1" ;;
+  esac
+}
+
+# add appends a flag of the client to args, unless the parameter is empty, which leaves the
+# client its own variable or default.
+args=()
+add() { # flag value
+  local value
+  value=$(expand "$2")
+  value=${value%.}
+  [ -z "$value" ] || args+=("--$1=$value")
+}
+
+# add_lines appends flags that the user wrote out, one in each line.
+add_lines() { # lines
+  local line
+  while IFS= read -r line || [ -n "$line" ]; do
+    [ -n "$line" ] || continue
+    line=$(expand "$line")
+    args+=("${line%.}")
+  done < <(printf '%s' "$1")
+}
+
+remember() { # variable value
+  printf 'export %s=%q\n' "$1" "$2" >>"$BASH_ENV"
+}
+
+case $ORB_TYPE in
+  identity | database | application | kubernetes | jwt) ;;
+  *) fail 'the parameter type is none of identity, database, application, kubernetes and jwt' 'leave it out for identity' ;;
+esac
+destination=$(expand "$ORB_DESTINATION")
+destination=${destination%.}
+[ -n "$destination" ] || fail 'the parameter destination is empty' 'name a directory for the credentials alone, such as .gatepass'
+
+add server "$ORB_SERVER"
+add token "$ORB_TOKEN"
+add audience "$ORB_AUDIENCE"
+add ttl "$ORB_TTL"
+add destination "$ORB_DESTINATION"
+add_lines "$ORB_FLAGS"
+gatepass join "$ORB_TYPE" "${args[@]}"
+
+# The dot keeps newlines, as in expand. CDPATH would have cd print, and go elsewhere.
+unset CDPATH
+dir=$(cd -- "$destination" && pwd -P && printf .)
+dir=${dir%??}
+remember "GATEPASS_$(printf '%s' "$ORB_TYPE" | tr '[:lower:]' '[:upper:]')_DIR" "$dir"
+case $ORB_TYPE in
+  identity)
+    remember GATEPASS_SSH_CONFIG "$dir/ssh_config"
+    remember GATEPASS_KNOWN_HOSTS "$dir/known_hosts"
+    # git gives it to a shell, hence a second time quoted.
+    remember GIT_SSH_COMMAND "ssh -F $(printf %q "$dir/ssh_config")"
+    ;;
+  kubernetes) remember KUBECONFIG "$dir/kubeconfig.yaml" ;;
+esac
