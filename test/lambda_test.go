@@ -240,7 +240,7 @@ func TestLambdaRacingColdStarts(t *testing.T) {
 	}
 	var authorities api.Authorities
 	must(t, json.Unmarshal([]byte(answers[0].body), &authorities))
-	stored, err := w.store.Certificate(t.Context(), cert.X509Identity)
+	stored, err := w.store.Certificate(t.Context(), cert.X509Identity, "")
 	must(t, err)
 	if len(authorities.X509) != 4 || authorities.X509[api.UsageIdentity] != stored {
 		t.Errorf("what is stored is not what is published: %s", answers[0].body)

@@ -12,6 +12,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/jwks"
 	"github.com/gatepass-ci/gatepass/internal/localca"
+	"github.com/gatepass-ci/gatepass/internal/rotation"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
 	"github.com/gatepass-ci/gatepass/internal/stack"
 )
@@ -90,7 +91,7 @@ func (c *cli) openLocal(ctx context.Context, create bool) (*backend, error) {
 	}
 	return &backend{
 		store:       store,
-		authorities: c.localAuthorities,
+		authorities: func() (join.Authorities, error) { return c.localAuthorities(ctx, store) },
 		refresher: func() (refresher, error) {
 			issuers, err := embedded.IssuerSettings(c.getenv)
 			if err != nil {
@@ -107,8 +108,8 @@ func (c *cli) openLocal(ctx context.Context, create bool) (*backend, error) {
 }
 
 // localAuthorities reads the key files. Only serve makes them.
-func (c *cli) localAuthorities() (join.Authorities, error) {
-	all, err := localca.Open(filepath.Join(c.data, embedded.AuthoritiesDir), localca.Options{ReadOnly: true})
+func (c *cli) localAuthorities(ctx context.Context, store rotation.Reader) (join.Authorities, error) {
+	all, err := localca.Open(ctx, filepath.Join(c.data, embedded.AuthoritiesDir), localca.Options{ReadOnly: true, Rotated: store})
 	if errors.Is(err, fs.ErrNotExist) {
 		return noAuthorities{}, nil
 	}

@@ -49,7 +49,7 @@ func newHandler(ctx context.Context, getenv func(string) string, metrics io.Writ
 	log := s.Log()
 	service, err := join.New(join.Config{
 		Rules: store, Locks: store, KeySets: store, Leases: store, Claims: store, Records: store,
-		Authorities: kms.New(kms.Config{Client: kms.NewClient(config), Keys: s.Keys, Certificates: store}),
+		Authorities: kms.New(kms.Config{Client: kms.NewClient(config), Keys: s.Keys, Certificates: store, Rotated: store}),
 		Refresher:   functions.NewRefresher(awslambda.NewFromConfig(config), s.RefreshFunction),
 		PublicURL:   s.PublicURL, TrustDomain: s.TrustDomain, MaxTTL: s.MaxTTL, RecordTTL: s.RecordTTL,
 		Now: time.Now, Rand: rand.Reader, Wait: functions.Wait,

@@ -10,6 +10,7 @@ type Store interface {
 	Resources
 	Joins
 	KeySets
+	AuthorityStore
 	join.Rules
 	join.Locks
 	jwks.Store

@@ -15,13 +15,22 @@ import (
 
 const attrPEM = "pem"
 
-func certificateKey(p cert.Purpose) item { return joinsKey("certificate/"+string(p), "certificate") }
+// certificateKey is the key of a certificate's item; key is empty for the key that
+// the authority began with.
+func certificateKey(p cert.Purpose, key string) item {
+	pk := "certificate/" + string(p)
+	if key != "" {
+		pk += "/" + key
+	}
+	return joinsKey(pk, "certificate")
+}
 
-// Certificate returns the stored certificate (PEM) of an X.509 authority;
-// join.ErrNotFound if there is none.
-func (s *Store) Certificate(ctx context.Context, p cert.Purpose) (string, error) {
+// Certificate returns the stored certificate (PEM) of a key of an X.509 authority;
+// join.ErrNotFound if there is none. key is the id of one that a rotation made, and
+// empty for the one that the authority began with.
+func (s *Store) Certificate(ctx context.Context, p cert.Purpose, key string) (string, error) {
 	doing := fmt.Sprintf("reading the certificate of the authority %s", p)
-	found, err := s.get(ctx, s.tables.Joins, certificateKey(p))
+	found, err := s.get(ctx, s.tables.Joins, certificateKey(p, key))
 	if err != nil {
 		return "", fail(doing, err)
 	}
@@ -33,12 +42,12 @@ func (s *Store) Certificate(ctx context.Context, p cert.Purpose) (string, error)
 	return pem, fail(doing, r.err)
 }
 
-// PutCertificate stores pem as the certificate of an X.509 authority unless one
-// is stored, and returns the one that is stored then: of any number of callers
+// PutCertificate stores pem as the certificate of a key of an X.509 authority unless
+// one is stored, and returns the one that is stored then: of any number of callers
 // the first decides, and all get the same.
-func (s *Store) PutCertificate(ctx context.Context, p cert.Purpose, pem string) (string, error) {
+func (s *Store) PutCertificate(ctx context.Context, p cert.Purpose, key, pem string) (string, error) {
 	doing := fmt.Sprintf("storing the certificate of the authority %s", p)
-	put := certificateKey(p)
+	put := certificateKey(p, key)
 	put[attrPEM] = text(pem)
 	_, err := s.db.PutItem(ctx, &dynamodb.PutItemInput{
 		TableName: &s.tables.Joins, Item: put,

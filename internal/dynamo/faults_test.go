@@ -138,11 +138,11 @@ var calls = []call{
 	}},
 	{"Unpin", "UpdateItem", func(ctx context.Context, s *dynamo.Store) error { return s.Unpin(ctx, issuer) }},
 	{"PutCertificate", "PutItem", func(ctx context.Context, s *dynamo.Store) error {
-		pem, err := s.PutCertificate(ctx, cert.X509Identity, "mine")
+		pem, err := s.PutCertificate(ctx, cert.X509Identity, "", "mine")
 		return want(pem, "mine", err)
 	}},
 	{"Certificate", "GetItem", func(ctx context.Context, s *dynamo.Store) error {
-		pem, err := s.Certificate(ctx, cert.X509Identity)
+		pem, err := s.Certificate(ctx, cert.X509Identity, "")
 		return want(pem, "mine", err)
 	}},
 }

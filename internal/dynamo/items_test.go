@@ -64,8 +64,8 @@ func TestMalformedItems(t *testing.T) {
 			func() error { _, err := s.Use(t.Context(), use("second", 1)); return err },
 		}},
 		"certificate": {names.Joins, certificate, []string{"pem"}, nil, "x509-identity", []func() error{
-			func() error { _, err := s.Certificate(t.Context(), cert.X509Identity); return err },
-			func() error { _, err := s.PutCertificate(t.Context(), cert.X509Identity, "other"); return err },
+			func() error { _, err := s.Certificate(t.Context(), cert.X509Identity, ""); return err },
+			func() error { _, err := s.PutCertificate(t.Context(), cert.X509Identity, "", "other"); return err },
 		}},
 		"key set": {names.KeySets, keySetKey, []string{"pinned", "failure"}, []string{"jwks", "fetched_at", "tried_at"}, issuer, []func() error{
 			func() error { _, err := s.KeySet(t.Context(), issuer); return err },
@@ -250,7 +250,7 @@ func TestCertificateRace(t *testing.T) {
 	for i := range starts {
 		s := open(t, names)
 		go func() {
-			pem, err := s.PutCertificate(t.Context(), cert.X509Database, fmt.Sprintf("certificate %d", i))
+			pem, err := s.PutCertificate(t.Context(), cert.X509Database, "", fmt.Sprintf("certificate %d", i))
 			if err != nil {
 				pem = err.Error()
 			}
@@ -262,11 +262,11 @@ func TestCertificateRace(t *testing.T) {
 		winners[<-got] = true
 	}
 	s := open(t, names)
-	stored, err := s.Certificate(t.Context(), cert.X509Database)
+	stored, err := s.Certificate(t.Context(), cert.X509Database, "")
 	if err != nil || len(winners) != 1 || !winners[stored] {
 		t.Errorf("starts got %v, and stored is %q, %v", winners, stored, err)
 	}
-	if _, err := s.Certificate(t.Context(), cert.X509Identity); !errors.Is(err, join.ErrNotFound) {
+	if _, err := s.Certificate(t.Context(), cert.X509Identity, ""); !errors.Is(err, join.ErrNotFound) {
 		t.Errorf("the certificate of another authority: %v, want join.ErrNotFound", err)
 	}
 }

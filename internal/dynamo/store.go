@@ -36,6 +36,8 @@ var (
 	_ admin.Resources = (*Store)(nil)
 	_ admin.Joins     = (*Store)(nil)
 	_ admin.KeySets   = (*Store)(nil)
+
+	_ admin.AuthorityStore = (*Store)(nil)
 )
 
 // New checks c and returns a Store. It makes no call.

@@ -84,7 +84,7 @@ func Open(ctx context.Context, c Config) (_ *Server, err error) {
 	if s.store, err = sqlite.Open(ctx, c.Data, sqlite.Options{}); err != nil {
 		return nil, err
 	}
-	authorities, err := localca.Open(filepath.Join(c.Data, AuthoritiesDir), localca.Options{Now: c.Now})
+	authorities, err := localca.Open(ctx, filepath.Join(c.Data, AuthoritiesDir), localca.Options{Rotated: s.store, Now: c.Now})
 	if err != nil {
 		return nil, err
 	}

@@ -28,6 +28,17 @@ var usages = map[string]cert.Purpose{
 // PublicAuthorities returns what servers trust. An authority that this
 // deployment lacks is left out.
 func (s *Service) PublicAuthorities(ctx context.Context) (*api.Authorities, error) {
+	s.prepareAuthorities(ctx)
+	return s.publicAuthorities(ctx)
+}
+
+func (s *Service) prepareAuthorities(ctx context.Context) {
+	if p, ok := s.Authorities.(Preparer); ok {
+		p.Prepare(ctx)
+	}
+}
+
+func (s *Service) publicAuthorities(ctx context.Context) (*api.Authorities, error) {
 	user, err := s.sshLines(ctx, cert.SSHUser, UserCAComment)
 	if err != nil {
 		return nil, err
@@ -78,6 +89,7 @@ func CertificatesPEM(a *Authority) string {
 
 // JWTKeys returns the public keys that verify our JWTs, none if this deployment signs no JWTs.
 func (s *Service) JWTKeys(ctx context.Context) ([]crypto.PublicKey, error) {
+	s.prepareAuthorities(ctx)
 	authority, err := s.Authorities.Authority(ctx, cert.JWT)
 	if errors.Is(err, ErrNotFound) {
 		return nil, nil

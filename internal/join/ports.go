@@ -113,6 +113,14 @@ type Authorities interface {
 	Authority(ctx context.Context, p cert.Purpose) (*Authority, error)
 }
 
+// Preparer is what Authorities are besides if their keys can change while the
+// service runs. Prepare reads what is due to be read of them, so that Authority
+// need not: a join calls it while it reads the token rule. What could not be read
+// is for Authority to read, or to fail by.
+type Preparer interface {
+	Prepare(ctx context.Context)
+}
+
 // Authority is one signing key, for one purpose only.
 type Authority struct {
 	Purpose cert.Purpose

@@ -42,7 +42,8 @@ func (a *attempt) parseIDToken(context.Context) (err error) {
 	return nil
 }
 
-// readRule reads the token rule and the locks. A rule that is unknown and one
+// readRule reads the token rule and the locks, and which keys the authorities have.
+// A rule that is unknown and one
 // that has expired look alike to the caller.
 func (a *attempt) readRule(ctx context.Context) error {
 	err := parallel(ctx, func(ctx context.Context) (err error) {
@@ -51,6 +52,9 @@ func (a *attempt) readRule(ctx context.Context) error {
 	}, func(ctx context.Context) (err error) {
 		a.locks, err = a.Locks.Locks(ctx)
 		return unavailable("reading the locks", err)
+	}, func(ctx context.Context) error {
+		a.prepareAuthorities(ctx)
+		return nil
 	})
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return err
@@ -217,7 +221,7 @@ func (a *attempt) checkUses(context.Context) error {
 // readAuthorities finds what servers trust, before anything is claimed: nothing
 // that can fail comes between the claim and the answer.
 func (a *attempt) readAuthorities(ctx context.Context) (err error) {
-	if a.authorities, err = a.PublicAuthorities(ctx); err != nil {
+	if a.authorities, err = a.publicAuthorities(ctx); err != nil {
 		return signerUnavailable(err)
 	}
 	return nil

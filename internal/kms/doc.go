@@ -3,4 +3,8 @@
 // X.509 certificates are read once per start; afterwards the only call is the
 // signature itself. The certificate of an X.509 authority is made when it is
 // first needed, by whoever comes first.
+//
+// After a rotation the table Resources says which keys an authority has
+// (internal/rotation). Authorities go by it for a minute at a time. KeyRing makes
+// and retires keys, with an administrator's rights.
 package kms

@@ -2,28 +2,30 @@ package kms
 
 import (
 	"context"
-	"crypto"
 	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/rotation"
 )
 
-// Certificates stores the certificates of X.509 authorities.
+// Certificates stores the certificates of X.509 authorities. key is the id of a KMS
+// key that a rotation made, and empty for the one that the authority began with.
 type Certificates interface {
 	// Certificate returns the stored certificate (PEM) of an X.509 authority;
 	// join.ErrNotFound if there is none.
-	Certificate(ctx context.Context, p cert.Purpose) (string, error)
+	Certificate(ctx context.Context, p cert.Purpose, key string) (string, error)
 	// PutCertificate stores pem unless a certificate is stored, and returns the one
 	// that is stored then.
-	PutCertificate(ctx context.Context, p cert.Purpose, pem string) (string, error)
+	PutCertificate(ctx context.Context, p cert.Purpose, key, pem string) (string, error)
 }
 
 // Config is what Authorities are made of. Client, Keys and Certificates are required.
@@ -33,9 +35,13 @@ type Config struct {
 	// purpose without one, or with an empty one, has no authority.
 	Keys         map[cert.Purpose]string
 	Certificates Certificates
-	// Now is the clock for new certificates; nil means time.Now.
+	// Rotated says which keys took the place of Keys since; nil means that none did.
+	Rotated rotation.Reader
+	// CacheFor is how long what it says is gone by; 0 means rotation.CacheFor.
+	CacheFor time.Duration
+	// Now is the clock; nil means time.Now.
 	Now func() time.Time
-	// Rand is the source of their serials; nil means crypto/rand.
+	// Rand is the source of serials of new certificates; nil means crypto/rand.
 	Rand io.Reader
 }
 
@@ -43,15 +49,26 @@ type Config struct {
 type Authorities struct {
 	c Config
 
-	mu    sync.Mutex
-	ready map[cert.Purpose]*authority
+	mu      sync.Mutex
+	ready   map[slot]*authority
+	rotated map[cert.Purpose]rotation.Authority
+	readAt  time.Time // when rotated was asked for; zero if it never was
 }
 
-var _ join.Authorities = (*Authorities)(nil)
+var (
+	_ join.Authorities = (*Authorities)(nil)
+	_ join.Preparer    = (*Authorities)(nil)
+)
 
-// authority is what does not change of an authority while the process runs.
+// slot is one key of one authority.
+type slot struct {
+	purpose cert.Purpose
+	key     string // KMS key, by id or ARN
+}
+
+// authority is what does not change of a key while the process runs.
 type authority struct {
-	key         string
+	slot
 	public      *ecdsa.PublicKey
 	certificate *x509.Certificate // of an X.509 authority
 }
@@ -64,7 +81,15 @@ func New(c Config) *Authorities {
 	if c.Rand == nil {
 		c.Rand = rand.Reader
 	}
-	return &Authorities{c: c, ready: map[cert.Purpose]*authority{}}
+	if c.CacheFor == 0 {
+		c.CacheFor = rotation.CacheFor
+	}
+	return &Authorities{c: c, ready: map[slot]*authority{}}
+}
+
+// Prepare implements join.Preparer.
+func (a *Authorities) Prepare(ctx context.Context) {
+	_, _ = a.current(ctx) // what it could not read Authority reads, and tells of
 }
 
 // Authority returns the authority of a purpose, whose signer works until ctx
@@ -74,100 +99,127 @@ func (a *Authorities) Authority(ctx context.Context, p cert.Purpose) (*join.Auth
 	if a.c.Keys[p] == "" {
 		return nil, fmt.Errorf("authority %s: %w", p, join.ErrNotFound)
 	}
-	found := a.get(p)
-	if found == nil {
-		if err := a.load(ctx)[p]; err != nil {
+	rotated, err := a.current(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("authority %s: %w", p, err)
+	}
+	keys, err := a.keys(p, rotated)
+	if err != nil {
+		return nil, fmt.Errorf("authority %s: %w", p, err)
+	}
+	if !a.allReady(keys) {
+		if err := a.load(ctx, rotated)[p]; err != nil {
 			return nil, fmt.Errorf("authority %s: %w", p, err)
 		}
-		found = a.get(p)
 	}
-	bound := &join.Authority{
-		Purpose:     p,
-		Signer:      &signer{ctx: ctx, client: a.c.Client, key: found.key, public: found.public},
-		TrustedKeys: []crypto.PublicKey{found.public},
-	}
-	if found.certificate != nil {
-		bound.Certificate = found.certificate
-		bound.TrustedCertificates = []*x509.Certificate{found.certificate}
+	bound := &join.Authority{Purpose: p}
+	for i, k := range keys {
+		found := a.get(k.slot)
+		if i == 0 {
+			bound.Signer = &signer{ctx: ctx, client: a.c.Client, key: found.key, public: found.public}
+			bound.Certificate = found.certificate
+		}
+		bound.TrustedKeys = append(bound.TrustedKeys, found.public)
+		if found.certificate != nil {
+			bound.TrustedCertificates = append(bound.TrustedCertificates, found.certificate)
+		}
 	}
 	return bound, nil
 }
 
-func (a *Authorities) get(p cert.Purpose) *authority {
+func (a *Authorities) get(s slot) *authority {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.ready[p]
+	return a.ready[s]
 }
 
-// load reads every authority that is not ready, all at the same time, and returns
-// what went wrong by purpose. Two loads at once do the same work twice, and end
-// with the same authorities.
-func (a *Authorities) load(ctx context.Context) map[cert.Purpose]error {
+func (a *Authorities) allReady(keys []wanted) bool {
+	return !slices.ContainsFunc(keys, func(k wanted) bool { return a.get(k.slot) == nil })
+}
+
+// load reads every key that is not ready, all at the same time, and returns what
+// went wrong by purpose. Two loads at once do the same work twice, and end with the
+// same authorities.
+func (a *Authorities) load(ctx context.Context, rotated map[cert.Purpose]rotation.Authority) map[cert.Purpose]error {
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	errs := map[cert.Purpose]error{}
-	for p, key := range a.c.Keys {
-		if key == "" || a.get(p) != nil {
+	fail := func(p cert.Purpose, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		errs[p] = errors.Join(errs[p], err)
+	}
+	for p, first := range a.c.Keys {
+		if first == "" {
 			continue
 		}
-		wg.Go(func() {
-			loaded, err := a.read(ctx, p, key)
-			if err != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				errs[p] = err
-				return
+		keys, err := a.keys(p, rotated)
+		if err != nil {
+			fail(p, err)
+		}
+		for _, k := range keys {
+			if a.get(k.slot) != nil {
+				continue
 			}
-			a.mu.Lock()
-			defer a.mu.Unlock()
-			a.ready[p] = loaded
-		})
+			wg.Go(func() {
+				loaded, err := a.read(ctx, k)
+				if err != nil {
+					fail(p, err)
+					return
+				}
+				a.mu.Lock()
+				defer a.mu.Unlock()
+				a.ready[k.slot] = loaded
+			})
+		}
 	}
 	wg.Wait()
 	return errs
 }
 
-// read reads one authority: the public key and, at the same time, the certificate.
-func (a *Authorities) read(ctx context.Context, p cert.Purpose, key string) (*authority, error) {
+// read reads one key: its public half and, at the same time, its certificate.
+func (a *Authorities) read(ctx context.Context, k wanted) (*authority, error) {
 	var (
 		wg             sync.WaitGroup
 		public         *ecdsa.PublicKey
 		pem            string
 		keyErr, pemErr error
 	)
-	wg.Go(func() { public, keyErr = publicKey(ctx, a.c.Client, key) })
-	if p.IsX509() {
-		wg.Go(func() { pem, pemErr = a.c.Certificates.Certificate(ctx, p) })
+	wg.Go(func() { public, keyErr = publicKey(ctx, a.c.Client, k.key) })
+	if k.purpose.IsX509() {
+		wg.Go(func() { pem, pemErr = a.c.Certificates.Certificate(ctx, k.purpose, k.certificate) })
 	}
 	wg.Wait()
 	switch {
 	case keyErr != nil:
 		return nil, keyErr
-	case !p.IsX509():
-		return &authority{key: key, public: public}, nil
+	case k.stored != nil && !k.stored.Is(public):
+		return nil, fmt.Errorf("KMS key %s has another public half than is stored of it in the table Resources; see docs/rotation.md", k.key)
+	case !k.purpose.IsX509():
+		return &authority{slot: k.slot, public: public}, nil
 	case errors.Is(pemErr, join.ErrNotFound):
-		pem, pemErr = a.makeCertificate(ctx, p, key, public)
+		pem, pemErr = a.makeCertificate(ctx, k, public)
 	}
 	if pemErr != nil {
 		return nil, fmt.Errorf("its certificate: %w", pemErr)
 	}
 	c, err := cert.ParseCertificatePEM(pem)
 	if err == nil {
-		err = cert.CheckX509Authority(c, public, p)
+		err = cert.CheckX509Authority(c, public, k.purpose)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("its stored certificate: %w; if the KMS key of this authority was changed, change it back, or remove the stored certificate to have one made that no server trusts yet", err)
 	}
-	return &authority{key: key, public: public, certificate: c}, nil
+	return &authority{slot: k.slot, public: public, certificate: c}, nil
 }
 
-// makeCertificate makes the certificate of an authority and returns the one that
-// is stored then: of several that are made at once the first stands.
-func (a *Authorities) makeCertificate(ctx context.Context, p cert.Purpose, key string, public *ecdsa.PublicKey) (string, error) {
-	s := &signer{ctx: ctx, client: a.c.Client, key: key, public: public}
-	made, err := cert.NewX509Authority(a.c.Rand, s, p, a.c.Now())
+// makeCertificate makes the certificate of a key and returns the one that is stored
+// then: of several that are made at once the first stands.
+func (a *Authorities) makeCertificate(ctx context.Context, k wanted, public *ecdsa.PublicKey) (string, error) {
+	s := &signer{ctx: ctx, client: a.c.Client, key: k.key, public: public}
+	made, err := cert.NewX509Authority(a.c.Rand, s, k.purpose, a.c.Now())
 	if err != nil {
 		return "", err
 	}
-	return a.c.Certificates.PutCertificate(ctx, p, cert.CertificatePEM(made))
+	return a.c.Certificates.PutCertificate(ctx, k.purpose, k.certificate, cert.CertificatePEM(made))
 }

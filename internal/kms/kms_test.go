@@ -108,7 +108,7 @@ type certificates struct {
 	onPut  func() // before one is stored
 }
 
-func (c *certificates) Certificate(_ context.Context, p cert.Purpose) (string, error) {
+func (c *certificates) Certificate(_ context.Context, p cert.Purpose, key string) (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.down != nil {
@@ -120,7 +120,7 @@ func (c *certificates) Certificate(_ context.Context, p cert.Purpose) (string, e
 	return "", fmt.Errorf("certificate: %w", join.ErrNotFound)
 }
 
-func (c *certificates) PutCertificate(_ context.Context, p cert.Purpose, pem string) (string, error) {
+func (c *certificates) PutCertificate(_ context.Context, p cert.Purpose, key, pem string) (string, error) {
 	if c.onPut != nil {
 		c.onPut()
 	}

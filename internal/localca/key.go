@@ -9,28 +9,26 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
-
-	"github.com/gatepass-ci/gatepass/internal/cert"
 )
 
 // keyType is the PEM label of PKCS#8 (RFC 7468 §10).
 const keyType = "PRIVATE KEY"
 
-// key reads the key of a purpose, and makes one if there is none and o allows it.
-func (f *folder) key(p cert.Purpose, o Options) (*ecdsa.PrivateKey, error) {
-	name := string(p) + ".key"
+// key reads the key of this name, and makes one if there is none and o allows it.
+func (f *folder) key(id string, o Options) (*ecdsa.PrivateKey, error) {
+	name := id + ".key"
 	// Looked for first: a certificate appears after its key, so one that is there
 	// now has a key, unless that was lost.
-	_, orphan := f.root.Lstat(string(p) + ".crt")
+	_, orphan := f.root.Lstat(id + ".crt")
 	text, err := f.read(name, ownerMayRead)
 	if errors.Is(err, fs.ErrNotExist) && orphan == nil {
 		return nil, fmt.Errorf("%s is missing beside its certificate; restore it from a backup, or remove %s to begin a new authority, which no server trusts yet",
-			f.path(name), f.path(string(p)+".crt"))
+			f.path(name), f.path(id+".crt"))
 	}
 	if errors.Is(err, fs.ErrNotExist) && !o.ReadOnly {
 		var made []byte
-		if made, err = newKey(o); err != nil {
-			return nil, fmt.Errorf("making the key of authority %s: %w", p, err)
+		if _, made, err = newKey(o); err != nil {
+			return nil, fmt.Errorf("making the key %s: %w", f.path(name), err)
 		}
 		// Another process may be first. What is on disk is what both use.
 		if err = f.create(name, made); err == nil {
@@ -47,16 +45,17 @@ func (f *folder) key(p cert.Purpose, o Options) (*ecdsa.PrivateKey, error) {
 	return key, nil
 }
 
-func newKey(o Options) ([]byte, error) {
+// newKey returns a key and the file that holds it.
+func newKey(o Options) (*ecdsa.PrivateKey, []byte, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), o.Rand)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return pem.EncodeToMemory(&pem.Block{Type: keyType, Bytes: der}), nil
+	return key, pem.EncodeToMemory(&pem.Block{Type: keyType, Bytes: der}), nil
 }
 
 // parseKey reads a file that is one PEM block and nothing else. Its errors never

@@ -1,7 +1,9 @@
 // Package localca keeps the authorities of the embedded server in key files:
 // PURPOSE.key (PKCS#8, PEM, 0600) and, for an X.509 authority, PURPOSE.crt, in a
 // folder of 0700. They are made when they are first needed, once, even if
-// several processes start at the same time. The layout is in docs/certificates.md.
+// several processes start at the same time. A rotation adds PURPOSE-ID.key, and the
+// store then says which of the keys is used how (internal/rotation). The layout is
+// in docs/certificates.md.
 package localca
 
 import (
@@ -15,10 +17,12 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/rotation"
 )
 
 // Options say how to open the authorities. The zero value makes those that are missing.
@@ -29,19 +33,31 @@ type Options struct {
 	// ReadOnly opens only what exists and writes nothing. A purpose without a
 	// key is then one without an authority.
 	ReadOnly bool
+	// Rotated says which keys the authorities have that were rotated; nil means that
+	// none was.
+	Rotated rotation.Reader
 	// Now is the clock for new certificates; nil means time.Now.
 	Now func() time.Time
 	// Rand is the source of new keys and serials; nil means crypto/rand.
 	Rand io.Reader
 }
 
-// Authorities are the authorities of one folder, read when it was opened. It is
-// safe for concurrent use.
+// Authorities are the authorities of one folder. It is safe for concurrent use.
 type Authorities struct {
+	dir string
+	o   Options
+
+	mu        sync.RWMutex
+	began     time.Time // of the reading that is in force
 	byPurpose map[cert.Purpose]*join.Authority
+	revisions map[cert.Purpose]string // of the rotated ones
+	failure   error                   // of the last reading
 }
 
-var _ join.Authorities = (*Authorities)(nil)
+var (
+	_ join.Authorities = (*Authorities)(nil)
+	_ join.Preparer    = (*Authorities)(nil)
+)
 
 // Open reads the authorities in dir, normally "authorities" in the data
 // directory, and makes dir and those that are missing unless o.ReadOnly; the
@@ -49,7 +65,7 @@ var _ join.Authorities = (*Authorities)(nil)
 // no regular file, or does not hold what it should is an error that names it and
 // says what to do. With o.ReadOnly, an error that is fs.ErrNotExist says that
 // there are no authorities yet.
-func Open(dir string, o Options) (*Authorities, error) {
+func Open(ctx context.Context, dir string, o Options) (*Authorities, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -59,25 +75,9 @@ func Open(dir string, o Options) (*Authorities, error) {
 	if slices.Contains(o.Without, cert.SSHUser) {
 		return nil, fmt.Errorf("the authority %s cannot be left out", cert.SSHUser)
 	}
-	f, err := openFolder(dir, !o.ReadOnly)
-	if err != nil {
+	all := &Authorities{dir: dir, o: o}
+	if err := all.read(ctx); err != nil {
 		return nil, err
-	}
-	defer f.Close()
-
-	all := &Authorities{byPurpose: map[cert.Purpose]*join.Authority{}}
-	for _, p := range cert.Purposes() {
-		if slices.Contains(o.Without, p) {
-			continue
-		}
-		a, err := f.authority(p, o)
-		if o.ReadOnly && errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		all.byPurpose[p] = a
 	}
 	if len(all.byPurpose) == 0 {
 		return nil, noneYet(dir, fs.ErrNotExist)
@@ -87,9 +87,14 @@ func Open(dir string, o Options) (*Authorities, error) {
 
 // Authority returns the authority of a purpose; join.ErrNotFound if there is none.
 func (a *Authorities) Authority(_ context.Context, p cert.Purpose) (*join.Authority, error) {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
 	authority, ok := a.byPurpose[p]
-	if !ok {
+	switch {
+	case !ok:
 		return nil, fmt.Errorf("authority %s: %w", p, join.ErrNotFound)
+	case a.failure != nil:
+		return nil, fmt.Errorf("authority %s: %w", p, a.failure)
 	}
 	return authority, nil
 }
@@ -99,10 +104,13 @@ func noneYet(dir string, cause error) error {
 	return fmt.Errorf("there are no authorities in %s yet; start the server once, by gatepassctl serve --data %s: %w", dir, filepath.Dir(dir), cause)
 }
 
-// authority reads one authority, and makes what is missing of it unless o.ReadOnly.
-// It fails with fs.ErrNotExist if there is no key and none is made.
+// authority reads an authority that was never rotated, and makes what is missing of
+// it unless o.ReadOnly. It fails with fs.ErrNotExist if there is no key and none is made.
 func (f *folder) authority(p cert.Purpose, o Options) (*join.Authority, error) {
-	key, err := f.key(p, o)
+	if err := f.checkNeverRotated(p); err != nil {
+		return nil, err
+	}
+	key, err := f.key(string(p), o)
 	if err != nil {
 		return nil, err
 	}
@@ -110,18 +118,18 @@ func (f *folder) authority(p cert.Purpose, o Options) (*join.Authority, error) {
 	if !p.IsX509() {
 		return a, nil
 	}
-	if a.Certificate, err = f.certificate(p, key, o); err != nil {
+	if a.Certificate, err = f.certificate(p, string(p), key, o); err != nil {
 		return nil, err
 	}
 	a.TrustedCertificates = []*x509.Certificate{a.Certificate}
 	return a, nil
 }
 
-// certificate reads the certificate of key. One that is missing is made: it says
-// nothing that does not follow from the key, so servers that trust an earlier
-// one accept what the key signs all the same.
-func (f *folder) certificate(p cert.Purpose, key crypto.Signer, o Options) (*x509.Certificate, error) {
-	name := string(p) + ".crt"
+// certificate reads the certificate of key, beside the key's file of this name. One
+// that is missing is made: it says nothing that does not follow from the key, so
+// servers that trust an earlier one accept what the key signs all the same.
+func (f *folder) certificate(p cert.Purpose, id string, key crypto.Signer, o Options) (*x509.Certificate, error) {
+	name := id + ".crt"
 	text, err := f.read(name, anyoneMayRead)
 	if errors.Is(err, fs.ErrNotExist) && !o.ReadOnly {
 		var made *x509.Certificate

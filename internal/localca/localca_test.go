@@ -26,7 +26,7 @@ import (
 
 func open(t testing.TB, dir string, o localca.Options) *localca.Authorities {
 	t.Helper()
-	a, err := localca.Open(dir, o)
+	a, err := localca.Open(context.Background(), dir, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,7 +204,7 @@ func TestAStartGoesOnWhereACrashLeftOff(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, "x509-database.crt")); err != nil {
 		t.Fatal(err)
 	}
-	_, err := localca.Open(dir, localca.Options{ReadOnly: true})
+	_, err := localca.Open(context.Background(), dir, localca.Options{ReadOnly: true})
 	mustFail(t, err, "x509-database.crt is missing beside its key", "start the server once")
 	if errors.Is(err, fs.ErrNotExist) {
 		t.Error("it looks as if there were no authorities")
@@ -236,13 +236,13 @@ func TestAuthoritiesThatAreLeftOut(t *testing.T) {
 	if _, err := a.Authority(context.Background(), cert.JWT); !errors.Is(err, join.ErrNotFound) {
 		t.Errorf("got %v", err)
 	}
-	_, err := localca.Open(dir, localca.Options{Without: []cert.Purpose{cert.SSHUser}})
+	_, err := localca.Open(context.Background(), dir, localca.Options{Without: []cert.Purpose{cert.SSHUser}})
 	mustFail(t, err, "ssh-user cannot be left out")
 }
 
 func TestReadingOnlyWritesNothing(t *testing.T) {
 	dir := newDir(t)
-	_, err := localca.Open(dir, localca.Options{ReadOnly: true})
+	_, err := localca.Open(context.Background(), dir, localca.Options{ReadOnly: true})
 	mustFail(t, err, "no authorities in "+dir+" yet", "gatepassctl serve --data "+filepath.Dir(dir))
 	if !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("it is no fs.ErrNotExist: %v", err)
@@ -253,7 +253,7 @@ func TestReadingOnlyWritesNothing(t *testing.T) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	_, err = localca.Open(dir, localca.Options{ReadOnly: true})
+	_, err = localca.Open(context.Background(), dir, localca.Options{ReadOnly: true})
 	mustFail(t, err, "no authorities in "+dir+" yet")
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
 		t.Errorf("there are %v: %v", entries, err)
@@ -343,7 +343,7 @@ func TestFilesThatAreRefused(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, readOnly := range []bool{false, true} {
-				_, err := localca.Open(dir, localca.Options{ReadOnly: readOnly})
+				_, err := localca.Open(context.Background(), dir, localca.Options{ReadOnly: readOnly})
 				mustFail(t, err, tt.reasons...)
 				if strings.Contains(err.Error(), "MIG") {
 					t.Errorf("the error holds key material: %v", err)
@@ -360,11 +360,11 @@ func TestFoldersThatAreRefused(t *testing.T) {
 	if err := os.Symlink(dir, alias); err != nil {
 		t.Fatal(err)
 	}
-	_, err := localca.Open(alias, localca.Options{})
+	_, err := localca.Open(context.Background(), alias, localca.Options{})
 	mustFail(t, err, alias+" is not a folder")
-	_, err = localca.Open(filepath.Join(dir, "ssh-user.key"), localca.Options{})
+	_, err = localca.Open(context.Background(), filepath.Join(dir, "ssh-user.key"), localca.Options{})
 	mustFail(t, err, "is not a folder")
-	_, err = localca.Open(filepath.Join(t.TempDir(), "missing", "authorities"), localca.Options{})
+	_, err = localca.Open(context.Background(), filepath.Join(t.TempDir(), "missing", "authorities"), localca.Options{})
 	if !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}

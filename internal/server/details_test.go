@@ -330,7 +330,7 @@ func (r rotating) Authority(ctx context.Context, p cert.Purpose) (*join.Authorit
 // During a rotation servers are told of both keys, the one that signs first.
 func TestRotation(t *testing.T) {
 	s := newService(t, func(s *service, _ *server.Config) {
-		second, err := localca.Open(filepath.Join(s.t.TempDir(), "second"), localca.Options{Now: s.clock.Now})
+		second, err := localca.Open(s.t.Context(), filepath.Join(s.t.TempDir(), "second"), localca.Options{Now: s.clock.Now})
 		must(s.t, err)
 		s.config.Authorities = rotating{s.config.Authorities, second}
 	})

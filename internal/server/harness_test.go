@@ -155,7 +155,7 @@ func newService(t testing.TB, change ...func(*service, *server.Config)) *service
 	s := &service{t: t, issuer: issuer, clock: &clock{now: noon}, log: &syncBuffer{}}
 	s.store, err = sqlite.Open(t.Context(), dir, sqlite.Options{})
 	must(t, err)
-	authorities, err := localca.Open(filepath.Join(dir, "authorities"), localca.Options{Now: s.clock.Now})
+	authorities, err := localca.Open(s.t.Context(), filepath.Join(dir, "authorities"), localca.Options{Now: s.clock.Now})
 	must(t, err)
 	log := slog.New(slog.NewJSONHandler(s.log, nil))
 	s.config = join.Config{

@@ -44,6 +44,7 @@ type Store struct {
 	write, read *sql.DB
 	stmts       statements
 	resources   cache
+	rotated     rotated
 }
 
 var (
@@ -57,6 +58,8 @@ var (
 	_ admin.Resources = (*Store)(nil)
 	_ admin.Joins     = (*Store)(nil)
 	_ admin.KeySets   = (*Store)(nil)
+
+	_ admin.AuthorityStore = (*Store)(nil)
 )
 
 // Open opens the store in the data directory dir. Unless opts.MustExist is set

@@ -13,7 +13,7 @@ type statements struct {
 	resource, resourcesOf, issuers *sql.Stmt
 	keySet, keySets                *sql.Stmt
 	claim, useNotAfter             *sql.Stmt
-	record                         *sql.Stmt
+	record, rotated                *sql.Stmt
 
 	use, lease, putRecord *sql.Stmt
 	unpin, keySetFailed   *sql.Stmt
@@ -33,6 +33,7 @@ func (s *Store) prepare(ctx context.Context) error {
 		{&s.stmts.claim, s.read, selectClaim},
 		{&s.stmts.useNotAfter, s.read, selectUseNotAfter},
 		{&s.stmts.record, s.read, selectRecord},
+		{&s.stmts.rotated, s.read, selectRotated},
 		{&s.stmts.use, s.write, insertUse},
 		{&s.stmts.lease, s.write, upsertLease},
 		{&s.stmts.putRecord, s.write, upsertRecord},

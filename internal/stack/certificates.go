@@ -31,13 +31,13 @@ func newCertificates(stored kms.Certificates, client *http.Client, url string) *
 
 // Certificate returns the stored certificate, and never join.ErrNotFound: that
 // would have it made with the caller's own rights.
-func (c *certificates) Certificate(ctx context.Context, p cert.Purpose) (string, error) {
-	pem, err := c.stored.Certificate(ctx, p)
+func (c *certificates) Certificate(ctx context.Context, p cert.Purpose, key string) (string, error) {
+	pem, err := c.stored.Certificate(ctx, p, key)
 	if !errors.Is(err, join.ErrNotFound) {
 		return pem, err
 	}
 	asked := c.ask()
-	if pem, err = c.stored.Certificate(ctx, p); !errors.Is(err, join.ErrNotFound) {
+	if pem, err = c.stored.Certificate(ctx, p, key); !errors.Is(err, join.ErrNotFound) {
 		return pem, err
 	}
 	if asked == nil {
@@ -47,7 +47,7 @@ func (c *certificates) Certificate(ctx context.Context, p cert.Purpose) (string,
 }
 
 // PutCertificate stores nothing.
-func (c *certificates) PutCertificate(context.Context, cert.Purpose, string) (string, error) {
+func (c *certificates) PutCertificate(context.Context, cert.Purpose, string, string) (string, error) {
 	return "", errNotMade
 }
 

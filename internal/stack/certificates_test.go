@@ -22,7 +22,7 @@ type table struct {
 	asked atomic.Int32
 }
 
-func (s *table) Certificate(_ context.Context, p cert.Purpose) (string, error) {
+func (s *table) Certificate(_ context.Context, p cert.Purpose, _ string) (string, error) {
 	if s.err != nil {
 		return "", s.err
 	}
@@ -32,7 +32,7 @@ func (s *table) Certificate(_ context.Context, p cert.Purpose) (string, error) {
 	return s.made[p], nil
 }
 
-func (s *table) PutCertificate(context.Context, cert.Purpose, string) (string, error) {
+func (s *table) PutCertificate(context.Context, cert.Purpose, string, string) (string, error) {
 	panic("an administrator stores no certificate")
 }
 
@@ -56,7 +56,7 @@ func TestCertificatesAreMadeByTheService(t *testing.T) {
 	var wg sync.WaitGroup
 	for p, want := range s.made {
 		wg.Go(func() {
-			if pem, err := c.Certificate(t.Context(), p); pem != want || err != nil {
+			if pem, err := c.Certificate(t.Context(), p, ""); pem != want || err != nil {
 				t.Errorf("%s: %q, %v", p, pem, err)
 			}
 		})
@@ -80,7 +80,7 @@ func TestCertificatesThatAreNotMade(t *testing.T) {
 		{"the table cannot be read", &table{err: unreadable}, http.StatusOK, "no right to read"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := c.table.service(t, c.status).Certificate(t.Context(), cert.X509Identity)
+			_, err := c.table.service(t, c.status).Certificate(t.Context(), cert.X509Identity, "")
 			// join.ErrNotFound would have it made with the administrator's rights.
 			if err == nil || errors.Is(err, join.ErrNotFound) || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
@@ -93,10 +93,10 @@ func TestCertificatesOfNoService(t *testing.T) {
 	server := httptest.NewServer(nil)
 	server.Close()
 	c := newCertificates(&table{}, server.Client(), server.URL)
-	if _, err := c.Certificate(t.Context(), cert.X509Identity); !errors.Is(err, errNotMade) || !strings.Contains(err.Error(), "connection refused") {
+	if _, err := c.Certificate(t.Context(), cert.X509Identity, ""); !errors.Is(err, errNotMade) || !strings.Contains(err.Error(), "connection refused") {
 		t.Error(err)
 	}
-	if _, err := c.PutCertificate(t.Context(), cert.X509Identity, "pem"); err == nil {
+	if _, err := c.PutCertificate(t.Context(), cert.X509Identity, "", "pem"); err == nil {
 		t.Error("a certificate was stored")
 	}
 }

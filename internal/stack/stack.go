@@ -26,6 +26,7 @@ type Stack struct {
 	Outputs
 	Store       *dynamo.Store
 	Authorities *kms.Authorities
+	KeyRing     *kms.KeyRing
 	Refresher   *Refresher
 }
 
@@ -64,10 +65,12 @@ func open(cfg aws.Config, name string, o Outputs, now func() time.Time) (*Stack,
 	if err != nil {
 		return nil, err
 	}
+	keys := kms.NewClient(cfg)
 	return &Stack{
 		Name: name, Outputs: o, Store: store,
+		KeyRing: &kms.KeyRing{Client: keys, Stack: name, Keys: o.Keys},
 		Authorities: kms.New(kms.Config{
-			Client: kms.NewClient(cfg), Keys: o.Keys, Now: now,
+			Client: keys, Keys: o.Keys, Rotated: store, Now: now,
 			Certificates: newCertificates(store, &http.Client{Timeout: askTimeout}, o.JoinURL),
 		}),
 		Refresher: &Refresher{store: store, one: lambda.NewRefresher(awslambda.NewFromConfig(cfg), o.RefreshFunction)},

@@ -1,0 +1,82 @@
+package dynamo
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/rotation"
+)
+
+// RotatedAuthorities implements rotation.Reader by one Query.
+func (s *Store) RotatedAuthorities(ctx context.Context) ([]rotation.Stored, error) {
+	var all []rotation.Stored
+	for found, err := range s.query(ctx, s.ofKind(admin.KindAuthority)) {
+		if err != nil {
+			return nil, fail("reading the keys of authorities", err)
+		}
+		one, err := decodeAuthority(found)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, one)
+	}
+	return all, nil
+}
+
+func decodeAuthority(found item) (rotation.Stored, error) {
+	r := reader{item: found}
+	name, body := r.text(attrName), r.text(attrBody)
+	one, err := rotation.Stored{Revision: r.text(attrRevision), UpdatedAt: r.instant(attrUpdatedAt)}, r.err
+	if err == nil {
+		one.Authority, err = rotation.Parse(cert.Purpose(name), []byte(body))
+	}
+	if err != nil {
+		return rotation.Stored{}, fmt.Errorf("the keys of authority %s are stored but not valid: restore the item from a backup: %w", name, err)
+	}
+	return one, nil
+}
+
+// PutRotatedAuthority implements admin.AuthorityStore by one conditional write.
+func (s *Store) PutRotatedAuthority(ctx context.Context, a rotation.Authority, revision string, at time.Time) error {
+	doing := fmt.Sprintf("writing the keys of authority %s", a.Purpose)
+	body, err := a.Encode()
+	if err != nil {
+		return fail(doing, err)
+	}
+	updated, err := instant(at)
+	if err != nil {
+		return fail(doing, err)
+	}
+	fresh := rand.Text()
+	put := resourceKey{admin.KindAuthority, string(a.Purpose)}.item()
+	put[attrBody], put[attrRevision], put[attrUpdatedAt] = text(string(body)), text(fresh), updated
+	in := &dynamodb.PutItemInput{
+		TableName: &s.tables.Resources, Item: put,
+		ConditionExpression:                 aws.String("attribute_not_exists(#kind)"),
+		ExpressionAttributeNames:            map[string]string{"#kind": attrKind},
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	}
+	if revision != "" {
+		in.ConditionExpression = aws.String("#revision = :revision")
+		in.ExpressionAttributeNames = map[string]string{"#revision": attrRevision}
+		in.ExpressionAttributeValues = item{":revision": text(revision)}
+	}
+	_, err = s.db.PutItem(ctx, in)
+	if refused, ok := errors.AsType[*types.ConditionalCheckFailedException](err); ok {
+		// The SDK sends a write again whose answer was lost: then what stands there is ours.
+		if r := (reader{item: refused.Item}); refused.Item != nil && r.text(attrRevision) == fresh {
+			return nil
+		}
+		return &admin.ConflictError{Kind: admin.KindAuthority, Name: string(a.Purpose)}
+	}
+	return fail(doing, err)
+}

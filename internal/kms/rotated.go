@@ -1,0 +1,75 @@
+package kms
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/rotation"
+)
+
+// wanted is a key that an authority has at present.
+type wanted struct {
+	slot
+	stored      *rotation.Key // what is stored of it; nil if the authority was never rotated
+	certificate string        // what its certificate is stored under
+}
+
+// current returns the authorities that were rotated, as they were no longer than
+// CacheFor ago.
+func (a *Authorities) current(ctx context.Context) (map[cert.Purpose]rotation.Authority, error) {
+	if a.c.Rotated == nil {
+		return nil, nil
+	}
+	// The wall clock: Lambda freezes a function between events, and the monotonic
+	// clock may stand still meanwhile.
+	now := a.c.Now().Round(0)
+	a.mu.Lock()
+	known, age := a.rotated, now.Sub(a.readAt)
+	a.mu.Unlock()
+	if known != nil && age >= 0 && age < a.c.CacheFor {
+		return known, nil
+	}
+	all, err := a.c.Rotated.RotatedAuthorities(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rotated := make(map[cert.Purpose]rotation.Authority, len(all))
+	for _, one := range all {
+		rotated[one.Purpose] = one.Authority
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.readAt.Before(now) || age < 0 { // not if a later call was faster
+		a.rotated, a.readAt = rotated, now
+	}
+	return rotated, nil
+}
+
+// keys are those that an authority has now, the one that signs first. The key that
+// the deployment names must be known to a rotated authority: whoever deploys
+// another one must not find that nothing came of it.
+func (a *Authorities) keys(p cert.Purpose, rotated map[cert.Purpose]rotation.Authority) ([]wanted, error) {
+	first := a.c.Keys[p]
+	r, ok := rotated[p]
+	if !ok {
+		return []wanted{{slot: slot{p, first}}}, nil
+	}
+	if !slices.ContainsFunc(r.Keys, func(k rotation.Key) bool { return keyID(k.ID) == keyID(first) }) {
+		return nil, fmt.Errorf("it was rotated, and its keys are stored in the table Resources; the deployment names another KMS key, %s: deploy it with one of those again; see docs/rotation.md", first)
+	}
+	var all []wanted
+	for _, k := range r.InUse() {
+		w := wanted{slot: slot{p, k.ID}, stored: &k}
+		if k.ID != r.Keys[0].ID {
+			w.certificate = keyID(k.ID)
+		}
+		all = append(all, w)
+	}
+	return all, nil
+}
+
+// keyID is the id of a KMS key, which its ARN ends in.
+func keyID(key string) string { return key[strings.LastIndexByte(key, '/')+1:] }

@@ -1,0 +1,134 @@
+package localca
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/rotation"
+)
+
+// KeyRing makes and retires the key files of a folder.
+type KeyRing struct {
+	dir string
+	o   Options
+}
+
+var _ admin.KeyRing = (*KeyRing)(nil)
+
+// NewKeyRing returns the key ring of a folder. now and random are as in Options.
+func NewKeyRing(dir string, now func() time.Time, random io.Reader) *KeyRing {
+	if now == nil {
+		now = time.Now
+	}
+	if random == nil {
+		random = rand.Reader
+	}
+	return &KeyRing{dir: dir, o: Options{Now: now, Rand: random}}
+}
+
+// First implements admin.KeyRing.
+func (r *KeyRing) First(_ context.Context, p cert.Purpose) (string, crypto.PublicKey, error) {
+	f, err := openFolder(r.dir, false)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil, fmt.Errorf("authority %s: %w", p, join.ErrNotFound)
+	}
+	if err != nil {
+		return "", nil, err
+	}
+	defer f.Close()
+	if err := f.checkNeverRotated(p); err != nil {
+		return "", nil, err
+	}
+	key, err := f.key(string(p), Options{ReadOnly: true})
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil, fmt.Errorf("authority %s: %w", p, join.ErrNotFound)
+	}
+	if err != nil {
+		return "", nil, err
+	}
+	return string(p), key.Public(), nil
+}
+
+// Make implements admin.KeyRing.
+func (r *KeyRing) Make(_ context.Context, a rotation.Authority) (string, crypto.PublicKey, error) {
+	f, err := openFolder(r.dir, false)
+	if err != nil {
+		return "", nil, err
+	}
+	defer f.Close()
+	id, key, err := f.leftOver(a)
+	if err == nil && key == nil {
+		id, key, err = f.makeKey(a.Purpose, r.o)
+	}
+	if err == nil && a.Purpose.IsX509() {
+		_, err = f.certificate(a.Purpose, id, key, r.o)
+	}
+	if err != nil {
+		return "", nil, err
+	}
+	return id, key.Public(), nil
+}
+
+// leftOver returns a key that was made for this authority and that it does not
+// know; nil if there is none. Nobody else can have put one into the folder.
+func (f *folder) leftOver(a rotation.Authority) (string, *ecdsa.PrivateKey, error) {
+	names, err := f.names()
+	if err != nil {
+		return "", nil, err
+	}
+	for _, name := range names {
+		id, isKey := strings.CutSuffix(name, ".key")
+		if isKey && isKeyName(a.Purpose, id) && !a.Has(id) {
+			key, err := f.key(id, Options{ReadOnly: true})
+			return id, key, err
+		}
+	}
+	return "", nil, nil
+}
+
+func (f *folder) makeKey(p cert.Purpose, o Options) (string, *ecdsa.PrivateKey, error) {
+	key, text, err := newKey(o)
+	if err != nil {
+		return "", nil, err
+	}
+	id, err := keyName(p, &key.PublicKey)
+	if err != nil {
+		return "", nil, err
+	}
+	return id, key, f.create(id+".key", text)
+}
+
+// Retire implements admin.KeyRing: it puts the key's files aside, under names from
+// which no key is read.
+func (r *KeyRing) Retire(_ context.Context, id string) (string, error) {
+	if !slices.ContainsFunc(cert.Purposes(), func(p cert.Purpose) bool { return isKeyName(p, id) }) {
+		return "", fmt.Errorf("%q is no name of a key file", id)
+	}
+	f, err := openFolder(r.dir, false)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	// The certificate first: one that is there without its key is refused at a start.
+	for _, name := range []string{id + ".crt", id + ".key"} {
+		if err := ignoreMissing(f.root.Rename(name, name+retired)); err != nil {
+			return "", fmt.Errorf("putting %s aside: %w", f.path(name), err)
+		}
+	}
+	if _, err := f.root.Lstat(id + ".key" + retired); err != nil {
+		return "", ignoreMissing(err)
+	}
+	return "rm " + f.path(id+".key"+retired), f.sync()
+}

@@ -1,0 +1,88 @@
+package sqlite
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/rotation"
+)
+
+const (
+	selectRotated   = `SELECT name, revision, updated_at, body FROM resources WHERE kind = 'authority' ORDER BY name`
+	insertAuthority = `INSERT INTO resources (kind, name, revision, updated_at, body) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING`
+	updateAuthority = `UPDATE resources SET revision = ?3, updated_at = ?4, body = ?5 WHERE kind = ?1 AND name = ?2 AND revision = ?6`
+)
+
+// rotated keeps what was decoded, by revision: what has not changed costs the read
+// of its row. It never decides what is current.
+type rotated struct {
+	mu      sync.Mutex
+	entries map[string]rotation.Stored
+}
+
+// RotatedAuthorities implements rotation.Reader.
+func (s *Store) RotatedAuthorities(ctx context.Context) ([]rotation.Stored, error) {
+	rows, err := s.stmts.rotated.QueryContext(ctx)
+	all, err := collect(rows, err, func(rows *sql.Rows) (rotation.Stored, error) {
+		var (
+			name, revision string
+			updated        int64
+			body           sql.RawBytes // valid until the next row, and then decoded
+		)
+		if err := rows.Scan(&name, &revision, &updated, &body); err != nil {
+			return rotation.Stored{}, err
+		}
+		return s.rotated.decode(name, revision, updated, body)
+	})
+	return all, s.fail(ctx, "reading the keys of authorities", err)
+}
+
+func (r *rotated) decode(name, revision string, updated int64, body []byte) (rotation.Stored, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if known, ok := r.entries[name]; ok && known.Revision == revision {
+		return known, nil
+	}
+	a, err := rotation.Parse(cert.Purpose(name), body)
+	if err != nil {
+		return rotation.Stored{}, fmt.Errorf("the keys of authority %s are stored but not valid: restore the database from a backup: %w", name, err)
+	}
+	if r.entries == nil {
+		r.entries = map[string]rotation.Stored{}
+	}
+	one := rotation.Stored{Authority: a, Revision: revision, UpdatedAt: time.Unix(0, updated).UTC()}
+	r.entries[name] = one
+	return one, nil
+}
+
+// PutRotatedAuthority implements admin.AuthorityStore.
+func (s *Store) PutRotatedAuthority(ctx context.Context, a rotation.Authority, revision string, at time.Time) error {
+	doing := fmt.Sprintf("writing the keys of authority %s", a.Purpose)
+	body, err := a.Encode()
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	updated, err := nanos(at)
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	statement, args := insertAuthority, []any{admin.KindAuthority, a.Purpose, rand.Text(), updated, body}
+	if revision != "" {
+		statement, args = updateAuthority, append(args, revision)
+	}
+	result, err := s.write.ExecContext(ctx, statement, args...)
+	if err != nil {
+		return s.fail(ctx, doing, err)
+	}
+	n, err := result.RowsAffected()
+	if err == nil && n == 0 {
+		return &admin.ConflictError{Kind: admin.KindAuthority, Name: string(a.Purpose)}
+	}
+	return s.fail(ctx, doing, err)
+}
