@@ -80,6 +80,10 @@ release: ## build dist/, a release of VERSION: both commands, checksums, SBOMs, 
 orb: clients ## pack dist/orb.yml, the CircleCI orb with the checksums of dist/'s clients
 	tools/release.sh orb $(DIST) $(VERSION)
 
+.PHONY: pin-orb
+pin-orb: clients ## write VERSION and its checksums into the committed orb, before VERSION is tagged
+	tools/release.sh pin $(DIST) $(VERSION)
+
 # Both commands for each platform, the same bytes wherever this version is built.
 .PHONY: clients admins sboms $(PLATFORMS:%=client/%) $(PLATFORMS:%=admin/%)
 clients: $(PLATFORMS:%=client/%)
