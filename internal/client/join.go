@@ -26,6 +26,8 @@ type Join struct {
 	Source  source.Finder
 	Service service.Config
 	Outputs []output.Output
+	// Within is a directory above all destinations, or empty: no link below it is followed.
+	Within string
 
 	Random io.Reader
 	Now    func() time.Time
@@ -133,6 +135,7 @@ func (j Join) openDestinations(ctx context.Context) ([]*destination.Dir, error) 
 			Names:  append(out.Names(), destination.ManifestName),
 			Size:   out.Size(),
 			Access: out.Access(),
+			Within: j.Within,
 		})
 		if err != nil {
 			return dirs, err

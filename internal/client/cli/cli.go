@@ -16,6 +16,8 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/client/command"
 	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/client/nearest"
+	"github.com/gatepass-ci/gatepass/internal/client/pipe"
 )
 
 // Env is the world outside of a command.
@@ -27,6 +29,9 @@ type Env struct {
 	Now     func() time.Time
 	Random  io.Reader
 	Version string
+
+	// log is how a pipe speaks; nil elsewhere.
+	log *pipe.Log
 }
 
 // exitStatus is the status of a command that was run for the caller. That
@@ -68,7 +73,7 @@ func newRoot(env *Env) *command.Command {
 	root.Run = func(context.Context, []string) error { return root.Help(env.Stdout) }
 	root.Add(newJoin(env), newStart(env), newInspect(env), newKubeCredentials(env), newDoctor(env), newConfigure(env), newLogout(env), newVersion(env))
 	root.Add(runCommands(env)...)
-	root.Add(newHelp(env, root))
+	root.Add(newPipe(env), newHelp(env, root))
 	return root
 }
 
@@ -102,7 +107,7 @@ func unknownCommand(cmd *command.Command, args []string) error {
 	for _, sub := range cmd.Commands() {
 		names = append(names, sub.Name())
 	}
-	if near := nearest(args[0], names); near != "" {
+	if near := nearest.Of(args[0], names); near != "" {
 		return e.Hint("did you mean `%s %s`?", cmd.Path(), near)
 	}
 	return e.Hint("`%s --help` lists the commands", cmd.Path())
@@ -121,7 +126,7 @@ func flagError(cmd *command.Command, err error) error {
 	}
 	var names []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-	if near := nearest(name, names); near != "" {
+	if near := nearest.Of(name, names); near != "" {
 		return e.Hint("did you mean --%s? see `%s --help`", near, cmd.Path())
 	}
 	return e.Hint("see `%s --help`", cmd.Path())
@@ -151,6 +156,10 @@ func (env *Env) printFailure(f *failure.Error) {
 }
 
 func (env *Env) warn(text string) {
+	if env.log != nil {
+		env.log.Warning("%s", oneLine(text))
+		return
+	}
 	fmt.Fprintf(env.Stderr, "gatepass: warning: %s\n", oneLine(text))
 }
 

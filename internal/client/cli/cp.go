@@ -131,33 +131,41 @@ func (f *cpFlags) copy(ctx context.Context, env *Env, r route) error {
 		return interrupted(ctx, err)
 	}
 	defer conn.Close()
-	// The files stop by themselves at a signal, which leaves time to remove a
-	// partial one; a host that does not answer must not keep us.
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(3*time.Second, func() { conn.Close() }) })()
-	remote, err := sftp.NewClient(conn.Client, sftp.UseConcurrentWrites(true), sftp.MaxConcurrentRequestsPerFile(copy.Concurrent))
-	if err != nil {
-		return failure.New(sshclient.StatusConnection, "the host offers no SFTP: %s", failure.Clean(err.Error())).
-			Hint("have `Subsystem sftp internal-sftp` in its sshd_config, and no force_command in the bot's roles")
-	}
-	defer remote.Close()
 	progress := newProgress(env)
-	copier := &copy.Copier{Remote: remote, Recursive: f.recursive, Progress: progress.tell}
+	copier := &copy.Copier{Recursive: f.recursive, Progress: progress.tell}
 	begin := env.Now()
-	move := copier.Download
-	if r.upload {
-		move = copier.Upload
-	}
-	total, err := move(ctx, r.sources, r.destination)
+	total, err := transfer(ctx, conn, copier, func() (copy.Total, error) {
+		if r.upload {
+			return copier.Upload(ctx, r.sources, r.destination)
+		}
+		return copier.Download(ctx, r.sources, r.destination)
+	})
 	progress.clear()
-	if broken := conn.Broken(); broken != nil && err != nil {
-		err = failure.New(sshclient.StatusConnection, "the connection to the host broke off: %w", broken).Hint("run it again: files that are not whole have not got their names")
-	}
 	if err != nil {
 		return interrupted(ctx, err)
 	}
 	took := env.Now().Sub(begin)
 	fmt.Fprintf(env.Stdout, "copied %d files, %s in %s\n", total.Files, bytesText(total.Bytes), took.Round(10*time.Millisecond))
 	return nil
+}
+
+// transfer lets a copier work over a connection.
+func transfer(ctx context.Context, conn *sshclient.Conn, copier *copy.Copier, work func() (copy.Total, error)) (copy.Total, error) {
+	// The files stop by themselves at a signal, which leaves time to remove a
+	// partial one; a host that does not answer must not keep us.
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(3*time.Second, func() { conn.Close() }) })()
+	remote, err := sftp.NewClient(conn.Client, sftp.UseConcurrentWrites(true), sftp.MaxConcurrentRequestsPerFile(copy.Concurrent))
+	if err != nil {
+		return copy.Total{}, failure.New(sshclient.StatusConnection, "the host offers no SFTP: %s", failure.Clean(err.Error())).
+			Hint("have `Subsystem sftp internal-sftp` in its sshd_config, and no force_command in the bot's roles")
+	}
+	defer remote.Close()
+	copier.Remote = remote
+	total, err := work()
+	if broken := conn.Broken(); broken != nil && err != nil {
+		err = failure.New(sshclient.StatusConnection, "the connection to the host broke off: %w", broken).Hint("run it again: files that are not whole have not got their names")
+	}
+	return total, err
 }
 
 // progress is one line at a terminal that is written over and over; elsewhere nothing.

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/client/nearest"
 	"github.com/gatepass-ci/gatepass/internal/client/output"
 )
 
@@ -78,7 +79,7 @@ func outputNames() []string {
 // noOutput refuses a word in the place of an output's type.
 func noOutput(word string) error {
 	e := failure.New(failure.Usage, "unknown output type %q", failure.Clean(word))
-	if near := nearest(word, outputNames()); near != "" {
+	if near := nearest.Of(word, outputNames()); near != "" {
 		return e.Hint("did you mean %s?", near)
 	}
 	return e.Hint("use one of %s", strings.Join(outputNames(), ", "))
@@ -115,7 +116,7 @@ func (w *wish) set(flag, value string) error {
 		var names []string
 		w.flags.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
 		e := failure.New(failure.Usage, "an output of type %s has no %s", w.command.name, failure.Clean(flag))
-		if near := nearest(flag, names); near != "" {
+		if near := nearest.Of(flag, names); near != "" {
 			return e.Hint("did you mean %s?", near)
 		}
 		return e.Hint("it has %s", strings.Join(names, ", "))
@@ -132,11 +133,15 @@ const alsoHelp = "another output of the same join: TYPE,FLAG=VALUE,… with that
 // parseAlso reads --also: database,destination=./db,username=app. A value with a
 // comma is quoted as in CSV (RFC 4180): "roles=a,b".
 func parseAlso(spec string) (*wish, error) {
+	return parseOutput(spec, "--also", "--also database,destination=./db,username=app")
+}
+
+// parseOutput reads what says itself, in a variable or by a flag, what an output is to be.
+func parseOutput(spec, where, example string) (*wish, error) {
 	reader := csv.NewReader(strings.NewReader(spec))
 	fields, err := reader.Read()
 	if err != nil || strings.ContainsAny(spec, "\r\n") {
-		return nil, failure.New(failure.Usage, "--also %q cannot be read", failure.Clean(spec)).
-			Hint("write it like --also database,destination=./db,username=app")
+		return nil, failure.New(failure.Usage, "%s %q cannot be read", where, failure.Clean(spec)).Hint("write it like %s", example)
 	}
 	command, ok := findOutput(fields[0])
 	if !ok {
@@ -151,8 +156,7 @@ func parseAlso(spec string) (*wish, error) {
 			}
 		}
 		if !found {
-			return nil, failure.New(failure.Usage, "--also: %q is not FLAG=VALUE", failure.Clean(field)).
-				Hint("write it like --also database,destination=./db,username=app")
+			return nil, failure.New(failure.Usage, "%s: %q is not FLAG=VALUE", where, failure.Clean(field)).Hint("write it like %s", example)
 		}
 		if err := w.set(strings.TrimPrefix(flag, "--"), value); err != nil {
 			return nil, err

@@ -62,6 +62,10 @@ func limitText(by string) string {
 
 // waiting says why nothing seems to happen.
 func (env *Env) waiting(why string, pause time.Duration) {
+	if env.log != nil {
+		env.log.Info("%s; trying again in %s", why, pause.Round(100*time.Millisecond))
+		return
+	}
 	fmt.Fprintf(env.Stderr, "gatepass: %s; trying again in %s\n", why, pause.Round(100*time.Millisecond))
 }
 

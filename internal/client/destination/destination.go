@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -52,6 +53,9 @@ type Config struct {
 	Size  int      // bytes that a set takes at most; zero means 32 KiB
 	// Access is for others than the user that runs gatepass; its zero value is for nobody.
 	Access Access
+	// Within is a directory above Path, or empty. No link below it is followed, whoever
+	// made it: what is there may come from a repository that others commit to.
+	Within string
 }
 
 // Dir is a destination that was found safe to write to.
@@ -78,7 +82,11 @@ func open(ctx context.Context, config Config, step func(string) error) (*Dir, er
 	if err != nil {
 		return nil, fmt.Errorf("destination %s: %w", config.Path, err)
 	}
-	root, err := openSafely(absolute, true)
+	plain, err := componentsBelow(config.Within, absolute)
+	if err != nil {
+		return nil, err
+	}
+	root, err := openSafely(absolute, plain, true)
 	if err != nil {
 		return nil, explain(config.Path, err)
 	}
@@ -286,3 +294,9 @@ func explain(path string, err error) error {
 // CurrentSet is the directory of the set that a destination holds, a link. Who
 // opens it once reads files of one set, whatever is written meanwhile.
 func CurrentSet(path string) string { return filepath.Join(path, stateDir, currentLink) }
+
+// Is reports whether a directory of the tree is a destination that holds a set.
+func Is(tree fs.FS, dir string) bool {
+	info, err := fs.Lstat(tree, path.Join(dir, stateDir, currentLink))
+	return err == nil && info.Mode().Type() == fs.ModeSymlink
+}

@@ -28,7 +28,7 @@ func Remove(ctx context.Context, path string) (Removed, error) {
 		return Removed{}, explain(path, err)
 	}
 	removed := Removed{Path: absolute}
-	root, err := openSafely(absolute, false)
+	root, err := openSafely(absolute, 0, false)
 	if errors.Is(err, fs.ErrNotExist) {
 		removed.Gone = true
 		return removed, nil

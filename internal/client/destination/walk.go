@@ -26,8 +26,8 @@ const maxLinks = 40
 // The walk ends with a descriptor of the very directory that was checked. The
 // os.Root is opened by path and compared with it, so it does not matter what
 // someone exchanges meanwhile.
-func openSafely(path string, create bool) (*os.Root, error) {
-	w := walker{rest: components(path), create: create}
+func openSafely(path string, plain int, create bool) (*os.Root, error) {
+	w := walker{rest: components(path), plain: plain, create: create}
 	defer w.close()
 	if err := w.toRoot(); err != nil {
 		return nil, err
@@ -63,12 +63,25 @@ type walker struct {
 	fd     int
 	at     string // path of fd, without links
 	rest   []string
+	plain  int // how many components at the end must be no links
 	create bool
 	links  int
 }
 
 func components(path string) []string {
 	return strings.FieldsFunc(filepath.Clean(path), func(r rune) bool { return r == '/' })
+}
+
+// componentsBelow counts the components of a path below a directory; none if that is empty.
+func componentsBelow(within, path string) (int, error) {
+	if within == "" {
+		return 0, nil
+	}
+	below, err := filepath.Rel(within, path)
+	if err != nil || below == "." || !filepath.IsLocal(below) {
+		return 0, failure.New(failure.Local, "destination %s is not in %s", path, within).Hint("choose a directory below it")
+	}
+	return len(components(below)), nil
 }
 
 func (w *walker) close() {
@@ -122,6 +135,10 @@ func (w *walker) down() error {
 
 // follow puts a link's target in place of the link, if nobody else can have planted it.
 func (w *walker) follow(name, path string) error {
+	if len(w.rest) <= w.plain {
+		return failure.New(failure.Local, "destination leads through the symbolic link %s", path).
+			Hint("remove the link, or choose another destination")
+	}
 	var parent unix.Stat_t
 	if err := unix.Fstat(w.fd, &parent); err != nil {
 		return &fs.PathError{Op: "stat", Path: w.at, Err: err}

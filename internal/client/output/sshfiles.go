@@ -99,6 +99,9 @@ Host *
 `, path(fileKey), path(fileSSHCert), path(fileKnownHosts))
 }
 
+// ShellQuote makes a word safe to paste into a shell.
+func ShellQuote(word string) string { return shellQuote(word) }
+
 // shellQuote makes a word safe to paste into a shell.
 func shellQuote(word string) string {
 	plain := strings.IndexFunc(word, func(r rune) bool {

@@ -53,6 +53,25 @@ func (e *Environ) SetSSH(dir, socket string) {
 	e.Set("GATEPASS_KNOWN_HOSTS", path.Join(dir, output.FileKnownHosts))
 }
 
+// SetSSHFiles tells where the files of an identity are that ssh and scp take by a flag.
+// Nothing is set that programs look for by themselves: the lines of a script that
+// follow may have business with other hosts by other keys.
+func (e *Environ) SetSSHFiles(dir string) {
+	e.setFirst("GATEPASS_SSH_CONFIG", path.Join(dir, output.FileSSHConfig))
+	e.setFirst("GATEPASS_KNOWN_HOSTS", path.Join(dir, output.FileKnownHosts))
+}
+
+// Script is the environment for a POSIX shell to source: an exported assignment in
+// single quotes for each variable, in which nothing is expanded.
+func (e *Environ) Script(comment string) []byte {
+	text := []byte("# " + comment + "\n")
+	for _, entry := range e.list {
+		name, value, _ := strings.Cut(entry, "=")
+		text = append(text, "export "+name+"='"+strings.ReplaceAll(value, "'", `'\''`)+"'\n"...)
+	}
+	return text
+}
+
 // SetJoin tells what the credentials are.
 func (e *Environ) SetJoin(joinID, bot string, expires time.Time) {
 	e.Set("GATEPASS_JOIN_ID", joinID)

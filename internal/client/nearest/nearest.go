@@ -1,8 +1,9 @@
-package cli
+// Package nearest finds the name that somebody meant.
+package nearest
 
-// nearest returns the name that a slip of the finger most likely meant: at
+// Of returns the name that a slip of the finger most likely meant: at
 // most two edits away, and fewer than half of the word.
-func nearest(word string, names []string) string {
+func Of(word string, names []string) string {
 	best, bestDistance := "", 3
 	for _, name := range names {
 		if d := distance(word, name); d < bestDistance && d*2 < len(word) {

@@ -1,4 +1,4 @@
-package cli
+package nearest
 
 import "testing"
 
@@ -8,7 +8,7 @@ func TestNearest(t *testing.T) {
 		"sever": "server", "servre": "server", "tokn": "token", "destinaton": "destination", "joi": "join",
 		"x": "", "zz": "", "frobnicate": "", "tt": "", "": "",
 	} {
-		if got := nearest(word, names); got != want {
+		if got := Of(word, names); got != want {
 			t.Errorf("%q: %q, want %q", word, got, want)
 		}
 	}

@@ -1,0 +1,52 @@
+package pipe
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/gatepass-ci/gatepass/internal/client/failure"
+)
+
+// Problems are what is wrong with the variables, all of it.
+type Problems struct{ of map[string][]string }
+
+// Add notes what is wrong with a variable.
+func (p *Problems) Add(variable, format string, args ...any) {
+	if p.of == nil {
+		p.of = make(map[string][]string)
+	}
+	text := failure.Clean(fmt.Sprintf(format, args...))
+	if !slices.Contains(p.of[variable], text) {
+		p.of[variable] = append(p.of[variable], text)
+	}
+}
+
+// AddError notes an error, with what to do about it.
+func (p *Problems) AddError(variable string, err error) {
+	f := failure.Of(err)
+	p.Add(variable, "%s", strings.Join(append([]string{f.Error()}, f.Hints...), "; "))
+}
+
+// Has reports whether anything is wrong with a variable, or, of "", with any.
+func (p *Problems) Has(variable string) bool {
+	if variable == "" {
+		return len(p.of) > 0
+	}
+	return len(p.of[variable]) > 0
+}
+
+// String is what pipes print of wrong variables: bitbucket-pipes-toolkit dumps the
+// errors of its validator as YAML.
+func (p *Problems) String() string {
+	var b strings.Builder
+	b.WriteString("Validation errors: \n")
+	for _, variable := range slices.Sorted(maps.Keys(p.of)) {
+		b.WriteString(variable + ":\n")
+		for _, text := range p.of[variable] {
+			b.WriteString("- " + text + "\n")
+		}
+	}
+	return b.String()
+}
