@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
 	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/pkg/api"
@@ -90,7 +91,7 @@ func (d *deployment) testGuides(t *testing.T) {
 			}
 		})
 	}
-	newest, err := d.store.Joins(t.Context(), adminQuery(1))
+	newest, _, err := admin.Records(d.store.Joins(t.Context(), adminQuery(1)))
 	must(t, err)
 	shown := d.mustCtl(t, "joins", "show", newest[0].JoinID)
 	for _, want := range []string{newest[0].JoinID, "example", callerAddr, "deploy"} {

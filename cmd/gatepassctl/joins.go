@@ -1,16 +1,17 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
 // joinCommands are those about joins that were made, and about ending what they gave.
@@ -22,47 +23,107 @@ func (c *cli) joinsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "joins",
 		Short:   "look at the records of joins",
-		Example: "  gatepassctl joins ls --refused --data ./gatepass-data\n  gatepassctl joins show 01JD2K6ZQ4V8T0N1M5R7W9X3YB",
+		Example: "  gatepassctl joins ls --outcome refused --data ./gatepass-data\n  gatepassctl joins show 01JD2K6ZQ4V8T0N1M5R7W9X3YB",
 		Args:    cobra.NoArgs,
 		RunE:    needsCommand,
 	}
-	cmd.AddCommand(c.joinsLsCommand(), c.joinsShowCommand())
+	cmd.AddCommand(c.joinsLsCommand(), c.joinsShowCommand(), c.joinsExportCommand())
 	return cmd
+}
+
+// joinsFilter is the flags that choose records.
+type joinsFilter struct {
+	since, until, bot, token, outcome string
+	code                              string
+	refused                           bool
+}
+
+func (f *joinsFilter) flags(flags *pflag.FlagSet) {
+	flags.StringVar(&f.since, "since", "", "only joins since then: a time, or how long ago, such as 24h or 7d")
+	flags.StringVar(&f.until, "until", "", "only joins before then")
+	flags.StringVar(&f.bot, "bot", "", "only joins of this bot")
+	flags.StringVar(&f.token, "token", "", "only joins by this token rule")
+	flags.StringVar(&f.outcome, "outcome", "", "only joins that came to this: ok, refused, or a code such as no_rule_matched")
+	// What --outcome says was said by two flags before.
+	flags.StringVar(&f.code, "code", "", "")
+	flags.BoolVar(&f.refused, "refused", false, "")
+	for _, old := range []string{"code", "refused"} {
+		_ = flags.MarkHidden(old)
+	}
+}
+
+// query checks the flags.
+func (f *joinsFilter) query(now time.Time) (q admin.Query, err error) {
+	q = admin.Query{Bot: f.bot, Token: f.token, Code: f.code, Refused: f.refused}
+	switch f.outcome {
+	case "":
+	case "refused":
+		q.Refused = true
+	default:
+		q.Code = f.outcome
+	}
+	if _, known := api.Codes()[api.Code(q.Code)]; !known && q.Code != "" && q.Code != join.CodeOK {
+		return q, misused("write ok, refused, or one of the codes in docs/errors.md", "no join comes to %q", q.Code)
+	}
+	if q.Since, err = pastTime("since", f.since, now); err != nil {
+		return q, err
+	}
+	if q.Until, err = pastTime("until", f.until, now); err != nil {
+		return q, err
+	}
+	if !q.Until.IsZero() && !q.Since.Before(q.Until) {
+		return q, misused("let --until be later than --since", "nothing lies between --since %s and --until %s", f.since, f.until)
+	}
+	return q, nil
 }
 
 func (c *cli) joinsLsCommand() *cobra.Command {
 	var (
-		q     admin.Query
-		since time.Duration
+		filter joinsFilter
+		limit  int
+		follow bool
 	)
 	cmd := &cobra.Command{
-		Use:     "ls",
-		Short:   "list joins, newest first",
-		Example: "  gatepassctl joins ls --since 24h --refused --data ./gatepass-data",
+		Use:   "ls",
+		Short: "list joins, newest first",
+		Long: `ls lists the records of joins, newest first. With --follow it goes on with those
+that come, oldest first, until it is interrupted; the others of the last minutes
+stand before them.`,
+		Example: "  gatepassctl joins ls --since 24h --outcome refused --data ./gatepass-data\n  gatepassctl joins ls --bot example --follow --stack gatepass",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			q, err := filter.query(c.now())
+			if err != nil {
+				return err
+			}
+			if limit < 0 {
+				return misused("write how many joins to show, or 0 for all", "--limit %d is less than none", limit)
+			}
+			if follow && !q.Until.IsZero() {
+				return misused("leave one of them out", "--follow has no end, and --until is one")
+			}
 			b, err := c.open(cmd.Context(), false)
 			if err != nil {
 				return err
 			}
 			defer b.close()
-			if since > 0 {
-				q.Since = c.now().Add(-since)
+			if follow {
+				return c.followJoins(cmd.Context(), b.store, q)
 			}
-			records, err := b.store.Joins(cmd.Context(), q)
+			q.Limit = limit
+			records, damaged, err := admin.Records(b.store.Joins(cmd.Context(), q))
 			if err != nil {
 				return err
 			}
-			return c.print(nonNil(records), func() { c.printJoins(records) })
+			if err := c.print(nonNil(records), func() { c.printJoins(records) }); err != nil {
+				return err
+			}
+			return c.damaged(damaged)
 		},
 	}
-	f := cmd.Flags()
-	f.DurationVar(&since, "since", 0, "only joins of the last so long, such as 24h")
-	f.StringVar(&q.Bot, "bot", "", "only joins of this bot")
-	f.StringVar(&q.Token, "token", "", "only joins by this token rule")
-	f.StringVar(&q.Code, "code", "", `only joins with this code; "ok" for those granted`)
-	f.BoolVar(&q.Refused, "refused", false, "only joins that were refused")
-	f.IntVar(&q.Limit, "limit", 50, "at most so many; 0 for all")
+	filter.flags(cmd.Flags())
+	cmd.Flags().IntVar(&limit, "limit", 50, "at most so many; 0 for all")
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with those that come")
 	return cmd
 }
 
@@ -76,115 +137,36 @@ func nonNil[T any](s []T) []T {
 func (c *cli) printJoins(records []join.Record) {
 	rows := [][]string{{"JOIN", "WHEN", "CODE", "BOT", "TOKEN", "FROM"}}
 	for _, r := range records {
-		rows = append(rows, []string{r.JoinID, ago(c.now(), r.Time), r.Code, r.Bot, r.Token, dash(r.SourceAddr)})
+		rows = append(rows, []string{r.JoinID, ago(c.now(), r.Time), r.Code, plain(r.Bot), plain(r.Token), dash(r.SourceAddr)})
 	}
 	c.table(rows)
 }
 
-func (c *cli) joinsShowCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:     "show JOIN_ID",
-		Short:   "show one join: the claims, the rules and what did not match",
-		Example: "  gatepassctl joins show 01JD2K6ZQ4V8T0N1M5R7W9X3YB --data ./gatepass-data",
-		Args:    exactly("JOIN_ID"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			b, err := c.open(cmd.Context(), false)
-			if err != nil {
-				return err
-			}
-			defer b.close()
-			record, err := b.store.Join(cmd.Context(), args[0])
-			if errors.Is(err, join.ErrNotFound) {
-				return failed("a join that was refused before its ID token was verified leaves a line in the service's log only; see gatepassctl joins ls",
-					"there is no record of join %s", args[0])
-			}
-			if err != nil {
-				return err
-			}
-			return c.print(record, func() { c.printJoin(record) })
-		},
-	}
+// warn tells what is wrong and does not stop the command.
+func (c *cli) warn(format string, args ...any) {
+	_, bold := c.colours(c.err)
+	fmt.Fprintf(c.err, "%s %s\n", bold("gatepassctl: warning:"), fmt.Sprintf(format, args...))
 }
 
-func (c *cli) printJoin(r join.Record) {
-	red, bold := c.colours(c.out)
-	code := bold(r.Code)
-	if r.Code != join.CodeOK {
-		code = red(r.Code)
+// damaged names records that could not be read, and makes the command fail if there
+// are any: what it printed is not all.
+func (c *cli) damaged(all []*admin.DamagedError) error {
+	for _, d := range all {
+		c.warn("%v", d)
 	}
-	rows := [][]string{
-		{"join", r.JoinID},
-		{"when", stamp(r.Time) + " (" + ago(c.now(), r.Time) + ")"},
-		{"outcome", code},
-	}
-	if r.Detail != "" {
-		rows = append(rows, []string{"detail", r.Detail})
-	}
-	rows = append(rows, []string{"bot", r.Bot}, []string{"token", r.Token + " (" + r.Method + ")"}, []string{"from", dash(r.SourceAddr)})
-	if cl := r.Client; cl != nil {
-		rows = append(rows, []string{"client", fmt.Sprintf("%s %s/%s", cl.Version, cl.OS, cl.Arch)})
-	}
-	if r.Rule != nil {
-		list := "allow"
-		if r.Code == "denied_by_rule" {
-			list = "deny"
-		}
-		rows = append(rows, []string{"rule", fmt.Sprintf("%s[%d] matched", list, *r.Rule)})
-	}
-	if r.Lock != "" {
-		rows = append(rows, []string{"lock", r.Lock})
-	}
-	if r.TTLSeconds > 0 {
-		ttl := (time.Duration(r.TTLSeconds) * time.Second).String()
-		if r.TTLLimitedBy != "" {
-			ttl += ", limited by " + r.TTLLimitedBy
-		}
-		rows = append(rows, []string{"lifetime", ttl})
-	}
-	c.table(rows)
-
-	c.printMismatches(r.Mismatches, r.MismatchesLeftOut)
-	if len(r.Credentials) > 0 {
-		fmt.Fprintf(c.out, "\n%s\n", bold("credentials"))
-		rows := [][]string{{"NAME", "TYPE", "FOR", "ROLES", "UNTIL", "SERIAL"}}
-		for _, cr := range r.Credentials {
-			kind := strings.TrimSuffix(cr.Type+" "+cr.Usage, " ")
-			who := dash(strings.TrimPrefix(cr.Subject+" "+strings.Join(cr.Principals, ","), " "))
-			rows = append(rows, []string{cr.Name, kind, who, dash(strings.Join(cr.Roles, ",")), stamp(cr.ExpiresAt), cr.Serial})
-		}
-		c.table(rows)
-	}
-	fmt.Fprintf(c.out, "\n%s\n", bold("claims of the ID token"))
-	var claims [][]string
-	for name, value := range r.Claims {
-		claims = append(claims, []string{name, fmt.Sprint(value)})
-	}
-	slices.SortFunc(claims, func(x, y []string) int { return strings.Compare(x[0], y[0]) })
-	c.table(claims)
-}
-
-// printMismatches says for each allow rule what did not match.
-func (c *cli) printMismatches(all []join.RuleMismatch, leftOut int) {
 	if len(all) == 0 {
-		return
+		return nil
 	}
-	_, bold := c.colours(c.out)
-	fmt.Fprintf(c.out, "\n%s\n", bold("why no rule matched"))
-	rows := [][]string{{"RULE", "FIELD", "RULE WANTS", "JOB PRESENTED"}}
-	for _, m := range all {
-		for _, f := range m.Fields {
-			rows = append(rows, []string{fmt.Sprintf("allow[%d]", m.Rule), f.Field, f.Want, presented(f.Got)})
-		}
-	}
-	c.table(rows)
-	if leftOut > 0 {
-		fmt.Fprintf(c.out, "and %s more\n", plural(leftOut, "rule", "rules"))
-	}
+	return failed("what they were is in the service's log, by their join ids", "%s could not be read", plural(len(all), "record", "records"))
 }
 
-func presented(got []string) string {
-	if len(got) == 0 {
-		return "(absent)"
-	}
-	return strings.Join(got, ", ")
+// plain is text that a job chose, without what would move a terminal's cursor or
+// change its colours.
+func plain(s string) string {
+	return strings.Map(func(r rune) rune {
+		if strconv.IsPrint(r) {
+			return r
+		}
+		return '\uFFFD'
+	}, s)
 }

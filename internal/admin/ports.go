@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/join"
@@ -62,9 +63,12 @@ func (e *ConflictError) Error() string {
 
 // Joins reads records.
 type Joins interface {
-	// Joins returns the records that fit q, newest first. Numbers among their
-	// claims are json.Number.
-	Joins(ctx context.Context, q Query) ([]join.Record, error)
+	// Joins yields the records that fit q, newest first unless q says otherwise, and
+	// reads them as they are asked for: who stops early has not read the rest.
+	// Records of one millisecond come in any order. Numbers among their claims are
+	// json.Number. A *DamagedError stands for one record, and others may follow it;
+	// any other error is the last.
+	Joins(ctx context.Context, q Query) iter.Seq2[join.Record, error]
 	// Join returns the record of a join id; join.ErrNotFound if there is none.
 	Join(ctx context.Context, id string) (join.Record, error)
 }
@@ -76,6 +80,31 @@ type Query struct {
 	Code         string // join.CodeOK or a code of a refusal
 	Refused      bool   // only those whose code is not join.CodeOK
 	Limit        int    // at most so many; 0 means all
+	OldestFirst  bool
+}
+
+// DamagedError says that a record is stored and cannot be decoded.
+type DamagedError struct {
+	JoinID string
+	Err    error
+}
+
+func (e *DamagedError) Error() string {
+	return fmt.Sprintf("the record %s is stored but not valid: %v", e.JoinID, e.Err)
+}
+
+func (e *DamagedError) Unwrap() error { return e.Err }
+
+// Revocations stores what was revoked.
+type Revocations interface {
+	join.Revocations
+	// Revoke stores revocations, each unless there is one of its ID already, and
+	// returns how many it added. What was stored before an error stays stored: the
+	// same call again completes it.
+	Revoke(ctx context.Context, all []join.Revocation) (int, error)
+	// Forget removes the revocations whose certificates have all ended before t,
+	// and returns how many.
+	Forget(ctx context.Context, t time.Time) (int, error)
 }
 
 // KeySets looks after stored key sets, beside what jwks.Store does.

@@ -100,11 +100,13 @@ func Look(ctx context.Context, store Store, now time.Time) (Overview, error) {
 	if o.Issuers, err = Issuers(ctx, store, now); err != nil {
 		return o, err
 	}
-	records, err := store.Joins(ctx, Query{Since: now.Add(-time.Hour)})
-	if err != nil && !errors.Is(err, join.ErrNotFound) {
-		return o, fmt.Errorf("reading the joins of the last hour: %w", err)
-	}
-	for _, r := range records {
+	for r, err := range store.Joins(ctx, Query{Since: now.Add(-time.Hour)}) {
+		if _, damaged := errors.AsType[*DamagedError](err); damaged {
+			continue // joins ls names it
+		}
+		if err != nil {
+			return o, fmt.Errorf("reading the joins of the last hour: %w", err)
+		}
 		if r.Code == join.CodeOK {
 			o.Granted++
 			continue

@@ -11,6 +11,7 @@ type Store interface {
 	Joins
 	KeySets
 	AuthorityStore
+	Revocations
 	join.Rules
 	join.Locks
 	jwks.Store

@@ -47,3 +47,6 @@ func HTTPClient(tryTimeout time.Duration) aws.HTTPClient {
 
 // Shards are the partitions of records.
 const Shards = shards
+
+// KindRevocation is the partition of revocations.
+const KindRevocation = string(kindRevocation)

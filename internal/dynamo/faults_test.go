@@ -121,7 +121,7 @@ var calls = []call{
 	{"Record", "PutItem", func(ctx context.Context, s *dynamo.Store) error { return s.Record(ctx, stored, base.Add(time.Hour)) }},
 	{"Join", "GetItem", func(ctx context.Context, s *dynamo.Store) error { _, err := s.Join(ctx, stored.JoinID); return err }},
 	{"Joins", "Query", func(ctx context.Context, s *dynamo.Store) error {
-		records, err := s.Joins(ctx, admin.Query{})
+		records, _, err := admin.Records(s.Joins(ctx, admin.Query{}))
 		return want(len(records), 1, err)
 	}},
 	{"PutKeySet", "PutItem", func(ctx context.Context, s *dynamo.Store) error { return s.PutKeySet(ctx, keySet()) }},

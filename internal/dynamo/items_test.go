@@ -73,7 +73,10 @@ func TestMalformedItems(t *testing.T) {
 		}},
 		"record": {names.Joins, recordKey, []string{"body"}, nil, stored.JoinID, []func() error{
 			func() error { _, err := s.Join(t.Context(), stored.JoinID); return err },
-			func() error { _, err := s.Joins(t.Context(), admin.Query{}); return err },
+			func() error {
+				_, damaged, err := admin.Records(s.Joins(t.Context(), admin.Query{}))
+				return errors.Join(err, errors.Join(asErrors(damaged)...))
+			},
 		}},
 		"resource": {names.Resources, resourceKey, []string{"body", "revision", "updated_at"}, []string{"edited"}, "bot/example", []func() error{
 			func() error { _, err := s.Bot(t.Context(), "example"); return err },
@@ -408,4 +411,12 @@ func TestImpossibleNames(t *testing.T) {
 	if stored, err := s.Get(t.Context(), "", "deployer"); !errors.Is(err, join.ErrNotFound) {
 		t.Errorf("no kind: %v, %v; want join.ErrNotFound", stored, err)
 	}
+}
+
+func asErrors[T error](all []T) []error {
+	errs := make([]error, len(all))
+	for i, err := range all {
+		errs[i] = err
+	}
+	return errs
 }

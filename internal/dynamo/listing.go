@@ -2,8 +2,8 @@ package dynamo
 
 import (
 	"context"
-	"math"
-	"slices"
+	"errors"
+	"iter"
 	"strings"
 	"time"
 
@@ -22,66 +22,109 @@ const (
 	parallelQueries = 8
 	// idSlack is how far the time of a join id may lie from that of its record.
 	idSlack = time.Minute
+	// filteredPage is how many records a page looks at of which only some fit.
+	filteredPage = 100
 )
 
-// Joins implements admin.Joins. Every partition of records is asked for those
-// that fit, newest first, and no further than to q.Limit.
-func (s *Store) Joins(ctx context.Context, q admin.Query) ([]join.Record, error) {
-	lists := make([][]join.Record, len(shards))
-	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(parallelQueries)
-	for i := range shards {
-		group.Go(func() (err error) {
-			lists[i], err = s.joinsOf(groupCtx, shards[i:i+1], q)
-			return err
-		})
-	}
-	if err := group.Wait(); err != nil {
-		return nil, fail("reading records", err)
-	}
-	all := slices.Concat(lists...)
-	slices.SortFunc(all, func(a, b join.Record) int {
-		if order := b.Time.Compare(a.Time); order != 0 {
-			return order
+// Joins implements admin.Joins. The partitions' records are merged by their join
+// ids as they are read, a page of each at a time.
+//
+// Of a listing with a limit the newest hour is read first, then four hours, and so
+// on: a partition in which nothing fits would else be read to its beginning before
+// the first record is yielded.
+func (s *Store) Joins(ctx context.Context, q admin.Query) iter.Seq2[join.Record, error] {
+	return func(yield func(join.Record, error) bool) {
+		all, possible := idRange(q.Since, q.Until)
+		if !possible {
+			return
 		}
-		return strings.Compare(b.JoinID, a.JoinID)
-	})
-	if q.Limit > 0 && len(all) > q.Limit {
-		all = all[:q.Limit]
+		parts := []span{all}
+		if q.Limit > 0 && !q.OldestFirst {
+			parts = all.newestFirst(time.Now())
+		}
+		yielded := 0
+		for _, part := range parts {
+			for record, err := range s.merged(ctx, part, q) {
+				if !yield(record, err) {
+					return
+				}
+				if _, damaged := errors.AsType[*admin.DamagedError](err); err != nil && !damaged {
+					return
+				}
+				if yielded++; yielded == q.Limit {
+					return
+				}
+			}
+		}
 	}
-	return all, nil
 }
 
-// joinsOf returns the newest records of one partition that fit q.
-func (s *Store) joinsOf(ctx context.Context, shard string, q admin.Query) ([]join.Record, error) {
-	in, possible := s.recordsQuery(shard, q)
-	if !possible {
-		return nil, nil
-	}
-	var records []join.Record
-	for found, err := range s.query(ctx, in) {
-		if err != nil {
-			return nil, err
-		}
-		record, err := decodeRecord(found)
-		if err != nil {
-			return nil, err
-		}
-		if records = append(records, record); q.Limit > 0 && len(records) == q.Limit {
-			break
-		}
-	}
-	return records, nil
+// head is the next record of a partition.
+type head struct {
+	found item
+	err   error
+	more  bool
+	next  func() (item, error, bool)
 }
 
-// recordsQuery is the query of one partition; possible is false if nothing can fit q.
-func (s *Store) recordsQuery(shard string, q admin.Query) (in *dynamodb.QueryInput, possible bool) {
-	oldest, newest, possible := idRange(q.Since, q.Until)
-	if !possible {
-		return nil, false
+func (h *head) advance() { h.found, h.err, h.more = h.next() }
+
+// merged yields the records of all partitions in a span of join ids.
+func (s *Store) merged(ctx context.Context, part span, q admin.Query) iter.Seq2[join.Record, error] {
+	return func(yield func(join.Record, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		heads := make([]*head, len(shards))
+		var group errgroup.Group
+		group.SetLimit(parallelQueries)
+		for i := range shards {
+			next, stop := iter.Pull2(s.query(ctx, s.recordsQuery(shards[i:i+1], part, q)))
+			defer stop()
+			heads[i] = &head{next: next}
+			group.Go(func() error {
+				heads[i].advance()
+				if heads[i].err != nil {
+					cancel() // the others need not try any longer
+				}
+				return heads[i].err
+			})
+		}
+		if err := group.Wait(); err != nil {
+			yield(join.Record{}, fail("reading records", err))
+			return
+		}
+		for {
+			var first *head
+			for _, h := range heads {
+				if h.more && h.err != nil {
+					yield(join.Record{}, fail("reading records", h.err))
+					return
+				}
+				if h.more && (first == nil || earlier(h.found, first.found, q.OldestFirst)) {
+					first = h
+				}
+			}
+			if first == nil || !yield(decodeRecord(first.found)) {
+				return
+			}
+			first.advance()
+		}
 	}
+}
+
+// earlier tells whether record a is yielded before b. Join ids sort by time.
+func earlier(a, b item, oldestFirst bool) bool {
+	order := strings.Compare((&reader{item: a}).text(attrSK), (&reader{item: b}).text(attrSK))
+	if oldestFirst {
+		return order < 0
+	}
+	return order > 0
+}
+
+// recordsQuery is the query of one partition.
+func (s *Store) recordsQuery(shard string, part span, q admin.Query) *dynamodb.QueryInput {
 	f := filter{names: map[string]string{"#pk": attrPK, "#sk": attrSK}, values: item{
-		":pk": text(recordPrefix + shard), ":oldest": text(oldest), ":newest": text(newest),
+		":pk": text(recordPrefix + shard), ":oldest": text(part.oldest.String()), ":newest": text(part.newest.String()),
 	}}
 	if since, err := instant(q.Since); err == nil && !q.Since.IsZero() {
 		f.add(attrTime, ">=", "since", since)
@@ -97,17 +140,21 @@ func (s *Store) recordsQuery(shard string, q admin.Query) (in *dynamodb.QueryInp
 	if q.Refused {
 		f.add(attrCode, "<>", "ok", text(join.CodeOK))
 	}
-	in = &dynamodb.QueryInput{
-		TableName: &s.tables.Joins, ScanIndexForward: aws.Bool(false),
+	in := &dynamodb.QueryInput{
+		TableName: &s.tables.Joins, ScanIndexForward: &q.OldestFirst,
 		KeyConditionExpression:   aws.String("#pk = :pk AND #sk BETWEEN :oldest AND :newest"),
 		ExpressionAttributeNames: f.names, ExpressionAttributeValues: f.values,
 	}
 	if len(f.conditions) > 0 {
 		in.FilterExpression = aws.String(strings.Join(f.conditions, " AND "))
-	} else if q.Limit > 0 {
-		in.Limit = aws.Int32(int32(min(q.Limit, math.MaxInt32)))
 	}
-	return in, true
+	if page := filteredPage; q.Limit > 0 {
+		if len(f.conditions) == 0 { // what is read is what is yielded, about as much from each partition
+			page = min(page, 2+2*q.Limit/len(shards))
+		}
+		in.Limit = aws.Int32(int32(page))
+	}
+	return in
 }
 
 // filter collects the conditions of a FilterExpression. Values never go into its text.
@@ -122,29 +169,60 @@ func (f *filter) add(attr, operator, value string, v types.AttributeValue) {
 	f.conditions = append(f.conditions, "#"+attr+" "+operator+" :"+value)
 }
 
+// span is a range of join ids, both ends included.
+type span struct{ oldest, newest ulid.ULID }
+
+// newestFirst cuts a span into parts that begin one hour before now, four hours,
+// sixteen and so on, up to 170 days.
+func (sp span) newestFirst(now time.Time) []span {
+	var parts []span
+	rest := sp
+	for age := time.Hour; age < 200*24*time.Hour; age *= 4 {
+		var cut ulid.ULID
+		if err := cut.SetTime(ulid.Timestamp(now.Add(-age))); err != nil { // not before the year 10889
+			break
+		}
+		if cut.Compare(rest.oldest) <= 0 {
+			break
+		}
+		if cut.Compare(rest.newest) > 0 {
+			continue
+		}
+		parts = append(parts, span{cut, rest.newest})
+		var last ulid.ULID // the one before cut
+		for i := range last {
+			last[i] = 0xff
+		}
+		if err := last.SetTime(cut.Time() - 1); err != nil {
+			break
+		}
+		rest.newest = last
+	}
+	return append(parts, rest)
+}
+
 // idRange returns the join ids that records from since until until can have.
-func idRange(since, until time.Time) (oldest, newest string, possible bool) {
-	var first, last ulid.ULID
-	for i := range last {
-		last[i] = 0xff
+func idRange(since, until time.Time) (ids span, possible bool) {
+	for i := range ids.newest {
+		ids.newest[i] = 0xff
 	}
 	if !since.IsZero() {
 		ms := since.Add(-idSlack).UnixMilli()
 		if ms > int64(ulid.MaxTime()) {
-			return "", "", false
+			return ids, false
 		}
-		if err := first.SetTime(uint64(max(ms, 0))); err != nil {
-			return "", "", false
+		if err := ids.oldest.SetTime(uint64(max(ms, 0))); err != nil {
+			return ids, false
 		}
 	}
 	if !until.IsZero() {
 		ms := until.Add(idSlack).UnixMilli()
 		if ms < 0 {
-			return "", "", false
+			return ids, false
 		}
-		if err := last.SetTime(min(uint64(ms), ulid.MaxTime())); err != nil {
-			return "", "", false
+		if err := ids.newest.SetTime(min(uint64(ms), ulid.MaxTime())); err != nil {
+			return ids, false
 		}
 	}
-	return first.String(), last.String(), first.Compare(last) <= 0
+	return ids, ids.oldest.Compare(ids.newest) <= 0
 }

@@ -51,7 +51,7 @@ func TestListingMerges(t *testing.T) {
 			func(int, join.Record) bool { return true }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			records, err := s.Joins(t.Context(), c.q)
+			records, _, err := admin.Records(s.Joins(t.Context(), c.q))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/oklog/ulid/v2"
 
+	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/join"
 )
 
@@ -78,6 +79,7 @@ func (s *Store) Join(ctx context.Context, id string) (join.Record, error) {
 	return decodeRecord(found)
 }
 
+// decodeRecord returns the record, or a *admin.DamagedError.
 func decodeRecord(found item) (join.Record, error) {
 	r := reader{item: found}
 	id, body := r.text(attrSK), r.text(attrBody)
@@ -90,7 +92,7 @@ func decodeRecord(found item) (join.Record, error) {
 		err = fmt.Errorf("it holds the record %q", record.JoinID)
 	}
 	if err != nil {
-		return join.Record{}, fmt.Errorf("the record %s is stored but not valid: %w", id, err)
+		return join.Record{}, &admin.DamagedError{JoinID: id, Err: err}
 	}
 	return record, nil
 }

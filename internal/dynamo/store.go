@@ -38,6 +38,7 @@ var (
 	_ admin.KeySets   = (*Store)(nil)
 
 	_ admin.AuthorityStore = (*Store)(nil)
+	_ admin.Revocations    = (*Store)(nil)
 )
 
 // New checks c and returns a Store. It makes no call.

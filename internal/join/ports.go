@@ -106,6 +106,13 @@ type Records interface {
 	Record(ctx context.Context, r Record, keepUntil time.Time) error
 }
 
+// Revocations reads what was revoked.
+type Revocations interface {
+	// Revocations returns all revocations, consistently and in any order, those
+	// included whose certificates have ended.
+	Revocations(ctx context.Context) ([]Revocation, error)
+}
+
 // Authorities give the signing keys.
 type Authorities interface {
 	// Authority returns the authority of a purpose, ready to sign within ctx;
@@ -132,6 +139,10 @@ type Authority struct {
 	TrustedKeys []crypto.PublicKey
 	// TrustedCertificates are the same for an X.509 authority.
 	TrustedCertificates []*x509.Certificate
+	// OtherSigners sign by trusted keys that are not the Signer's, as far as that is
+	// possible. They sign revocation lists and nothing else: a server that checks
+	// them wants one of every authority that it trusts.
+	OtherSigners []crypto.Signer
 }
 
 // Caller is what the transport knows of who asks.

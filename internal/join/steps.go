@@ -257,14 +257,16 @@ func wish(c *api.CredentialRequest) rules.Wish {
 }
 
 // purpose is the authority that signs a credential.
-func purpose(c *api.CredentialRequest) cert.Purpose {
-	switch c.Type {
+func purpose(c *api.CredentialRequest) cert.Purpose { return authorityOf(c.Type, c.Usage) }
+
+func authorityOf(credentialType, usage string) cert.Purpose {
+	switch credentialType {
 	case api.TypeSSH:
 		return cert.SSHUser
 	case api.TypeJWT:
 		return cert.JWT
 	}
-	return usages[c.Usage]
+	return usages[usage]
 }
 
 // unavailable makes an error of the store one that refuses the join, save for ErrNotFound.

@@ -320,7 +320,7 @@ func (s *service) record(id string) join.Record {
 
 func (s *service) records() []join.Record {
 	s.t.Helper()
-	all, err := s.store.Joins(s.t.Context(), admin.Query{})
+	all, _, err := admin.Records(s.store.Joins(s.t.Context(), admin.Query{}))
 	must(s.t, err)
 	return all
 }

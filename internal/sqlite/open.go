@@ -60,6 +60,7 @@ var (
 	_ admin.KeySets   = (*Store)(nil)
 
 	_ admin.AuthorityStore = (*Store)(nil)
+	_ admin.Revocations    = (*Store)(nil)
 )
 
 // Open opens the store in the data directory dir. Unless opts.MustExist is set

@@ -3,6 +3,8 @@ package sqlite
 import (
 	"context"
 	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/revoke"
 )
 
 // purgeBatch is how many rows one transaction of Purge deletes, so that a join
@@ -12,7 +14,7 @@ const purgeBatch = 200
 // leaseGrace is how long a lease that has ended is kept, for processes whose clock lags.
 const leaseGrace = 24 * time.Hour
 
-// Purge deletes the uses and records that need not be kept at now any longer,
+// Purge deletes the uses, records and revocations that need not be kept at now any longer,
 // and returns how many rows it deleted. It can be run at any time and by several processes.
 func (s *Store) Purge(ctx context.Context, now time.Time) (int64, error) {
 	ended, err := nanos(now.Add(-leaseGrace))
@@ -28,6 +30,8 @@ func (s *Store) Purge(ctx context.Context, now time.Time) (int64, error) {
 			(SELECT id_token, digest FROM uses WHERE keep_until < ?1 LIMIT ?2)`, now.Unix()},
 		{`DELETE FROM records WHERE rowid IN
 			(SELECT rowid FROM records WHERE keep_until < ?1 LIMIT ?2)`, now.Unix()},
+		{`DELETE FROM revocations WHERE id IN
+			(SELECT id FROM revocations WHERE ends < ?1 LIMIT ?2)`, now.Add(-revoke.Keep).Unix()},
 		{`DELETE FROM leases WHERE name IN
 			(SELECT name FROM leases WHERE until < ?1 LIMIT ?2)`, ended},
 	} {

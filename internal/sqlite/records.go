@@ -3,7 +3,9 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"iter"
 	"strings"
 	"time"
 
@@ -15,8 +17,8 @@ const (
 	upsertRecord = `INSERT INTO records (join_id, time, token, bot, code, keep_until, body)
 		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
 		ON CONFLICT DO UPDATE SET time = ?2, token = ?3, bot = ?4, code = ?5, keep_until = ?6, body = ?7`
-	selectRecord  = `SELECT join_id, body FROM records WHERE join_id = ?1`
-	selectRecords = `SELECT join_id, body FROM records`
+	selectRecord  = `SELECT join_id, time, body FROM records WHERE join_id = ?1`
+	selectRecords = `SELECT join_id, time, body FROM records`
 )
 
 // Record implements join.Records.
@@ -36,36 +38,69 @@ func (s *Store) Record(ctx context.Context, r join.Record, keepUntil time.Time) 
 
 // Join implements admin.Joins.
 func (s *Store) Join(ctx context.Context, id string) (join.Record, error) {
-	rows, err := s.stmts.record.QueryContext(ctx, id)
-	records, err := collect(rows, err, scanRecord)
-	if err != nil {
+	var row recordRow
+	err := s.stmts.record.QueryRowContext(ctx, id).Scan(&row.id, &row.time, &row.body)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return join.Record{}, fmt.Errorf("record %s: %w", id, join.ErrNotFound)
+	case err != nil:
 		return join.Record{}, s.fail(ctx, "reading the record "+id, err)
 	}
-	if len(records) == 0 {
-		return join.Record{}, fmt.Errorf("record %s: %w", id, join.ErrNotFound)
-	}
-	return records[0], nil
+	return row.decode()
 }
+
+// recordsPage is how many records are read at once, so that a listing that its
+// reader takes slowly does not keep the database from being tidied up.
+const recordsPage = 200
 
 // Joins implements admin.Joins.
-func (s *Store) Joins(ctx context.Context, q admin.Query) ([]join.Record, error) {
-	query, args, err := recordsQuery(q)
-	if err != nil {
-		return nil, fmt.Errorf("reading records: %w", err)
+func (s *Store) Joins(ctx context.Context, q admin.Query) iter.Seq2[join.Record, error] {
+	return func(yield func(join.Record, error) bool) {
+		var after *recordRow
+		for left := q.Limit; ; {
+			size := recordsPage
+			if q.Limit > 0 {
+				size = min(size, left)
+			}
+			page, err := s.recordsPage(ctx, q, after, size)
+			if err != nil {
+				yield(join.Record{}, s.fail(ctx, "reading records", err))
+				return
+			}
+			for _, row := range page {
+				if !yield(row.decode()) {
+					return
+				}
+			}
+			left -= len(page)
+			if len(page) < size || q.Limit > 0 && left == 0 {
+				return
+			}
+			after = &page[len(page)-1]
+		}
 	}
-	rows, err := s.read.QueryContext(ctx, query, args...)
-	records, err := collect(rows, err, scanRecord)
-	return records, s.fail(ctx, "reading records", err)
 }
 
-// recordsQuery is the SQL of q. Values go into args and never into the text.
-func recordsQuery(q admin.Query) (string, []any, error) {
+func (s *Store) recordsPage(ctx context.Context, q admin.Query, after *recordRow, size int) ([]recordRow, error) {
+	query, args, err := recordsQuery(q, after, size)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.read.QueryContext(ctx, query, args...)
+	return collect(rows, err, func(rows *sql.Rows) (row recordRow, err error) {
+		return row, rows.Scan(&row.id, &row.time, &row.body)
+	})
+}
+
+// recordsQuery is the SQL of the page of q after a row. Values go into args and
+// never into the text.
+func recordsQuery(q admin.Query, after *recordRow, size int) (string, []any, error) {
 	var (
 		where []string
 		args  []any
 	)
-	fits := func(condition string, value any) {
-		where, args = append(where, condition), append(args, value)
+	fits := func(condition string, values ...any) {
+		where, args = append(where, condition), append(args, values...)
 	}
 	for _, bound := range []struct {
 		condition string
@@ -90,31 +125,35 @@ func recordsQuery(q admin.Query) (string, []any, error) {
 	if q.Refused {
 		fits("code <> ?", join.CodeOK)
 	}
+	order, beyond := "DESC", "(time, join_id) < (?, ?)"
+	if q.OldestFirst {
+		order, beyond = "ASC", "(time, join_id) > (?, ?)"
+	}
+	if after != nil {
+		fits(beyond, after.time, after.id)
+	}
 	query := selectRecords
 	if len(where) > 0 {
 		query += " WHERE " + strings.Join(where, " AND ")
 	}
-	query += " ORDER BY time DESC, join_id DESC"
-	if q.Limit > 0 {
-		query, args = query+" LIMIT ?", append(args, q.Limit)
-	}
-	return query, args, nil
+	return query + " ORDER BY time " + order + ", join_id " + order + " LIMIT ?", append(args, size), nil
 }
 
-func scanRecord(rows *sql.Rows) (join.Record, error) {
-	var (
-		id   string
-		body sql.RawBytes
-	)
-	if err := rows.Scan(&id, &body); err != nil {
-		return join.Record{}, err
-	}
-	r, err := join.DecodeRecord(body)
-	if err == nil && r.JoinID != id {
+// recordRow is a record as stored.
+type recordRow struct {
+	id   string
+	time int64
+	body []byte
+}
+
+// decode returns the record, or a *admin.DamagedError.
+func (row recordRow) decode() (join.Record, error) {
+	r, err := join.DecodeRecord(row.body)
+	if err == nil && r.JoinID != row.id {
 		err = fmt.Errorf("it holds the record %s", r.JoinID)
 	}
 	if err != nil {
-		return join.Record{}, fmt.Errorf("the record %s is stored but not valid: %w", id, err)
+		return join.Record{}, &admin.DamagedError{JoinID: row.id, Err: err}
 	}
 	return r, nil
 }

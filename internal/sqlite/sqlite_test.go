@@ -52,8 +52,12 @@ func TestStore(t *testing.T) {
 			Reopen: func(t *testing.T, s storetest.Store) storetest.Store { return open(t, s.(*sqlite.Store).Dir()) },
 			Corrupt: func(t *testing.T, s storetest.Store, kind, name string) {
 				db := raw(t, s.(*sqlite.Store).Dir())
-				if kind == storetest.KindRecord {
+				switch kind {
+				case storetest.KindRecord:
 					run(t, db, `UPDATE records SET body = CAST('{"join_id": 7' AS BLOB) WHERE join_id = ?`, name)
+					return
+				case storetest.KindRevocation:
+					run(t, db, `UPDATE revocations SET body = CAST('{"id": 7' AS BLOB) WHERE id = ?`, name)
 					return
 				}
 				run(t, db, `UPDATE resources SET body = CAST('{"kind": 7' AS BLOB), revision = 'bad' WHERE kind = ? AND name = ?`, kind, name)

@@ -17,6 +17,7 @@ type statements struct {
 
 	use, lease, putRecord *sql.Stmt
 	unpin, keySetFailed   *sql.Stmt
+	revocations           *sql.Stmt
 }
 
 func (s *Store) prepare(ctx context.Context) error {
@@ -39,6 +40,7 @@ func (s *Store) prepare(ctx context.Context) error {
 		{&s.stmts.putRecord, s.write, upsertRecord},
 		{&s.stmts.unpin, s.write, updateUnpin},
 		{&s.stmts.keySetFailed, s.write, upsertKeySetFailure},
+		{&s.stmts.revocations, s.read, selectRevocations},
 	} {
 		var err error
 		if *p.stmt, err = p.db.PrepareContext(ctx, p.sql); err != nil {

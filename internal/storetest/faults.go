@@ -3,6 +3,8 @@ package storetest
 import (
 	"context"
 	"errors"
+	"iter"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -29,14 +31,17 @@ func (s suite) testMalformed(t *testing.T) {
 		s.opts.Corrupt(t, a, string(kind), "bad")
 	}
 	s.opts.Corrupt(t, a, KindRecord, id)
+	revoked(t, a, 1, s.revocation("bad"))
+	s.opts.Corrupt(t, a, KindRevocation, "bad")
 
 	reads := map[string]func(Store) error{
 		"record/" + id:     func(st Store) error { _, err := st.Join(ctx(t), id); return err },
-		"records of " + id: func(st Store) error { _, err := st.Joins(ctx(t), admin.Query{}); return err },
+		"records of " + id: func(st Store) error { return firstError(st.Joins(ctx(t), admin.Query{})) },
 		"token bad":        func(st Store) error { _, err := st.Token(ctx(t), "bad"); return err },
 		"bot bad":          func(st Store) error { _, err := st.Bot(ctx(t), "bad"); return err },
 		"roles bad":        func(st Store) error { _, err := st.Roles(ctx(t), []string{"good", "bad"}); return err },
 		"locks bad":        func(st Store) error { _, err := st.Locks(ctx(t)); return err },
+		"revocations bad":  func(st Store) error { _, err := st.Revocations(ctx(t)); return err },
 	}
 	for _, kind := range kinds() {
 		reads["get "+string(kind)+" bad"] = func(st Store) error { _, err := st.Get(ctx(t), kind, "bad"); return err }
@@ -55,11 +60,42 @@ func (s suite) testMalformed(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a listing names the damaged record and goes on", func(t *testing.T) {
+		check(t, "recording", a.Record(ctx(t), s.record(-1), s.keep()))
+		check(t, "recording", a.Record(ctx(t), s.record(1), s.keep()))
+		for _, q := range []admin.Query{{}, {OldestFirst: true}, {Limit: 3}} {
+			var got []string
+			for r, err := range b.Joins(ctx(t), q) {
+				if damaged, ok := errors.AsType[*admin.DamagedError](err); ok {
+					got = append(got, "damaged "+damaged.JoinID)
+					continue
+				}
+				check(t, "listing", err)
+				got = append(got, r.JoinID)
+			}
+			want := []string{s.record(1).JoinID, "damaged " + id, s.record(-1).JoinID}
+			if q.OldestFirst {
+				slices.Reverse(want)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%+v: got %q, want %q", q, got, want)
+			}
+		}
+	})
 	t.Run("others can still be read", func(t *testing.T) {
 		if roles, err := b.Roles(ctx(t), []string{"good"}); err != nil || len(roles) != 1 {
 			t.Errorf("a good role beside a bad one: %d, %v", len(roles), err)
 		}
 	})
+}
+
+func firstError(records iter.Seq2[join.Record, error]) error {
+	for _, err := range records {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // testContexts makes every call with a context that has ended: each says so, and nothing is stored.
@@ -85,10 +121,13 @@ func (s suite) testContexts(t *testing.T) {
 		"Write": func() error {
 			return a.Write(ended, []admin.Change{{Kind: rules.KindBot, Name: "example", Resource: bot(t, "example"), At: s.base}})
 		},
-		"Joins":   func() error { _, err := a.Joins(ended, admin.Query{}); return err },
-		"Join":    func() error { _, err := a.Join(ended, s.record(0).JoinID); return err },
-		"KeySets": func() error { _, err := a.KeySets(ended); return err },
-		"Unpin":   func() error { return a.Unpin(ended, circleIssuer) },
+		"Joins":       func() error { return firstError(a.Joins(ended, admin.Query{})) },
+		"Join":        func() error { _, err := a.Join(ended, s.record(0).JoinID); return err },
+		"KeySets":     func() error { _, err := a.KeySets(ended); return err },
+		"Revocations": func() error { _, err := a.Revocations(ended); return err },
+		"Revoke":      func() error { _, err := a.Revoke(ended, []join.Revocation{s.revocation("x")}); return err },
+		"Forget":      func() error { _, err := a.Forget(ended, s.base); return err },
+		"Unpin":       func() error { return a.Unpin(ended, circleIssuer) },
 	}
 	for name, call := range calls {
 		t.Run(name, func(t *testing.T) {

@@ -76,8 +76,8 @@ func (s suite) testRecords(t *testing.T) {
 		if _, err := a.Join(ctx(t), s.record(0).JoinID); !errors.Is(err, join.ErrNotFound) {
 			t.Errorf("Join: %v, want join.ErrNotFound", err)
 		}
-		if records, err := a.Joins(ctx(t), admin.Query{}); err != nil || len(records) != 0 {
-			t.Errorf("Joins: %d, %v; want none", len(records), err)
+		if found := records(t, a, admin.Query{}); len(found) != 0 {
+			t.Errorf("Joins: %d, want none", len(found))
 		}
 	})
 	t.Run("a record comes back equal", func(t *testing.T) {
@@ -92,8 +92,7 @@ func (s suite) testRecords(t *testing.T) {
 			got, err := b.Join(ctx(t), want.JoinID)
 			check(t, "reading the record", err)
 			sameRecord(t, got, want)
-			listed, err := b.Joins(ctx(t), admin.Query{Limit: 1})
-			check(t, "listing", err)
+			listed := records(t, b, admin.Query{Limit: 1})
 			if len(listed) != 1 {
 				t.Fatalf("%d records after %d, want the newest", len(listed), minute+1)
 			}
@@ -125,21 +124,30 @@ func (s suite) testRecords(t *testing.T) {
 				t.Errorf("recording: %v", err)
 			}
 		})
-		records, err := b.Joins(ctx(t), admin.Query{})
-		check(t, "listing", err)
-		if len(records) != n {
-			t.Errorf("%d records, want %d", len(records), n)
+		found := records(t, b, admin.Query{})
+		if len(found) != n {
+			t.Errorf("%d records, want %d", len(found), n)
 		}
 	})
+}
+
+// records are those that q chooses; none may be damaged.
+func records(t *testing.T, store Store, q admin.Query) []join.Record {
+	t.Helper()
+	found, damaged, err := admin.Records(store.Joins(ctx(t), q))
+	check(t, "listing", err)
+	if len(damaged) > 0 {
+		t.Errorf("damaged: %v", damaged)
+	}
+	return found
 }
 
 // listed tests that q chooses the records of these minutes, in this order.
 func (s suite) listed(t *testing.T, store Store, q admin.Query, minutes ...int) {
 	t.Helper()
-	records, err := store.Joins(ctx(t), q)
-	check(t, "listing", err)
+	found := records(t, store, q)
 	var got []int
-	for _, r := range records {
+	for _, r := range found {
 		got = append(got, int(r.Time.Sub(s.base).Minutes()))
 	}
 	if !slices.Equal(got, minutes) {
@@ -187,6 +195,8 @@ func (s suite) testQueries(t *testing.T) {
 		"limit":                   {admin.Query{Limit: 2}, []int{5, 4}},
 		"limit above all":         {admin.Query{Limit: 100}, []int{5, 4, 3, 2, 1, 0}},
 		"limit counts what fits":  {admin.Query{Bot: "example", Limit: 3}, []int{5, 4, 1}},
+		"oldest first":            {admin.Query{OldestFirst: true}, []int{0, 1, 2, 3, 4, 5}},
+		"the oldest of a bot":     {admin.Query{OldestFirst: true, Bot: "other", Limit: 1}, []int{2}},
 		"everything":              {admin.Query{Since: at(1), Until: at(5), Bot: "example", Token: "example-bot", Code: string(api.CodeLocked), Refused: true, Limit: 1}, []int{4}},
 		"everything but the time": {admin.Query{Since: at(5), Bot: "example", Token: "example-bot", Code: string(api.CodeLocked)}, nil},
 	} {
@@ -203,12 +213,22 @@ func (s suite) testQueries(t *testing.T) {
 			r.Bot = fmt.Sprintf("bot-%d", i%100)
 			check(t, "recording", a.Record(ctx(t), r, s.keep()))
 		}
-		records, err := a.Joins(ctx(t), admin.Query{})
-		check(t, "listing", err)
-		if len(records) != n {
-			t.Errorf("%d records, want %d", len(records), n)
+		found := records(t, a, admin.Query{})
+		if len(found) != n {
+			t.Errorf("%d records, want %d", len(found), n)
+		}
+		var minutes []int
+		for r, err := range a.Joins(ctx(t), admin.Query{}) {
+			check(t, "listing", err)
+			if minutes = append(minutes, int(r.Time.Sub(s.base).Minutes())); len(minutes) == 3 {
+				break // who has enough need not read on
+			}
+		}
+		if !slices.Equal(minutes, []int{299, 298, 297}) {
+			t.Errorf("the newest three are %v", minutes)
 		}
 		s.listed(t, a, admin.Query{Bot: "bot-7", Limit: 2}, 207, 107)
+		s.listed(t, a, admin.Query{Bot: "bot-7", OldestFirst: true}, 7, 107, 207)
 		s.listed(t, a, admin.Query{Bot: "bot-7"}, 207, 107, 7)
 	})
 }

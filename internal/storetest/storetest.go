@@ -29,6 +29,7 @@ type Store interface {
 	admin.Resources
 	admin.Joins
 	admin.KeySets
+	admin.Revocations
 }
 
 // Options are how the suite gets at a store from outside.
@@ -37,12 +38,16 @@ type Options struct {
 	// service would have it. Without it, one handle stands for both.
 	Reopen func(t *testing.T, s Store) Store
 	// Corrupt overwrites a stored item with one that cannot be decoded. The kind
-	// is that of a resource, or KindRecord. It is required.
+	// is that of a resource, KindRecord or KindRevocation. It is required.
 	Corrupt func(t *testing.T, s Store, kind, name string)
 }
 
-// KindRecord is the kind that Corrupt is given for a record; its name is the join id.
-const KindRecord = "record"
+// The kinds that Corrupt is given beside those of resources: a record, whose name is the
+// join id, and a revocation, whose name is its ID.
+const (
+	KindRecord     = "record"
+	KindRevocation = "revocation"
+)
 
 // Run tests the stores that open returns; each is empty and of its own. Times
 // that the suite stores lie around the present, so that a store that deletes
@@ -63,6 +68,7 @@ func Run(t *testing.T, open func(t *testing.T) Store, opts Options) {
 		{"pinned key sets", s.testPinnedKeySets},
 		{"records", s.testRecords},
 		{"queries", s.testQueries},
+		{"revocations", s.testRevocations},
 		{"malformed items", s.testMalformed},
 		{"contexts", s.testContexts},
 	} {

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/join"
+)
+
+const (
+	// followEvery is how often followed joins are asked for.
+	followEvery = 2 * time.Second
+	// followBack is how far back each time. A record has the time at which its join
+	// began, and is written when it ends.
+	followBack = 2 * time.Minute
+	// followTries is after how many failures in a row following ends.
+	followTries = 5
+)
+
+// follower prints records once.
+type follower struct {
+	c    *cli
+	seen map[string]followed // by join id
+}
+
+type followed struct {
+	code string
+	at   time.Time
+}
+
+// followJoins prints the records that fit q and those that come, until ctx ends,
+// which is how people stop it.
+func (c *cli) followJoins(ctx context.Context, store admin.Joins, q admin.Query) error {
+	if q.Since.IsZero() {
+		q.Since = c.now().Add(-followBack)
+	}
+	q.OldestFirst = true
+	f := &follower{c: c, seen: map[string]followed{}}
+	if c.format == "text" {
+		f.row("JOIN", "WHEN", "CODE", "BOT", "TOKEN", "FROM")
+	}
+	for failures := 0; ; {
+		asked := c.now()
+		err := f.print(ctx, store, q)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, errOutput):
+			return err
+		case err != nil:
+			if failures++; failures == followTries {
+				return err
+			}
+			c.warn("%v; trying again", err)
+		default:
+			failures = 0
+			if back := asked.Add(-followBack); back.After(q.Since) {
+				q.Since = back
+			}
+		}
+		f.forget(q.Since)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(followEvery):
+		}
+	}
+}
+
+// errOutput says that nobody reads what is printed any longer.
+var errOutput = errors.New("writing the output")
+
+func (f *follower) print(ctx context.Context, store admin.Joins, q admin.Query) error {
+	for r, err := range store.Joins(ctx, q) {
+		if damaged, ok := errors.AsType[*admin.DamagedError](err); ok {
+			if !f.known(damaged.JoinID, "damaged", f.c.now()) {
+				f.c.warn("%v", damaged)
+			}
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		// One that was recorded before it failed is recorded again, with another code.
+		if f.known(r.JoinID, r.Code, r.Time) {
+			continue
+		}
+		if err := f.show(r); err != nil {
+			return fmt.Errorf("%w: %w", errOutput, err)
+		}
+	}
+	return nil
+}
+
+func (f *follower) known(id, code string, at time.Time) bool {
+	before, ok := f.seen[id]
+	f.seen[id] = followed{code, at}
+	return ok && before.code == code
+}
+
+// forget drops what will not be read again.
+func (f *follower) forget(since time.Time) {
+	for id, seen := range f.seen {
+		if seen.at.Before(since) {
+			delete(f.seen, id)
+		}
+	}
+}
+
+func (f *follower) show(r join.Record) error {
+	switch f.c.format {
+	case "json":
+		return writeLine(f.c.out, r)
+	case "yaml":
+		if _, err := fmt.Fprintln(f.c.out, "---"); err != nil {
+			return err
+		}
+		return f.c.printYAML(r)
+	}
+	return f.row(r.JoinID, stamp(r.Time), r.Code, plain(r.Bot), plain(r.Token), dash(r.SourceAddr))
+}
+
+// row writes columns of fixed widths: what comes later is not known yet.
+func (f *follower) row(id, when, code, bot, token, from string) error {
+	_, err := fmt.Fprintf(f.c.out, "%-26s  %-20s  %-24s  %-16s  %-20s  %s\n", id, when, code, bot, token, from)
+	return err
+}

@@ -1,0 +1,124 @@
+package dynamo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/pkg/rules"
+)
+
+const (
+	// kindRevocation is the partition of revocations among the resources. It is no
+	// kind of the rule language: nobody applies one.
+	kindRevocation rules.Kind = "revocation"
+	attrEnds                  = "ends"
+	// parallelWrites is how many revocations are stored or removed at once.
+	parallelWrites = 16
+)
+
+// Revocations implements join.Revocations by one Query.
+func (s *Store) Revocations(ctx context.Context) ([]join.Revocation, error) {
+	var all []join.Revocation
+	for found, err := range s.query(ctx, s.ofKind(kindRevocation)) {
+		if err != nil {
+			return nil, fail("reading the revocations", err)
+		}
+		revocation, err := decodeRevocation(found)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, revocation)
+	}
+	return all, nil
+}
+
+func decodeRevocation(found item) (join.Revocation, error) {
+	r := reader{item: found}
+	id, body := r.text(attrName), r.text(attrBody)
+	err := r.err
+	var revocation join.Revocation
+	if err == nil {
+		revocation, err = join.DecodeRevocation([]byte(body))
+	}
+	if err == nil && revocation.ID != id {
+		err = fmt.Errorf("it holds the revocation %q", revocation.ID)
+	}
+	if err != nil {
+		return join.Revocation{}, fmt.Errorf("the revocation %s is stored but not valid: %w", id, err)
+	}
+	return revocation, nil
+}
+
+// Revoke implements admin.Revocations, by one PutItem each.
+func (s *Store) Revoke(ctx context.Context, all []join.Revocation) (int, error) {
+	var added atomic.Int64
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallelWrites)
+	for _, r := range all {
+		group.Go(func() error {
+			isNew, err := s.revoke(ctx, r)
+			if isNew {
+				added.Add(1)
+			}
+			return fail("storing the revocation "+r.ID, err)
+		})
+	}
+	err := group.Wait()
+	return int(added.Load()), err
+}
+
+func (s *Store) revoke(ctx context.Context, r join.Revocation) (bool, error) {
+	body, err := join.EncodeRevocation(r)
+	if err != nil {
+		return false, err
+	}
+	put := resourceKey{kindRevocation, r.ID}.item()
+	put[attrBody], put[attrEnds] = text(string(body)), number(wholeSeconds(r.Ends()))
+	_, err = s.db.PutItem(ctx, &dynamodb.PutItemInput{
+		TableName: &s.tables.Resources, Item: put,
+		ConditionExpression:      aws.String("attribute_not_exists(#kind)"),
+		ExpressionAttributeNames: map[string]string{"#kind": attrKind},
+	})
+	if _, there := errors.AsType[*types.ConditionalCheckFailedException](err); there {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Forget implements admin.Revocations: the table of resources has no time to live.
+func (s *Store) Forget(ctx context.Context, t time.Time) (int, error) {
+	in := s.ofKind(kindRevocation)
+	in.ProjectionExpression, in.FilterExpression = aws.String("#name"), aws.String("#ends < :t")
+	in.ExpressionAttributeNames["#name"], in.ExpressionAttributeNames["#ends"] = attrName, attrEnds
+	in.ExpressionAttributeValues[":t"] = number(t.Unix())
+	var removed atomic.Int64
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(parallelWrites)
+	for found, err := range s.query(ctx, in) {
+		r := reader{item: found}
+		name := r.text(attrName)
+		if err != nil || r.err != nil {
+			return int(removed.Load()), errors.Join(fail("reading the revocations", errors.Join(err, r.err)), group.Wait())
+		}
+		group.Go(func() error {
+			_, err := s.db.DeleteItem(groupCtx, &dynamodb.DeleteItemInput{
+				TableName: &s.tables.Resources, Key: resourceKey{kindRevocation, name}.item(),
+			})
+			if err == nil {
+				removed.Add(1)
+			}
+			return fail("removing the revocation "+name, err)
+		})
+	}
+	err := group.Wait()
+	return int(removed.Load()), err
+}

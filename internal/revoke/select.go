@@ -1,0 +1,66 @@
+package revoke
+
+import (
+	"cmp"
+	"fmt"
+	"math/big"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/join"
+)
+
+// Keep is how long a certificate stays in the lists after it has ended, for servers
+// whose clock lags.
+const Keep = time.Hour
+
+// MaxCertificates is how many certificates the lists may have. A CRL of so many is
+// 2.5 MB; Lambda answers 6 MB at most. Who must revoke more replaces the authority.
+const MaxCertificates = 50_000
+
+// Current returns the certificates of one authority that are in the lists at now,
+// each once, by serial.
+func Current(all []join.Revocation, authority cert.Purpose, now time.Time) ([]Entry, error) {
+	var entries []Entry
+	for _, r := range all {
+		for _, c := range r.Certificates {
+			if c.Authority != authority || now.After(c.ExpiresAt.Add(Keep)) {
+				continue
+			}
+			serial, err := ParseSerial(c.Authority, c.Serial)
+			if err != nil {
+				return nil, fmt.Errorf("the revocation %s is stored but not valid: %w", r.ID, err)
+			}
+			entries = append(entries, Entry{Serial: serial, At: r.At})
+		}
+	}
+	slices.SortFunc(entries, func(x, y Entry) int { return cmp.Or(x.Serial.Cmp(y.Serial), x.At.Compare(y.At)) })
+	entries = slices.CompactFunc(entries, func(x, y Entry) bool { return x.Serial.Cmp(y.Serial) == 0 })
+	if len(entries) > MaxCertificates {
+		return nil, fmt.Errorf("%d certificates of %s are revoked, and a list has at most %d: replace the authority", len(entries), authority, MaxCertificates)
+	}
+	return entries, nil
+}
+
+// ParseSerial reads a serial as records have it: decimal for SSH, hexadecimal for
+// X.509. Certificates of other authorities cannot be revoked.
+func ParseSerial(authority cert.Purpose, text string) (*big.Int, error) {
+	switch {
+	case authority == cert.SSHUser:
+		n, err := strconv.ParseUint(text, 10, 64)
+		if err != nil || n == 0 {
+			return nil, fmt.Errorf("the serial %q of an SSH certificate is no number from 1 to 2^64-1", text)
+		}
+		return new(big.Int).SetUint64(n), nil
+	case authority.IsX509():
+		const maxHex = 40 // RFC 5280 §4.1.2.2: 20 octets
+		n, ok := new(big.Int).SetString(text, 16)
+		if !ok || n.Sign() <= 0 || len(text) > maxHex {
+			return nil, fmt.Errorf("the serial %q of an X.509 certificate is no hexadecimal number of up to %d digits", text, maxHex)
+		}
+		return n, nil
+	}
+	return nil, fmt.Errorf("there is no list of revoked certificates of the authority %q", authority)
+}

@@ -1,0 +1,91 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/join"
+)
+
+const (
+	selectRevocations = `SELECT id, body FROM revocations`
+	insertRevocation  = `INSERT INTO revocations (id, ends, body) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING`
+	deleteRevocations = `DELETE FROM revocations WHERE ends < ?1`
+
+	// revokeBatch is how many revocations one transaction stores, so that a join
+	// never waits long for it.
+	revokeBatch = 200
+)
+
+// Revocations implements join.Revocations.
+func (s *Store) Revocations(ctx context.Context) ([]join.Revocation, error) {
+	rows, err := s.stmts.revocations.QueryContext(ctx)
+	all, err := collect(rows, err, func(rows *sql.Rows) (join.Revocation, error) {
+		var (
+			id   string
+			body sql.RawBytes
+		)
+		if err := rows.Scan(&id, &body); err != nil {
+			return join.Revocation{}, err
+		}
+		r, err := join.DecodeRevocation(body)
+		if err == nil && r.ID != id {
+			err = fmt.Errorf("it holds the revocation %s", r.ID)
+		}
+		if err != nil {
+			return join.Revocation{}, fmt.Errorf("the revocation %s is stored but not valid: %w", id, err)
+		}
+		return r, nil
+	})
+	return all, s.fail(ctx, "reading the revocations", err)
+}
+
+// Revoke implements admin.Revocations.
+func (s *Store) Revoke(ctx context.Context, all []join.Revocation) (added int, err error) {
+	for batch := range slices.Chunk(all, revokeBatch) {
+		n, err := s.revoke(ctx, batch)
+		if err != nil {
+			return added, s.fail(ctx, "storing revocations", err)
+		}
+		added += n
+	}
+	return added, nil
+}
+
+// revoke stores a batch whole or not at all.
+func (s *Store) revoke(ctx context.Context, batch []join.Revocation) (added int, err error) {
+	tx, err := s.write.BeginTx(ctx, nil)
+	if err != nil {
+		return 0, err
+	}
+	defer tx.Rollback()
+	for _, r := range batch {
+		body, err := join.EncodeRevocation(r)
+		if err != nil {
+			return 0, fmt.Errorf("%q: %w", r.ID, err)
+		}
+		result, err := tx.ExecContext(ctx, insertRevocation, r.ID, seconds(r.Ends()), body)
+		if err != nil {
+			return 0, err
+		}
+		n, err := result.RowsAffected()
+		if err != nil {
+			return 0, err
+		}
+		added += int(n)
+	}
+	return added, tx.Commit()
+}
+
+// Forget implements admin.Revocations.
+func (s *Store) Forget(ctx context.Context, t time.Time) (int, error) {
+	result, err := s.write.ExecContext(ctx, deleteRevocations, t.Unix())
+	if err != nil {
+		return 0, s.fail(ctx, "removing revocations", err)
+	}
+	n, err := result.RowsAffected()
+	return int(n), s.fail(ctx, "removing revocations", err)
+}
