@@ -1,0 +1,191 @@
+package ruletest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/pkg/rules"
+)
+
+// Result is what a case came to.
+type Result struct {
+	Name  string `json:"name"`
+	Line  int    `json:"line"`
+	Token string `json:"token"`
+	Want  string `json:"want"` // "join" or a code
+	Got   string `json:"got"`
+	// Problems say in what the join differs from what is wanted; none if it passes.
+	Problems []string `json:"problems"`
+	// Explanation tells why, of a case that does not pass.
+	Explanation *admin.Explanation `json:"explanation,omitempty"`
+}
+
+// Passed reports whether the join came to what is wanted.
+func (r Result) Passed() bool { return len(r.Problems) == 0 }
+
+// Config is what cases are run with.
+type Config struct {
+	Reasons admin.Reasons
+	Now     time.Time
+	// ReadFile reads a file that a case names.
+	ReadFile func(name string) ([]byte, error)
+}
+
+// Run runs the cases of a file, in their order.
+func (c Config) Run(ctx context.Context, f *File) ([]Result, error) {
+	var results []Result
+	for i := range f.Cases {
+		r, err := c.run(ctx, &f.Cases[i], f.Defaults)
+		if err != nil {
+			return nil, fmt.Errorf("case %q: %w", f.Cases[i].Name, err)
+		}
+		results = append(results, r)
+	}
+	return results, nil
+}
+
+func (c Config) run(ctx context.Context, k *Case, defaults Defaults) (Result, error) {
+	r := Result{Name: k.Name, Line: k.Line, Token: or(k.Token, defaults.Token), Want: k.Want, Problems: []string{}}
+	now := c.Now
+	if !defaults.At.IsZero() {
+		now = defaults.At
+	}
+	if !k.At.IsZero() {
+		now = k.At
+	}
+	q := admin.Question{Token: r.Token, Now: now, Verified: true}
+	q.TTL, _ = time.ParseDuration(k.TTL) // Parse has checked it
+	for _, credential := range k.Credentials {
+		q.Wishes = append(q.Wishes, credential.wish())
+	}
+	token, err := c.Reasons.Token(ctx, r.Token)
+	if errors.Is(err, join.ErrNotFound) {
+		r.Got = "token_not_found"
+		if k.Want != r.Got {
+			r.problem("want %s, got token_not_found: token/%s does not exist", k.Want, r.Token)
+		}
+		return r, nil
+	}
+	if err != nil {
+		return r, err
+	}
+	if q.Claims, err = c.claims(k, defaults, token, now); err != nil {
+		return r, err
+	}
+	e, err := admin.Explain(ctx, c.Reasons, q)
+	if err != nil {
+		return r, err
+	}
+	r.judge(k, e)
+	return r, nil
+}
+
+func or(s, otherwise string) string {
+	if s != "" {
+		return s
+	}
+	return otherwise
+}
+
+// claims are those of the case over those of its file, over the defaults, over what
+// every ID token that the rule is about has.
+func (c Config) claims(k *Case, defaults Defaults, token *rules.Token, now time.Time) ([]byte, error) {
+	claims := usual(token, now)
+	maps.Copy(claims, defaults.Claims)
+	if k.ClaimsFile != "" {
+		data, err := c.ReadFile(k.ClaimsFile)
+		if err != nil {
+			return nil, err
+		}
+		var ofFile map[string]any
+		if err := json.Unmarshal(data, &ofFile); err != nil {
+			return nil, fmt.Errorf("%s is not a JSON object of claims: %w", k.ClaimsFile, err)
+		}
+		maps.Copy(claims, ofFile)
+	}
+	maps.Copy(claims, k.Claims)
+	maps.DeleteFunc(claims, func(_ string, v any) bool { return v == nil })
+	return json.Marshal(claims)
+}
+
+// usual are the claims that say nothing of the job: a case need not write them.
+func usual(t *rules.Token, now time.Time) map[string]any {
+	claims := map[string]any{
+		"iss": t.Issuer(), "aud": t.Audience(), "sub": "a job",
+		"iat": now.Unix(), "exp": now.Add(time.Hour).Unix(),
+	}
+	const nobody = "00000000-0000-0000-0000-000000000000"
+	if t.CircleCI != nil {
+		claims["oidc.circleci.com/org-id"] = t.CircleCI.OrganizationID
+		claims["oidc.circleci.com/project-id"] = nobody
+	} else {
+		for _, name := range []string{"workspaceUuid", "repositoryUuid", "stepUuid"} {
+			claims[name] = "{" + nobody + "}"
+		}
+	}
+	return claims
+}
+
+func (r *Result) problem(format string, args ...any) {
+	r.Problems = append(r.Problems, fmt.Sprintf(format, args...))
+}
+
+// judge compares what the join came to with what is wanted.
+func (r *Result) judge(k *Case, e admin.Explanation) {
+	r.Got = e.Code
+	if r.Got == join.CodeOK {
+		r.Got = WantJoin
+	}
+	switch {
+	case r.Got != k.Want:
+		r.problem("want %s, got %s%s", k.Want, r.Got, because(e))
+	case k.Want == WantJoin:
+		r.judgeGrants(k, e)
+	}
+	if !r.Passed() {
+		r.Explanation = &e
+	}
+}
+
+func (r *Result) judgeGrants(k *Case, e admin.Explanation) {
+	if k.Bot != "" && k.Bot != e.Bot {
+		r.problem("want the bot %s, got %s", k.Bot, e.Bot)
+	}
+	if k.Rule != nil && e.Rule != nil && *k.Rule != *e.Rule {
+		r.problem("want allow[%d] to match, got allow[%d]", *k.Rule, *e.Rule)
+	}
+	if k.Logins != nil && e.SSH != nil {
+		want := slices.Sorted(slices.Values(k.Logins))
+		if !slices.Equal(want, e.SSH.Principals) {
+			r.problem("want the logins [%s], got [%s]", strings.Join(want, ", "), strings.Join(e.SSH.Principals, ", "))
+		}
+	}
+	if want, _ := time.ParseDuration(k.GrantsTTL); k.GrantsTTL != "" && int64(want/time.Second) != e.TTLSeconds {
+		r.problem("want a lifetime of %s, got %s%s", want, time.Duration(e.TTLSeconds)*time.Second, limitedBy(e))
+	}
+}
+
+func limitedBy(e admin.Explanation) string {
+	if e.TTLLimitedBy == "" {
+		return ""
+	}
+	return ", limited by " + e.TTLLimitedBy
+}
+
+// because says which check decided, and which fields do not match.
+func because(e admin.Explanation) string {
+	for _, check := range e.Checks {
+		if check.Code == e.Code && e.Code != join.CodeOK || e.Code == join.CodeOK && check.Name == "rules" {
+			return ": " + check.Detail
+		}
+	}
+	return ""
+}
