@@ -43,7 +43,7 @@ fuzz: ## run every fuzz target for FUZZTIME (30s) each
 	@tools/fuzz.sh $(FUZZTIME)
 
 .PHONY: lint
-lint: ## gofmt, go vet, staticcheck, govulncheck, shellcheck, cfn-lint
+lint: ## gofmt, go vet, staticcheck, govulncheck, shellcheck, cfn-lint, hadolint
 	@tools/install.sh lint
 	@tools/lint.sh
 
@@ -51,6 +51,10 @@ lint: ## gofmt, go vet, staticcheck, govulncheck, shellcheck, cfn-lint
 tools: ## install what tests and checks need: as root on Debian by apt-get, else say what
 	@tools/install.sh
 	go build -modfile=tools/go.mod -o /dev/null tool
+
+.PHONY: pipe
+pipe: ## build the image of the Bitbucket pipe, for both architectures: dist/gatepass-pipe.oci.tar
+	@tools/pipe.sh dist $(GO_CLIENT)
 
 .PHONY: demo
 demo: build ## show a join from end to end on this machine, without an AWS account

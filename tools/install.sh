@@ -27,6 +27,11 @@ test redis-server redis-server
 test redis-cli    redis-tools
 test /usr/lib/postgresql/15/bin/postgres postgresql-15
 test /usr/lib/postgresql/15/bin/psql     postgresql-client-15
+test podman  podman
+test buildah buildah
+test runc    runc
+test conmon  conmon
+test update-ca-certificates ca-certificates
 lint shellcheck shellcheck
 lint curl    curl
 race gcc     gcc
@@ -38,6 +43,7 @@ test checkov
 test moto
 test sam
 lint sam
+lint hadolint
 '
 # Each line: package, the service that it would start at boot.
 readonly services='
@@ -45,6 +51,9 @@ openssh-server ssh.service
 nginx-light    nginx.service
 redis-server   redis-server.service
 postgresql-15  postgresql.service
+podman         podman.socket
+podman         podman-auto-update.timer
+podman         podman-restart.service
 '
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

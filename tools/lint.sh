@@ -75,12 +75,24 @@ check_templates() {
   "$cfn_lint" -c I -t template.yaml infra/*.yaml
 }
 
+check_hadolint() {
+  local hadolint=.tools/venv-hadolint/bin/hadolint
+  if [[ ! -x $hadolint ]]; then
+    echo "hadolint is not installed (make tools)" >&2
+    unchecked+=' (but hadolint did not run)'
+    [[ -z ${CI:-} ]]
+    return
+  fi
+  "$hadolint" ci/bitbucket-pipe/Dockerfile
+}
+
 check gofmt check_gofmt
 check 'go vet' go vet ./...
 check staticcheck "${go_tool[@]}" staticcheck ./...
 check govulncheck check_govulncheck
 check shellcheck check_shellcheck
 check cfn-lint check_templates
+check hadolint check_hadolint
 
 if [[ ${#failed[@]} -gt 0 ]]; then
   printf 'lint: FAILED: %s\n' "${failed[*]}" >&2

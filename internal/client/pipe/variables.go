@@ -69,11 +69,12 @@ type reader struct {
 }
 
 // raw is a value as it is; empty means that the variable is not set, as an optional
-// variable of the pipeline that has no value comes like that.
+// variable of the pipeline that has no value comes like that. So does the default of
+// pipe.yml where the repository has no variable GATEPASS_NAME: as its name, with a $.
 func (r *reader) raw(name string) string {
 	value := r.getenv(name)
 	switch {
-	case strings.TrimSpace(value) == "":
+	case strings.TrimSpace(value) == "", value == "$GATEPASS_"+name:
 		return ""
 	case len(value) > maxLength:
 		r.problems.Add(name, "max length is %d", maxLength)
