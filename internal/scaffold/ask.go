@@ -1,0 +1,78 @@
+package scaffold
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// ErrNoAnswer says that the person left, or the input ended.
+var ErrNoAnswer = errors.New("the answers ended before the questions did")
+
+// Ask asks a person, at a terminal, for every answer that a does not have. What
+// cannot be used is explained and asked for again.
+func Ask(method string, a Answers, now time.Time, in io.Reader, out io.Writer) error {
+	lines := bufio.NewScanner(in)
+	for _, q := range Questions(method, now) {
+		if a[q.Name] != "" || q.Unasked {
+			continue
+		}
+		q.Required = q.Required || needed(method, q.Name, a)
+		answer, err := ask(q, lines, out)
+		if err != nil {
+			return err
+		}
+		if answer != "" {
+			a[q.Name] = answer
+		}
+	}
+	return nil
+}
+
+// needed reports whether the other one of a pair was left out.
+func needed(method, name string, a Answers) bool {
+	for _, pair := range OneOf(method) {
+		if pair[1] == name && a[pair[0]] == "" {
+			return true
+		}
+	}
+	return false
+}
+
+func ask(q Question, lines *bufio.Scanner, out io.Writer) (string, error) {
+	for {
+		fmt.Fprintf(out, "\n%s\n", q.Text)
+		if q.Where != "" {
+			fmt.Fprintf(out, "  found %s\n", q.Where)
+		}
+		switch {
+		case q.Default != "":
+			fmt.Fprintf(out, "  [%s] > ", q.Default)
+		case !q.Required:
+			fmt.Fprint(out, "  [leave out] > ")
+		default:
+			fmt.Fprint(out, "  > ")
+		}
+		if !lines.Scan() {
+			if err := lines.Err(); err != nil {
+				return "", err
+			}
+			return "", ErrNoAnswer
+		}
+		answer := strings.TrimSpace(lines.Text())
+		if answer == "" {
+			answer = q.Default
+		}
+		if answer == "" && !q.Required {
+			return "", nil
+		}
+		read, err := q.Read(answer)
+		if err == nil {
+			return read, nil
+		}
+		fmt.Fprintf(out, "  ✖ %s\n", err)
+	}
+}
