@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"path/filepath"
+	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/cert"
@@ -22,7 +23,11 @@ type backend struct {
 	store admin.Store
 	// authorities are opened when they are needed: most commands do without.
 	authorities func() (join.Authorities, error)
-	refresher   func() (refresher, error)
+	// keys are where the authorities' keys are made and retired, and cacheFor how long
+	// the service goes by what it read of them.
+	keys      admin.KeyRing
+	cacheFor  time.Duration
+	refresher func() (refresher, error)
 	// running finds the service that runs on the store; nil if none answers.
 	running func(context.Context) *embedded.Running
 	silent  string // what it is if none answers, in words
@@ -71,6 +76,8 @@ func (c *cli) openStack(ctx context.Context) (*backend, error) {
 	return &backend{
 		store:            s.Store,
 		authorities:      func() (join.Authorities, error) { return s.Authorities, nil },
+		keys:             s.KeyRing,
+		cacheFor:         c.cacheFor,
 		refresher:        func() (refresher, error) { return s.Refresher, nil },
 		running:          func(ctx context.Context) *embedded.Running { return embedded.Ask(ctx, s.JoinURL, s.PublicURL, within) },
 		silent:           "no answer from " + s.PublicURL,
@@ -92,6 +99,7 @@ func (c *cli) openLocal(ctx context.Context, create bool) (*backend, error) {
 	return &backend{
 		store:       store,
 		authorities: func() (join.Authorities, error) { return c.localAuthorities(ctx, store) },
+		keys:        localca.NewKeyRing(filepath.Join(c.data, embedded.AuthoritiesDir), c.now, nil),
 		refresher: func() (refresher, error) {
 			issuers, err := embedded.IssuerSettings(c.getenv)
 			if err != nil {

@@ -12,6 +12,8 @@ import (
 	"github.com/fatih/color"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/gatepass-ci/gatepass/internal/rotation"
 )
 
 // Exit codes.
@@ -27,6 +29,8 @@ type cli struct {
 	in       io.Reader
 	out, err io.Writer
 	now      func() time.Time
+	// cacheFor is how long functions go by what they read of the authorities' keys.
+	cacheFor time.Duration
 
 	stack  string
 	data   string
@@ -54,12 +58,16 @@ func misused(hint, format string, args ...any) error {
 }
 
 func run(ctx context.Context, args []string, getenv func(string) string, in io.Reader, out, errw io.Writer) int {
-	c := &cli{getenv: getenv, in: in, out: out, err: errw, now: time.Now}
+	c := &cli{getenv: getenv, in: in, out: out, err: errw, now: time.Now, cacheFor: rotation.CacheFor}
+	return c.run(ctx, args)
+}
+
+func (c *cli) run(ctx context.Context, args []string) int {
 	root := c.root()
 	root.SetArgs(args)
-	root.SetIn(in)
-	root.SetOut(out)
-	root.SetErr(errw)
+	root.SetIn(c.in)
+	root.SetOut(c.out)
+	root.SetErr(c.err)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitDone

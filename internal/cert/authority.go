@@ -3,6 +3,7 @@ package cert
 import (
 	"bytes"
 	"crypto"
+	"crypto/ecdsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -39,7 +40,7 @@ func NewX509Authority(rand io.Reader, signer crypto.Signer, p Purpose, now time.
 	if err != nil {
 		return nil, err
 	}
-	ski, err := subjectKeyID(s)
+	ski, err := subjectKeyID(s.public)
 	if err != nil {
 		return nil, err
 	}
@@ -100,6 +101,20 @@ func CheckX509Authority(c *x509.Certificate, key crypto.PublicKey, p Purpose) er
 	return nil
 }
 
+// AuthorityName is the CN of the certificate of an X.509 authority with this key,
+// ECDSA P-256.
+func AuthorityName(p Purpose, key crypto.PublicKey) (string, error) {
+	public, err := authorityKey(key)
+	if err != nil {
+		return "", err
+	}
+	ski, err := subjectKeyID(public)
+	if err != nil {
+		return "", err
+	}
+	return authorityName(p, ski), nil
+}
+
 // authorityName is the CN of an authority. It tells authorities of one purpose
 // apart: those of two deployments, and the old and new one during a rotation.
 func authorityName(p Purpose, ski []byte) string {
@@ -108,8 +123,8 @@ func authorityName(p Purpose, ski []byte) string {
 
 // subjectKeyID is the first 160 bits of the SHA-256 of the public key (RFC 7093
 // §2, method 1).
-func subjectKeyID(s authoritySigner) ([]byte, error) {
-	point, err := s.public.Bytes()
+func subjectKeyID(public *ecdsa.PublicKey) ([]byte, error) {
+	point, err := public.Bytes()
 	if err != nil {
 		return nil, err
 	}

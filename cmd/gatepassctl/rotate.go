@@ -1,0 +1,305 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/rotation"
+)
+
+func (c *cli) caRotateCommand() *cobra.Command {
+	var (
+		types []string
+		phase string
+		force bool
+	)
+	cmd := &cobra.Command{
+		Use:   "rotate [--type AUTHORITY --phase PHASE]",
+		Short: "replace an authority's key, in phases during which no job fails",
+		Long: `rotate takes an authority from one key to another:
+
+  --phase 1     makes the new key; it is trusted, and the old one signs
+  --phase 2     the new key signs; the old one is still trusted
+  --phase 3     the old key is no longer trusted
+  --phase back  undoes phase 1 or 2
+
+Each phase says what to bring to which servers before the next, and how to check
+it. A phase that would cut somebody off, as far as is known, is refused; --force
+takes it all the same. One that was interrupted is gone on with by the same
+command. Without --phase it shows how each authority stands and what comes next.
+
+The old key is put out of use after phase 3 and never deleted.`,
+		Example: `  gatepassctl ca rotate --stack gatepass
+  gatepassctl ca rotate --type ssh-user --phase 1
+  gatepassctl ca rotate --type x509 --phase 1    # all four of X.509`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			purposes, err := purposesOf(types)
+			if err != nil {
+				return err
+			}
+			if phase == "" {
+				if force {
+					return misused("write --phase 2 --force", "--force needs --phase")
+				}
+				return c.showRotations(cmd.Context(), purposes)
+			}
+			step := admin.RotationStep(phase)
+			if !slices.Contains(admin.RotationSteps(), step) {
+				return misused("write --phase 1, 2, 3 or back", "unknown phase %q", phase)
+			}
+			if len(purposes) == 0 {
+				return required(cmd, "type")
+			}
+			return c.rotate(cmd.Context(), step, force, purposes)
+		},
+	}
+	cmd.Flags().StringSliceVar(&types, "type", nil, "which, of "+purposeList()+", or x509 for all of X.509")
+	cmd.Flags().StringVar(&phase, "phase", "", "1, 2, 3 or back")
+	cmd.Flags().BoolVar(&force, "force", false, "take a phase that is too early")
+	return cmd
+}
+
+// purposesOf reads --type.
+func purposesOf(types []string) (all []cert.Purpose, err error) {
+	for _, t := range types {
+		for _, p := range cert.Purposes() {
+			if t == string(p) || t == "x509" && p.IsX509() {
+				all = append(all, p)
+			}
+		}
+		if t != "x509" && !slices.Contains(cert.Purposes(), cert.Purpose(t)) {
+			return nil, misused("write one of "+purposeList()+", or x509", "unknown authority %q", t)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all), nil
+}
+
+// rotationStatus is how an authority stands.
+type rotationStatus struct {
+	Type    cert.Purpose  `json:"type"`
+	Phase   int           `json:"phase"`
+	Changed *bool         `json:"changed,omitempty"` // by this command
+	Keys    []rotationKey `json:"keys"`
+	Since   time.Time     `json:"since,omitzero"`
+	Next    string        `json:"next"`
+	From    time.Time     `json:"next_from,omitzero"` // before it the next phase is too early
+	RollOut []string      `json:"roll_out,omitempty"`
+	Remove  []string      `json:"remove,omitempty"` // commands
+	state   rotation.Authority
+}
+
+type rotationKey struct {
+	Name string       `json:"name"`
+	Use  rotation.Use `json:"use"`
+	ID   string       `json:"id"`
+}
+
+func (c *cli) rotationStatus(ctx context.Context, r *admin.Rotator, s rotation.Stored) (rotationStatus, error) {
+	status := rotationStatus{Type: s.Purpose, Phase: int(s.Phase()), Since: s.UpdatedAt, state: s.Authority,
+		RollOut: rollout(s.Authority, c.command("ca export --type "+string(s.Purpose)))}
+	for _, k := range s.Keys {
+		if k.Use == rotation.Retired {
+			continue
+		}
+		name, err := admin.KeyName(s.Purpose, k)
+		if err != nil {
+			return status, err
+		}
+		status.Keys = append(status.Keys, rotationKey{name, k.Use, k.ID})
+	}
+	next := map[rotation.Phase]admin.RotationStep{
+		rotation.Settled: admin.RotationAnnounce, rotation.Announced: admin.RotationSign, rotation.Switched: admin.RotationFinish,
+	}[s.Phase()]
+	status.Next = c.command(fmt.Sprintf("ca rotate --type %s --phase %s", s.Purpose, next))
+	if s.Phase() == rotation.Settled {
+		return status, nil
+	}
+	var err error
+	status.From, err = r.From(ctx, s.Authority)
+	return status, err
+}
+
+// command is a command of ours on the same store.
+func (c *cli) command(args string) string {
+	switch {
+	case c.stack != "":
+		return "gatepassctl " + args + " --stack " + c.stack
+	case c.data != "":
+		return "gatepassctl " + args + " --data " + c.data
+	}
+	return "gatepassctl " + args
+}
+
+func (c *cli) rotator(b *backend) *admin.Rotator {
+	return &admin.Rotator{
+		Store: b.store, Keys: b.keys, Authorities: b.authorities, CacheFor: b.cacheFor, Now: c.now, Wait: wait,
+		Tell: func(doing string) { fmt.Fprintln(c.err, doing+" …") },
+	}
+}
+
+// wait sleeps for d or until ctx is done.
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+func (c *cli) showRotations(ctx context.Context, purposes []cert.Purpose) error {
+	b, err := c.open(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	asked := len(purposes) > 0
+	if !asked {
+		purposes = cert.Purposes()
+	}
+	r, all := c.rotator(b), []rotationStatus{}
+	for _, p := range purposes {
+		stored, err := r.State(ctx, p)
+		if isNotFound(err) && !asked {
+			continue
+		}
+		if isNotFound(err) {
+			return failed(b.makesAuthorities, "there is no %s authority in %s", p, b.where)
+		}
+		if err != nil {
+			return err
+		}
+		status, err := c.rotationStatus(ctx, r, stored)
+		if err != nil {
+			return err
+		}
+		all = append(all, status)
+	}
+	if len(all) == 0 {
+		return failed(b.makesAuthorities, "there are no authorities in %s", b.where)
+	}
+	return c.print(all, func() { c.printRotations(all) })
+}
+
+func (c *cli) rotate(ctx context.Context, step admin.RotationStep, force bool, purposes []cert.Purpose) error {
+	b, err := c.open(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	rotator := c.rotator(b)
+	rotated, err := rotator.Rotate(ctx, step, force, purposes...)
+	if err != nil {
+		return c.rotateFailed(b, step, rotated, err)
+	}
+	all := make([]rotationStatus, len(rotated))
+	for i, r := range rotated {
+		if all[i], err = c.rotationStatus(ctx, rotator, r.Stored); err != nil {
+			return err
+		}
+		all[i].Changed, all[i].Remove = &r.Changed, r.Removals
+	}
+	return c.print(all, func() { c.printRotated(all) })
+}
+
+// rotateFailed says what to do about a step that was not made, or not to its end.
+func (c *cli) rotateFailed(b *backend, step admin.RotationStep, rotated []admin.Rotated, err error) error {
+	again := c.command("ca rotate --type … --phase " + string(step))
+	if early, ok := errors.AsType[*admin.TooEarlyError](err); ok {
+		return failed(fmt.Sprintf("wait until then; or, if you have seen that nobody relies on it, add --force. How %s stands: %s",
+			early.Purpose, c.command("ca rotate --type "+string(early.Purpose))), "%w", err)
+	}
+	if phase, ok := errors.AsType[*rotation.PhaseError](err); ok {
+		return failed("see what comes next: "+c.command("ca rotate --type "+string(phase.Purpose)), "%w", err)
+	}
+	if _, ok := errors.AsType[*admin.ConflictError](err); ok {
+		return failed("see how it stands: "+c.command("ca rotate"), "%w", err)
+	}
+	switch {
+	case isNotFound(err):
+		return failed(b.makesAuthorities, "there is no such authority in %s: %w", b.where, err)
+	case errors.Is(err, context.Canceled) && rotated != nil:
+		return failed("what was stored stays, and reaches the whole service by itself; go on by the same command: "+again, "interrupted")
+	}
+	return failed("nothing is lost: go on by the same command: "+again, "%w", err)
+}
+
+// phases says in words what is so in a phase.
+func phases(a rotation.Authority) string {
+	switch a.Phase() {
+	case rotation.Announced:
+		return "phase 1: the new key is trusted, the old one signs"
+	case rotation.Switched:
+		return "phase 2: the new key signs, the old one is still trusted"
+	}
+	return "no rotation under way"
+}
+
+func (c *cli) printRotations(all []rotationStatus) {
+	rows := [][]string{{"TYPE", "PHASE", "SIGNS", "ALSO TRUSTED", "SINCE", "NEXT"}}
+	for _, s := range all {
+		names := map[rotation.Use]string{}
+		for _, k := range s.Keys {
+			names[k.Use] = k.Name
+		}
+		phase, since, next := "-", "-", "--phase "+s.Next[strings.Index(s.Next, "--phase ")+len("--phase "):][:1]
+		if s.Phase > 0 {
+			phase, since = fmt.Sprint(s.Phase), ago(c.now(), s.Since)
+		}
+		if s.From.After(c.now()) {
+			next += " from " + stamp(s.From)
+		}
+		rows = append(rows, []string{string(s.Type), phase, names[rotation.Signs], dash(names[rotation.Trusted]), since, next})
+	}
+	c.table(rows)
+	for _, s := range all {
+		if s.Phase > 0 {
+			fmt.Fprintf(c.out, "\n%s, before the next phase:\n", s.Type)
+			c.printLines(s.RollOut)
+		}
+	}
+}
+
+func (c *cli) printRotated(all []rotationStatus) {
+	_, bold := c.colours(c.out)
+	for _, s := range all {
+		said := phases(s.state)
+		if !*s.Changed {
+			said += " (as it was)"
+		}
+		fmt.Fprintf(c.out, "%s %s\n", bold(fmt.Sprintf("%-16s", s.Type)), said)
+		for _, k := range s.Keys {
+			fmt.Fprintf(c.out, "  %-8s %s\n", k.Use, k.Name)
+		}
+		c.printLines(s.RollOut)
+		if len(s.Remove) > 0 {
+			fmt.Fprintln(c.out, "  when nobody can need it any more, delete what is past:")
+			c.printLines(indent(s.Remove))
+		}
+		if s.Phase > 0 {
+			from := ""
+			if s.From.After(c.now()) {
+				from = ", from " + stamp(s.From)
+			}
+			fmt.Fprintf(c.out, "  then%s:\n    %s\n", from, s.Next)
+		}
+	}
+}
+
+func (c *cli) printLines(lines []string) {
+	for _, line := range lines {
+		fmt.Fprintf(c.out, "  %s\n", line)
+	}
+}

@@ -1,0 +1,261 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/rotation"
+)
+
+// RotationStep is what an administrator asks of a rotation.
+type RotationStep string
+
+// The steps of a rotation.
+const (
+	RotationAnnounce RotationStep = "1"    // a new key is made and trusted; the old one signs
+	RotationSign     RotationStep = "2"    // the new key signs; the old one is still trusted
+	RotationFinish   RotationStep = "3"    // the old key is no longer trusted
+	RotationBack     RotationStep = "back" // undoes 1 or 2
+)
+
+// RotationSteps returns all steps, in order.
+func RotationSteps() []RotationStep {
+	return []RotationStep{RotationAnnounce, RotationSign, RotationFinish, RotationBack}
+}
+
+// Rotator leads authorities from phase to phase. Each step of an authority is one
+// conditional write: whoever is interrupted finds it before or after, and goes on by
+// asking for the same step again.
+type Rotator struct {
+	Store interface {
+		AuthorityStore
+		Joins
+	}
+	Keys KeyRing
+	// Authorities are read after a step: it is done when they can be used.
+	Authorities func() (join.Authorities, error)
+	// CacheFor is how long the service may go by what it read of the keys; 0 if it
+	// reads them with every join.
+	CacheFor time.Duration
+	Now      func() time.Time
+	Wait     func(ctx context.Context, d time.Duration) error
+	// Tell, if set, hears of each thing that is about to take time.
+	Tell func(doing string)
+}
+
+// TooEarlyError says that a step would cut somebody off.
+type TooEarlyError struct {
+	Purpose cert.Purpose
+	From    time.Time // when it no longer does, as far as is known
+	Why     string
+}
+
+func (e *TooEarlyError) Error() string {
+	return fmt.Sprintf("authority %s: it is too early: %s", e.Purpose, e.Why)
+}
+
+// Rotated is what a step came to for one authority.
+type Rotated struct {
+	rotation.Stored
+	// Changed says that this call made the step; an earlier one can have.
+	Changed bool
+	// Removals are commands that delete keys that are past, which is nobody's but the
+	// administrator's to do.
+	Removals []string
+}
+
+// State returns how an authority stands; join.ErrNotFound if there is none. One that
+// was never rotated has no revision.
+func (r *Rotator) State(ctx context.Context, p cert.Purpose) (rotation.Stored, error) {
+	all, err := r.Store.RotatedAuthorities(ctx)
+	if err != nil {
+		return rotation.Stored{}, err
+	}
+	// Of one that was rotated the first key may be gone for long.
+	if i := slices.IndexFunc(all, func(s rotation.Stored) bool { return s.Purpose == p }); i >= 0 {
+		return all[i], nil
+	}
+	id, public, err := r.Keys.First(ctx, p)
+	if err != nil {
+		return rotation.Stored{}, err
+	}
+	first, err := rotation.First(p, id, public)
+	return rotation.Stored{Authority: first}, err
+}
+
+// Rotate takes one step with each of the authorities, or with none if one of them
+// cannot take it. What is true when it returns is true for the whole service.
+func (r *Rotator) Rotate(ctx context.Context, step RotationStep, force bool, purposes ...cert.Purpose) ([]Rotated, error) {
+	states := make([]Rotated, len(purposes))
+	for i, p := range purposes {
+		stored, err := r.State(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		states[i] = Rotated{Stored: stored}
+		if !taken(step, stored.Authority) {
+			if err := r.check(ctx, step, stored.Authority, force); err != nil {
+				return nil, err
+			}
+			states[i].Changed = true
+		}
+	}
+	// A step before this one, whose run was interrupted, must have reached all.
+	if err := r.settle(ctx, states, func(s Rotated) bool { return s.Changed }); err != nil {
+		return nil, err
+	}
+	for i := range states {
+		if s := &states[i]; s.Changed {
+			if err := r.take(ctx, step, s); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if err := r.settle(ctx, states, func(Rotated) bool { return true }); err != nil {
+		return states, err
+	}
+	return states, r.complete(ctx, step, states)
+}
+
+// taken tells whether an earlier run has made this step.
+func taken(step RotationStep, a rotation.Authority) bool {
+	past := slices.ContainsFunc(a.Keys, func(k rotation.Key) bool { return k.Use == rotation.Retired })
+	switch step {
+	case RotationAnnounce:
+		return a.Phase() == rotation.Announced
+	case RotationSign:
+		return a.Phase() == rotation.Switched
+	}
+	return a.Phase() == rotation.Settled && past
+}
+
+// check tells whether an authority can take a step now.
+func (r *Rotator) check(ctx context.Context, step RotationStep, a rotation.Authority, force bool) error {
+	now := r.Now()
+	if _, err := next(step, a, now); err != nil || force || step == RotationAnnounce || step == RotationBack && a.Phase() == rotation.Switched {
+		return err
+	}
+	from, why, err := r.earliest(ctx, step, a, now)
+	if err == nil && now.Before(from) {
+		return &TooEarlyError{a.Purpose, from, why}
+	}
+	return err
+}
+
+// next is the authority after a step, save for a new key, which is not made here.
+func next(step RotationStep, a rotation.Authority, now time.Time) (rotation.Authority, error) {
+	switch step {
+	case RotationAnnounce:
+		if a.Phase() != rotation.Settled {
+			return a, &rotation.PhaseError{Purpose: a.Purpose, Phase: a.Phase(), Step: "begin a rotation"}
+		}
+		return a, nil
+	case RotationSign:
+		return a.Sign(now)
+	case RotationFinish:
+		return a.Finish(now)
+	case RotationBack:
+		return a.Back(now)
+	}
+	return a, fmt.Errorf("there is no phase %q", step)
+}
+
+// take makes the step and stores it.
+func (r *Rotator) take(ctx context.Context, step RotationStep, s *Rotated) error {
+	now := r.Now()
+	after, err := next(step, s.Authority, now)
+	if err != nil {
+		return err
+	}
+	if step == RotationAnnounce {
+		r.tell(fmt.Sprintf("making a key for the authority %s", s.Purpose))
+		id, public, err := r.Keys.Make(ctx, s.Authority)
+		if err != nil {
+			return fmt.Errorf("authority %s: %w", s.Purpose, err)
+		}
+		if after, err = s.Begin(id, public, now); err != nil {
+			return err
+		}
+	}
+	if err := r.Store.PutRotatedAuthority(ctx, after, s.Revision, now); err != nil {
+		return err
+	}
+	s.Authority, s.UpdatedAt = after, now.UTC()
+	return nil
+}
+
+// settle waits until every part of the service goes by what was stored of those
+// states that are asked for.
+func (r *Rotator) settle(ctx context.Context, states []Rotated, about func(Rotated) bool) error {
+	var longest time.Duration
+	for _, s := range states {
+		if about(s) && !s.UpdatedAt.IsZero() {
+			// Another administrator's clock may be ahead of this one.
+			longest = max(longest, min(s.UpdatedAt.Add(r.CacheFor).Sub(r.Now()), r.CacheFor))
+		}
+	}
+	if longest <= 0 {
+		return ctx.Err()
+	}
+	r.tell(fmt.Sprintf("waiting %s, until no part of the service goes by what it read before", longest.Round(time.Second)))
+	return r.Wait(ctx, longest)
+}
+
+// complete does what follows when the whole service goes by the new state.
+func (r *Rotator) complete(ctx context.Context, step RotationStep, states []Rotated) error {
+	all, err := r.Authorities()
+	if err != nil {
+		return err
+	}
+	for i := range states {
+		s := &states[i]
+		a, err := all.Authority(ctx, s.Purpose)
+		if err != nil {
+			return err
+		}
+		if used := s.InUse(); len(a.TrustedKeys) != len(used) || !used[0].Is(a.Signer.Public()) {
+			return fmt.Errorf("authority %s was changed by someone else meanwhile", s.Purpose)
+		}
+		if step == RotationFinish || step == RotationBack {
+			if err := r.retire(ctx, s); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// retire puts keys out of use that are past, also what an earlier run did not come to.
+func (r *Rotator) retire(ctx context.Context, s *Rotated) error {
+	for _, k := range s.Keys {
+		if k.Use != rotation.Retired {
+			continue
+		}
+		remove, err := r.Keys.Retire(ctx, k.ID)
+		if err != nil {
+			return fmt.Errorf("authority %s: a key of it is no longer trusted, but not put out of use: %w", s.Purpose, err)
+		}
+		if remove != "" {
+			s.Removals = append(s.Removals, remove)
+		}
+	}
+	return nil
+}
+
+func (r *Rotator) tell(doing string) {
+	if r.Tell != nil {
+		r.Tell(doing)
+	}
+}
+
+// clock writes a time as people say it at now.
+func clock(now, t time.Time) string {
+	if y, m, d := now.UTC().Date(); t.UTC().Year() == y && t.UTC().Month() == m && t.UTC().Day() == d {
+		return t.UTC().Format("15:04:05 UTC")
+	}
+	return t.UTC().Format("2006-01-02 15:04 UTC")
+}
