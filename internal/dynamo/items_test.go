@@ -78,6 +78,9 @@ func TestMalformedItems(t *testing.T) {
 				return errors.Join(err, errors.Join(asErrors(damaged)...))
 			},
 		}},
+		"rotated authority": {names.Resources, dynamo.ResourceKey("authority", "ssh-user"), []string{"body", "revision", "updated_at"}, nil, "ssh-user", []func() error{
+			func() error { _, err := s.RotatedAuthorities(t.Context()); return err },
+		}},
 		"resource": {names.Resources, resourceKey, []string{"body", "revision", "updated_at"}, []string{"edited"}, "bot/example", []func() error{
 			func() error { _, err := s.Bot(t.Context(), "example"); return err },
 			func() error { _, err := s.List(t.Context(), rules.KindBot); return err },
@@ -89,7 +92,7 @@ func TestMalformedItems(t *testing.T) {
 		"binary": &types.AttributeValueMemberB{Value: []byte("{}")},
 	}
 	for _, call := range calls {
-		if call.name == "Write" || call.name == "Use" || call.name == "Record" || call.name == "PutKeySet" || call.name == "PutCertificate" {
+		if call.name == "Write" || call.name == "Use" || call.name == "Record" || call.name == "PutKeySet" || call.name == "PutCertificate" || call.name == "PutRotatedAuthority" {
 			if err := call.try(t.Context(), s); err != nil {
 				t.Fatal(err)
 			}
@@ -188,7 +191,7 @@ func TestTimeToLive(t *testing.T) {
 	names := tables(t)
 	s := open(t, names)
 	for _, call := range calls {
-		if call.name == "Write" || call.name == "PutKeySet" || call.name == "PutCertificate" {
+		if call.name == "Write" || call.name == "PutKeySet" || call.name == "PutCertificate" || call.name == "PutRotatedAuthority" {
 			if err := call.try(t.Context(), s); err != nil {
 				t.Fatal(err)
 			}

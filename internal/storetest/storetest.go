@@ -29,6 +29,7 @@ type Store interface {
 	admin.Resources
 	admin.Joins
 	admin.KeySets
+	admin.AuthorityStore
 	admin.Revocations
 }
 
@@ -69,6 +70,7 @@ func Run(t *testing.T, open func(t *testing.T) Store, opts Options) {
 		{"records", s.testRecords},
 		{"queries", s.testQueries},
 		{"revocations", s.testRevocations},
+		{"rotated authorities", s.testAuthorities},
 		{"malformed items", s.testMalformed},
 		{"contexts", s.testContexts},
 	} {
