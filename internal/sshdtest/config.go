@@ -16,8 +16,13 @@ import (
 // of the files that sshd_config(5) names.
 type Config struct {
 	// TrustedUserCAKeys has a public key in authorized_keys format on each line:
-	// the authorities whose user certificates are accepted. Required.
+	// the authorities whose user certificates are accepted. Required without SSHFolder.
 	TrustedUserCAKeys string
+
+	// SSHFolder, if not empty, is a folder that sshd sees as /etc/ssh. The files of its
+	// sshd_config.d come before all that is set here, and sshd is as strict about who
+	// may write to them as on any host (for root; others' files are never root's).
+	SSHFolder string
 
 	// Logins are the accounts of the server, such as "deploy". At least one. They
 	// are run as an unprivileged user of the server's own (as root) or as the
@@ -49,7 +54,7 @@ var loginPattern = regexp.MustCompile(`\A[A-Za-z_][A-Za-z0-9_.@-]*\z`)
 // normalized returns cfg checked and with its defaults set, and the host key's
 // signer, which has the host certificate if there is one.
 func (cfg Config) normalized() (Config, ssh.Signer, error) {
-	if cfg.TrustedUserCAKeys == "" {
+	if cfg.TrustedUserCAKeys == "" && cfg.SSHFolder == "" {
 		return cfg, nil, errors.New("no TrustedUserCAKeys: give at least one authority's public key")
 	}
 	if len(cfg.Logins) == 0 {

@@ -36,7 +36,7 @@ func (cfg Config) files(dir, port string, accounts []account, privileged bool) e
 	}
 	// sshd reads the principals as the login, so they, unlike the rest, are for all.
 	files := []file{
-		{"sshd_config", cfg.sshdConfig(dir, port), 0o600},
+		{"sshd_config", cfg.sshdConfig(dir, port, privileged), 0o600},
 		{"host_key", string(pem.EncodeToMemory(block)), 0o600},
 		{"host_cert", line(cfg.HostCertificate), 0o600},
 		{"user_ca", line(cfg.TrustedUserCAKeys), 0o600},
@@ -88,13 +88,19 @@ func homes(dir string, accounts []account, privileged bool) error {
 
 // sshdConfig is sshd_config(5) for dir and port. What is not set here and matters
 // has the same default in every OpenSSH since 8.
-func (cfg Config) sshdConfig(dir, port string) string {
-	lines := []string{
-		"ListenAddress 127.0.0.1:" + port,
+func (cfg Config) sshdConfig(dir, port string, privileged bool) string {
+	var lines []string
+	if cfg.SSHFolder != "" {
+		lines = append(lines, "Include /etc/ssh/sshd_config.d/*.conf")
+		if privileged {
+			lines = append(lines, "StrictModes yes")
+		}
+	}
+	lines = append(lines,
+		"ListenAddress 127.0.0.1:"+port,
 		"PidFile none",
 		"LogLevel VERBOSE",
-		"HostKey " + quote(dir+"/host_key"),
-		"TrustedUserCAKeys " + quote(dir+"/user_ca"),
+		"HostKey "+quote(dir+"/host_key"),
 
 		// Certificates only; and root by certificate, so that a refusal of root is
 		// about principals.
@@ -120,6 +126,9 @@ func (cfg Config) sshdConfig(dir, port string) string {
 		"LoginGraceTime 30",
 		"MaxStartups 500", // a benchmark's connections are no attack
 		"Subsystem sftp internal-sftp",
+	)
+	if cfg.TrustedUserCAKeys != "" {
+		lines = append(lines, "TrustedUserCAKeys "+quote(dir+"/user_ca"))
 	}
 	if cfg.HostCertificate != "" {
 		lines = append(lines, "HostCertificate "+quote(dir+"/host_cert"))

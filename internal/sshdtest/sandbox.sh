@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# Run by sh in new mount and process namespaces: sandbox.sh FOLDER SSHD.
+# Run by sh in new mount and process namespaces: sandbox.sh FOLDER SSHD [ETC-SSH].
 # Whatever is mounted here is seen by this process and its children alone.
 set -eu
 folder=$1 sshd=$2
@@ -17,6 +17,9 @@ for file in passwd group shadow nsswitch.conf; do
     mount --bind "$folder/etc/$file" "/etc/$file"
   fi
 done
+if [ -n "${3:-}" ]; then
+  mount --bind "$3" /etc/ssh
+fi
 trap - EXIT
 
 # Since 9.8 sshd slows an address down that fails to log in often, which a test of

@@ -22,7 +22,8 @@ const startTimeout = 30 * time.Second
 // the sandbox up and sshd was not started.
 const sandboxFailed = 90
 
-// sandbox is run by sh with the folder and the path of sshd as its arguments.
+// sandbox is run by sh with the folder and the path of sshd as its
+// arguments, and the folder to lay over /etc/ssh or "".
 //
 //go:embed sandbox.sh
 var sandbox string
@@ -84,7 +85,7 @@ func startOnce(ctx context.Context, cfg Config, sshd string) (_ *Server, err err
 		return nil, err
 	}
 	log := newLogBuffer()
-	p, err := startSandboxed(dir, sshd, log)
+	p, err := startSandboxed(dir, sshd, cfg.SSHFolder, log)
 	if err != nil {
 		return nil, err
 	}
@@ -96,8 +97,8 @@ func startOnce(ctx context.Context, cfg Config, sshd string) (_ *Server, err err
 }
 
 // startSandboxed runs sandbox.sh, which becomes sshd, in new namespaces.
-func startSandboxed(dir, sshd string, log *logBuffer) (*process, error) {
-	cmd := exec.Command("/bin/sh", "-c", sandbox, "sandbox", dir, sshd)
+func startSandboxed(dir, sshd, sshFolder string, log *logBuffer) (*process, error) {
+	cmd := exec.Command("/bin/sh", "-c", sandbox, "sandbox", dir, sshd, sshFolder)
 	cmd.Dir = "/"
 	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"}
 	cmd.Stdout, cmd.Stderr = log, log

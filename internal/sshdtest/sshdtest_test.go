@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -154,6 +155,45 @@ func TestAuthorizedPrincipals(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestSSHFolder checks that sshd obeys the files of a folder as those of /etc/ssh, and
+// does not if others can write to them.
+func TestSSHFolder(t *testing.T) {
+	_, ca := newKey(t)
+	key, signer := newKey(t)
+	cert := userCert(t, ca, signer.PublicKey(), nil)
+	folder := t.TempDir()
+	files := map[string]string{
+		"sshd_config.d/a.conf": "TrustedUserCAKeys /etc/ssh/ca\nAuthorizedPrincipalsFile /etc/ssh/principals/%u\n",
+		"ca":                   authorized(ca.PublicKey()),
+		"principals/app":       "deploy\n",
+	}
+	for name, text := range files {
+		path := filepath.Join(folder, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644), os.Chmod(filepath.Dir(path), 0o755)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := sshdtest.Run(t, sshdtest.Config{SSHFolder: folder, Logins: []string{"deploy", "app"}})
+	c := newClient(t, key, cert, s)
+	if output, status := c.ssh(t, s, "app", "echo", "in"); status != 0 || output != "in\n" {
+		t.Errorf("app: got status %d and %q", status, output)
+	}
+	if output, status := c.ssh(t, s, "deploy", "echo", "in"); status != 255 {
+		t.Errorf("deploy, which has no file: got status %d and %q", status, output)
+	}
+	if os.Getuid() == 0 {
+		if err := os.Chmod(filepath.Join(folder, "principals", "app"), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if output, status := c.ssh(t, s, "app", "echo", "in"); status != 255 {
+			t.Errorf("principals that anyone can write: got status %d and %q", status, output)
+		}
+	}
+	if _, err := sshdtest.StartGo(t.Context(), sshdtest.Config{SSHFolder: folder, Logins: []string{"app"}}); err == nil {
+		t.Error("the server in Go takes the folder")
+	}
 }
 
 func TestHostCertificate(t *testing.T) {
