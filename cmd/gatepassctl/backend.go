@@ -13,6 +13,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/jwks"
 	"github.com/gatepass-ci/gatepass/internal/localca"
+	"github.com/gatepass-ci/gatepass/internal/revoke"
 	"github.com/gatepass-ci/gatepass/internal/rotation"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
 	"github.com/gatepass-ci/gatepass/internal/stack"
@@ -35,6 +36,11 @@ type backend struct {
 	// refreshesNew says that the keys of an issuer that is new are asked for when
 	// its token rule is stored. An embedded server does so at the first join.
 	refreshesNew bool
+	// crl makes the CRLs of revocations, by lists of its own or of the service's.
+	crl func(ctx context.Context, lists *revoke.Lists, revocations []join.Revocation) (string, error)
+	// signsForUs says that the service alone can sign.
+	signsForUs bool
+	publicURL  string // of the service; empty if it is not known
 	// makesAuthorities says how an authority that is missing comes to be.
 	makesAuthorities string
 	close            func() error
@@ -74,12 +80,17 @@ func (c *cli) openStack(ctx context.Context) (*backend, error) {
 		return nil, err
 	}
 	return &backend{
-		store:            s.Store,
-		authorities:      func() (join.Authorities, error) { return s.Authorities, nil },
-		keys:             s.KeyRing,
-		cacheFor:         c.cacheFor,
-		refresher:        func() (refresher, error) { return s.Refresher, nil },
-		running:          func(ctx context.Context) *embedded.Running { return embedded.Ask(ctx, s.JoinURL, s.PublicURL, within) },
+		store:       s.Store,
+		authorities: func() (join.Authorities, error) { return s.Authorities, nil },
+		keys:        s.KeyRing,
+		cacheFor:    c.cacheFor,
+		refresher:   func() (refresher, error) { return s.Refresher, nil },
+		running:     func(ctx context.Context) *embedded.Running { return embedded.Ask(ctx, s.JoinURL, s.PublicURL, within) },
+		crl: func(ctx context.Context, _ *revoke.Lists, all []join.Revocation) (string, error) {
+			return s.CRL(ctx, all, c.now)
+		},
+		signsForUs:       true,
+		publicURL:        s.PublicURL,
 		silent:           "no answer from " + s.PublicURL,
 		where:            "the stack " + c.stack,
 		makesAuthorities: "deploy the stack with a key for it; see docs/deploy.md",
@@ -107,7 +118,10 @@ func (c *cli) openLocal(ctx context.Context, create bool) (*backend, error) {
 			}
 			return embedded.NewRefresher(store, issuers, c.now, quiet())
 		},
-		running:          func(ctx context.Context) *embedded.Running { return embedded.FindRunning(ctx, c.data, within) },
+		running: func(ctx context.Context) *embedded.Running { return embedded.FindRunning(ctx, c.data, within) },
+		crl: func(ctx context.Context, lists *revoke.Lists, _ []join.Revocation) (string, error) {
+			return lists.CRL(ctx, x509Authorities()...)
+		},
 		silent:           "not running",
 		where:            c.data,
 		makesAuthorities: "start gatepassctl serve once: it makes them",

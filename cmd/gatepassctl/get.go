@@ -196,18 +196,6 @@ var columns = map[rules.Kind]struct {
 		if !l.Expires.IsZero() {
 			expires = stamp(l.Expires)
 		}
-		return []string{stops(l.Target), expires, dash(l.Message)}
+		return []string{admin.TargetID(l.Target), expires, dash(l.Message)}
 	}},
-}
-
-func stops(t rules.Target) string {
-	switch {
-	case t.All:
-		return "everything"
-	case t.Bot != "":
-		return "bot/" + t.Bot
-	case t.Token != "":
-		return "token/" + t.Token
-	}
-	return "role/" + t.Role
 }

@@ -16,7 +16,7 @@ import (
 
 // joinCommands are those about joins that were made, and about ending what they gave.
 func (c *cli) joinCommands() []*cobra.Command {
-	return []*cobra.Command{c.joinsCommand()}
+	return []*cobra.Command{c.joinsCommand(), c.lockCommand(), c.unlockCommand(), c.revokeCommand()}
 }
 
 func (c *cli) joinsCommand() *cobra.Command {

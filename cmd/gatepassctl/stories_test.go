@@ -78,6 +78,8 @@ func tellStories(t *testing.T, issuer *issuertest.Issuer, newStory func(*testscr
 			"service": startService,
 			"mint":    mintToken(issuer),
 			"join":    joinByScript,
+
+			"certificate": writeCertificate,
 		},
 	})
 }
@@ -201,4 +203,11 @@ func askToJoin(url, token, idToken string) (status int, answer []byte, err error
 	}
 	answer, err = io.ReadAll(resp.Body)
 	return resp.StatusCode, answer, errors.Join(err, resp.Body.Close())
+}
+
+// writeCertificate writes the SSH certificate of an answer: certificate ANSWER FILE.
+func writeCertificate(ts *testscript.TestScript, _ bool, args []string) {
+	var answer api.JoinResponse
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &answer))
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(answer.Credentials[0].Certificate+"\n"), 0o600))
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/kms"
 	functions "github.com/gatepass-ci/gatepass/internal/lambda"
+	"github.com/gatepass-ci/gatepass/internal/revoke"
 	"github.com/gatepass-ci/gatepass/internal/server"
 )
 
@@ -46,10 +47,11 @@ func newHandler(ctx context.Context, getenv func(string) string, metrics io.Writ
 	if err != nil {
 		return nil, err
 	}
+	authorities := kms.New(kms.Config{Client: kms.NewClient(config), Keys: s.Keys, Certificates: store, Rotated: store})
 	log := s.Log()
 	service, err := join.New(join.Config{
 		Rules: store, Locks: store, KeySets: store, Leases: store, Claims: store, Records: store,
-		Authorities: kms.New(kms.Config{Client: kms.NewClient(config), Keys: s.Keys, Certificates: store, Rotated: store}),
+		Authorities: authorities,
 		Refresher:   functions.NewRefresher(awslambda.NewFromConfig(config), s.RefreshFunction),
 		PublicURL:   s.PublicURL, TrustDomain: s.TrustDomain, MaxTTL: s.MaxTTL, RecordTTL: s.RecordTTL,
 		Now: time.Now, Rand: rand.Reader, Wait: functions.Wait,
@@ -60,5 +62,6 @@ func newHandler(ctx context.Context, getenv func(string) string, metrics io.Writ
 	}
 	return functions.NewHTTP(server.New(server.Config{
 		Join: service, PublicURL: s.PublicURL, Version: functions.Version, SourceAddr: server.SourceAddr(nil), Log: log,
+		Revoked: revoke.New(revoke.Config{Revocations: store, Authorities: authorities, Now: time.Now, Rand: rand.Reader}),
 	}), s.PublicURL, log), nil
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/jwks"
 	"github.com/gatepass-ci/gatepass/internal/localca"
+	"github.com/gatepass-ci/gatepass/internal/revoke"
 	"github.com/gatepass-ci/gatepass/internal/server"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
 )
@@ -160,6 +161,7 @@ func (s *Server) assemble(authorities join.Authorities) error {
 	}
 	config := server.Config{
 		Join: service, PublicURL: s.publicURL, Version: s.c.Version,
+		Revoked:    revoke.New(revoke.Config{Revocations: s.store, Authorities: authorities, Now: s.c.Now, Rand: rand.Reader}),
 		SourceAddr: server.SourceAddr(s.c.TrustedProxies), Log: s.c.Log,
 	}
 	if s.c.RateLimit > 0 {

@@ -115,9 +115,11 @@ func (a *Authorities) Authority(ctx context.Context, p cert.Purpose) (*join.Auth
 	bound := &join.Authority{Purpose: p}
 	for i, k := range keys {
 		found := a.get(k.slot)
+		signs := &signer{ctx: ctx, client: a.c.Client, key: found.key, public: found.public}
 		if i == 0 {
-			bound.Signer = &signer{ctx: ctx, client: a.c.Client, key: found.key, public: found.public}
-			bound.Certificate = found.certificate
+			bound.Signer, bound.Certificate = signs, found.certificate
+		} else {
+			bound.OtherSigners = append(bound.OtherSigners, signs)
 		}
 		bound.TrustedKeys = append(bound.TrustedKeys, found.public)
 		if found.certificate != nil {

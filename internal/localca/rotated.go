@@ -149,6 +149,8 @@ func (f *folder) rotated(r rotation.Authority, o Options) (*join.Authority, erro
 		}
 		if i == 0 {
 			a.Signer, a.Certificate = key, c
+		} else {
+			a.OtherSigners = append(a.OtherSigners, key)
 		}
 	}
 	return a, nil

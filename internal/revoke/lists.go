@@ -68,6 +68,7 @@ func (l *Lists) KRL(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.prepare(ctx)
 	authority, err := l.c.Authorities.Authority(ctx, cert.SSHUser)
 	if err != nil {
 		return nil, fmt.Errorf("authority %s: %w", cert.SSHUser, err)
@@ -90,6 +91,7 @@ func (l *Lists) CRL(ctx context.Context, purposes ...cert.Purpose) (string, erro
 	defer l.signing.leave()
 	var b strings.Builder
 	found := false
+	l.prepare(ctx)
 	for _, p := range purposes {
 		authority, err := l.c.Authorities.Authority(ctx, p)
 		if errors.Is(err, join.ErrNotFound) {
@@ -114,6 +116,13 @@ func (l *Lists) CRL(ctx context.Context, purposes ...cert.Purpose) (string, erro
 		return "", errors.New("no key of these authorities can sign")
 	}
 	return b.String(), nil
+}
+
+// prepare has the authorities look whether their keys have changed.
+func (l *Lists) prepare(ctx context.Context) {
+	if p, ok := l.c.Authorities.(join.Preparer); ok {
+		p.Prepare(ctx)
+	}
 }
 
 // sign writes the CRLs of one authority.

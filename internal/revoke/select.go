@@ -2,6 +2,7 @@ package revoke
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math/big"
 	"slices"
@@ -19,6 +20,9 @@ const Keep = time.Hour
 // MaxCertificates is how many certificates the lists may have. A CRL of so many is
 // 2.5 MB; Lambda answers 6 MB at most. Who must revoke more replaces the authority.
 const MaxCertificates = 50_000
+
+// ErrTooMany says that the lists cannot have so many certificates.
+var ErrTooMany = errors.New("too many certificates are revoked")
 
 // Current returns the certificates of one authority that are in the lists at now,
 // each once, by serial.
@@ -39,7 +43,7 @@ func Current(all []join.Revocation, authority cert.Purpose, now time.Time) ([]En
 	slices.SortFunc(entries, func(x, y Entry) int { return cmp.Or(x.Serial.Cmp(y.Serial), x.At.Compare(y.At)) })
 	entries = slices.CompactFunc(entries, func(x, y Entry) bool { return x.Serial.Cmp(y.Serial) == 0 })
 	if len(entries) > MaxCertificates {
-		return nil, fmt.Errorf("%d certificates of %s are revoked, and a list has at most %d: replace the authority", len(entries), authority, MaxCertificates)
+		return nil, fmt.Errorf("%w: %d of %s, and a list has at most %d", ErrTooMany, len(entries), authority, MaxCertificates)
 	}
 	return entries, nil
 }

@@ -22,6 +22,8 @@ type Config struct {
 	// PublicURL is where clients reach the service. The request's Host is never believed.
 	PublicURL string
 	Version   string
+	// Revoked makes the lists of what was revoked.
+	Revoked Revoked
 	// SourceAddr tells who sent a request; see SourceAddr.
 	SourceAddr func(*http.Request) netip.Addr
 	// Limit, if set, says whether a request from addr may pass and, if not, when to come back.
@@ -53,6 +55,10 @@ func New(c Config) http.Handler {
 	}
 	for name := range authorityFiles {
 		h.routes[api.PathAuthorities+"/"+name] = route{http.MethodGet, h.authorityFile}
+	}
+	h.routes[api.PathRevokedKRL] = route{http.MethodGet, h.revokedKRL}
+	for name := range revokedFiles {
+		h.routes[api.PathRevoked+"/"+name] = route{http.MethodGet, h.revokedCRL}
 	}
 	return h
 }

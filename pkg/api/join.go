@@ -6,6 +6,9 @@ import "time"
 const (
 	PathJoin        = "/v1/join"
 	PathAuthorities = "/v1/authorities"
+	PathRevoked     = "/v1/revoked" // with the names of lists below it
+	PathRevokedKRL  = "/v1/revoked/ssh.krl"
+	PathRevokedCRL  = "/v1/revoked/x509.crl"
 	PathHealth      = "/healthz"
 	PathDiscovery   = "/.well-known/openid-configuration"
 	PathJWKS        = "/.well-known/jwks.json"

@@ -1,0 +1,227 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/pkg/rules"
+)
+
+// lockFlags say how to lock.
+type lockFlags struct {
+	message, ttl, expires string
+	yes                   bool
+}
+
+func (c *cli) lockCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "lock",
+		Short: "stop joins of a bot, by a token rule, of a role, or all",
+		Long: `lock stops joins from the next one on, without a deployment. Credentials that are
+out already live until they end: see gatepassctl revoke. What is stored is a
+resource of kind lock, as a file can have it. What to do when something has gone
+wrong is in docs/incident.md.`,
+		Example: "  gatepassctl lock bot example --message 'incident 42' --stack gatepass\n  gatepassctl lock all --yes --ttl 4h",
+		Args:    cobra.NoArgs,
+		RunE:    needsCommand,
+	}
+	for _, of := range []struct {
+		kind, what string
+		target     func(name string) rules.Target
+	}{
+		{"bot", "the joins of a bot", func(name string) rules.Target { return rules.Target{Bot: name} }},
+		{"token", "the joins by a token rule", func(name string) rules.Target { return rules.Target{Token: name} }},
+		{"role", "the joins of every bot that has a role", func(name string) rules.Target { return rules.Target{Role: name} }},
+	} {
+		var f lockFlags
+		sub := &cobra.Command{
+			Use:     of.kind + " NAME",
+			Short:   "stop " + of.what,
+			Example: "  gatepassctl lock " + of.kind + " example --message 'incident 42' --ttl 4h --data ./gatepass-data",
+			Args:    exactly("NAME"),
+			RunE:    func(cmd *cobra.Command, args []string) error { return c.lock(cmd.Context(), of.target(args[0]), f) },
+		}
+		f.flags(sub)
+		cmd.AddCommand(sub)
+	}
+	cmd.AddCommand(c.lockAllCommand(), c.lockLsCommand())
+	return cmd
+}
+
+func (f *lockFlags) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.message, "message", "", "why; jobs that are refused are told it")
+	cmd.Flags().StringVar(&f.ttl, "ttl", "", "unlock after so long, such as 4h or 2d")
+	cmd.Flags().StringVar(&f.expires, "expires", "", "unlock at this time, such as 2026-01-31T08:00:00Z")
+}
+
+func (c *cli) lockAllCommand() *cobra.Command {
+	var f lockFlags
+	cmd := &cobra.Command{
+		Use:     "all",
+		Short:   "stop every join: the emergency stop",
+		Example: "  gatepassctl lock all --yes --message 'incident 42' --stack gatepass",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !f.yes {
+				if err := c.confirm("This refuses every join of every job", "all"); err != nil {
+					return err
+				}
+			}
+			return c.lock(cmd.Context(), rules.Target{All: true}, f)
+		},
+	}
+	f.flags(cmd)
+	cmd.Flags().BoolVar(&f.yes, "yes", false, "do not ask")
+	return cmd
+}
+
+func (c *cli) lockLsCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "ls",
+		Short:   "list the locks, as gatepassctl get lock does",
+		Example: "  gatepassctl lock ls --data ./gatepass-data",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			b, err := c.open(cmd.Context(), false)
+			if err != nil {
+				return err
+			}
+			defer b.close()
+			all, err := b.store.List(cmd.Context(), rules.KindLock)
+			if err != nil {
+				return err
+			}
+			return c.printList(rules.KindLock, all)
+		},
+	}
+}
+
+// confirm asks at a terminal to write word; elsewhere --yes must be written.
+func (c *cli) confirm(what, word string) error {
+	in, ok := c.in.(*os.File)
+	if !ok || !term.IsTerminal(int(in.Fd())) {
+		return misused("write --yes if that is meant", "%s", strings.ToLower(what[:1])+what[1:])
+	}
+	fmt.Fprintf(c.err, "%s. Write %q to go on: ", what, word)
+	line, err := bufio.NewReader(in).ReadString('\n')
+	if err != nil || strings.TrimSpace(line) != word {
+		return failed("run it again and write "+word+", or write --yes", "nothing was done")
+	}
+	return nil
+}
+
+// end is when a lock ends; the zero time if it is to be unlocked by hand.
+func (f lockFlags) end(now time.Time) (time.Time, error) {
+	switch {
+	case f.ttl != "" && f.expires != "":
+		return time.Time{}, misused("leave one of them out", "--ttl and --expires both say when the lock ends")
+	case f.ttl != "":
+		d, ok := parseSpan(f.ttl)
+		if !ok || d <= 0 {
+			return time.Time{}, misused("write it like 4h or 2d", "--ttl %q is no length of time", f.ttl)
+		}
+		return now.Add(d).UTC().Truncate(time.Second), nil
+	case f.expires != "":
+		t, ok := parseTime(f.expires)
+		if !ok {
+			return time.Time{}, misused("write it like 2026-01-31T08:00:00Z", "--expires %q is no time", f.expires)
+		}
+		if !t.After(now) {
+			return time.Time{}, misused("write a time to come, or leave it out", "--expires %s is over", f.expires)
+		}
+		return t, nil
+	}
+	return time.Time{}, nil
+}
+
+func (c *cli) lock(ctx context.Context, target rules.Target, f lockFlags) error {
+	expires, err := f.end(c.now())
+	if err != nil {
+		return err
+	}
+	b, err := c.open(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	lock, err := admin.Lock(ctx, b.store, target, f.message, expires, c.now())
+	if longer, ok := errors.AsType[*admin.LongerError](err); ok {
+		return failed("unlock it first if it shall end earlier: "+unlockLine(target), "%s: %s", admin.TargetID(target), longer)
+	}
+	if errors.Is(err, admin.ErrTarget) {
+		return misused("see gatepassctl get for the names there are", "%w", err)
+	}
+	if err != nil {
+		return err
+	}
+	c.warnUnknown(ctx, b.store, target)
+	return c.printLocked(lock)
+}
+
+// lockedAnswer is what lock prints for machines.
+type lockedAnswer struct {
+	Target string          `json:"target"`
+	From   time.Time       `json:"from"`
+	Until  *time.Time      `json:"until,omitempty"`
+	Lock   json.RawMessage `json:"lock"`
+}
+
+func (c *cli) printLocked(lock *rules.Lock) error {
+	resource, err := resourceJSON(lock)
+	if err != nil {
+		return err
+	}
+	now := c.now().UTC().Truncate(time.Second)
+	answer := lockedAnswer{Target: admin.TargetID(lock.Target), From: now, Lock: resource}
+	until := "until it is unlocked: " + unlockLine(lock.Target)
+	if !lock.Expires.IsZero() {
+		until, answer.Until = "until "+stamp(lock.Expires), &lock.Expires
+	}
+	return c.print(answer, func() {
+		fmt.Fprintf(c.out, "locked %s from %s %s\n", answer.Target, stamp(now), until)
+		fmt.Fprintf(c.out, "the next join is refused, without a deployment (lock/%s)\n", lock.Name())
+		fmt.Fprintln(c.out, "what was issued before goes on working until it ends: "+revokeLine(lock.Target))
+	})
+}
+
+func unlockLine(t rules.Target) string {
+	return "gatepassctl unlock " + targetWords(t)
+}
+
+// revokeLine is how to end what a target's joins gave.
+func revokeLine(t rules.Target) string {
+	if t.Role != "" {
+		return "gatepassctl revoke bot NAME, for each bot of the role"
+	}
+	return "gatepassctl revoke " + targetWords(t)
+}
+
+func targetWords(t rules.Target) string {
+	if t.All {
+		return "all"
+	}
+	return strings.Replace(admin.TargetID(t), "/", " ", 1)
+}
+
+// warnUnknown warns of a target that does not exist. It was locked all the same: in
+// an emergency it may be created again at any moment.
+func (c *cli) warnUnknown(ctx context.Context, store admin.Resources, t rules.Target) {
+	kind, name, named := strings.Cut(admin.TargetID(t), "/")
+	if !named {
+		return
+	}
+	if _, err := store.Get(ctx, rules.Kind(kind), name); errors.Is(err, join.ErrNotFound) {
+		c.warn("there is no %s/%s: check the name. It is locked all the same", kind, name)
+	}
+}

@@ -1,0 +1,125 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/revoke"
+)
+
+// lag is by how much a server's clock may lag: it still takes what ended so long ago.
+const lag = 5 * time.Minute
+
+// Issued is what joins issued that may still be accepted.
+type Issued struct {
+	// Revocations are of one join each, and lack who, when and why.
+	Revocations []join.Revocation
+	// JWTs that are still valid cannot be revoked.
+	JWTs      int
+	JWTsUntil time.Time
+	// Damaged records may have certificates that are not among those.
+	Damaged []*DamagedError
+}
+
+// Certificates counts what can be revoked, by authority.
+func (i Issued) Certificates() map[cert.Purpose]int {
+	count := map[cert.Purpose]int{}
+	for _, r := range i.Revocations {
+		for _, c := range r.Certificates {
+			count[c.Authority]++
+		}
+	}
+	return count
+}
+
+// ValidOf gathers what the joins that fit q issued, q's times and outcome aside: no
+// credential lives longer than join.MaxTTL, so records are read no further back.
+func ValidOf(ctx context.Context, store Joins, q Query, now time.Time) (Issued, error) {
+	q.Since, q.Until, q.Code = now.Add(-join.MaxTTL-2*lag), time.Time{}, join.CodeOK
+	var issued Issued
+	for r, err := range store.Joins(ctx, q) {
+		if d, ok := errors.AsType[*DamagedError](err); ok {
+			issued.Damaged = append(issued.Damaged, d)
+			continue
+		}
+		if err != nil {
+			return Issued{}, err
+		}
+		issued.Add(r, now)
+	}
+	return issued, nil
+}
+
+// Add adds what a join issued.
+func (i *Issued) Add(r join.Record, now time.Time) {
+	one := join.Revocation{ID: r.JoinID, JoinID: r.JoinID, Bot: r.Bot, Token: r.Token}
+	for _, c := range r.Credentials {
+		authority := c.Authority()
+		switch {
+		case now.After(c.ExpiresAt.Add(lag)):
+		case authority == cert.JWT:
+			i.JWTs++
+			if c.ExpiresAt.After(i.JWTsUntil) {
+				i.JWTsUntil = c.ExpiresAt
+			}
+		default:
+			one.Certificates = append(one.Certificates, join.RevokedCertificate{Authority: authority, Serial: c.Serial, ExpiresAt: c.ExpiresAt})
+		}
+	}
+	if len(one.Certificates) > 0 {
+		i.Revocations = append(i.Revocations, one)
+	}
+}
+
+// BySerial is the revocation of one certificate, of the join that a record tells of
+// it. Without a record, found is false and it is revoked for as long as any
+// certificate can live.
+func BySerial(ctx context.Context, store Joins, authority cert.Purpose, text string, now time.Time) (r join.Revocation, found bool, err error) {
+	serial, err := revoke.ParseSerial(authority, strings.ToLower(strings.ReplaceAll(text, ":", ""))) // as openssl x509 -text shows it
+	if err != nil {
+		return r, false, err
+	}
+	base := 16
+	if authority == cert.SSHUser {
+		base = 10
+	}
+	number := serial.Text(base)
+	r = join.Revocation{ID: fmt.Sprintf("%s.%s", authority, number)}
+	c := join.RevokedCertificate{Authority: authority, Serial: number, ExpiresAt: now.Add(join.MaxTTL)}
+	issued, err := ValidOf(ctx, store, Query{}, now)
+	if err != nil {
+		return r, false, err
+	}
+	for _, one := range issued.Revocations {
+		for _, known := range one.Certificates {
+			if known.Authority == authority && known.Serial == number {
+				r.JoinID, r.Bot, r.Token, c, found = one.JoinID, one.Bot, one.Token, known, true
+			}
+		}
+	}
+	r.Certificates = []join.RevokedCertificate{c}
+	return r, found, nil
+}
+
+// CheckRevocable checks that the lists can have what is stored and what is added;
+// revoke.ErrTooMany if they cannot.
+func CheckRevocable(stored, added []join.Revocation, now time.Time) error {
+	all := append(append([]join.Revocation{}, stored...), added...)
+	total := 0
+	for _, p := range cert.Purposes() {
+		entries, err := revoke.Current(all, p, now)
+		if err != nil {
+			return err
+		}
+		total += len(entries)
+	}
+	if total > revoke.MaxCertificates {
+		return fmt.Errorf("%w: %d, and the lists have at most %d", revoke.ErrTooMany, total, revoke.MaxCertificates)
+	}
+	return nil
+}
