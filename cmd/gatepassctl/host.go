@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,50 +19,134 @@ func (c *cli) hostCommands() []*cobra.Command {
 
 func (c *cli) hostCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "host",
-		Short:   "certificates of SSH hosts",
-		Example: "  gatepassctl host sign --principals web-1.example.com /etc/ssh/ssh_host_ed25519_key.pub",
-		Args:    cobra.NoArgs,
-		RunE:    needsCommand,
+		Use:   "host",
+		Short: "SSH hosts: what they need, and certificates for their keys",
+		Example: "  gatepassctl host setup --logins deploy --labels env=prod,tier=web\n" +
+			"  gatepassctl host sign --principals web-1.example.com /etc/ssh/ssh_host_ed25519_key.pub",
+		Args: cobra.NoArgs,
+		RunE: needsCommand,
 	}
-	cmd.AddCommand(c.hostSignCommand())
+	cmd.AddCommand(c.hostSignCommand(), c.hostSetupCommand())
 	return cmd
 }
 
+// hostSign is what host sign was told.
+type hostSign struct {
+	principals []string
+	ttl        time.Duration
+	output     string
+	write      bool
+}
+
 func (c *cli) hostSignCommand() *cobra.Command {
-	var (
-		principals []string
-		ttl        time.Duration
-	)
+	var s hostSign
 	cmd := &cobra.Command{
-		Use:   "sign --principals NAME,… KEY.pub",
-		Short: "sign a host's key, so that clients know the host without known_hosts",
-		Long: `sign prints a host certificate. Put it beside the host's key and name it in
-sshd_config by HostCertificate.`,
-		Example: "  gatepassctl host sign --principals web-1.example.com,10.0.0.5 ssh_host_ed25519_key.pub > ssh_host_ed25519_key-cert.pub",
-		Args:    exactly("KEY.pub"),
+		Use:   "sign --principals NAME,… KEY.pub…",
+		Short: "sign a host's keys, so that clients know the host without known_hosts",
+		Long: `sign makes host certificates and prints them, or writes them to a file or, with
+--write, beside each key as KEY-cert.pub. sshd_config names them by
+HostCertificate, which host setup --host-certificate writes. KEY.pub may be -,
+for standard input.`,
+		Example: "  gatepassctl host sign --principals web-1.example.com,10.0.0.5 --write /etc/ssh/ssh_host_*_key.pub\n" +
+			"  ssh web-1 cat /etc/ssh/ssh_host_ed25519_key.pub | gatepassctl host sign --principals web-1 -",
+		Args: atLeastOne("KEY.pub"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := required(cmd, "principals"); err != nil {
 				return err
 			}
-			key, err := c.readInput(args[0])
-			if err != nil {
-				return err
-			}
-			authority, err := c.authority(cmd, cert.SSHHost)
-			if err != nil {
-				return err
-			}
-			line, err := admin.SignHost(authority, string(key), principals, ttl, c.now())
-			if err != nil {
-				return failed("give the public key of a host, such as /etc/ssh/ssh_host_ed25519_key.pub, and the names that clients use for it",
-					"signing %s: %w", args[0], err)
-			}
-			fmt.Fprintln(c.out, line)
-			return nil
+			return c.signHost(cmd, &s, args)
 		},
 	}
-	cmd.Flags().StringSliceVar(&principals, "principals", nil, "names and addresses by which clients reach the host")
-	cmd.Flags().DurationVar(&ttl, "ttl", 90*24*time.Hour, "how long the certificate is valid")
+	flags := cmd.Flags()
+	flags.StringSliceVar(&s.principals, "principals", nil, "names and addresses by which clients reach the host")
+	flags.DurationVar(&s.ttl, "ttl", 90*24*time.Hour, "how long the certificates are valid")
+	flags.StringVarP(&s.output, "output", "o", "", "write the certificate of one key to this file")
+	flags.BoolVar(&s.write, "write", false, "write each certificate beside its key, as KEY-cert.pub")
 	return cmd
+}
+
+// atLeastOne wants one argument or more.
+func atLeastOne(name string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return fmt.Errorf("%s is missing", name)
+		}
+		return nil
+	}
+}
+
+// signedKey is one host certificate, as host sign shows it.
+type signedKey struct {
+	Key string `json:"key"`
+	*admin.HostCertificate
+	File string `json:"file,omitempty"` // where it was written
+}
+
+func (c *cli) signHost(cmd *cobra.Command, s *hostSign, keys []string) error {
+	if err := s.check(keys, c.format); err != nil {
+		return err
+	}
+	authority, err := c.authority(cmd, cert.SSHHost)
+	if err != nil {
+		return err
+	}
+	// Either all are signed and then written, or none.
+	var signed []signedKey
+	for _, name := range keys {
+		key, err := c.readInput(name)
+		if err != nil {
+			return err
+		}
+		certificate, err := admin.SignHost(authority, string(key), s.principals, s.ttl, c.now())
+		if err != nil {
+			return failed("give the public key of a host, such as /etc/ssh/ssh_host_ed25519_key.pub, and the names that clients use for it",
+				"signing %s: %w", name, err)
+		}
+		signed = append(signed, signedKey{Key: name, HostCertificate: certificate, File: s.file(name)})
+	}
+	for _, k := range signed {
+		if k.File == "" {
+			continue
+		}
+		write := func(w io.Writer) error {
+			_, err := fmt.Fprintln(w, k.Certificate)
+			return err
+		}
+		if err := replaceFile(k.File, 0o644, write); err != nil {
+			return err
+		}
+	}
+	return c.print(signed, func() {
+		for _, k := range signed {
+			if k.File == "" {
+				fmt.Fprintln(c.out, k.Certificate)
+				continue
+			}
+			fmt.Fprintf(c.out, "wrote %s, valid until %s\n", k.File, stamp(k.ValidBefore))
+		}
+	})
+}
+
+func (s *hostSign) check(keys []string, format string) error {
+	switch {
+	case s.write && s.output != "":
+		return misused("write one of them", "both --output and --write were given")
+	case len(keys) > 1 && s.output != "":
+		return misused("write --write, which puts each certificate beside its key", "--output takes the certificate of one key, and %d were given", len(keys))
+	case len(keys) > 1 && !s.write && format == "text":
+		return misused("write --write, which puts each certificate beside its key, or --format json", "%d keys were given, whose certificates would be hard to tell apart", len(keys))
+	}
+	for _, name := range keys {
+		if s.write && !strings.HasSuffix(name, ".pub") {
+			return misused("name the public key, such as ssh_host_ed25519_key.pub, or write --output FILE", "%s does not end in .pub, so --write knows no name for its certificate", name)
+		}
+	}
+	return nil
+}
+
+func (s *hostSign) file(key string) string {
+	if s.write {
+		return strings.TrimSuffix(key, ".pub") + "-cert.pub"
+	}
+	return s.output
 }

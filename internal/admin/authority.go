@@ -1,11 +1,8 @@
 package admin
 
 import (
-	"crypto/rand"
-	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/join"
@@ -62,34 +59,4 @@ func Fingerprints(a *join.Authority) ([]string, error) {
 		prints = append(prints, p)
 	}
 	return prints, nil
-}
-
-// MaxHostTTL is the longest lifetime of a host certificate.
-const MaxHostTTL = 2 * 365 * 24 * time.Hour
-
-// SignHost signs a host's public key for the names by which clients reach it.
-func SignHost(a *join.Authority, key string, principals []string, ttl time.Duration, now time.Time) (string, error) {
-	if ttl < time.Minute || ttl > MaxHostTTL {
-		return "", fmt.Errorf("lifetime %s: choose one from 1m to %s", ttl, MaxHostTTL)
-	}
-	if len(principals) == 0 {
-		return "", errors.New("a host certificate without names would be valid for every host")
-	}
-	pub, err := cert.ParseSSHPublicKey(key)
-	if err != nil {
-		return "", err
-	}
-	serial, err := cert.NewSSHSerial(rand.Reader)
-	if err != nil {
-		return "", err
-	}
-	return cert.SignSSH(rand.Reader, a.Signer, cert.SSHRequest{
-		Host:        true,
-		Key:         pub,
-		KeyID:       "gatepass-host:" + principals[0],
-		Principals:  principals,
-		Serial:      serial,
-		ValidAfter:  now.Add(-time.Minute),
-		ValidBefore: now.Add(ttl).Truncate(time.Second),
-	})
 }

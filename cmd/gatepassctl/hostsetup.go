@@ -1,0 +1,276 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/hostsetup"
+	"github.com/gatepass-ci/gatepass/pkg/rules"
+)
+
+// hostSetup is what host setup was told.
+type hostSetup struct {
+	labels       string
+	logins       []string
+	accounts     []string
+	certificates []string
+	revoked      bool
+	authority    authoritySource
+
+	apply, check, reload bool
+	print                string
+	root                 string
+}
+
+const (
+	asScript      = "script"
+	asCloudConfig = "cloud-config"
+)
+
+func (c *cli) hostSetupCommand() *cobra.Command {
+	var s hostSetup
+	cmd := &cobra.Command{
+		Use:   "setup --logins NAME,… [--labels NAME=VALUE,…] [--apply | --check]",
+		Short: "what a host needs to let in by certificate: print it, write it, or tell what is missing",
+		Long: `setup prints a script that makes this or another host take certificates of the
+service for the logins named, and for roles whose node_labels the host's labels
+satisfy. --apply does it here, as root; --check says what is missing, and changes
+nothing. The host needs no access to the store: give it the authority by
+--authority FILE, or by --server and the fingerprints that ca export shows.`,
+		Example: `  gatepassctl host setup --logins deploy --labels env=prod,tier=web > setup.sh
+  gatepassctl host setup --logins deploy,app --labels env=prod --authority user_ca.pub --apply
+  gatepassctl host setup --logins deploy --server https://join.example.com --fingerprint SHA256:… --check`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := s.misuse(cmd); err != nil {
+				return err
+			}
+			host, err := c.host(cmd, &s)
+			if err != nil {
+				return err
+			}
+			switch {
+			case s.apply:
+				return c.applyHost(cmd.Context(), &s, host)
+			case s.check:
+				return c.checkHost(cmd, &s, host)
+			}
+			return c.printHost(&s, host)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringSliceVar(&s.logins, "logins", nil, "logins that are local accounts of the same name")
+	flags.StringArrayVar(&s.accounts, "account", nil, "ACCOUNT=LOGIN,…: a local account that is opened by other logins; repeatable")
+	flags.StringVar(&s.labels, "labels", "", "NAME=VALUE,…: what node_labels of roles are compared with")
+	flags.StringVar(&s.authority.file, "authority", "", "file with the ssh-user authority's public keys, or - for standard input")
+	flags.StringVar(&s.authority.server, "server", "", "URL of the service, to take the authority from")
+	flags.StringArrayVar(&s.authority.fingerprints, "fingerprint", nil, "SHA256:… of a key that the service may answer with; repeatable")
+	flags.StringArrayVar(&s.certificates, "host-certificate", nil, "absolute path on the host of a certificate that host sign made; repeatable")
+	flags.BoolVar(&s.revoked, "revoked-keys", false, "have sshd refuse what is in "+hostsetup.RevokedKeysFile)
+	flags.BoolVar(&s.apply, "apply", false, "set this host up, as root")
+	flags.BoolVar(&s.check, "check", false, "tell what is missing on this host")
+	flags.BoolVar(&s.reload, "reload", false, "with --apply: have sshd read its configuration again")
+	flags.StringVar(&s.print, "print", asScript, "print a script, or cloud-config for cloud-init")
+	flags.StringVar(&s.root, "root", "/", "with --apply or --check: where the host's / is, such as an image's")
+	return cmd
+}
+
+func (s *hostSetup) misuse(cmd *cobra.Command) error {
+	switch {
+	case s.apply && s.check:
+		return misused("write one of them; --check changes nothing", "both --apply and --check were given")
+	case s.reload && !s.apply:
+		return misused("write --apply --reload", "--reload is of --apply")
+	case s.reload && s.root != "/":
+		return misused("leave --reload out", "below --root no sshd runs")
+	case cmd.Flags().Changed("print") && (s.apply || s.check):
+		return misused("write one of them", "--print is neither --apply nor --check")
+	case s.print != asScript && s.print != asCloudConfig:
+		return misused("write --print "+asScript+" or "+asCloudConfig, "unknown form %q", s.print)
+	case len(s.logins)+len(s.accounts) == 0:
+		return &usageError{err: errors.New("--logins is missing"), hint: "write it like: " + firstExample(cmd)}
+	}
+	return nil
+}
+
+// host makes of the flags what the host shall be.
+func (c *cli) host(cmd *cobra.Command, s *hostSetup) (*hostsetup.Host, error) {
+	labels, err := rules.ParseLabels(s.labels)
+	if err != nil {
+		return nil, misused("write --labels env=prod,tier=web, as in node_labels of roles", "--labels: %w", err)
+	}
+	h := &hostsetup.Host{Labels: labels, Accounts: map[string][]string{}, HostCertificates: s.certificates, RevokedKeys: s.revoked}
+	for _, login := range s.logins {
+		h.Accounts[login] = append(h.Accounts[login], login)
+	}
+	for _, line := range s.accounts {
+		account, logins, ok := strings.Cut(line, "=")
+		if !ok {
+			return nil, misused("write --account app=deploy: the local account first, then the logins that may be it", "--account %q has no =", line)
+		}
+		h.Accounts[account] = append(h.Accounts[account], strings.Split(logins, ",")...)
+	}
+	if h.Authority, err = c.userAuthority(cmd, &s.authority); err != nil {
+		return nil, err
+	}
+	if _, err := h.Files(); err != nil {
+		return nil, misused("see gatepassctl host setup --help", "%w", err)
+	}
+	return h, nil
+}
+
+func (c *cli) printHost(s *hostSetup, h *hostsetup.Host) error {
+	files, err := h.Files()
+	if err != nil {
+		return err
+	}
+	text := hostsetup.Script(files)
+	if s.print == asCloudConfig {
+		if text, err = hostsetup.CloudConfig(files); err != nil {
+			return err
+		}
+	}
+	return c.print(map[string]any{"files": files, "labels": h.Labels, "reload": hostsetup.ReloadCommand}, func() { fmt.Fprint(c.out, text) })
+}
+
+func (s *hostSetup) open() (*hostsetup.Dir, error) {
+	d, err := hostsetup.OpenDir(s.root)
+	if errors.Is(err, hostsetup.ErrNoSSH) {
+		return nil, failed("install OpenSSH's server there first", "%w below %s", err, s.root)
+	}
+	return d, err
+}
+
+// appliedHost is what --apply shows.
+type appliedHost struct {
+	Changes  []hostsetup.Change  `json:"changes"`
+	Reload   string              `json:"reload,omitempty"` // the command that is still to be run
+	Reloaded bool                `json:"reloaded"`
+	Findings []hostsetup.Finding `json:"findings"` // what is missing all the same
+}
+
+func (c *cli) applyHost(ctx context.Context, s *hostSetup, h *hostsetup.Host) error {
+	if s.root == "/" && os.Geteuid() != 0 {
+		return failed("run it as root, or write --root DIR for an image", "only root can write to %s", hostsetup.SSHFolder)
+	}
+	d, err := s.open()
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	system := hostsetup.NewSystem(s.root)
+	changes, err := hostsetup.Apply(ctx, d, h, system.Sshd())
+	if err != nil {
+		return c.notApplied(err)
+	}
+	result := appliedHost{Changes: hostsetup.Sorted(changes)}
+	if hostsetup.NeedsReload(changes) && d.ThisHost() {
+		result.Reload = hostsetup.ReloadCommand
+	}
+	if s.reload && result.Reload != "" {
+		if err := system.Reload(ctx); err != nil {
+			return failed("reload it by hand", "everything is written, but sshd was not reloaded: %w", err)
+		}
+		result.Reload, result.Reloaded = "", true
+	}
+	if result.Findings, err = hostsetup.Check(ctx, d, h, hostsetup.Checks{Sshd: system.Sshd(), Account: system.Account, Now: c.now()}); err != nil {
+		return err
+	}
+	return c.print(result, func() { c.tellApplied(&result) })
+}
+
+func (c *cli) notApplied(err error) error {
+	if _, ok := errors.AsType[*hostsetup.ForeignError](err); ok {
+		return failed("move these files away, and run it again; nothing was changed", "%w", err)
+	}
+	if _, ok := errors.AsType[*hostsetup.ConflictError](err); ok {
+		return failed("remove these lines, if nothing else needs them, and run it again; nothing was changed", "%w", err)
+	}
+	if errors.Is(err, hostsetup.ErrNoInclude) {
+		return failed("write this as its first line, and run it again: "+hostsetup.IncludeLine, "%w", err)
+	}
+	if refused, ok := errors.AsType[*hostsetup.RefusedError](err); ok && refused.Before {
+		return failed("mend that first; see sshd -t", "%w", err)
+	}
+	return err
+}
+
+func (c *cli) tellApplied(r *appliedHost) {
+	changed := 0
+	for _, change := range r.Changes {
+		fmt.Fprintf(c.out, "%-10s %s\n", change.Change, change.Path)
+		if change.Change != hostsetup.Unchanged {
+			changed++
+		}
+	}
+	switch {
+	case changed == 0:
+		fmt.Fprintln(c.out, "nothing to do: the host is set up already")
+	case r.Reload != "":
+		fmt.Fprintln(c.out, "now reload sshd: "+r.Reload)
+	case r.Reloaded:
+		fmt.Fprintln(c.out, "sshd was reloaded")
+	}
+	for _, f := range r.Findings {
+		fmt.Fprintf(c.err, "warning: %s: %s; %s\n", f.About, f.Problem, f.Do)
+	}
+}
+
+// checkedHost is what --check shows.
+type checkedHost struct {
+	OK       bool                `json:"ok"`
+	Findings []hostsetup.Finding `json:"findings"`
+}
+
+func (c *cli) checkHost(cmd *cobra.Command, s *hostSetup, h *hostsetup.Host) error {
+	d, err := s.open()
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	system := hostsetup.NewSystem(s.root)
+	with := hostsetup.Checks{Sshd: system.Sshd(), Account: system.Account, Now: c.now()}
+	if len(h.HostCertificates) > 0 && s.authority.file == "" && s.authority.server == "" {
+		if with.HostAuthority, err = c.storedAuthority(cmd, cert.SSHHost); err != nil {
+			return err
+		}
+	}
+	found, err := hostsetup.Check(cmd.Context(), d, h, with)
+	if err != nil {
+		return err
+	}
+	wrong := slices.DeleteFunc(slices.Clone(found), func(f hostsetup.Finding) bool { return f.Warning })
+	result := checkedHost{OK: len(wrong) == 0, Findings: found}
+	if err := c.print(result, func() { c.tellFindings(h, found) }); err != nil || result.OK {
+		return err
+	}
+	return failed("do what each line says, then run it again", "%s on this host", plural(len(wrong), "thing is wrong", "things are wrong"))
+}
+
+func (c *cli) tellFindings(h *hostsetup.Host, found []hostsetup.Finding) {
+	for _, f := range found {
+		word := "wrong"
+		if f.Warning {
+			word = "warning"
+		}
+		fmt.Fprintf(c.out, "%-8s %s: %s\n%8s %s\n", word, f.About, f.Problem, "", f.Do)
+	}
+	if len(found) == 0 {
+		fmt.Fprintf(c.out, "ok: certificates are let in for %s%s\n", strings.Join(slices.Sorted(maps.Keys(h.Accounts)), ", "), where(h.Labels))
+	}
+}
+
+func where(labels map[string]string) string {
+	if len(labels) == 0 {
+		return ", of roles without node_labels"
+	}
+	return ", of roles without node_labels or whose node_labels hold for " + rules.FormatLabels(labels)
+}

@@ -1,0 +1,254 @@
+package hostsetup
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// Finding is something on a host that is not as it should be.
+type Finding struct {
+	About   string `json:"about"`   // a file, a setting of sshd, an account
+	Problem string `json:"problem"` // what is wrong
+	Do      string `json:"do"`      // what to do
+	// Warning says that everything works as yet.
+	Warning bool `json:"warning,omitempty"`
+}
+
+type findings []Finding
+
+func (f *findings) add(about, problem, do string) {
+	*f = append(*f, Finding{About: about, Problem: problem, Do: do})
+}
+
+func (f *findings) warn(about, problem, do string) {
+	*f = append(*f, Finding{About: about, Problem: problem, Do: do, Warning: true})
+}
+
+// Checks is what Check looks with.
+type Checks struct {
+	Sshd Sshd // nil: what sshd would do is not asked
+	// Account returns the login shell of a local account; fs.ErrNotExist if there is
+	// no such account.
+	Account func(ctx context.Context, name string) (shell string, err error)
+	// HostAuthority has the public keys of the service's ssh-host authority; empty if
+	// they are not known.
+	HostAuthority string
+	Now           time.Time
+}
+
+const applyAgain = "run gatepassctl host setup --apply"
+
+// Check compares the host with h and changes nothing. No findings: certificates that h
+// is about are let in, and no others.
+func Check(ctx context.Context, d *Dir, h *Host, with Checks) ([]Finding, error) {
+	files, err := h.Files()
+	if err != nil {
+		return nil, err
+	}
+	var f findings
+	f.checkFiles(d, files)
+	f.checkConfig(d, h)
+	if with.Account != nil {
+		f.checkAccounts(ctx, h, with.Account)
+	}
+	var authorities []ssh.PublicKey
+	if with.HostAuthority != "" {
+		if authorities, err = parseAuthority(with.HostAuthority); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range h.HostCertificates {
+		f.checkHostCertificate(d, name, authorities, with.Now)
+	}
+	if with.Sshd != nil {
+		f.checkEffective(ctx, h, with.Sshd)
+	}
+	return f, nil
+}
+
+func (f *findings) checkFiles(d *Dir, files []File) {
+	folders := map[string]bool{}
+	for _, file := range files {
+		text, err := d.read(file.Path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			f.add(file.Path, "is missing", applyAgain)
+			continue
+		case err != nil:
+			f.add(file.Path, "cannot be read: "+err.Error(), "look at it, and remove it or mend it")
+			continue
+		case file.Keep || text == file.Content:
+		case file.Path == AuthorityFile:
+			f.checkAuthority(text, file.Content)
+		case !own(text):
+			f.add(file.Path, "is not written by gatepassctl host setup", "move it away, then "+applyAgain)
+		default:
+			f.add(file.Path, "is not what it should be", applyAgain)
+		}
+		f.checkMode(d, file.Path, "chown root "+file.Path+" && chmod 0644 "+file.Path)
+		for folder := path.Dir(file.Path); !folders[folder]; folder = path.Dir(folder) {
+			folders[folder] = true
+			f.checkMode(d, folder, "chown root "+folder+" && chmod go-w,a+x "+folder)
+		}
+	}
+	stale, foreign, err := d.others(files)
+	if err != nil {
+		f.add(PrincipalsDir, "cannot be read: "+err.Error(), "run as root")
+	}
+	for _, c := range stale {
+		f.add(c.Path, "lets into an account that is not among --logins", applyAgain+", which removes it, or add the account")
+	}
+	for _, name := range foreign {
+		f.add(name, "lets into an account, and is not written by gatepassctl host setup", "remove it")
+	}
+}
+
+func (f *findings) checkMode(d *Dir, name, do string) {
+	if problem := d.insecure(name); problem != "" {
+		f.add(name, problem, do)
+	}
+}
+
+// checkAuthority tells what a rotation left behind.
+func (f *findings) checkAuthority(text, want string) {
+	have, err := parseAuthority(text)
+	if err != nil {
+		f.add(AuthorityFile, "is no list of public keys", applyAgain)
+		return
+	}
+	wanted, err := parseAuthority(want)
+	if err != nil {
+		f.add(AuthorityFile, "is no list of public keys", applyAgain)
+		return
+	}
+	same := true
+	for _, key := range wanted {
+		if !contains(have, key) {
+			same = false
+			f.add(AuthorityFile, "does not have the key "+ssh.FingerprintSHA256(key)+" of the service: certificates that it signs are refused", applyAgain)
+		}
+	}
+	for _, key := range have {
+		if !contains(wanted, key) {
+			same = false
+			f.add(AuthorityFile, "has the key "+ssh.FingerprintSHA256(key)+", which is not of the service or no longer: certificates that it signs are let in", applyAgain)
+		}
+	}
+	if same {
+		f.add(AuthorityFile, "is not what it should be", applyAgain)
+	}
+}
+
+func (f *findings) checkConfig(d *Dir, h *Host) {
+	err := d.obeys(h)
+	if conflict, ok := errors.AsType[*ConflictError](err); ok {
+		for _, line := range conflict.Lines {
+			f.add(strings.TrimSpace(line), "sets what "+ConfigFile+" sets, and sshd takes the first", "remove the line, if nothing else needs it")
+		}
+		return
+	}
+	switch {
+	case errors.Is(err, ErrNoInclude):
+		f.add(mainConfigFile, "does not include "+path.Dir(ConfigFile), "write "+IncludeLine+" as its first line, and reload sshd")
+	case err != nil:
+		f.add(mainConfigFile, "cannot be read: "+err.Error(), "run as root, with OpenSSH's server installed")
+	}
+}
+
+// IncludeLine is what sshd_config must have, before any Match.
+const IncludeLine = "Include " + SSHFolder + "/sshd_config.d/*.conf"
+
+func (f *findings) checkAccounts(ctx context.Context, h *Host, account func(context.Context, string) (string, error)) {
+	for _, name := range sortedAccounts(h) {
+		shell, err := account(ctx, name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			f.add("account "+name, "does not exist on this host", "make it, such as by useradd --create-home --shell /bin/sh "+name+", or take it from --logins")
+		case err != nil:
+			f.warn("account "+name, "could not be looked up: "+err.Error(), "see getent passwd "+name)
+		case path.Base(shell) == "nologin" || path.Base(shell) == "false":
+			f.add("account "+name, "has the shell "+shell+", which runs no command", "chsh -s /bin/sh "+name)
+		}
+	}
+}
+
+// checkEffective asks sshd what it would do for each account, all files and Match
+// blocks taken together.
+func (f *findings) checkEffective(ctx context.Context, h *Host, sshd Sshd) {
+	for _, account := range sortedAccounts(h) {
+		// Older versions want all three.
+		out, err := sshd(ctx, "-T", "-C", "user="+account+",host=client.invalid,addr=192.0.2.1")
+		if err != nil {
+			f.add("sshd -T", err.Error(), "mend its configuration; sshd -t says the same")
+			return
+		}
+		f.checkEffectiveFor(account, h, parseEffective(out))
+	}
+}
+
+// parseEffective reads what sshd -T writes: a keyword and its value on each line.
+func parseEffective(out string) map[string][]string {
+	values := map[string][]string{}
+	for line := range strings.Lines(out) {
+		keyword, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		values[keyword] = append(values[keyword], value)
+	}
+	return values
+}
+
+// Algorithms without which no certificate of Gatepass is let in.
+const (
+	signedBy    = "ecdsa-sha2-nistp256"
+	certifiedBy = "ecdsa-sha2-nistp256-cert-v01@openssh.com"
+)
+
+func (f *findings) checkEffectiveFor(account string, h *Host, values map[string][]string) {
+	about := func(keyword string) string { return "sshd, for " + account + ": " + keyword }
+	one := func(keyword string) string { return strings.Join(values[keyword], " ") }
+	for _, s := range h.settings() {
+		if f.notConfigured() {
+			break // which says why
+		}
+		if got := one(strings.ToLower(s.keyword)); got != s.value {
+			f.add(about(s.keyword), "is "+orNone(got)+", not "+s.value, "find where it is set: grep -ri "+s.keyword+" "+SSHFolder+"; then remove that line")
+		}
+	}
+	if got := one("authorizedprincipalscommand"); got != "none" && got != "" {
+		f.add(about("AuthorizedPrincipalsCommand"), "is "+got+", which lets in by principals of its own", "remove it")
+	}
+	if one("pubkeyauthentication") == "no" {
+		f.add(about("PubkeyAuthentication"), "is no, so no certificate is let in", "write PubkeyAuthentication yes")
+	}
+	for _, a := range []struct{ keyword, needs string }{{"casignaturealgorithms", signedBy}, {"pubkeyacceptedalgorithms", certifiedBy}} {
+		if list := one(a.keyword); list != "" && !slices.Contains(strings.Split(list, ","), a.needs) {
+			f.add(about(a.keyword), "lacks "+a.needs, "add it: "+a.keyword+" +"+a.needs)
+		}
+	}
+	for _, name := range h.HostCertificates {
+		if !f.notConfigured() && !slices.Contains(values["hostcertificate"], name) {
+			f.add(about("HostCertificate"), "does not name "+name, applyAgain)
+		}
+		if key := strings.TrimSuffix(name, certificateSuffix); !slices.Contains(values["hostkey"], key) {
+			f.add(about("HostKey"), "does not name "+key+", so its certificate is not shown", "add HostKey "+key)
+		}
+	}
+}
+
+// notConfigured tells whether it was found that sshd does not read what is to be set.
+func (f *findings) notConfigured() bool {
+	return slices.ContainsFunc(*f, func(found Finding) bool { return found.About == ConfigFile || found.About == mainConfigFile })
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "not set"
+	}
+	return s
+}

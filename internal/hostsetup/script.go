@@ -1,0 +1,96 @@
+package hostsetup
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// ReloadCommand has a running sshd read its configuration again, on Debian and on others.
+const ReloadCommand = "systemctl reload ssh 2>/dev/null || systemctl reload sshd"
+
+// endOfFile ends files in the script; no line of a file is this one.
+const endOfFile = "END-OF-FILE"
+
+// scriptHead defines what the script does to each file: the same as Apply, by a shell.
+const scriptHead = `#!/bin/sh
+# Sets this host up for certificates of Gatepass. Run it as root; a second run changes nothing.
+(
+set -eu
+umask 022
+grep -Eiqs '^[[:space:]]*Include[[:space:]].*sshd_config\.d' ` + mainConfigFile + ` || {
+  echo '` + mainConfigFile + ` does not include sshd_config.d: write ` + IncludeLine + ` as its first line' >&2
+  exit 1
+}
+put() {
+  if [ -e "$1" ] && [ "$(head -n 1 "$1")" != '` + marker + `' ]; then
+    echo "$1: not written by gatepassctl host setup, and not overwritten" >&2
+    exit 1
+  fi
+  cat > ` + Folder + `/.new
+  mv -f ` + Folder + `/.new "$1"
+}
+mkdir -p ` + PrincipalsDir + ` ` + SSHFolder + `/sshd_config.d
+`
+
+// Script returns files as a script for a shell, which can be pasted as well: it runs in
+// a shell of its own.
+func Script(files []File) string {
+	var b strings.Builder
+	b.WriteString(scriptHead)
+	b.WriteString(removeOthers(files))
+	for _, f := range files {
+		if f.Keep {
+			fmt.Fprintf(&b, "[ -e %s ] || : > %s\n", f.Path, f.Path)
+			continue
+		}
+		fmt.Fprintf(&b, "put %s <<'%s'\n%s%s\n", f.Path, endOfFile, f.Content, endOfFile)
+	}
+	fmt.Fprintf(&b, "sshd -t\necho 'done; now reload sshd: %s'\n)\n", ReloadCommand)
+	return b.String()
+}
+
+// removeOthers takes away the principals of accounts that are not set up.
+func removeOthers(files []File) string {
+	var accounts []string
+	for _, f := range files {
+		if name, ok := strings.CutPrefix(f.Path, PrincipalsDir+"/"); ok {
+			accounts = append(accounts, name)
+		}
+	}
+	return `for file in ` + PrincipalsDir + `/*; do
+  case "${file##*/}" in
+  ` + strings.Join(accounts, " | ") + `) ;;
+  *) if [ -e "$file" ] && [ "$(head -n 1 "$file")" = '` + marker + `' ]; then rm "$file"; fi ;;
+  esac
+done
+`
+}
+
+// CloudConfig returns files as user data of cloud-init, for hosts that are new.
+func CloudConfig(files []File) (string, error) {
+	type entry struct {
+		Path        string `yaml:"path"`
+		Owner       string `yaml:"owner"`
+		Permissions string `yaml:"permissions"`
+		Content     string `yaml:"content"`
+	}
+	var config struct {
+		Files []entry  `yaml:"write_files"`
+		Run   []string `yaml:"runcmd"`
+	}
+	for _, f := range files {
+		config.Files = append(config.Files, entry{f.Path, "root:root", fmt.Sprintf("%04o", fileMode), f.Content})
+	}
+	config.Run = []string{"sshd -t && { " + ReloadCommand + "; }"}
+	var b bytes.Buffer
+	b.WriteString("#cloud-config\n")
+	e := yaml.NewEncoder(&b)
+	e.SetIndent(2)
+	if err := e.Encode(config); err != nil {
+		return "", err
+	}
+	return b.String(), e.Close()
+}
