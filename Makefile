@@ -43,7 +43,7 @@ fuzz: ## run every fuzz target for FUZZTIME (30s) each
 	@tools/fuzz.sh $(FUZZTIME)
 
 .PHONY: lint
-lint: ## gofmt, go vet, staticcheck, govulncheck, shellcheck, cfn-lint, hadolint
+lint: ## gofmt, go vet, staticcheck, govulncheck, shellcheck, cfn-lint, hadolint, yamllint
 	@tools/install.sh lint
 	@tools/lint.sh
 
@@ -54,7 +54,10 @@ tools: ## install what tests and checks need: as root on Debian by apt-get, else
 
 .PHONY: pipe
 pipe: ## build the image of the Bitbucket pipe, for both architectures: dist/gatepass-pipe.oci.tar
-	@tools/pipe.sh dist $(GO_CLIENT)
+pipe: RELEASE_FLAGS := -buildvcs=false
+pipe: RELEASE_LDFLAGS := -X main.version=$(VERSION)
+pipe:
+	@tools/pipe.sh $(DIST) $(GO_CLIENT)
 
 .PHONY: demo
 demo: build ## show a join from end to end on this machine, without an AWS account

@@ -16,6 +16,8 @@ test ssh     openssh-client
 test openssl openssl
 test curl    curl
 test jq      jq
+test bats    bats
+test make    make
 test mount   mount
 test unshare util-linux
 test rsync   rsync
@@ -42,7 +44,9 @@ readonly venvs='
 test checkov
 test moto
 test sam
+test yaml
 lint sam
+lint yaml
 lint hadolint
 '
 # Each line: package, the service that it would start at boot.

@@ -57,11 +57,22 @@ check_shellcheck() {
   local scripts=() file first
   while IFS= read -r -d '' file; do
     first=$(head -c 100 -- "$file" | head -n 1 | tr -d '\0')
-    if [[ $file == *.sh || $file == *.bash || $first =~ ^'#!'.*(/| )(ba|da)?sh( |$) ]]; then
+    if [[ $file == *.sh || $file == *.bash || $file == *.bats || $first =~ ^'#!'.*(/| )(ba|da)?sh( |$) ]]; then
       scripts+=("$file")
     fi
   done < <(files)
   [[ ${#scripts[@]} -eq 0 ]] || shellcheck -- "${scripts[@]}"
+}
+
+check_yamllint() {
+  local yamllint=.tools/venv-yaml/bin/yamllint
+  if [[ ! -x $yamllint ]]; then
+    echo "yamllint is not installed (make tools)" >&2
+    unchecked+=' (but yamllint did not run)'
+    [[ -z ${CI:-} ]]
+    return
+  fi
+  "$yamllint" --strict --config-file ci/circleci-orb/.yamllint ci
 }
 
 check_templates() {
@@ -92,6 +103,7 @@ check staticcheck "${go_tool[@]}" staticcheck ./...
 check govulncheck check_govulncheck
 check shellcheck check_shellcheck
 check cfn-lint check_templates
+check yamllint check_yamllint
 check hadolint check_hadolint
 
 if [[ ${#failed[@]} -gt 0 ]]; then

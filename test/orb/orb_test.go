@@ -1,0 +1,234 @@
+package orb
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/gatepass-ci/gatepass/internal/commandtest"
+	"github.com/gatepass-ci/gatepass/test/orb/circle"
+)
+
+func TestOrb(t *testing.T) {
+	w := newWorld(t)
+	t.Run("samples", w.testSamples)
+	t.Run("jobs", w.testJobs)
+	t.Run("scripts", w.testScripts)
+}
+
+// translate puts the addresses of this machine in place of those in a sample, line by line.
+func (w *world) translate(t *testing.T, sample string) string {
+	t.Helper()
+	sum, err := os.ReadFile(filepath.Join(w.dist, "orb.yml"))
+	commandtest.Must(t, err)
+	m := regexp.MustCompile(`([0-9a-f]{64})  ` + client()).FindSubmatch(sum)
+	if m == nil {
+		t.Fatal("the packed orb has no checksum of the client")
+	}
+	return strings.NewReplacer(
+		"server: https://join.example.com", "server: "+w.serve.URL,
+		"GATEPASS_SERVER: https://join.example.com", "GATEPASS_SERVER: "+w.serve.URL,
+		"--server https://join.example.com", "--server "+w.serve.URL,
+		"hosts: deploy@host.example.com", "hosts: deploy@"+w.host.Addr(),
+		"deploy@host.example.com", "-p "+w.port(t)+" deploy@127.0.0.1",
+		"https://github.com/gatepass-ci/gatepass/releases/download", w.releases.URL+"/good",
+		"GATEPASS_VERSION: 1.0.0", "GATEPASS_VERSION: "+version,
+		strings.Repeat("0", 64), string(m[1]),
+		"_linux_amd64", strings.TrimPrefix(client(), "gatepass_"+version),
+	).Replace(sample)
+}
+
+// fetch returns the packed orb of the release for the address that docs/circleci.md has.
+func (w *world) fetch(reference string) ([]byte, error) {
+	const address = "https://raw.githubusercontent.com/gatepass-ci/gatepass/COMMIT/ci/circleci-orb/orb.yml"
+	if reference != address {
+		return nil, fmt.Errorf("%s is not %s", reference, address)
+	}
+	raw, err := os.ReadFile(filepath.Join(w.dist, "orb.yml"))
+	return []byte(strings.ReplaceAll(string(raw), "https://github.com/gatepass-ci/gatepass/releases/download", w.releases.URL+"/good")), err
+}
+
+// project is a shop with a page.
+func project(dir string) error {
+	page := filepath.Join(dir, "public")
+	return errors.Join(os.MkdirAll(page, 0o755), os.WriteFile(filepath.Join(page, "index.html"), []byte("hello world\n"), 0o644))
+}
+
+// run runs the jobs of a configuration, one after another on machines of their own that
+// share the project's caches. It returns the machine of the last job, what its steps said,
+// and the failure of the first job that failed.
+func (w *world) run(t *testing.T, config, caches string, environment ...string) (*circle.Runner, string, error) {
+	t.Helper()
+	parsed, err := circle.Parse([]byte(config), w.fetch)
+	commandtest.Must(t, err)
+	jobs, err := parsed.Jobs()
+	commandtest.Must(t, err)
+	var output strings.Builder
+	var runner *circle.Runner
+	for _, job := range jobs {
+		runner = &circle.Runner{
+			Folder: t.TempDir(), Caches: caches, Checkout: project,
+			Environment: append(w.environment(t), environment...),
+		}
+		ran, err := runner.Run(t.Context(), job)
+		for _, step := range ran {
+			fmt.Fprintf(&output, "== %s\n%s", step.Step.Name, step.Output)
+		}
+		if err != nil {
+			return runner, output.String(), fmt.Errorf("job %s: %w", job.Name, err)
+		}
+	}
+	return runner, output.String(), nil
+}
+
+// nothingLeft checks what a job must not leave behind, and what it must not have said.
+func nothingLeft(t *testing.T, runner *circle.Runner, output string) {
+	t.Helper()
+	if files := left(t, runner.Folder); len(files) > 0 {
+		t.Errorf("secrets are left in %v", files)
+	}
+	if m := secrets.FindString(output); m != "" {
+		t.Errorf("the build log shows %q", m)
+	}
+}
+
+// Every configuration of docs/circleci.md runs from checkout to hello world, twice: the
+// second time the client comes from the cache.
+func (w *world) testSamples(t *testing.T) {
+	samples := blocks(t, "# .circleci/config.yml")
+	if len(samples) != 4 {
+		t.Errorf("there are %d samples, not 4", len(samples))
+	}
+	for i, sample := range samples {
+		t.Run(fmt.Sprint(i+1), func(t *testing.T) {
+			t.Parallel()
+			caches := t.TempDir()
+			for range 2 {
+				runner, output, err := w.run(t, w.translate(t, sample), caches)
+				if err != nil {
+					t.Fatalf("%v\n%s", err, output)
+				}
+				if !strings.Contains(output, "\nhello world\n") {
+					t.Errorf("nobody says hello world:\n%s", output)
+				}
+				nothingLeft(t, runner, output)
+			}
+			if strings.Contains(sample, "orbs:") {
+				if cached, _ := filepath.Glob(filepath.Join(caches, "*", ".cache/gatepass-orb", client())); len(cached) != 1 {
+					t.Errorf("the cache has %v", cached)
+				}
+			}
+		})
+	}
+}
+
+const jobHeader = `
+version: 2.1
+orbs:
+  gatepass: https://raw.githubusercontent.com/gatepass-ci/gatepass/COMMIT/ci/circleci-orb/orb.yml
+`
+
+// jobWith is a configuration whose one job is a job of the orb.
+func (w *world) jobWith(name, parameters string) string {
+	return jobHeader + "workflows:\n  main:\n    jobs:\n      - gatepass/" + name + ":\n" +
+		"          server: " + w.serve.URL + "\n          token: shop-deploy\n          audience: " + audience + "\n" +
+		"          " + strings.ReplaceAll(strings.TrimSpace(parameters), "\n", "\n          ") + "\n"
+}
+
+func (w *world) testJobs(t *testing.T) {
+	t.Run("logout runs although a step failed", func(t *testing.T) {
+		t.Parallel()
+		runner, output, err := w.run(t, w.jobWith("run", `
+destination: creds
+steps:
+  - run: test -f creds/key
+  - run: 'echo "kept $GATEPASS_IDENTITY_DIR"; exit 7'
+  - run: echo not reached
+`), t.TempDir())
+		if err == nil || !strings.Contains(err.Error(), "exit status 7") {
+			t.Fatalf("got %v, want the step's exit status 7\n%s", err, output)
+		}
+		if _, err := os.Stat(filepath.Join(runner.Project(), "creds")); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the credentials are still there: %v", err)
+		}
+		if strings.Contains(output, "== echo not reached") || !strings.Contains(output, "kept "+runner.Project()+"/creds\n") {
+			t.Errorf("it says\n%s", output)
+		}
+		nothingLeft(t, runner, output)
+	})
+	t.Run("logout runs although the join failed", func(t *testing.T) {
+		t.Parallel()
+		_, output, err := w.run(t, strings.Replace(w.jobWith("run", "steps: [run: echo not reached]"), "shop-deploy", "nobody", 1), t.TempDir())
+		if err == nil || !strings.Contains(err.Error(), "token_not_found") {
+			t.Errorf("got %v", err)
+		}
+		if !strings.Contains(output, "== Log out of Gatepass\nno credentials in ") || strings.Contains(output, "== echo not reached") {
+			t.Errorf("it says\n%s", output)
+		}
+	})
+	t.Run("minting fails twice", func(t *testing.T) {
+		t.Parallel()
+		failures := commandtest.Write(t, t.TempDir(), "failures", "2")
+		_, output, err := w.run(t, w.jobWith("run", "steps: [run: ssh -F \"$GATEPASS_SSH_CONFIG\" -p "+w.port(t)+" deploy@127.0.0.1 echo hello world]"),
+			t.TempDir(), failuresVariable+"="+failures)
+		if err != nil || !strings.Contains(output, "\nhello world\n") {
+			t.Errorf("%v\n%s", err, output)
+		}
+	})
+	t.Run("git and known hosts from the environment", func(t *testing.T) {
+		t.Parallel()
+		_, output, err := w.run(t, w.jobWith("run", `
+destination: "it's $(touch pwned) here"
+steps:
+  - run: (git ls-remote ssh://deploy@127.0.0.1:`+w.port(t)+`/no || true) 2>&1 | grep -F "'/no' does not appear to be a git repository"
+  - run: test "$GATEPASS_KNOWN_HOSTS" = "$PWD/it's \$(touch pwned) here/known_hosts" && test ! -e pwned
+`), t.TempDir())
+		if err != nil {
+			t.Errorf("%v\n%s", err, output)
+		}
+	})
+	t.Run("a parameter is text and nothing else", func(t *testing.T) {
+		t.Parallel()
+		_, output, err := w.run(t, w.jobWith("run", `
+destination: "a b $(touch pwned) ; touch pwned & it's ${EMPTY}"
+steps:
+  - run: test ! -e pwned && test -f "a b \$(touch pwned) ; touch pwned & it's /key"
+`), t.TempDir())
+		if err != nil {
+			t.Errorf("%v\n%s", err, output)
+		}
+	})
+	t.Run("deploy without a copy to two hosts", func(t *testing.T) {
+		t.Parallel()
+		runner, output, err := w.run(t, w.jobWith("deploy", `
+checkout: false
+hosts: |
+  127.0.0.1:`+w.port(t)+`
+
+  deploy@`+w.host.Addr()+`
+login: deploy
+command: |
+  echo "I am $(id -un)"
+`), t.TempDir())
+		if err != nil || strings.Count(output, "I am deploy\n") != 2 {
+			t.Errorf("%v\n%s", err, output)
+		}
+		if entries, _ := os.ReadDir(runner.Project()); len(entries) > 0 {
+			t.Errorf("it leaves %v", entries)
+		}
+	})
+	t.Run("a tampered client ends the job before it runs", func(t *testing.T) {
+		t.Parallel()
+		runner, output, err := w.run(t, w.jobWith("run", "base_url: "+w.releases.URL+"/tampered\nsteps: [run: echo not reached]"), t.TempDir())
+		if err == nil || !strings.Contains(err.Error(), "it was removed and has not been run") {
+			t.Errorf("%v\n%s", err, output)
+		}
+		if _, err := os.Stat(filepath.Join(runner.Home(), "it-ran")); err == nil {
+			t.Error("it ran")
+		}
+	})
+}
