@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/client/output"
 	"github.com/gatepass-ci/gatepass/internal/client/run"
 	"github.com/gatepass-ci/gatepass/internal/client/sshclient"
+	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
 // hostFlags are the flags of the commands that log in themselves.
@@ -33,7 +35,7 @@ type hostFlags struct {
 func (f *hostFlags) bind(fs *pflag.FlagSet, portLetter string) {
 	f.bindService(fs)
 	f.loginFlags.bind(fs)
-	fs.StringVarP(&f.login, "login", "l", "", "login on the hosts that name none (default: the certificate's, if it has one principal)")
+	fs.StringVarP(&f.login, "login", "l", "", "login on the hosts that name none (default: the certificate's, if it has one)")
 	fs.Uint16VarP(&f.port, "port", portLetter, sshclient.DefaultPort, "port of the hosts that name none")
 	fs.StringSliceVarP(&f.jumps, "jump", "J", nil, "go through [user@]host[:port]; several are passed in turn")
 	fs.StringArrayVar(&f.hostKeys, "host-key", nil, "the host's public key or its SHA256 fingerprint, and no other will do; repeatable")
@@ -109,8 +111,8 @@ func (p *prepared) join(ctx context.Context, env *Env, targets []sshclient.Targe
 	}
 	p.config.HostKeys.Authorities = login.HostAuthorities()
 	user := p.flags.login
-	if principals := login.Certificate().ValidPrincipals; user == "" && len(principals) == 1 {
-		user = principals[0]
+	if user == "" {
+		user = onlyLogin(login.Certificate().ValidPrincipals)
 	}
 	for _, all := range [][]sshclient.Target{targets, p.config.Jumps} {
 		for i := range all {
@@ -163,4 +165,18 @@ func interrupted(ctx context.Context, err error) error {
 		return exitStatus(128 + int(by.Signal))
 	}
 	return err
+}
+
+// onlyLogin returns the login that all principals are about, on whatever hosts; "" if
+// there are several.
+func onlyLogin(principals []string) string {
+	var logins []string
+	for _, p := range principals {
+		logins = append(logins, api.Login(p))
+	}
+	slices.Sort(logins)
+	if logins = slices.Compact(logins); len(logins) == 1 {
+		return logins[0]
+	}
+	return ""
 }

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
 	"golang.org/x/crypto/ssh"
 
 	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
 // StatusConnection is the exit status when there was no session, as ssh(1) has it.
@@ -146,6 +148,10 @@ func (c Config) notLoggedIn(ctx context.Context, target Target, err error) error
 		"the host must trust the service's SSH user authority (TrustedUserCAKeys in sshd_config), and the certificate must have the login among its principals",
 	}
 	if cert, ok := c.Signer.PublicKey().(*ssh.Certificate); ok {
+		labelled := func(p string) bool { return p != target.User && api.Login(p) == target.User }
+		if !slices.Contains(cert.ValidPrincipals, target.User) && slices.ContainsFunc(cert.ValidPrincipals, labelled) {
+			e.Hints = append(e.Hints, "the login is good on hosts with these labels only, and a host knows its own from gatepassctl host setup --labels")
+		}
 		e.Notes = append(e.Notes, "the certificate is for "+failure.Clean(fmt.Sprint(cert.ValidPrincipals)))
 	}
 	return e
