@@ -72,8 +72,10 @@ bench: ## run the benchmarks, COUNT (1) times
 	@COUNT=$(COUNT) tools/bench.sh
 
 .PHONY: generate
-generate: ## write the files that are committed and made from others: the packed orb
+generate: ## write the files that are committed and made from others: the packed orb, the JSON Schemas
 	go run ./ci/circleci-orb/pack ci/circleci-orb/src > ci/circleci-orb/orb.yml
+	go run ./cmd/gatepassctl schema > docs/schema/gatepass.schema.json
+	go run ./cmd/gatepassctl schema --cases > docs/schema/gatepass-cases.schema.json
 
 .PHONY: release
 release: ## build dist/, a release of VERSION: both commands, checksums, SBOMs, the pipe and the orb

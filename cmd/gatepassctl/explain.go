@@ -17,7 +17,7 @@ import (
 
 // reasonCommands are those that help to write rules and tell what they decide.
 func (c *cli) reasonCommands() []*cobra.Command {
-	return []*cobra.Command{c.newCommand(), c.explainCommand(), c.testCommand()}
+	return []*cobra.Command{c.newCommand(), c.explainCommand(), c.testCommand(), c.schemaCommand()}
 }
 
 type explainFlags struct {
