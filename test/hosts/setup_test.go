@@ -1,0 +1,158 @@
+package hosts
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/gatepass-ci/gatepass/internal/commandtest"
+)
+
+// lay lays a folder over /etc/ssh and gives sshd what it needs to test itself; all of
+// it is gone when the command ends.
+const lay = `set -e
+mount --bind "$1" /etc/ssh
+mount -t tmpfs -o mode=755 tmpfs /run
+mkdir -m 755 /run/sshd
+shift
+exec "$@"`
+
+// thisHost is this machine with an /etc/ssh of the test's own.
+type thisHost struct {
+	t         *testing.T
+	etc       string
+	authority string
+}
+
+func newThisHost(t *testing.T) *thisHost {
+	t.Helper()
+	commandtest.Need(t, "sshd")
+	if os.Geteuid() != 0 {
+		if os.Getenv("CI") != "" {
+			t.Fatal("these tests run as root")
+		}
+		t.Skip("skipped: only root can lay a folder over /etc/ssh")
+	}
+	h := &thisHost{t: t, etc: filepath.Join(t.TempDir(), "ssh")}
+	must(t, os.MkdirAll(filepath.Join(h.etc, "sshd_config.d"), 0o755))
+	h.write("sshd_config", "Include /etc/ssh/sshd_config.d/*.conf\nPermitRootLogin prohibit-password\n")
+	commandtest.Output(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", filepath.Join(h.etc, "ssh_host_ed25519_key"))
+	authority := filepath.Join(t.TempDir(), "ca")
+	commandtest.Output(t, "ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", authority)
+	h.authority = authority + ".pub"
+	return h
+}
+
+func (h *thisHost) write(name, text string) {
+	h.t.Helper()
+	must(h.t, os.WriteFile(filepath.Join(h.etc, name), []byte(text), 0o644))
+}
+
+// run runs a command on the host.
+func (h *thisHost) run(args ...string) (output string, status int) {
+	h.t.Helper()
+	cmd := exec.CommandContext(h.t.Context(), commandtest.Need(h.t, "unshare"), append([]string{"--mount", "--propagation", "private", "sh", "-c", lay, "lay", h.etc}, args...)...)
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
+	return run(h.t, cmd)
+}
+
+// setup runs host setup for root, the one account that every machine has.
+func (h *thisHost) setup(flags ...string) (output string, status int) {
+	h.t.Helper()
+	return h.run(append([]string{commandtest.Binary(h.t, "gatepassctl"), "host", "setup", "--logins", "root", "--labels", "env=prod", "--authority", h.authority}, flags...)...)
+}
+
+func (h *thisHost) expect(status int, parts []string, flags ...string) {
+	h.t.Helper()
+	out, got := h.setup(flags...)
+	if got != status {
+		h.t.Errorf("%s: status %d, want %d:\n%s", strings.Join(flags, " "), got, status, out)
+	}
+	for _, part := range parts {
+		if !strings.Contains(out, part) {
+			h.t.Errorf("%s does not say %q:\n%s", strings.Join(flags, " "), part, out)
+		}
+	}
+}
+
+// TestSettingUpThisHost has the machine's own sshd judge what is written.
+func TestSettingUpThisHost(t *testing.T) {
+	h := newThisHost(t)
+	h.expect(1, []string{"user_ca.pub: is missing", "10-gatepass.conf: is missing", "run gatepassctl host setup --apply"}, "--check")
+	h.expect(0, []string{"created    /etc/ssh/gatepass/principals/root", "now reload sshd: systemctl reload ssh"}, "--apply")
+	h.expect(0, []string{"ok: certificates are let in for root"}, "--check")
+	h.expect(0, []string{"unchanged  /etc/ssh/sshd_config.d/10-gatepass.conf", "nothing to do: the host is set up already"}, "--apply")
+
+	t.Run("JSON", func(t *testing.T) {
+		out, _ := h.setup("--check", "--format", "json")
+		var checked struct {
+			OK       bool
+			Findings []any
+		}
+		if err := json.Unmarshal([]byte(out), &checked); err != nil || !checked.OK {
+			t.Errorf("%v: %s", err, out)
+		}
+		out, _ = h.setup("--apply", "--format", "json")
+		var applied struct {
+			Changes []struct{ Path, Change string }
+			Reload  string
+		}
+		if err := json.Unmarshal([]byte(out), &applied); err != nil || len(applied.Changes) != 3 || applied.Reload != "" {
+			t.Errorf("%v: %s", err, out)
+		}
+	})
+	t.Run("what sshd makes of all files together", func(t *testing.T) {
+		h.write("sshd_config.d/00-other.conf", "PubkeyAuthentication no\nCASignatureAlgorithms ssh-ed25519\n")
+		h.expect(1, []string{"sshd, for root: PubkeyAuthentication: is no", "sshd, for root: casignaturealgorithms: lacks ecdsa-sha2-nistp256"}, "--check")
+		h.write("sshd_config.d/00-other.conf", "Match User root\nPubkeyAuthentication no\n")
+		h.expect(1, []string{"sshd, for root: PubkeyAuthentication: is no"}, "--check")
+		must(t, os.Remove(filepath.Join(h.etc, "sshd_config.d/00-other.conf")))
+	})
+	t.Run("a configuration that sshd refuses already", func(t *testing.T) {
+		h.write("sshd_config.d/99-other.conf", "NoSuchKeyword yes\n")
+		before, err := os.ReadFile(filepath.Join(h.etc, "gatepass/principals/root"))
+		must(t, err)
+		h.expect(1, []string{"sshd refuses its configuration, and did so before", "NoSuchKeyword", "hint: mend that first"}, "--apply", "--labels", "env=staging")
+		after, err := os.ReadFile(filepath.Join(h.etc, "gatepass/principals/root"))
+		must(t, err)
+		if string(before) != string(after) {
+			t.Errorf("it was\n%s\nand is\n%s", before, after)
+		}
+		h.expect(1, []string{"sshd -T: ", "NoSuchKeyword"}, "--check")
+		must(t, os.Remove(filepath.Join(h.etc, "sshd_config.d/99-other.conf")))
+	})
+	t.Run("sshd that does not run", func(t *testing.T) {
+		h.expect(1, []string{"everything is written, but sshd was not reloaded", "hint: reload it by hand"}, "--apply", "--reload", "--revoked-keys")
+		h.expect(0, []string{"ok: "}, "--check", "--revoked-keys")
+	})
+	t.Run("files in the way", func(t *testing.T) {
+		h.write("gatepass/principals/root", "deploy\n")
+		h.expect(1, []string{"principals/root: not written by gatepassctl host setup", "hint: move these files away"}, "--apply")
+		must(t, os.Remove(filepath.Join(h.etc, "gatepass/principals/root")))
+	})
+}
+
+// The script that is printed does it as well, on a host that has no gatepassctl.
+func TestScriptOnThisHost(t *testing.T) {
+	h := newThisHost(t)
+	script, status := h.setup("--revoked-keys")
+	if status != 0 {
+		t.Fatal(script)
+	}
+	for range 2 {
+		if out, status := h.run("sh", "-c", script); status != 0 || !strings.Contains(out, "done; now reload sshd") {
+			t.Fatalf("status %d:\n%s", status, out)
+		}
+		h.expect(0, []string{"ok: "}, "--check", "--revoked-keys")
+	}
+	h.write("sshd_config", "NoSuchKeyword yes\nInclude /etc/ssh/sshd_config.d/*.conf\n")
+	if out, status := h.run("sh", "-c", script); status == 0 || !strings.Contains(out, "NoSuchKeyword") || strings.Contains(out, "done") {
+		t.Errorf("where sshd refuses: status %d:\n%s", status, out)
+	}
+	if shellcheck, err := exec.LookPath("shellcheck"); err == nil {
+		commandtest.Output(t, shellcheck, commandtest.Write(t, t.TempDir(), "setup.sh", script))
+	}
+}
