@@ -4,28 +4,31 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/sqlite"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
+// resourceCommands are those that read and write resources.
+func (c *cli) resourceCommands() []*cobra.Command {
+	return []*cobra.Command{
+		c.applyCommand(), c.createCommand(), c.diffCommand(),
+		c.getCommand(), c.editCommand(), c.rmCommand(),
+	}
+}
+
+// applyFlags are what apply, create and diff have been told.
 type applyFlags struct {
 	files          []string
 	dryRun, strict bool
 	createOnly     bool
-}
-
-// resourceCommands are those that read and write resources.
-func (c *cli) resourceCommands() []*cobra.Command {
-	return []*cobra.Command{c.applyCommand(), c.createCommand(), c.getCommand(), c.rmCommand()}
+	overwrite      bool // what was changed by hand
+	prune, force   bool
+	selector       string
 }
 
 func (c *cli) applyCommand() *cobra.Command {
@@ -35,98 +38,183 @@ func (c *cli) applyCommand() *cobra.Command {
 		Short: "store bots, token rules, roles and locks as files say",
 		Long: `apply stores resources as the files say, and changes nothing that they do not
 name. Everything is validated before anything is stored, and up to 100 changes
-are stored together or not at all.`,
+are stored together or not at all; more are stored in several transactions, and
+running the command again completes what was cut short.
+
+What was changed by gatepassctl edit since it was last applied is not undone
+unless --overwrite says so. With --prune --selector what carries the labels and
+is no longer in the files is removed.`,
 		Example: `  gatepassctl apply -f rules.yaml --data ./gatepass-data
-  gatepassctl apply -f rules/ --dry-run --strict`,
+  gatepassctl apply -f rules/ --dry-run --strict
+  gatepassctl apply -f rules/ --prune --selector team=shop`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.apply(cmd, f) },
 	}
-	cmd.Flags().StringArrayVarP(&f.files, "filename", "f", nil, "file, directory of .yaml, .yml and .json files, or - for standard input")
-	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "tell what would change and store nothing")
+	f.addFiles(cmd)
+	f.addPrune(cmd)
+	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "tell what would change, field by field, and store nothing")
 	cmd.Flags().BoolVar(&f.strict, "strict", false, "refuse what lint warns of")
+	cmd.Flags().BoolVar(&f.overwrite, "overwrite", false, "undo what was changed by gatepassctl edit")
+	cmd.Flags().BoolVar(&f.force, "force", false, "prune what others still refer to, and even everything that carries the labels")
+	c.outputFlag(cmd, formats)
 	return cmd
 }
 
 func (c *cli) createCommand() *cobra.Command {
 	f := applyFlags{createOnly: true}
 	cmd := &cobra.Command{
-		Use:     "create -f FILE",
-		Short:   "store resources that do not exist yet",
-		Long:    "create is apply for resources that must not exist yet: if one does, nothing is stored.",
-		Example: `  gatepassctl create -f bot.yaml --data ./gatepass-data`,
-		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return c.apply(cmd, f) },
+		Use:   "create -f FILE|DIR|-",
+		Short: "store resources that do not exist yet",
+		Long:  "create is apply for resources that must not exist yet: if one does, nothing is stored.",
+		Example: `  gatepassctl create -f bot.yaml --data ./gatepass-data
+  gatepassctl create -f new/ --dry-run`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.apply(cmd, f) },
 	}
-	cmd.Flags().StringArrayVarP(&f.files, "filename", "f", nil, "file, directory or - for standard input")
+	f.addFiles(cmd)
+	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "tell what would be created, field by field, and store nothing")
+	cmd.Flags().BoolVar(&f.strict, "strict", false, "refuse what lint warns of")
+	c.outputFlag(cmd, formats)
 	return cmd
 }
 
+func (f *applyFlags) addFiles(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVarP(&f.files, "filename", "f", nil, "file, directory with .yaml, .yml and .json files in it or below it, or - for standard input; several")
+}
+
+func (f *applyFlags) addPrune(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&f.prune, "prune", false, "remove what carries the labels of --selector and is not in the files")
+	cmd.Flags().StringVarP(&f.selector, "selector", "l", "", "with --prune: label=value[,label=value]")
+}
+
 func (c *cli) apply(cmd *cobra.Command, f applyFlags) error {
-	if err := required(cmd, "filename"); err != nil {
+	selector, err := f.check(cmd)
+	if err != nil {
 		return err
 	}
-	wanted, err := c.readResources(f.files)
+	documents, err := c.readDocuments(f.files, f.prune)
 	if err != nil {
 		return err
 	}
 	ctx := cmd.Context()
-	b, err := c.open(ctx, true)
+	b, err := c.openFor(ctx, f.dryRun)
 	if err != nil {
 		return err
 	}
 	defer b.close()
-
-	steps, err := admin.Plan(ctx, b.store, wanted)
+	p, err := c.plan(ctx, b, documents, selector)
 	if err != nil {
 		return err
 	}
-	if err := checkCreate(f.createOnly, steps); err != nil {
+	if err := p.refusal(f, c.now()); err != nil {
 		return err
 	}
-	if err := c.lint(ctx, b.store, steps, f.strict); err != nil {
+	if err := c.lint(p, f.strict); err != nil {
 		return err
 	}
-	if !f.dryRun {
-		if err := c.execute(ctx, b.store, steps); err != nil {
-			return err
-		}
+	if f.dryRun {
+		c.warnOf(p)
+		return c.printSteps(p, everyField, dryRun)
 	}
-	if err := c.printSteps(steps, f.dryRun); err != nil || f.dryRun {
+	if err := c.execute(ctx, b.store, p.steps); err != nil {
 		return err
 	}
-	return c.refreshNew(ctx, b, steps)
+	if err := c.printSteps(p, updatedFields, done); err != nil {
+		return err
+	}
+	return c.refreshNew(ctx, b, p.steps)
 }
 
-func checkCreate(createOnly bool, steps []admin.Step) error {
-	for _, s := range steps {
-		if createOnly && s.Before != nil {
-			return failed("write gatepassctl apply -f to change it", "%s exists already; nothing was stored", s.ID())
+// check checks flags against each other. The selector is the zero one unless
+// something is to be pruned.
+func (f *applyFlags) check(cmd *cobra.Command) (admin.Selector, error) {
+	if err := required(cmd, "filename"); err != nil {
+		return admin.Selector{}, err
+	}
+	switch {
+	case !f.prune && f.selector == "":
+		return admin.Selector{}, nil
+	case !f.prune:
+		return admin.Selector{}, misused("write --prune as well", "--selector is for --prune")
+	case f.selector == "":
+		return admin.Selector{}, misused("write --prune --selector team=shop: only what carries that label is ever removed", "--prune needs --selector")
+	}
+	selector, err := admin.ParseSelector(f.selector)
+	if err != nil {
+		return selector, misused("write --selector label=value, or several as label=value,label=value", "--selector %s: %w", f.selector, err)
+	}
+	return selector, nil
+}
+
+// openFor opens the store that a plan is for. A dry run begins no data directory.
+func (c *cli) openFor(ctx context.Context, dryRun bool) (*backend, error) {
+	b, err := c.open(ctx, !dryRun)
+	if dryRun && errors.Is(err, sqlite.ErrNoData) {
+		return &backend{close: func() error { return nil }}, nil
+	}
+	return b, err
+}
+
+// plan is what is to be done, and to what.
+type plan struct {
+	state admin.State
+	steps []admin.Step
+	// everything says that all that carries the selector's labels would go.
+	everything bool
+	selector   admin.Selector
+	unlocks    map[string]string // by the id of each lock that goes
+}
+
+// plan compares files with the store: one listing a kind, whatever their number.
+func (c *cli) plan(ctx context.Context, b *backend, documents []rules.Document, selector admin.Selector) (*plan, error) {
+	if err := labelled(documents, selector); err != nil {
+		return nil, err
+	}
+	p := &plan{selector: selector}
+	var err error
+	if b.store != nil {
+		if p.state, err = admin.Read(ctx, b.store); err != nil {
+			return nil, err
 		}
+	}
+	wanted := resourcesOf(documents)
+	if p.steps, err = p.state.Plan(wanted); err != nil {
+		return nil, err
+	}
+	pruned := p.state.Prune(wanted, selector)
+	p.steps, p.everything = append(p.steps, pruned.Removals...), pruned.Everything
+	p.findUnlocks(c.now())
+	return p, nil
+}
+
+// labelled refuses resources of files that prune would not find again: the next
+// run would leave them behind when they have gone from the files.
+func labelled(documents []rules.Document, selector admin.Selector) error {
+	if selector.String() == "" {
+		return nil
+	}
+	var lacking []string
+	for _, d := range documents {
+		if !selector.Selects(d.Resource) {
+			lacking = append(lacking, fmt.Sprintf("%s:%d: %s/%s does not carry %s", d.File, d.Line, d.Resource.Kind(), d.Resource.Name(), selector))
+		}
+	}
+	if len(lacking) > 0 {
+		return failed("write these labels into metadata.labels; nothing was stored. Without them the next --prune would not know that these come from files",
+			"%s", strings.Join(lacking, "\n"))
 	}
 	return nil
 }
 
-func (c *cli) execute(ctx context.Context, store admin.Resources, steps []admin.Step) error {
-	done, err := admin.Execute(ctx, store, steps, c.now())
-	if conflict, ok := errors.AsType[*admin.ConflictError](err); ok {
-		return failed("look at it with gatepassctl get, then run the command again", "%s; %s stored", conflict, plural(done, "change was", "changes were"))
-	}
-	return err
-}
-
 // lint prints what lint finds in the resources that are about to change, seen
 // together with all that are stored.
-func (c *cli) lint(ctx context.Context, store admin.Resources, steps []admin.Step, strict bool) error {
-	stored, err := admin.All(ctx, store)
-	if err != nil {
-		return err
-	}
+func (c *cli) lint(p *plan, strict bool) error {
 	changed := map[string]bool{}
-	for _, s := range steps {
+	for _, s := range p.steps {
 		changed[s.ID()] = true
 	}
 	found := 0
-	for _, f := range rules.Lint(admin.After(stored, steps)) {
+	for _, f := range rules.Lint(p.state.After(p.steps)) {
 		id := string(f.Kind) + "/" + f.Name
 		if !changed[id] {
 			continue
@@ -144,30 +232,6 @@ func (c *cli) lint(ctx context.Context, store admin.Resources, steps []admin.Ste
 		return failed("mend what is written above, or leave out --strict", "lint found %s; nothing was stored", plural(found, "thing", "things"))
 	}
 	return nil
-}
-
-func (c *cli) printSteps(steps []admin.Step, dryRun bool) error {
-	type line struct {
-		Action admin.Action `json:"action"`
-		Kind   rules.Kind   `json:"kind"`
-		Name   string       `json:"name"`
-	}
-	lines := make([]line, len(steps))
-	changes := 0
-	for i, s := range steps {
-		lines[i] = line{s.Action, s.Kind, s.Name}
-		if s.Action != admin.Unchanged {
-			changes++
-		}
-	}
-	return c.print(lines, func() {
-		for _, s := range steps {
-			fmt.Fprintf(c.out, "%-10s %s\n", past(s.Action, dryRun), s.ID())
-		}
-		if dryRun {
-			fmt.Fprintf(c.out, "dry run: %s would be stored\n", plural(changes, "change", "changes"))
-		}
-	})
 }
 
 // refreshNew has the keys fetched of issuers that were not known before, so that
@@ -192,106 +256,4 @@ func (c *cli) refreshNew(ctx context.Context, b *backend, steps []admin.Step) er
 		fmt.Fprintf(c.err, "fetched the keys of %s\n", issuer)
 	}
 	return nil
-}
-
-func past(a admin.Action, dryRun bool) string {
-	if dryRun || a == admin.Unchanged {
-		return string(a)
-	}
-	return strings.TrimSuffix(string(a), "e") + "ed"
-}
-
-// readResources parses every file whole before anything is done with it.
-func (c *cli) readResources(files []string) ([]rules.Resource, error) {
-	var all []rules.Resource
-	var faults []string
-	for _, name := range files {
-		paths, err := expand(name)
-		if err != nil {
-			return nil, err
-		}
-		for _, path := range paths {
-			resources, err := c.readFile(path)
-			if parse, ok := errors.AsType[rules.Errors](err); ok {
-				for _, e := range parse {
-					faults = append(faults, e.Error())
-				}
-			} else if err != nil {
-				return nil, err
-			}
-			all = append(all, resources...)
-		}
-	}
-	if len(faults) > 0 {
-		return nil, failed("mend the lines above; nothing was stored. The language is in docs/rules.md", "%s", strings.Join(faults, "\n"))
-	}
-	if len(all) == 0 {
-		return nil, failed("write resources as docs/rules.md shows", "%s: no resources in it", strings.Join(files, ", "))
-	}
-	return all, nil
-}
-
-func (c *cli) readFile(path string) ([]rules.Resource, error) {
-	data, err := c.readInput(path)
-	if err != nil {
-		return nil, err
-	}
-	if path == "-" {
-		path = "standard input"
-	}
-	documents, warnings, err := rules.Parse(path, data)
-	for _, w := range warnings {
-		fmt.Fprintf(c.err, "warning: %s:%d: %s: %s\n", w.File, w.Line, w.Field, w.Message)
-	}
-	if err != nil {
-		return nil, err
-	}
-	resources := make([]rules.Resource, len(documents))
-	for i, d := range documents {
-		resources[i] = d.Resource
-	}
-	return resources, nil
-}
-
-// readInput reads a file, or standard input for "-".
-func (c *cli) readInput(path string) ([]byte, error) {
-	if path == "-" {
-		return io.ReadAll(io.LimitReader(c.in, maxInput))
-	}
-	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, failed("check the path", "%s does not exist", path)
-	}
-	return data, err
-}
-
-// maxInput is how much of standard input is read.
-const maxInput = 16 << 20
-
-// expand returns the resource files of a directory and all below it, or the file itself.
-func expand(name string) ([]string, error) {
-	if name == "-" {
-		return []string{name}, nil
-	}
-	info, err := os.Stat(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, failed("check the path", "%s does not exist", name)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if !info.IsDir() {
-		return []string{name}, nil
-	}
-	var paths []string
-	err = filepath.WalkDir(name, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if !d.IsDir() && slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(path)) {
-			paths = append(paths, path)
-		}
-		return nil
-	})
-	return paths, err
 }

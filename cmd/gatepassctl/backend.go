@@ -102,7 +102,7 @@ func (c *cli) openStack(ctx context.Context) (*backend, error) {
 func (c *cli) openLocal(ctx context.Context, create bool) (*backend, error) {
 	store, err := sqlite.Open(ctx, c.data, sqlite.Options{MustExist: !create})
 	if errors.Is(err, sqlite.ErrNoData) {
-		return nil, failed("check the path, or start with: gatepassctl serve --data "+c.data, "there is no Gatepass data in %s", c.data)
+		return nil, failed("check the path, or start with: gatepassctl serve --data "+c.data, "there is %w in %s", sqlite.ErrNoData, c.data)
 	}
 	if err != nil {
 		return nil, err

@@ -5,13 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/fatih/color"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/gatepass-ci/gatepass/internal/rotation"
 )
@@ -72,6 +70,9 @@ func (c *cli) run(ctx context.Context, args []string) int {
 	if err == nil {
 		return exitDone
 	}
+	if status, ok := errors.AsType[exitStatus](err); ok {
+		return int(status)
+	}
 	return c.report(cmd, err)
 }
 
@@ -110,10 +111,7 @@ func (c *cli) colours(w io.Writer) (red, bold func(a ...any) string) {
 	return r.SprintFunc(), b.SprintFunc()
 }
 
-func (c *cli) colourful(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd())) && c.getenv("NO_COLOR") == ""
-}
+func (c *cli) colourful(w io.Writer) bool { return isTerminal(w) && c.getenv("NO_COLOR") == "" }
 
 // usageError is a mistake that cobra found: an unknown flag, a missing argument.
 type usageError struct {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,113 +9,144 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
-	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
-var kinds = []rules.Kind{rules.KindBot, rules.KindToken, rules.KindRole, rules.KindLock}
-
-func (c *cli) getCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "get KIND[/NAME]",
-		Short: "show stored resources",
-		Example: `  gatepassctl get token --data ./gatepass-data
-  gatepassctl get token/example-bot
-  gatepassctl get role --format yaml`,
-		Args: exactly("KIND or KIND/NAME"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			kind, name, err := parseID(args[0])
-			if err != nil {
-				return err
-			}
-			b, err := c.open(cmd.Context(), false)
-			if err != nil {
-				return err
-			}
-			defer b.close()
-			if name == "" {
-				all, err := b.store.List(cmd.Context(), kind)
-				if err != nil {
-					return err
-				}
-				return c.printList(kind, all)
-			}
-			stored, err := b.store.Get(cmd.Context(), kind, name)
-			if err != nil {
-				return notStored(kind, name, err)
-			}
-			return c.printResource(stored.Resource)
-		},
-	}
+// getFlags are what get has been told beside names.
+type getFlags struct {
+	filter   admin.Filter
+	selector string
+	table    bool // even of one resource
+	names    bool // nothing but names
 }
 
-func (c *cli) rmCommand() *cobra.Command {
-	var force bool
+func (c *cli) getCommand() *cobra.Command {
+	var f getFlags
 	cmd := &cobra.Command{
-		Use:     "rm KIND/NAME",
-		Short:   "remove a resource",
-		Example: `  gatepassctl rm token/example-bot --data ./gatepass-data`,
-		Args:    exactly("KIND/NAME"),
+		Use:   "get KIND[/NAME]…",
+		Short: "show stored resources",
+		Long: `get shows resources: all of a kind, some by name or by a pattern such as shop-*, or
+get all. The YAML it writes is what apply -f reads. --bot and --role choose all
+that has to do with a bot or a role.`,
+		Example: `  gatepassctl get token --data ./gatepass-data
+  gatepassctl get token/example-bot
+  gatepassctl get tokens 'shop-*' --bot shop --method circleci
+  gatepassctl get all --selector team=shop -o yaml`,
+		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			kind, name, err := parseID(args[0])
-			if err != nil {
-				return err
+			if len(args) == 0 {
+				return &usageError{err: fmt.Errorf("KIND or KIND/NAME is missing"), hint: "write it like: " + firstExample(cmd)}
 			}
-			if name == "" {
-				return misused("write gatepassctl rm "+string(kind)+"/NAME", "the name is missing")
-			}
-			return c.remove(cmd, kind, name, force)
+			return c.get(cmd, args, f)
 		},
 	}
-	cmd.Flags().BoolVar(&force, "force", false, "remove it even if others refer to it")
+	flags := cmd.Flags()
+	flags.StringVar(&f.filter.Bot, "bot", "", "only this bot, its token rules, its roles, and what locks it")
+	flags.StringVar(&f.filter.Role, "role", "", "only this role, its bots, their token rules, and what locks it")
+	flags.StringVar(&f.filter.Method, "method", "", "only token rules of this join method: bitbucket or circleci")
+	flags.StringVarP(&f.selector, "selector", "l", "", "only what carries these labels: label=value[,label=value]")
+	flags.VarP(&output{allowed: []string{"table", "yaml", "json", "name", "text"}, set: func(s string) {
+		f.table, f.names, c.format = s == "table", s == "name", s
+		if f.table || f.names {
+			c.format = "text"
+		}
+	}}, "output", "o", "table, yaml, json, or name for nothing but names")
 	return cmd
 }
 
-func (c *cli) remove(cmd *cobra.Command, kind rules.Kind, name string, force bool) error {
-	ctx := cmd.Context()
-	b, err := c.open(ctx, false)
+func (c *cli) get(cmd *cobra.Command, args []string, f getFlags) error {
+	refs, err := parseRefs(args)
+	if err != nil {
+		return err
+	}
+	if err := f.check(refs); err != nil {
+		return err
+	}
+	b, err := c.open(cmd.Context(), false)
 	if err != nil {
 		return err
 	}
 	defer b.close()
-	step, err := admin.PlanRemove(ctx, b.store, kind, name)
-	if err != nil {
-		return notStored(kind, name, err)
+	if filtered := f.selector != "" || f.filter.Relates() || f.filter.Method != ""; len(refs) == 1 && refs[0].one() && !filtered {
+		stored, err := b.store.Get(cmd.Context(), refs[0].kind, refs[0].name)
+		if err != nil {
+			return notStored(refs[0].kind, refs[0].name, err)
+		}
+		if !f.table && !f.names {
+			return c.printResource(stored.Resource)
+		}
+		return c.printList([]admin.Stored{stored}, f)
 	}
-	stored, err := admin.All(ctx, b.store)
+	var read []rules.Kind
+	for _, r := range refs {
+		read = append(read, r.kind)
+	}
+	if f.filter.Relates() {
+		read = kinds
+	}
+	state, err := admin.Read(cmd.Context(), b.store, read...)
 	if err != nil {
 		return err
 	}
-	if orphans := admin.Orphans(stored, kind, name); len(orphans) > 0 && !force {
-		return failed("remove or change those first, or write --force: their joins will be refused",
-			"%s is still used by %s", step.ID(), strings.Join(orphans, ", "))
-	}
-	if err := c.execute(ctx, b.store, []admin.Step{step}); err != nil {
+	chosen, err := choose(state, refs, f.filter)
+	if err != nil {
 		return err
 	}
-	return c.printSteps([]admin.Step{step}, false)
+	return c.printList(chosen, f)
 }
 
-// parseID reads KIND or KIND/NAME; a plural kind is understood.
-func parseID(s string) (rules.Kind, string, error) {
-	kind, name, slash := strings.Cut(s, "/")
-	k := rules.Kind(strings.TrimSuffix(strings.ToLower(kind), "s"))
-	if !slices.Contains(kinds, k) {
-		return "", "", misused("write bot, token, role or lock, and /NAME for one of them", "unknown kind %q", kind)
+func (f *getFlags) check(refs []ref) error {
+	if f.selector != "" {
+		var err error
+		if f.filter.Labels, err = admin.ParseSelector(f.selector); err != nil {
+			return misused("write --selector label=value, or several as label=value,label=value", "--selector %s: %w", f.selector, err)
+		}
 	}
-	if slash && name == "" {
-		return "", "", misused("write "+string(k)+"/NAME, or "+string(k)+" for all", "the name after %s/ is missing", kind)
+	if m := f.filter.Method; m != "" && m != "bitbucket" && m != "circleci" {
+		return misused("write --method bitbucket or --method circleci", "unknown join method %q", m)
 	}
-	return k, name, nil
+	for _, r := range refs {
+		if _, err := r.matches("x"); err != nil {
+			return misused("write * for any characters and ? for one", "%q is no pattern", r.name)
+		}
+	}
+	return nil
 }
 
-func isNotFound(err error) bool { return errors.Is(err, join.ErrNotFound) }
-
-func notStored(kind rules.Kind, name string, err error) error {
-	if isNotFound(err) {
-		return failed("see what there is with gatepassctl get "+string(kind), "%s/%s does not exist", kind, name)
+// choose returns what was asked for, once each, by kind and name. Whoever asks
+// for one by its name is told if it does not exist, or does not fit.
+func choose(state admin.State, refs []ref, filter admin.Filter) ([]admin.Stored, error) {
+	var chosen []admin.Stored
+	found := map[ref]bool{}
+	for _, stored := range state.Choose(filter) {
+		kind, name := stored.Resource.Kind(), stored.Resource.Name()
+		wanted := false
+		for _, r := range refs {
+			matches, err := r.matches(name)
+			if err != nil {
+				return nil, err
+			}
+			if r.kind == kind && matches {
+				wanted, found[r] = true, true
+			}
+		}
+		if wanted {
+			chosen = append(chosen, stored)
+		}
 	}
-	return err
+	var missing []string
+	for _, r := range refs {
+		if r.one() && !found[r] {
+			missing = append(missing, r.String()+" does not exist, or does not fit the filters")
+			if _, ok := state.Get(r.kind, r.name); !ok {
+				missing[len(missing)-1] = r.String() + " does not exist"
+			}
+		}
+	}
+	if len(missing) > 0 {
+		return nil, failed("see what there is with gatepassctl get all", "%s", atMost(missing))
+	}
+	return chosen, nil
 }
 
 func (c *cli) printResource(r rules.Resource) error {
@@ -135,8 +165,14 @@ func (c *cli) printResource(r rules.Resource) error {
 	return err
 }
 
-func (c *cli) printList(kind rules.Kind, all []admin.Stored) error {
-	if c.format == "yaml" {
+func (c *cli) printList(all []admin.Stored, f getFlags) error {
+	switch {
+	case f.names:
+		for _, s := range all {
+			fmt.Fprintf(c.out, "%s/%s\n", s.Resource.Kind(), s.Resource.Name())
+		}
+		return nil
+	case c.format == "yaml":
 		for i, s := range all {
 			if i > 0 {
 				fmt.Fprintln(c.out, "---")
@@ -154,13 +190,32 @@ func (c *cli) printList(kind rules.Kind, all []admin.Stored) error {
 			return err
 		}
 	}
-	return c.print(encoded, func() {
-		rows := [][]string{append([]string{"NAME"}, append(columns[kind].head, "CHANGED")...)}
-		for _, s := range all {
-			rows = append(rows, append([]string{s.Resource.Name()}, append(columns[kind].cells(s.Resource), ago(c.now(), s.UpdatedAt))...))
+	return c.print(encoded, func() { c.printTables(all) })
+}
+
+// printTables prints a table for each kind. Of several, names have their kind before them.
+func (c *cli) printTables(all []admin.Stored) {
+	if len(all) == 0 {
+		fmt.Fprintln(c.err, "there are none")
+		return
+	}
+	several := slices.ContainsFunc(all, func(s admin.Stored) bool { return s.Resource.Kind() != all[0].Resource.Kind() })
+	for len(all) > 0 {
+		kind := all[0].Resource.Kind()
+		rows := [][]string{slices.Concat([]string{"NAME"}, columns[kind].head, []string{"CHANGED"})}
+		for len(all) > 0 && all[0].Resource.Kind() == kind {
+			name := all[0].Resource.Name()
+			if several {
+				name = string(kind) + "/" + name
+			}
+			rows = append(rows, slices.Concat([]string{name}, columns[kind].cells(all[0].Resource), []string{ago(c.now(), all[0].UpdatedAt)}))
+			all = all[1:]
 		}
 		c.table(rows)
-	})
+		if len(all) > 0 {
+			fmt.Fprintln(c.out)
+		}
+	}
 }
 
 // columns are what a list shows of each kind.

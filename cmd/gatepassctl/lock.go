@@ -102,7 +102,7 @@ func (c *cli) lockLsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.printList(rules.KindLock, all)
+			return c.printList(all, getFlags{})
 		},
 	}
 }

@@ -3,7 +3,6 @@ package admin
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,8 +17,11 @@ type Action string
 
 // The actions.
 const (
-	Create    Action = "create"
-	Update    Action = "update"
+	Create Action = "create"
+	Update Action = "update"
+	// Adopt stores what is stored already, but as coming from files: it was
+	// edited by hand, and the files now say the same.
+	Adopt     Action = "adopt"
 	Remove    Action = "remove"
 	Unchanged Action = "unchanged"
 )
@@ -31,52 +33,99 @@ type Step struct {
 	Name   string
 	Before rules.Resource // nil if it does not exist
 	After  rules.Resource // nil if it is removed
+	// Edited says that Before was written by hand at EditedAt, so that it is not
+	// what files last said: an Update or a Remove undoes that.
+	Edited   bool
+	EditedAt time.Time
 
 	revision string // of Before
+	byHand   bool   // After is
 }
 
 // ID is how people write the resource: kind/name.
-func (s Step) ID() string { return string(s.Kind) + "/" + s.Name }
+func (s Step) ID() string { return s.id().String() }
+
+func (s Step) id() id { return id{s.Kind, s.Name} }
+
+// Undoes tells whether the step undoes, from files, what was changed by hand.
+func (s Step) Undoes() bool {
+	return s.Edited && !s.byHand && (s.Action == Update || s.Action == Remove)
+}
 
 // kindOrder puts what is referred to before what refers to it, so that a run
-// that is cut short never leaves a token rule without its bot, or a bot without its roles.
+// that is cut short never leaves a token rule without its bot, or a bot without
+// its roles. What stops joins comes first.
 var kindOrder = []rules.Kind{rules.KindLock, rules.KindRole, rules.KindBot, rules.KindToken}
+
+func containsKind(kinds []rules.Kind, kind rules.Kind) bool { return slices.Contains(kinds, kind) }
+
+// Plan compares resources with what is stored, and reads what it needs for it.
+// See State.Plan.
+func Plan(ctx context.Context, store Resources, wanted []rules.Resource) ([]Step, error) {
+	var kinds []rules.Kind
+	for _, r := range wanted {
+		kinds = append(kinds, r.Kind())
+	}
+	if len(kinds) == 0 {
+		return nil, nil
+	}
+	state, err := Read(ctx, store, kinds...)
+	if err != nil {
+		return nil, err
+	}
+	return state.Plan(wanted)
+}
 
 // Plan compares resources with what is stored. Steps are in the order in which
 // Execute makes them. A resource that is there twice is an error.
-func Plan(ctx context.Context, store Resources, wanted []rules.Resource) ([]Step, error) {
+func (s State) Plan(wanted []rules.Resource) ([]Step, error) {
 	steps := make([]Step, 0, len(wanted))
-	seen := map[string]bool{}
+	seen := make(map[id]bool, len(wanted))
 	for _, r := range wanted {
-		s := Step{Kind: r.Kind(), Name: r.Name(), After: r, Action: Create}
-		if seen[s.ID()] {
-			return nil, fmt.Errorf("%s is there twice: keep one of them", s.ID())
+		if seen[idOf(r)] {
+			return nil, fmt.Errorf("%s is there twice: keep one of them", idOf(r))
 		}
-		seen[s.ID()] = true
-		stored, err := store.Get(ctx, s.Kind, s.Name)
-		switch {
-		case errors.Is(err, join.ErrNotFound):
-		case err != nil:
-			return nil, fmt.Errorf("reading %s: %w", s.ID(), err)
-		default:
-			s.Before, s.revision, s.Action = stored.Resource, stored.Revision, Update
+		seen[idOf(r)] = true
+		step := Step{Kind: r.Kind(), Name: r.Name(), After: r, Action: Create}
+		if stored, ok := s.Get(step.Kind, step.Name); ok {
 			same, err := equal(stored.Resource, r)
 			if err != nil {
 				return nil, err
 			}
-			if same {
-				s.Action = Unchanged
+			step = step.onto(stored)
+			switch {
+			case same && stored.Edited:
+				step.Action = Adopt
+			case same:
+				step.Action = Unchanged
+			default:
+				step.Action = Update
 			}
 		}
-		steps = append(steps, s)
+		steps = append(steps, step)
 	}
-	slices.SortStableFunc(steps, func(x, y Step) int {
-		if d := slices.Index(kindOrder, x.Kind) - slices.Index(kindOrder, y.Kind); d != 0 {
-			return d
-		}
-		return strings.Compare(x.Name, y.Name)
-	})
+	Sort(steps)
 	return steps, nil
+}
+
+// onto makes the step one that is only right while stored is as it is.
+func (s Step) onto(stored Stored) Step {
+	s.Before, s.revision = stored.Resource, stored.Revision
+	s.Edited, s.EditedAt = stored.Edited, stored.UpdatedAt
+	return s
+}
+
+// PlanEdit plans to replace a resource by what someone wrote by hand.
+func PlanEdit(stored Stored, edited rules.Resource) (Step, error) {
+	step := Step{Action: Update, Kind: edited.Kind(), Name: edited.Name(), After: edited, byHand: true}
+	if idOf(stored.Resource) != idOf(edited) {
+		return Step{}, fmt.Errorf("%s cannot become %s", idOf(stored.Resource), idOf(edited))
+	}
+	same, err := equal(stored.Resource, edited)
+	if same {
+		step.Action = Unchanged
+	}
+	return step.onto(stored), err
 }
 
 // PlanRemove plans the removal of one resource; join.ErrNotFound if it does not exist.
@@ -85,27 +134,93 @@ func PlanRemove(ctx context.Context, store Resources, kind rules.Kind, name stri
 	if err != nil {
 		return Step{}, err
 	}
-	return Step{Action: Remove, Kind: kind, Name: name, Before: stored.Resource, revision: stored.Revision}, nil
+	return removal(stored), nil
 }
 
-// Execute makes the steps of a plan: up to MaxChanges in one transaction, more
+// PlanRemove plans the removal of a resource; join.ErrNotFound if it does not exist.
+func (s State) PlanRemove(kind rules.Kind, name string) (Step, error) {
+	stored, ok := s.Get(kind, name)
+	if !ok {
+		return Step{}, fmt.Errorf("%s: %w", id{kind, name}, join.ErrNotFound)
+	}
+	return removal(stored), nil
+}
+
+func removal(stored Stored) Step {
+	r := stored.Resource
+	return Step{Action: Remove, Kind: r.Kind(), Name: r.Name()}.onto(stored)
+}
+
+// Sort puts steps in the order in which they are safe to make: what is referred to
+// first, and removals last and the other way round. Locks come first of all, and go
+// last: a run that is cut short rather stops too many joins than too few.
+func Sort(steps []Step) {
+	rank := func(s Step) int {
+		kind := slices.Index(kindOrder, s.Kind)
+		if s.Action == Remove {
+			return 2*len(kindOrder) - kind
+		}
+		return kind
+	}
+	slices.SortStableFunc(steps, func(x, y Step) int {
+		if d := rank(x) - rank(y); d != 0 {
+			return d
+		}
+		return strings.Compare(x.Name, y.Name)
+	})
+}
+
+// Progress is told after each transaction how many changes of how many are stored.
+type Progress func(done, total int)
+
+// Execute makes the steps of a plan: what one Write takes in one transaction, more
 // in several, which a second run of the same plan completes. It returns how many
 // changes were stored; a *ConflictError says that someone else changed one meanwhile.
-func Execute(ctx context.Context, store Resources, steps []Step, now time.Time) (int, error) {
-	var changes []Change
-	for _, s := range steps {
-		if s.Action != Unchanged {
-			changes = append(changes, Change{Kind: s.Kind, Name: s.Name, Resource: s.After, Revision: s.revision, At: now})
-		}
+func Execute(ctx context.Context, store Resources, steps []Step, now time.Time, watch ...Progress) (int, error) {
+	batches, total, err := batches(steps, now)
+	if err != nil {
+		return 0, err
 	}
 	done := 0
-	for batch := range slices.Chunk(changes, MaxChanges) {
+	for _, batch := range batches {
 		if err := store.Write(ctx, batch); err != nil {
 			return done, err
 		}
 		done += len(batch)
+		for _, seen := range watch {
+			seen(done, total)
+		}
 	}
 	return done, nil
+}
+
+// batches are the changes of steps, so many together as one Write takes.
+func batches(steps []Step, now time.Time) (all [][]Change, total int, err error) {
+	size := 0
+	for _, s := range steps {
+		if s.Action == Unchanged {
+			continue
+		}
+		weight := 0
+		if s.After != nil {
+			encoded, err := rules.Encode(s.After)
+			if err != nil {
+				return nil, 0, err
+			}
+			weight = len(encoded)
+		}
+		last := len(all) - 1
+		if last < 0 || len(all[last]) == MaxChanges || size+weight > MaxBytes {
+			all, size = append(all, nil), 0
+			last++
+		}
+		all[last] = append(all[last], Change{
+			Kind: s.Kind, Name: s.Name, Resource: s.After, Revision: s.revision, At: now, Edited: s.byHand,
+		})
+		size += weight
+		total++
+	}
+	return all, total, nil
 }
 
 func equal(x, y rules.Resource) (bool, error) {
@@ -118,57 +233,4 @@ func equal(x, y rules.Resource) (bool, error) {
 		return false, err
 	}
 	return bytes.Equal(a, b), nil
-}
-
-// All returns every stored resource.
-func All(ctx context.Context, store Resources) ([]rules.Resource, error) {
-	var all []rules.Resource
-	for _, kind := range kindOrder {
-		stored, err := store.List(ctx, kind)
-		if err != nil {
-			return nil, fmt.Errorf("reading every %s: %w", kind, err)
-		}
-		for _, s := range stored {
-			all = append(all, s.Resource)
-		}
-	}
-	return all, nil
-}
-
-// After returns what will be stored once the steps are made.
-func After(stored []rules.Resource, steps []Step) []rules.Resource {
-	changed := map[string]bool{}
-	var after []rules.Resource
-	for _, s := range steps {
-		changed[s.ID()] = true
-		if s.After != nil {
-			after = append(after, s.After)
-		}
-	}
-	for _, r := range stored {
-		if !changed[string(r.Kind())+"/"+r.Name()] {
-			after = append(after, r)
-		}
-	}
-	return after
-}
-
-// Orphans returns who would refer to nothing if the resource went: the bots of a
-// role, the token rules of a bot.
-func Orphans(stored []rules.Resource, kind rules.Kind, name string) []string {
-	var orphans []string
-	for _, r := range stored {
-		switch r := r.(type) {
-		case *rules.Bot:
-			if kind == rules.KindRole && slices.Contains(r.Roles, name) {
-				orphans = append(orphans, "bot/"+r.Name())
-			}
-		case *rules.Token:
-			if kind == rules.KindBot && r.BotName == name {
-				orphans = append(orphans, "token/"+r.Name())
-			}
-		}
-	}
-	slices.Sort(orphans)
-	return orphans
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // ErrNoData says that a directory holds no store.
-var ErrNoData = errors.New("no gatepass data")
+var ErrNoData = errors.New("no Gatepass data")
 
 // ensureFile makes sure that the database's file exists and that nobody else can
 // read it. SQLite gives the files beside it the same mode.

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/pkg/rules"
+)
+
+var kinds = []rules.Kind{rules.KindBot, rules.KindToken, rules.KindRole, rules.KindLock}
+
+// ref is what an argument means: a resource, those of a pattern, or a whole kind.
+type ref struct {
+	kind rules.Kind
+	name string // may be a pattern; "" means all
+}
+
+func (r ref) String() string { return string(r.kind) + "/" + r.name }
+
+func (r ref) isPattern() bool { return strings.ContainsAny(r.name, "*?[") }
+
+// one tells whether exactly one resource is meant.
+func (r ref) one() bool { return r.name != "" && !r.isPattern() }
+
+func (r ref) matches(name string) (bool, error) {
+	if !r.isPattern() {
+		return r.name == "" || r.name == name, nil
+	}
+	return path.Match(r.name, name)
+}
+
+// parseRefs reads KIND, KIND/NAME…, or KIND NAME…; "all" stands for every kind.
+func parseRefs(args []string) ([]ref, error) {
+	var refs []ref
+	if len(args) > 1 && !strings.Contains(args[0], "/") && args[0] != "all" {
+		if bare := slices.ContainsFunc(args[1:], func(s string) bool { return !strings.Contains(s, "/") && !isKind(s) }); bare {
+			return namesOf(args[0], args[1:])
+		}
+	}
+	for _, arg := range args {
+		if arg == "all" {
+			for _, kind := range kinds {
+				refs = append(refs, ref{kind: kind})
+			}
+			continue
+		}
+		kind, name, err := parseID(arg)
+		if err != nil {
+			return nil, err
+		}
+		refs = append(refs, ref{kind, name})
+	}
+	return refs, nil
+}
+
+// namesOf reads KIND NAME….
+func namesOf(first string, names []string) ([]ref, error) {
+	kind, _, err := parseID(first)
+	if err != nil {
+		return nil, err
+	}
+	refs := make([]ref, len(names))
+	for i, name := range names {
+		if strings.Contains(name, "/") {
+			return nil, misused(fmt.Sprintf("write %s/NAME, or %s NAME", kind, kind), "%q is no name of a %s", name, kind)
+		}
+		refs[i] = ref{kind, name}
+	}
+	return refs, nil
+}
+
+func isKind(s string) bool {
+	_, _, err := parseID(s)
+	return err == nil
+}
+
+// parseID reads KIND or KIND/NAME; a plural kind is understood.
+func parseID(s string) (rules.Kind, string, error) {
+	kind, name, slash := strings.Cut(s, "/")
+	k := rules.Kind(strings.TrimSuffix(strings.ToLower(kind), "s"))
+	if !slices.Contains(kinds, k) {
+		return "", "", misused("write bot, token, role or lock, and /NAME for one of them", "unknown kind %q", kind)
+	}
+	if slash && name == "" {
+		return "", "", misused("write "+string(k)+"/NAME, or "+string(k)+" for all", "the name after %s/ is missing", kind)
+	}
+	return k, name, nil
+}
+
+func isNotFound(err error) bool { return errors.Is(err, join.ErrNotFound) }
+
+func notStored(kind rules.Kind, name string, err error) error {
+	if isNotFound(err) {
+		return failed("see what there is with gatepassctl get "+string(kind), "%s/%s does not exist", kind, name)
+	}
+	return err
+}

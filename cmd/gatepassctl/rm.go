@@ -1,0 +1,107 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gatepass-ci/gatepass/internal/admin"
+)
+
+type rmFlags struct {
+	force, dryRun, ignoreMissing bool
+}
+
+func (c *cli) rmCommand() *cobra.Command {
+	var f rmFlags
+	cmd := &cobra.Command{
+		Use:   "rm KIND/NAME…",
+		Short: "remove resources",
+		Long: `rm removes resources, up to 100 in one transaction: all of them or none. It refuses
+to remove a role that a bot has, or a bot that a token rule is for, unless these
+are removed by the same command.`,
+		Example: `  gatepassctl rm token/example-bot --data ./gatepass-data
+  gatepassctl rm token/example-bot bot/example role/deployer
+  gatepassctl rm lock stop-example`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return &usageError{err: fmt.Errorf("KIND/NAME is missing"), hint: "write it like: " + firstExample(cmd)}
+			}
+			return c.remove(cmd, args, f)
+		},
+	}
+	cmd.Flags().BoolVar(&f.force, "force", false, "remove them even if others refer to them: their joins will be refused")
+	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "tell what would be removed, and remove nothing")
+	cmd.Flags().BoolVar(&f.ignoreMissing, "ignore-not-found", false, "pass over what does not exist")
+	c.outputFlag(cmd, formats)
+	return cmd
+}
+
+func (c *cli) remove(cmd *cobra.Command, args []string, f rmFlags) error {
+	refs, err := parseRefs(args)
+	if err != nil {
+		return err
+	}
+	for _, r := range refs {
+		switch {
+		case r.name == "":
+			return misused("write gatepassctl rm "+string(r.kind)+"/NAME", "the name is missing")
+		case r.isPattern():
+			return misused("write the names, as gatepassctl get -o name tells them", "%s is a pattern, and rm takes none", r)
+		}
+	}
+	ctx := cmd.Context()
+	b, err := c.open(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	state, err := admin.Read(ctx, b.store)
+	if err != nil {
+		return err
+	}
+	p, err := planRemoval(state, refs, f.ignoreMissing)
+	if err != nil {
+		return err
+	}
+	if !f.force {
+		if err := p.orphaned("nothing was removed"); err != nil {
+			return err
+		}
+	}
+	p.findUnlocks(c.now())
+	if f.dryRun {
+		return c.printSteps(p, everyField, dryRun)
+	}
+	if err := c.execute(ctx, b.store, p.steps); err != nil {
+		return err
+	}
+	return c.printSteps(p, updatedFields, done)
+}
+
+func planRemoval(state admin.State, refs []ref, ignoreMissing bool) (*plan, error) {
+	p := &plan{state: state}
+	var missing []string
+	seen := map[ref]bool{}
+	for _, r := range refs {
+		if seen[r] {
+			continue
+		}
+		seen[r] = true
+		step, err := state.PlanRemove(r.kind, r.name)
+		switch {
+		case isNotFound(err):
+			missing = append(missing, r.String()+" does not exist")
+		case err != nil:
+			return nil, err
+		default:
+			p.steps = append(p.steps, step)
+		}
+	}
+	if len(missing) > 0 && !ignoreMissing {
+		return nil, failed("see what there is with gatepassctl get all, or write --ignore-not-found", "%s; nothing was removed", atMost(missing))
+	}
+	admin.Sort(p.steps)
+	return p, nil
+}

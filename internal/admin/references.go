@@ -1,0 +1,73 @@
+package admin
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gatepass-ci/gatepass/pkg/rules"
+)
+
+// Orphan is a resource that would go, and those that would then refer to nothing.
+type Orphan struct {
+	ID     string   `json:"id"`      // of what would go: a role or a bot
+	UsedBy []string `json:"used_by"` // ids of the bots, or the token rules, that stay
+}
+
+// Orphans returns what the steps remove although something that stays refers to
+// it: the joins of who refers to it would be refused.
+func (s State) Orphans(steps []Step) []Orphan {
+	users := map[id][]string{}
+	for _, r := range s.After(steps) {
+		for _, used := range references(r) {
+			users[used] = append(users[used], idOf(r).String())
+		}
+	}
+	var orphans []Orphan
+	for _, step := range steps {
+		if used := users[step.id()]; step.Action == Remove && len(used) > 0 {
+			slices.Sort(used)
+			orphans = append(orphans, Orphan{ID: step.ID(), UsedBy: slices.Compact(used)})
+		}
+	}
+	return orphans
+}
+
+// references are what a resource cannot do without: a bot its roles, a token rule its bot.
+func references(r rules.Resource) []id {
+	switch r := r.(type) {
+	case *rules.Bot:
+		roles := make([]id, len(r.Roles))
+		for i, name := range r.Roles {
+			roles[i] = id{rules.KindRole, name}
+		}
+		return roles
+	case *rules.Token:
+		return []id{{rules.KindBot, r.BotName}}
+	}
+	return nil
+}
+
+// Unlocks says what removing a lock lets happen again, given everything that is
+// stored once it is gone.
+func Unlocks(lock *rules.Lock, after []rules.Resource, now time.Time) string {
+	what := TargetID(lock.Target)
+	if !lock.Expires.IsZero() && !now.Before(lock.Expires) {
+		return fmt.Sprintf("it had expired: %s was not stopped by it", what)
+	}
+	var others []string
+	for _, r := range after {
+		other, ok := r.(*rules.Lock)
+		if !ok || !other.Expires.IsZero() && !now.Before(other.Expires) {
+			continue
+		}
+		if other.Target == lock.Target || other.Target.All {
+			others = append(others, idOf(other).String())
+		}
+	}
+	if len(others) > 0 {
+		return fmt.Sprintf("%s stays locked by %s", what, strings.Join(others, ", "))
+	}
+	return "unlocks " + what
+}
