@@ -1,0 +1,196 @@
+// Package release checks what `make release` makes: for two of the platforms, without the
+// administrators' command and the pipe's image, which have tests of their own.
+package release
+
+import (
+	"bytes"
+	"debug/buildinfo"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/gatepass-ci/gatepass/internal/commandtest"
+)
+
+// version and the first platform are those of test/orb, so that it is built once.
+const version = "9.9.9"
+
+func platforms() []string {
+	return []string{runtime.GOOS + "/" + runtime.GOARCH, "darwin/arm64"}
+}
+
+func TestMain(m *testing.M) { commandtest.Main(m) }
+
+// build makes the parts of a release from the source in root.
+func build(t *testing.T, root string) string {
+	t.Helper()
+	dist := filepath.Join(t.TempDir(), "dist")
+	commandtest.Output(t, "make", "-s", "-C", root, "clients", "sboms", "orb", "DIST="+dist, "VERSION="+version, "PLATFORMS="+strings.Join(platforms(), " "))
+	commandtest.Output(t, filepath.Join(root, "tools/release.sh"), "sums", dist)
+	return dist
+}
+
+func client(platform string) string {
+	return "gatepass_" + version + "_" + strings.ReplaceAll(platform, "/", "_")
+}
+
+func TestRelease(t *testing.T) {
+	for _, program := range []string{"make", "git", "jq", "sha256sum"} {
+		commandtest.Need(t, program)
+	}
+	root, err := commandtest.Root()
+	commandtest.Must(t, err)
+	dist := build(t, root)
+
+	t.Run("checksums", func(t *testing.T) {
+		out := commandtest.Output(t, "sh", "-c", `cd "$1" && sha256sum --strict --check SHA256SUMS`, "-", dist)
+		entries, err := os.ReadDir(dist)
+		commandtest.Must(t, err)
+		if n := strings.Count(out, ": OK\n"); n != len(entries)-1 || n != 2*len(platforms())+1 {
+			t.Errorf("%d of %d files have checksums:\n%s", n, len(entries), out)
+		}
+	})
+	t.Run("the client", func(t *testing.T) {
+		if out := commandtest.Output(t, filepath.Join(dist, client(platforms()[0])), "version"); !strings.HasPrefix(out, "gatepass "+version+" ") {
+			t.Errorf("it says %q", out)
+		}
+	})
+	t.Run("SBOMs", func(t *testing.T) { checkSBOMs(t, dist) })
+	t.Run("the orb", func(t *testing.T) { checkOrb(t, dist) })
+	t.Run("reproducible", func(t *testing.T) { checkReproducible(t, root) })
+}
+
+// checkSBOMs compares each SBOM with what the linker has noted in the program.
+func checkSBOMs(t *testing.T, dist string) {
+	for _, platform := range platforms() {
+		file := filepath.Join(dist, client(platform))
+		info, err := buildinfo.ReadFile(file)
+		commandtest.Must(t, err)
+		for _, setting := range info.Settings {
+			if strings.HasPrefix(setting.Key, "vcs") {
+				t.Errorf("%s: the program knows its commit, and so its checksum could not be committed: %s", platform, setting.Key)
+			}
+		}
+		raw, err := os.ReadFile(file + ".cdx.json")
+		commandtest.Must(t, err)
+		var sbom struct {
+			BOMFormat string
+			Metadata  struct {
+				Timestamp string
+				Component struct{ Name, Version string }
+			}
+			Components []struct{ Name, Version string }
+		}
+		commandtest.Must(t, json.Unmarshal(raw, &sbom))
+		if c := sbom.Metadata.Component; sbom.BOMFormat != "CycloneDX" || c.Name != "github.com/gatepass-ci/gatepass" || c.Version != version {
+			t.Errorf("%s: it is a %s of %s %s", platform, sbom.BOMFormat, c.Name, c.Version)
+		}
+		listed := make(map[string]string)
+		for _, c := range sbom.Components {
+			listed[c.Name] = c.Version
+		}
+		if len(listed) != len(info.Deps)+1 { // and Go's own library
+			t.Errorf("%s: %d components, of %d modules", platform, len(listed), len(info.Deps))
+		}
+		for _, module := range info.Deps {
+			if listed[module.Path] != module.Version {
+				t.Errorf("%s: %s is %q, and not %s", platform, module.Path, listed[module.Path], module.Version)
+			}
+		}
+		if listed["std"] != info.GoVersion {
+			t.Errorf("%s: Go is %q, and not %s", platform, listed["std"], info.GoVersion)
+		}
+	}
+}
+
+// checkOrb looks for the version and the checksums that the orb installs.
+func checkOrb(t *testing.T, dist string) {
+	orb, err := os.ReadFile(filepath.Join(dist, "orb.yml"))
+	commandtest.Must(t, err)
+	sums, err := os.ReadFile(filepath.Join(dist, "SHA256SUMS"))
+	commandtest.Must(t, err)
+	for _, platform := range platforms() {
+		line := regexp.MustCompile(`(?m)^[0-9a-f]{64}  ` + regexp.QuoteMeta(client(platform)) + `$`).Find(sums)
+		if line == nil || !bytes.Contains(orb, append(line, '\n')) {
+			t.Errorf("the orb lacks the line %q", line)
+		}
+	}
+	if n := bytes.Count(orb, []byte("default: "+version+"\n")); n != 3 {
+		t.Errorf("%d parameters have the default %s, of 3: of install, run and deploy", n, version)
+	}
+	if bytes.Contains(orb, []byte(".cdx.json")) {
+		t.Error("the orb has a checksum of an SBOM")
+	}
+}
+
+// checkReproducible builds twice, from copies of the source in folders of their own that
+// are no repositories, the second time with other settings around it.
+func checkReproducible(t *testing.T, root string) {
+	parent := t.TempDir()
+	one, two := filepath.Join(parent, "one"), filepath.Join(parent, "somewhere/else")
+	snapshot(t, root, one)
+	commandtest.Must(t, os.CopyFS(two, os.DirFS(one)))
+	sums := func(root string) string {
+		raw, err := os.ReadFile(filepath.Join(build(t, root), "SHA256SUMS"))
+		commandtest.Must(t, err)
+		return string(raw)
+	}
+	want := sums(one)
+	t.Setenv("TZ", "Asia/Tokyo")
+	t.Setenv("LDFLAGS", "-X main.version=other")
+	t.Setenv("GOFLAGS", "-buildvcs=true")
+	if got := sums(two); got != want {
+		t.Errorf("it is not the same elsewhere:\n%s\n%s", want, got)
+	}
+}
+
+// snapshot copies the files of the repository that a release is made of.
+func snapshot(t *testing.T, root, to string) {
+	t.Helper()
+	list := exec.CommandContext(t.Context(), "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard",
+		"Makefile", "go.mod", "go.sum", "cmd/gatepass", "internal/client", "pkg", "tools", "ci/circleci-orb")
+	list.Dir = root
+	files, err := list.Output()
+	commandtest.Must(t, err)
+	for name := range strings.SplitSeq(strings.TrimSuffix(string(files), "\x00"), "\x00") {
+		info, err := os.Stat(filepath.Join(root, name))
+		if err != nil || !info.Mode().IsRegular() {
+			continue // removed, and not committed yet
+		}
+		raw, err := os.ReadFile(filepath.Join(root, name))
+		commandtest.Must(t, err)
+		file := filepath.Join(to, name)
+		commandtest.Must(t, os.MkdirAll(filepath.Dir(file), 0o755))
+		commandtest.Must(t, os.WriteFile(file, raw, info.Mode().Perm()))
+	}
+}
+
+// The committed orb says which version it installs, of which it has checksums or none.
+func TestCommittedChecksums(t *testing.T) {
+	root, err := commandtest.Root()
+	commandtest.Must(t, err)
+	release := filepath.Join(root, "ci/circleci-orb/src/release")
+	committed, err := os.ReadFile(filepath.Join(release, "version.txt"))
+	commandtest.Must(t, err)
+	sums, err := os.ReadFile(filepath.Join(release, "checksums.txt"))
+	commandtest.Must(t, err)
+	known := regexp.MustCompile(`^[0-9a-f]{64}  gatepass_` + regexp.QuoteMeta(string(committed)) + `_(linux|darwin)_(amd64|arm64)$`)
+	n := 0
+	for line := range strings.Lines(string(sums)) {
+		if line = strings.TrimSuffix(line, "\n"); strings.HasPrefix(line, "#") {
+			continue
+		}
+		n++
+		if !known.MatchString(line) {
+			t.Errorf("checksums.txt has the line %q", line)
+		}
+	}
+	if n != 0 && n != 4 {
+		t.Errorf("checksums.txt has %d of 4 platforms", n)
+	}
+}
