@@ -42,6 +42,8 @@ type recorder struct {
 	*httptest.Server
 	tables dynamo.Tables
 	stack  string // ARN
+	// tags returns the tags of a KMS key, which conditions can be about; nil if none are.
+	tags func(key string) map[string]string
 	// names are what the ARNs of resources are noted as; an ARN without a name is noted as it is.
 	names map[string]string
 
@@ -101,7 +103,7 @@ func (r *recorder) note(service string, req *http.Request, body []byte) {
 	case "dynamodb":
 		calls, err = r.dynamoDB(operation, body)
 	case "kms":
-		calls, err = kmsCall(operation, body)
+		calls, err = r.kms(operation, body)
 	case "lambda":
 		calls, err = lambdaCall(req)
 	case "cloudformation":
@@ -231,16 +233,38 @@ func functionARN(name string) string {
 	return fmt.Sprintf("arn:aws:lambda:%s:%s:function:%s", deployRegion, deployAccount, name)
 }
 
-func kmsCall(operation string, body []byte) ([]awsCall, error) {
-	var in struct{ KeyId, SigningAlgorithm, MessageType string }
+func (r *recorder) kms(operation string, body []byte) ([]awsCall, error) {
+	var in struct {
+		KeyId, SigningAlgorithm, MessageType, KeySpec, KeyUsage string
+		Tags                                                    []struct{ TagKey, TagValue string }
+	}
 	err := json.Unmarshal(body, &in)
 	c := awsCall{Action: "kms:" + operation, Resource: in.KeyId, Context: map[string][]string{}}
-	for name, value := range map[string]string{"kms:SigningAlgorithm": in.SigningAlgorithm, "kms:MessageType": in.MessageType} {
+	for name, value := range map[string]string{
+		"SigningAlgorithm": in.SigningAlgorithm, "MessageType": in.MessageType, "KeySpec": in.KeySpec, "KeyUsage": in.KeyUsage,
+	} {
 		if value != "" {
-			c.Context[name] = []string{value}
+			c.Context["kms:"+name] = []string{value}
 		}
 	}
-	return []awsCall{c}, err
+	for _, tag := range in.Tags {
+		c.Context["aws:RequestTag/"+tag.TagKey] = []string{tag.TagValue}
+		c.Context["aws:TagKeys"] = append(c.Context["aws:TagKeys"], tag.TagKey)
+	}
+	if in.KeyId != "" && r.tags != nil {
+		for name, value := range r.tags(in.KeyId) {
+			c.Context["aws:ResourceTag/"+name] = []string{value}
+		}
+	}
+	if c.Resource == "" { // of a call that is about no key
+		c.Resource = "*"
+	}
+	calls := []awsCall{c}
+	if operation == "CreateKey" && len(in.Tags) > 0 { // which needs the right to tag as well
+		c.Action = "kms:TagResource"
+		calls = append(calls, c)
+	}
+	return calls, err
 }
 
 func lambdaCall(r *http.Request) ([]awsCall, error) {

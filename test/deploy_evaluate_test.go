@@ -13,6 +13,8 @@ func TestPolicyEvaluation(t *testing.T) {
 		 "Condition": {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["claim/*", "record/?"]}}},
 		{"Sid": "Sign", "Effect": "Allow", "Action": "kms:Sign", "Resource": ["arn:key/1", "arn:key/2"],
 		 "Condition": {"StringEquals": {"kms:MessageType": "DIGEST", "kms:SigningAlgorithm": "ES"}}},
+		{"Sid": "Make", "Effect": "Allow", "Action": "kms:CreateKey", "Resource": "*",
+		 "Condition": {"StringEqualsIfExists": {"kms:KeySpec": "P256"}, "StringEquals": {"aws:RequestTag/stack": "s"}}},
 		{"Sid": "List", "Effect": "Allow", "Action": ["kms:List*"], "Resource": "*"},
 		{"Sid": "Never", "Effect": "Deny", "Action": "kms:ListGrants", "Resource": "*"}]}`))
 	keys := func(values ...string) map[string][]string { return map[string][]string{"dynamodb:LeadingKeys": values} }
@@ -32,6 +34,10 @@ func TestPolicyEvaluation(t *testing.T) {
 		"a digest":                       {awsCall{"kms:Sign", "arn:key/2", digest}, true},
 		"a message":                      {awsCall{"kms:Sign", "arn:key/2", map[string][]string{"kms:MessageType": {"RAW"}, "kms:SigningAlgorithm": {"ES"}}}, false},
 		"half of the condition":          {awsCall{"kms:Sign", "arn:key/2", map[string][]string{"kms:MessageType": {"DIGEST"}}}, false},
+		"a key of the kind":              {awsCall{"kms:CreateKey", "*", map[string][]string{"aws:RequestTag/stack": {"s"}, "kms:KeySpec": {"P256"}}}, true},
+		"a key of no kind":               {awsCall{"kms:CreateKey", "*", map[string][]string{"aws:RequestTag/stack": {"s"}}}, true},
+		"a key of another kind":          {awsCall{"kms:CreateKey", "*", map[string][]string{"aws:RequestTag/stack": {"s"}, "kms:KeySpec": {"RSA"}}}, false},
+		"a key without the tag":          {awsCall{"kms:CreateKey", "*", map[string][]string{"kms:KeySpec": {"P256"}}}, false},
 		"an action with a wildcard":      {awsCall{"kms:ListKeys", "x", nil}, true},
 		"a denial wins":                  {awsCall{"kms:ListGrants", "x", nil}, false},
 	} {
@@ -41,8 +47,8 @@ func TestPolicyEvaluation(t *testing.T) {
 	}
 
 	calls := []awsCall{{"dynamodb:GetItem", "arn:table/a", keys("claim/x")}, {"kms:Sign", "arn:key/1", digest}}
-	want := []string{"Read: * on * for record/?", "Sign: kms:Sign on arn:key/2", "List: kms:List* on *"}
-	if got := unused(t, policy[:3], calls); !slices.Equal(got, want) {
+	want := []string{"Read: * on * for record/?", "Sign: kms:Sign on arn:key/2", "Make: kms:CreateKey on *", "List: kms:List* on *"}
+	if got := unused(t, policy[:4], calls); !slices.Equal(got, want) {
 		t.Errorf("unused are %q", got)
 	}
 }

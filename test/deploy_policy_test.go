@@ -52,7 +52,7 @@ func holdsFor(t *testing.T, operator string, want, have []string) bool {
 	t.Helper()
 	equal := func(a, b string) bool { return a == b }
 	match := map[string]func(want, have string) bool{
-		"StringEquals": equal, "ForAllValues:StringEquals": equal, "ForAllValues:StringLike": like,
+		"StringEquals": equal, "StringEqualsIfExists": equal, "ForAllValues:StringEquals": equal, "ForAllValues:StringLike": like,
 	}[operator]
 	if match == nil {
 		t.Errorf("the operator %s is not understood", operator)

@@ -23,6 +23,7 @@ func TestDeployed(t *testing.T) {
 	t.Run("the guides", d.testGuides)
 	t.Run("joins", d.testJoins)
 	t.Run("gatepassctl", d.testCtl)
+	t.Run("a rotation", d.testRotation)
 	t.Run("each function does only what its role allows", d.testAllowed)
 	t.Run("each function does all that its role allows", d.testUsed)
 	t.Run("IAM enforced", d.testEnforced)

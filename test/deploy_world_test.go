@@ -69,6 +69,8 @@ type deployment struct {
 	join      *joinFunction
 	gateway   *httptest.Server
 	ctlEnv    []string
+
+	rotatedHost, foreignKey string // KMS keys, of which no function may sign by any
 }
 
 // The callers.
@@ -229,7 +231,7 @@ func (d *deployment) startFunctions() {
 	d.invocations = awstest.Invocations(invoked)
 	t.Cleanup(d.invocations.Close)
 	for _, caller := range []string{callerJoin, callerRefresh, callerAdmin} {
-		d.recorders[caller] = (&recorder{tables: d.tables, stack: d.outputs["StackId"]}).start(t, d.moto.URL(), d.invocations.URL)
+		d.recorders[caller] = (&recorder{tables: d.tables, stack: d.outputs["StackId"], tags: d.tagsOf}).start(t, d.moto.URL(), d.invocations.URL)
 	}
 	d.refreshEnv["AWS_ENDPOINT_URL"] = d.recorders[callerRefresh].URL
 	d.joinEnv["AWS_ENDPOINT_URL"] = d.recorders[callerJoin].URL
@@ -347,6 +349,30 @@ func (d *deployment) keyPolicies(ctx context.Context, t *testing.T) map[string][
 		all[key] = statements(t, json.RawMessage(awssdk.ToString(out.Policy)))
 	}
 	return all
+}
+
+// keyPolicy is the policy of a key, whoever made it.
+func (d *deployment) keyPolicy(t *testing.T, key string) []statement {
+	t.Helper()
+	out, err := awskms.NewFromConfig(d.admin()).GetKeyPolicy(t.Context(), &awskms.GetKeyPolicyInput{KeyId: &key, PolicyName: awssdk.String("default")})
+	must(t, err)
+	return statements(t, json.RawMessage(awssdk.ToString(out.Policy)))
+}
+
+// tagsOf are a key's tags; none if it cannot be told.
+func (d *deployment) tagsOf(key string) map[string]string {
+	tags := map[string]string{}
+	out, err := awskms.NewFromConfig(d.admin()).ListResourceTags(context.Background(), &awskms.ListResourceTagsInput{KeyId: &key})
+	if err != nil {
+		return tags
+	}
+	for _, tag := range out.Tags {
+		tags[awssdk.ToString(tag.TagKey)] = awssdk.ToString(tag.TagValue)
+	}
+	if len(tags) > 0 {
+		noteTags(key, tags)
+	}
+	return tags
 }
 
 // keyAllows tells whether a key's policy lets a caller make a call: by name, or, as

@@ -44,7 +44,13 @@ func (d *deployment) testAllowed(t *testing.T) {
 			if !allows(t, policies, c) {
 				t.Errorf("%s may not make its call %s", caller, c)
 			}
-			if strings.HasPrefix(c.Action, "kms:") && !keyAllows(t, keys[c.Resource], role, c) {
+			if !strings.HasPrefix(c.Action, "kms:") || c.Resource == "*" {
+				continue
+			}
+			if keys[c.Resource] == nil {
+				keys[c.Resource] = d.keyPolicy(t, c.Resource)
+			}
+			if !keyAllows(t, keys[c.Resource], role, c) {
 				t.Errorf("the key's policy does not let %s make its call %s", caller, c)
 			}
 		}
@@ -131,7 +137,13 @@ func (d *deployment) forbidden(config awssdk.Config, caller string) map[string]f
 			_, err := db.DeleteItem(ctx, &dynamodb.DeleteItemInput{TableName: &d.tables.Joins, Key: map[string]types.AttributeValue{"pk": text("claim/x"), "sk": text("claim")}})
 			return err
 		},
-		"signs a host's certificate": sign(d.outputs["KeySshHost"], kmstypes.MessageTypeDigest),
+		"signs a host's certificate":                    sign(d.outputs["KeySshHost"], kmstypes.MessageTypeDigest),
+		"signs a host's certificate with a rotated key": sign(d.rotatedHost, kmstypes.MessageTypeDigest),
+		"signs with a key of another stack":             sign(d.foreignKey, kmstypes.MessageTypeDigest),
+		"makes a key": func(ctx context.Context) error {
+			_, err := keys.CreateKey(ctx, &awskms.CreateKeyInput{})
+			return err
+		},
 		"schedules a key's deletion": func(ctx context.Context) error {
 			_, err := keys.ScheduleKeyDeletion(ctx, &awskms.ScheduleKeyDeletionInput{KeyId: awssdk.String(d.outputs["KeySshUser"])})
 			return err

@@ -2,7 +2,8 @@
 
 As it comes, Sign and Verify hash the message also with MessageType=DIGEST, where the
 message is the hash already, and GetPublicKey leaves KeySpec out and answers with
-the key's id where KMS answers with its ARN.
+the key's id where KMS answers with its ARN. Both use a key that is disabled as if it
+were not. DisableKey and ListGrants fail for a key that is named by its ARN.
 """
 
 import json
@@ -13,7 +14,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
-from moto.kms import responses, utils
+from moto.core.exceptions import JsonRESTError
+from moto.kms import models, responses, utils
 from moto.kms.exceptions import ValidationException
 from moto.server import main
 
@@ -70,6 +72,28 @@ def get_public_key(action):
     return mended
 
 
+def enabled(action):
+    """Refuses a key that is disabled, as KMS does."""
+
+    def mended(self):
+        key = self._get_param("KeyId")
+        known = self.kms_backend.keys.get(self.kms_backend.get_key_id(key)) if key else None
+        if known is not None and known.key_state == "Disabled":
+            raise JsonRESTError("DisabledException", f"{known.arn} is disabled.")
+        return action(self)
+
+    return mended
+
+
+def by_id(call):
+    """A call of the backend that knows keys by their id only."""
+
+    def mended(self, key_id, *args, **named):
+        return call(self, self.get_key_id(key_id), *args, **named)
+
+    return mended
+
+
 def check():
     """Fails when moto has changed so that what is mended here is not what runs."""
     for owner, name in (
@@ -78,6 +102,8 @@ def check():
         (responses.KmsResponse, "sign"),
         (responses.KmsResponse, "verify"),
         (responses.KmsResponse, "get_public_key"),
+        (models.KmsBackend, "disable_key"),
+        (models.KmsBackend, "list_grants"),
     ):
         if not callable(getattr(owner, name, None)):
             sys.exit(f"moto_server.py: moto has no {owner.__name__}.{name} any more")
@@ -86,9 +112,11 @@ def check():
 check()
 utils.ECDSAPrivateKey.sign = sign
 utils.ECDSAPrivateKey.verify = verify
-responses.KmsResponse.sign = with_message_type(responses.KmsResponse.sign)
+responses.KmsResponse.sign = enabled(with_message_type(responses.KmsResponse.sign))
 responses.KmsResponse.verify = with_message_type(responses.KmsResponse.verify)
-responses.KmsResponse.get_public_key = get_public_key(responses.KmsResponse.get_public_key)
+responses.KmsResponse.get_public_key = enabled(get_public_key(responses.KmsResponse.get_public_key))
+models.KmsBackend.disable_key = by_id(models.KmsBackend.disable_key)
+models.KmsBackend.list_grants = by_id(models.KmsBackend.list_grants)
 
 if __name__ == "__main__":
     main()

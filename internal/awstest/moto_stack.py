@@ -100,10 +100,21 @@ def kms_needs(handler):
     """The action, resource and context of a call to KMS."""
     body = json.loads(handler.body or "{}")
     key = body.get("KeyId")
+    action = handler._get_action()
     context = {
-        f"kms:{name}": [body[name]] for name in ("SigningAlgorithm", "MessageType") if name in body
+        f"kms:{name}": [body[name]] for name in ("SigningAlgorithm", "MessageType", "KeySpec", "KeyUsage") if name in body
     }
-    yield f"kms:{handler._get_action()}", handler._display_arn(key) if key else "*", context
+    for tag in body.get("Tags", []):
+        context[f"aws:RequestTag/{tag['TagKey']}"] = [tag["TagValue"]]
+        context.setdefault("aws:TagKeys", []).append(tag["TagKey"])
+    if key:
+        backend = kms_backends[handler.current_account][handler.region]
+        for tag in backend.list_resource_tags(backend.get_key_id(key)).get("Tags", []):
+            context[f"aws:ResourceTag/{tag['TagKey']}"] = [tag["TagValue"]]
+    arn = handler._display_arn(key) if key else "*"
+    yield f"kms:{action}", arn, context
+    if action == "CreateKey" and "Tags" in body:
+        yield "kms:TagResource", arn, context
 
 
 def dynamodb_needs(handler):
@@ -165,6 +176,7 @@ def authorize(original):
 
 OPERATORS = {
     "StringEquals": lambda have, want: bool(have) and all(h in want for h in have),
+    "StringEqualsIfExists": lambda have, want: all(h in want for h in have),
     "ForAllValues:StringEquals": lambda have, want: all(h in want for h in have),
     "ForAllValues:StringLike": lambda have, want: all(any(fnmatch.fnmatchcase(h, w) for w in want) for h in have),
 }
