@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -97,7 +98,8 @@ func (p *piped) check(ctx context.Context, problems *pipe.Problems) {
 		problems.AddError(pipe.IDToken, err)
 	}
 	if p.plan.CAFile != "" {
-		if _, err := service.New(service.Config{CAFile: p.plan.CAFile}); err != nil {
+		// Whatever is wrong with the server is known already.
+		if _, err := service.New(service.Config{URL: &url.URL{Host: "localhost"}, CAFile: p.plan.CAFile}); err != nil {
 			problems.AddError(pipe.CAFile, err)
 		}
 	}
@@ -123,9 +125,7 @@ func (p *piped) checkOutputs(problems *pipe.Problems) {
 			made, err = w.output()
 		}
 		if err != nil {
-			f := failure.Of(err)
-			// What is a flag elsewhere has no dashes here.
-			problems.Add(pipe.Output, "%s", strings.ReplaceAll(strings.Join(append([]string{f.Error()}, f.Hints...), "; "), "--", ""))
+			problems.AddError(pipe.Output, err)
 			continue
 		}
 		p.outputs = append(p.outputs, made)

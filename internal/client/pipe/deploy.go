@@ -12,9 +12,12 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/client/sshclient"
 )
 
-// maxScript bounds a script: it becomes one argument of the login's shell on the host,
-// which Linux holds to 128 KiB (MAX_ARG_STRLEN).
-const maxScript = 64 << 10
+// Bounds of a script, in bytes, and of what it is in quotes: that becomes one argument of
+// the login's shell on the host, which Linux holds to 128 KiB (MAX_ARG_STRLEN).
+const (
+	maxScript = 64 << 10
+	maxQuoted = 120 << 10
+)
 
 // deploys reports whether the pipe is to log in, rather than to write files.
 func (r *reader) deploys() bool {
@@ -177,7 +180,11 @@ func (r *reader) script(c clone) (name, line string) {
 		if !ok {
 			r.problems.Add(varScript, "%s is for %s: only scripts of a shell or of Python are run; copy it with COPY and run it with COMMAND", name, shell)
 		}
-		return name, shell + " -c " + quote(string(raw)) + " " + quote(path.Base(below))
+		line = shell + " -c " + quote(string(raw)) + " " + quote(path.Base(below))
+		if len(line) > maxQuoted {
+			r.problems.Add(varScript, "%s is longer than %d bytes with its quotes quoted: copy it with COPY and run it with COMMAND", name, maxQuoted)
+		}
+		return name, line
 	}
 	return name, ""
 }

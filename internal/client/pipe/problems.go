@@ -23,10 +23,12 @@ func (p *Problems) Add(variable, format string, args ...any) {
 	}
 }
 
-// AddError notes an error, with what to do about it.
+// AddError notes an error, with what to do about it. What is a flag elsewhere has no
+// dashes here.
 func (p *Problems) AddError(variable string, err error) {
 	f := failure.Of(err)
-	p.Add(variable, "%s", strings.Join(append([]string{f.Error()}, f.Hints...), "; "))
+	text := strings.Join(append([]string{f.Error()}, f.Hints...), "; ")
+	p.Add(variable, "%s", strings.ReplaceAll(text, "--", ""))
 }
 
 // Has reports whether anything is wrong with a variable, or, of "", with any.

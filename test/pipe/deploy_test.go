@@ -1,0 +1,108 @@
+package pipe
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/gatepass-ci/gatepass/internal/commandtest"
+	"github.com/gatepass-ci/gatepass/internal/issuertest"
+)
+
+var everywhere = []string{"web-1.example.com", "web-2.example.com"}
+
+func deployment(t *testing.T, w *world) {
+	vars := w.service(variables{
+		"SSH_USER": "deploy", "SSH_HOST": everywhere, "SSH_PORT": w.port, "COPY": []string{"public:shop/current", "README.md:shop/"},
+		"COMMAND": `sh shop/current/bin/restart; find shop -type f | sort | tr '\n' ' '; printf '%s\n' "it's" "$BITBUCKET_STEP_OIDC_TOKEN"; env | grep -c BITBUCKET || true`,
+	})
+	// Twice: the same deployment again comes to the same.
+	for range 2 {
+		s := w.newStep(t, issuertest.BitbucketJob{})
+		before := s.tree(t)
+		r := s.pipe(t, vars).ok(t, "INFO: certificate gatepass:example:01", "for deploy, until ",
+			":"+w.port+": copied public to shop/current: 2 files, ", ":"+w.port+": copied README.md to shop/: 1 files, ",
+			green+"Deployed to web-1.example.com:"+w.port+", web-2.example.com:"+w.port)
+		for _, host := range everywhere {
+			host += ":" + w.port
+			r.ok(t, host+": hello world\n", host+": shop/README.md shop/current/bin/restart shop/current/index.html it's\n"+host+": \n"+host+": 0\n", green+host+": done in ")
+		}
+		s.unchanged(t, before) // not a file of credentials, not for a moment after
+	}
+	// One host, and what it prints as it is.
+	s := w.newStep(t, issuertest.BitbucketJob{})
+	r := s.pipe(t, w.service(variables{"SSH_HOSTS": "deploy@web-2.example.com:" + w.port, "COMMAND": "cat shop/current/index.html; exit 7"})).
+		ended(t, 7, "\n<h1>Shop</h1>\n", red+"web-2.example.com:"+w.port+": exit status 7 after ", red+"Deployed to 0 of 1 hosts")
+	r.without(t, "✔")
+
+	// Credentials that an earlier pipe has left are not deployed.
+	s = w.newStep(t, issuertest.BitbucketJob{})
+	s.pipe(t, w.service(nil)).ok(t)
+	for from, of := range map[string]string{".": ".gatepass", ".gatepass/identity": ".gatepass/identity", ".gatepass/identity/key": ".gatepass/identity"} {
+		s.pipe(t, w.service(variables{"SSH_HOST": "web-1.example.com", "COPY": from + ":all"})).
+			ended(t, 2, "COPY:\n- "+from+" has credentials in it, those of "+of)
+	}
+}
+
+func script(t *testing.T, w *world) {
+	s := w.newStep(t, issuertest.BitbucketJob{})
+	before := s.tree(t)
+	s.pipe(t, w.service(variables{"SSH_HOST": "web-1.example.com", "SSH_PORT": w.port, "SCRIPT": "../deploy.sh"}), "public").
+		ok(t, "running ../deploy.sh", "it's|$(not run)|two  spaces| hello world from deploy\n", green)
+	s.unchanged(t, before)
+
+	commandtest.Must(t, os.WriteFile(filepath.Join(s.clone, "task.py"), []byte("#!/usr/bin/perl\nprint 1"), 0o600))
+	s.pipe(t, w.service(variables{"SSH_HOST": "web-1.example.com", "SCRIPT": "task.py"})).
+		ended(t, 2, "SCRIPT:\n- task.py is for /usr/bin/perl: only scripts of a shell or of Python are run")
+	for _, big := range []string{strings.Repeat("true\n", 20000), strings.Repeat("x=''\n", 13000)} {
+		commandtest.Must(t, os.WriteFile(filepath.Join(s.clone, "big.sh"), []byte(big), 0o600))
+		s.pipe(t, w.service(variables{"SSH_HOST": "web-1.example.com", "SCRIPT": "big.sh"})).ended(t, 2, "SCRIPT:\n- big.sh is longer than ")
+	}
+	// The largest there can be still fits into a command line.
+	large := "exit_with() { exit \"$1\"; }\n" + strings.Repeat("x=''\n", 8000) + strings.Repeat("true\n", 4900) + "echo all of it; exit_with 9\n"
+	if len(large) > 64<<10 || len(large) < 63<<10 {
+		t.Fatalf("the script has %d bytes", len(large))
+	}
+	commandtest.Must(t, os.WriteFile(filepath.Join(s.clone, "large.sh"), []byte(large), 0o600))
+	next := w.newStep(t, issuertest.BitbucketJob{})
+	next.clone = s.clone
+	next.pipe(t, w.service(variables{"SSH_HOST": "web-1.example.com", "SSH_PORT": w.port, "SCRIPT": "large.sh"})).ended(t, 9, "all of it")
+}
+
+func failingHosts(t *testing.T, w *world) {
+	bad := "deploy@" + w.plain.Addr()
+	third := "deploy@web-1.example.com:" + w.port
+	vars := func(more variables) variables {
+		return w.service(variables{"SSH_HOST": []string{bad, third}, "COMMAND": "echo hello", "KEEP_GOING": more["KEEP_GOING"], "HOST_KEY": more["HOST_KEY"], "KNOWN_HOSTS": more["KNOWN_HOSTS"]})
+	}
+	none := variables{"KEEP_GOING": "", "HOST_KEY": "", "KNOWN_HOSTS": ""}
+	with := func(name, value string) variables {
+		all := variables{}
+		for name := range none {
+			all[name] = ""
+		}
+		all[name] = value
+		return all
+	}
+	s := w.newStep(t, issuertest.BitbucketJob{})
+	s.pipe(t, vars(none)).ended(t, 255, red+w.plain.Addr()+": host 127.0.0.1 is not trusted", "→ ", red+"web-1.example.com:"+w.port+": not tried", "Deployed to 0 of 2 hosts").without(t, "hello")
+	s = w.newStep(t, issuertest.BitbucketJob{})
+	s.pipe(t, vars(with("KEEP_GOING", "true"))).ended(t, 255, "web-1.example.com:"+w.port+": hello\n", green+"web-1.example.com:"+w.port, "Deployed to 1 of 2 hosts")
+	// A host without a certificate is known by its key, as Bitbucket keeps it or by a pin.
+	line := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(w.plain.HostKey())))
+	host, port, _ := strings.Cut(w.plain.Addr(), ":")
+	s = w.newStep(t, issuertest.BitbucketJob{})
+	commandtest.Must(t, os.WriteFile(filepath.Join(s.ssh, "known_hosts"), []byte("["+host+"]:"+port+" "+line+"\n"), 0o644))
+	s.pipe(t, vars(with("KNOWN_HOSTS", sshDir+"/known_hosts"))).ok(t, green+"Deployed to ")
+	s = w.newStep(t, issuertest.BitbucketJob{})
+	s.pipe(t, vars(with("HOST_KEY", ssh.FingerprintSHA256(w.plain.HostKey())))).ended(t, 255, green+w.plain.Addr()+": done", "web-1.example.com", "is none of")
+	// Nobody there, and a login that the certificate is not for.
+	s = w.newStep(t, issuertest.BitbucketJob{})
+	s.pipe(t, w.service(variables{"SSH_HOST": "127.0.0.1:1", "COMMAND": "true"})).ended(t, 255, "cannot be reached", "→ ")
+	s = w.newStep(t, issuertest.BitbucketJob{})
+	s.pipe(t, w.service(variables{"SSH_HOST": "web-1.example.com", "SSH_PORT": w.port, "SSH_USER": "root", "COMMAND": "true"})).
+		ended(t, 255, `does not log in "root"`, "the certificate is for [deploy]")
+}
