@@ -241,9 +241,9 @@ var columns = map[rules.Kind]struct {
 		}
 		return []string{t.JoinMethod, t.BotName, fmt.Sprint(n), expires}
 	}},
-	rules.KindRole: {[]string{"LOGINS", "DB USERS", "KUBERNETES GROUPS"}, func(r rules.Resource) []string {
+	rules.KindRole: {[]string{"LOGINS", "ON HOSTS WITH", "DB USERS", "KUBERNETES GROUPS"}, func(r rules.Resource) []string {
 		a := r.(*rules.Role).Allow
-		return []string{dash(strings.Join(a.Logins, ",")), dash(strings.Join(a.DBUsers, ",")), dash(strings.Join(a.KubernetesGroups, ","))}
+		return []string{dash(strings.Join(a.Logins, ",")), dash(a.Hosts()), dash(strings.Join(a.DBUsers, ",")), dash(strings.Join(a.KubernetesGroups, ","))}
 	}},
 	rules.KindLock: {[]string{"STOPS", "EXPIRES", "MESSAGE"}, func(r rules.Resource) []string {
 		l := r.(*rules.Lock)
