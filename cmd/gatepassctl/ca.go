@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -16,27 +18,37 @@ func (c *cli) caCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "ca",
 		Short:   "the authorities that servers trust",
-		Example: "  gatepassctl ca export --type ssh-user --data ./gatepass-data > /etc/ssh/gatepass-user-ca.pub",
+		Example: "  gatepassctl ca export --type ssh-user --data ./gatepass-data -o /etc/ssh/gatepass-user-ca.pub\n  gatepassctl ca rotate",
 		Args:    cobra.NoArgs,
 		RunE:    needsCommand,
 	}
-	cmd.AddCommand(c.caExportCommand())
+	cmd.AddCommand(c.caExportCommand(), c.caRotateCommand())
 	return cmd
 }
 
 func (c *cli) caExportCommand() *cobra.Command {
 	var (
-		purpose     string
-		fingerprint bool
+		purpose, form, file string
+		fingerprint         bool
+		options             admin.ExportOptions
 	)
 	cmd := &cobra.Command{
 		Use:   "export --type AUTHORITY",
-		Short: "print an authority's public key or certificate, checked against its signing key",
-		Long: `export prints what a server trusts: an authorized_keys line for ssh-user and
-ssh-host, PEM certificates for x509-*, a JWK set for jwt. It is read from the
-signing key itself.`,
-		Example: "  gatepassctl ca export --type ssh-user --data ./gatepass-data\n  gatepassctl ca export --type x509-database --fingerprint",
-		Args:    cobra.NoArgs,
+		Short: "print what a server trusts of an authority, checked against its signing key",
+		Long: `export prints what a server trusts, in the form that it takes; the first is the
+usual one:
+
+  ssh-user   ssh (for TrustedUserCAKeys), authorized-keys (one account's, with --principals)
+  ssh-host   ssh, known-hosts (clients', with --hosts)
+  x509-*     pem, der, p12 (a Java trust store; its password is changeit)
+  jwt        jwks, pem
+
+It is read from the signing key itself. During a rotation it has both keys.`,
+		Example: `  gatepassctl ca export --type ssh-user --data ./gatepass-data -o /etc/ssh/gatepass-user-ca.pub
+  gatepassctl ca export --type ssh-host --hosts '*.example.com' >> ~/.ssh/known_hosts
+  gatepassctl ca export --type x509-application --form p12 -o gatepass.p12
+  gatepassctl ca export --type x509-database --fingerprint`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := required(cmd, "type"); err != nil {
 				return err
@@ -45,6 +57,10 @@ signing key itself.`,
 			if !slices.Contains(cert.Purposes(), p) {
 				return misused("write one of "+purposeList(), "unknown authority %q", purpose)
 			}
+			as, err := formOf(p, form, options)
+			if err != nil {
+				return err
+			}
 			authority, err := c.authority(cmd, p)
 			if err != nil {
 				return err
@@ -52,17 +68,87 @@ signing key itself.`,
 			if fingerprint {
 				return c.printFingerprints(authority)
 			}
-			text, err := admin.Export(authority)
+			content, err := admin.ExportAs(authority, as, options)
+			if wrong, ok := errors.AsType[*admin.FormError](err); ok {
+				return misused(wrong.Hint, "%w", err)
+			}
 			if err != nil {
 				return err
 			}
-			_, err = c.out.Write([]byte(text))
-			return err
+			return c.writeExport(authority, as, content, file)
 		},
 	}
-	cmd.Flags().StringVar(&purpose, "type", "", "one of "+purposeList())
-	cmd.Flags().BoolVar(&fingerprint, "fingerprint", false, "print the SHA-256 fingerprint instead")
+	f := cmd.Flags()
+	f.StringVar(&purpose, "type", "", "one of "+purposeList())
+	f.StringVar(&form, "form", "", "another form than the usual one")
+	f.StringSliceVar(&options.Hosts, "hosts", nil, "host patterns for known-hosts lines of ssh-host")
+	f.StringSliceVar(&options.Principals, "principals", nil, "principals for authorized-keys lines of ssh-user")
+	f.BoolVar(&fingerprint, "fingerprint", false, "print SHA-256 fingerprints instead, as ssh-keygen -l and openssl do; a kid for jwt")
+	f.StringVarP(&file, "output", "o", "", "file to replace, whole or not at all")
 	return cmd
+}
+
+// formOf is the form that was asked for. --hosts and --principals ask for theirs.
+func formOf(p cert.Purpose, form string, o admin.ExportOptions) (admin.Form, error) {
+	implied := admin.Form("")
+	switch {
+	case len(o.Hosts) > 0:
+		implied = admin.FormKnownHosts
+	case len(o.Principals) > 0:
+		implied = admin.FormAuthorizedKeys
+	}
+	switch {
+	case form == "" && implied == "":
+		return admin.Forms(p)[0], nil
+	case form == "":
+		return implied, nil
+	case implied != "" && admin.Form(form) != implied:
+		return "", misused("leave one of them out", "--form %s does not go with what --form %s takes", form, implied)
+	}
+	return admin.Form(form), nil
+}
+
+// exported is an export for machines.
+type exported struct {
+	Type         cert.Purpose `json:"type"`
+	Form         admin.Form   `json:"form"`
+	Fingerprints []string     `json:"fingerprints"`
+	Content      string       `json:"content,omitempty"`
+	Binary       []byte       `json:"binary,omitempty"` // base64, for forms that are no text
+	File         string       `json:"file,omitempty"`
+}
+
+func (c *cli) writeExport(a *join.Authority, form admin.Form, content []byte, file string) error {
+	prints, err := admin.Fingerprints(a)
+	if err != nil {
+		return err
+	}
+	e := exported{Type: a.Purpose, Form: form, Fingerprints: prints, File: file}
+	binary := form == admin.FormDER || form == admin.FormPKCS12
+	if file != "" {
+		// Nothing in it is secret, and servers read it with rights of their own.
+		if err := replaceFile(file, 0o644, func(w io.Writer) error { _, err := w.Write(content); return err }); err != nil {
+			return err
+		}
+		return c.print(e, func() {
+			for _, p := range prints {
+				fmt.Fprintf(c.out, "%s: %s %s\n", file, a.Purpose, p)
+			}
+		})
+	}
+	if binary {
+		e.Binary = content
+	} else {
+		e.Content = string(content)
+	}
+	if c.colourful(c.out) && binary && c.format == "text" {
+		return misused("write -o FILE", "%s is no text for a terminal", form)
+	}
+	if c.format != "text" {
+		return c.print(e, nil)
+	}
+	_, err = c.out.Write(content)
+	return err
 }
 
 func purposeList() string {
