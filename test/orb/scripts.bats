@@ -325,6 +325,15 @@ END
   done
 }
 
+@test "join: plain parameters change nothing but the value" {
+  recorder
+  for plain in . .. "a.$newline" "$newline" " $newline$newline." "-n" "-e \\t"; do
+    rm -f "$job/called"
+    run -0 join_step ORB_SERVER="$plain" ORB_TOKEN="$plain" ORB_AUDIENCE="" ORB_DESTINATION="x$plain" ORB_FLAGS="--x=."
+    called_with join identity "--server=$plain" "--token=$plain" "--destination=x$plain" --x=.
+  done
+}
+
 @test "join: git finds its configuration in a directory of any name" {
   run -0 install_step
   run -0 join_step ORB_DESTINATION='it'\''s $(touch pwned) ; here'
