@@ -72,8 +72,7 @@ func (c *cli) edit(ctx context.Context, r ref) error {
 	}
 	if step.Action == admin.Unchanged {
 		s.remove()
-		fmt.Fprintf(c.out, "unchanged  %s\n", r)
-		return nil
+		return c.printUnchanged(&plan{state: state, steps: []admin.Step{step}}, r)
 	}
 	p := &plan{state: state, steps: []admin.Step{step}}
 	// The editor had the terminal: what was typed into it is no interrupt of this.
@@ -90,6 +89,14 @@ func (c *cli) edit(ctx context.Context, r ref) error {
 		return err
 	}
 	return c.refreshNew(ctx, b, p.steps)
+}
+
+func (c *cli) printUnchanged(p *plan, r ref) error {
+	reports, err := p.report()
+	if err != nil {
+		return err
+	}
+	return c.print(reports, func() { fmt.Fprintf(c.out, "unchanged  %s\n", r) })
 }
 
 // session is a text that is edited until it is right.

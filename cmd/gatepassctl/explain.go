@@ -17,7 +17,9 @@ import (
 
 // reasonCommands are those that help to write rules and tell what they decide.
 func (c *cli) reasonCommands() []*cobra.Command {
-	return []*cobra.Command{c.newCommand(), c.explainCommand(), c.testCommand(), c.schemaCommand()}
+	return []*cobra.Command{
+		c.newCommand(), c.explainCommand(), c.testCommand(), c.schemaCommand(), c.completionCommand(), c.manCommand(),
+	}
 }
 
 type explainFlags struct {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -211,22 +212,7 @@ func (c *cli) writeNew(text []byte, f newFlags) error {
 		_, err := c.out.Write(text)
 		return err
 	}
-	mode := os.O_WRONLY | os.O_CREATE | os.O_EXCL
-	if f.force {
-		mode = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
-	}
-	file, err := os.OpenFile(f.output, mode, 0o644)
-	if errors.Is(err, fs.ErrExist) {
-		return failed("name another file, or write --force", "%s exists already", f.output)
-	}
-	if err != nil {
-		return err
-	}
-	if _, err := file.Write(text); err != nil {
-		file.Close()
-		return err
-	}
-	if err := file.Close(); err != nil {
+	if err := writeFileOnce(f.output, text, f.force); err != nil {
 		return err
 	}
 	fmt.Fprintf(c.err, "wrote %s; look at it, then run: gatepassctl apply -f %s\n", f.output, f.output)
@@ -247,4 +233,20 @@ func (c *cli) printNew(text []byte) error {
 		all = append(all, encoded)
 	}
 	return c.print(all, nil)
+}
+
+// writeFileOnce writes a file that must not exist, unless it may be written over.
+func writeFileOnce(path string, content []byte, over bool) error {
+	write := func(w io.Writer) error { _, err := w.Write(content); return err }
+	if over {
+		return replaceFile(path, 0o644, write)
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		return failed("name another file, or write --force", "%s exists already", path)
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(write(file), file.Close())
 }

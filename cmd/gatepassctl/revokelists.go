@@ -96,7 +96,10 @@ RevokedKeys is missing, and an empty list is one that it takes.`,
 			if err != nil {
 				return err
 			}
-			return c.writeLists(cmd.Context(), b, files, all)
+			if err := c.writeLists(cmd.Context(), b, files, all); err != nil {
+				return err
+			}
+			return c.print(map[string]string{"krl": files.krl, "crl": files.crl}, func() {})
 		},
 	}
 	files.flags(cmd)

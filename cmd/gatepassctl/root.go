@@ -45,6 +45,7 @@ demonstration of everything on this machine (gatepassctl demo).`,
 		root.AddCommand(area...)
 	}
 	wrapArgs(root)
+	c.addCompletions(root)
 	return root
 }
 
