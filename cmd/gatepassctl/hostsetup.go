@@ -152,6 +152,7 @@ func (s *hostSetup) open() (*hostsetup.Dir, error) {
 // appliedHost is what --apply shows.
 type appliedHost struct {
 	Changes  []hostsetup.Change  `json:"changes"`
+	Tested   bool                `json:"tested"`           // by sshd -t
 	Reload   string              `json:"reload,omitempty"` // the command that is still to be run
 	Reloaded bool                `json:"reloaded"`
 	Findings []hostsetup.Finding `json:"findings"` // what is missing all the same
@@ -171,7 +172,7 @@ func (c *cli) applyHost(ctx context.Context, s *hostSetup, h *hostsetup.Host) er
 	if err != nil {
 		return c.notApplied(err)
 	}
-	result := appliedHost{Changes: hostsetup.Sorted(changes)}
+	result := appliedHost{Changes: hostsetup.Sorted(changes), Tested: system.Sshd() != nil}
 	if hostsetup.NeedsReload(changes) && d.ThisHost() {
 		result.Reload = hostsetup.ReloadCommand
 	}
@@ -218,6 +219,9 @@ func (c *cli) tellApplied(r *appliedHost) {
 		fmt.Fprintln(c.out, "now reload sshd: "+r.Reload)
 	case r.Reloaded:
 		fmt.Fprintln(c.out, "sshd was reloaded")
+	}
+	if changed > 0 && !r.Tested {
+		fmt.Fprintln(c.err, "warning: there is no sshd here that could test this; run sshd -t on the host")
 	}
 	for _, f := range r.Findings {
 		fmt.Fprintf(c.err, "warning: %s: %s; %s\n", f.About, f.Problem, f.Do)

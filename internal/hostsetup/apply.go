@@ -204,7 +204,8 @@ func (d *Dir) compare(f File) (Change, error) {
 }
 
 // others are the principals of accounts that are not set up: files of ours, which are
-// to be removed, and others' files, which let in whom they list.
+// to be removed as is what a run left that was cut off, and others' files, which let in
+// whom they list.
 func (d *Dir) others(files []File) (stale []Change, foreign []string, err error) {
 	names, err := d.list(PrincipalsDir)
 	if err != nil {
@@ -215,7 +216,7 @@ func (d *Dir) others(files []File) (stale []Change, foreign []string, err error)
 		if slices.ContainsFunc(files, func(f File) bool { return f.Path == file }) {
 			continue
 		}
-		if text, err := d.read(file); err == nil && own(text) {
+		if text, err := d.read(file); err == nil && (own(text) || strings.HasPrefix(name, temporaryPrefix)) {
 			stale = append(stale, Change{Path: file, Change: Removed, before: &text})
 		} else {
 			foreign = append(foreign, file)

@@ -41,7 +41,7 @@ func TestApply(t *testing.T) {
 			"deploy\ndeploy@env=prod\ndeploy@env=prod,tier=web\ndeploy@tier=web\nops\nops@env=prod\nops@env=prod,tier=web\nops@tier=web\n",
 		hostsetup.AuthorityFile: "# written by gatepassctl host setup; changes made here are lost\n" + h.Authority,
 		hostsetup.ConfigFile: "# written by gatepassctl host setup; changes made here are lost\nTrustedUserCAKeys /etc/ssh/gatepass/user_ca.pub\n" +
-			"AuthorizedPrincipalsFile /etc/ssh/gatepass/principals/%u\nRevokedKeys /etc/ssh/gatepass/revoked_keys\n",
+			"AuthorizedPrincipalsFile /etc/ssh/gatepass/principals/%u\nRevokedKeys /etc/ssh/gatepass/revoked.krl\n",
 		hostsetup.RevokedKeysFile: "",
 	} {
 		if diff := cmp.Diff(text, m.read(name)); diff != "" {
@@ -222,5 +222,22 @@ func TestOpenDir(t *testing.T) {
 	must(t, os.Symlink("/tmp", m.path("/etc/ssh")))
 	if _, err := hostsetup.OpenDir(m.top); err == nil || !strings.Contains(err.Error(), "leads out of") {
 		t.Errorf("an /etc/ssh that is a link out of the tree: %v", err)
+	}
+}
+
+// What a run left behind that was cut off is removed by the next, and is no account's.
+func TestApplyAfterOneThatWasCutOff(t *testing.T) {
+	m, h := newImage(t), prod(t)
+	_, err := m.apply(h, nil)
+	must(t, err)
+	const left = hostsetup.PrincipalsDir + "/.gatepass-ABC"
+	m.write(left, "# writ")
+	done, err := m.apply(h, nil)
+	must(t, err)
+	if done[left] != hostsetup.Removed {
+		t.Errorf("%v", done)
+	}
+	if found := m.found(h, hostsetup.Checks{}); len(found) > 0 {
+		t.Errorf("check finds %q", found)
 	}
 }

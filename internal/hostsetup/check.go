@@ -33,7 +33,7 @@ func (f *findings) warn(about, problem, do string) {
 
 // Checks is what Check looks with.
 type Checks struct {
-	Sshd Sshd // nil: what sshd would do is not asked
+	Sshd Sshd // nil: what sshd would do is not asked, of which a running host is warned
 	// Account returns the login shell of a local account; fs.ErrNotExist if there is
 	// no such account.
 	Account func(ctx context.Context, name string) (shell string, err error)
@@ -67,8 +67,11 @@ func Check(ctx context.Context, d *Dir, h *Host, with Checks) ([]Finding, error)
 	for _, name := range h.HostCertificates {
 		f.checkHostCertificate(d, name, authorities, with.Now)
 	}
-	if with.Sshd != nil {
+	switch {
+	case with.Sshd != nil:
 		f.checkEffective(ctx, h, with.Sshd)
+	case d.ThisHost():
+		f.warn("sshd", "was not asked what it does with all files taken together", "run as root, with OpenSSH's server installed")
 	}
 	return f, nil
 }

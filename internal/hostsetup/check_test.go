@@ -68,7 +68,7 @@ func TestCheck(t *testing.T) {
 			_, err := m.apply(h, nil)
 			must(m.t, err)
 			must(m.t, os.Remove(m.path(hostsetup.RevokedKeysFile)))
-		}, hostsetup.Checks{}, []string{"revoked_keys: is missing"}},
+		}, hostsetup.Checks{}, []string{"revoked.krl: is missing"}},
 		{"no Include", change("/etc/ssh/sshd_config", "UsePAM yes\n"), hostsetup.Checks{}, []string{"sshd_config: does not include"}},
 		{"another authority", change("/etc/ssh/sshd_config.d/00-x.conf", "TrustedUserCAKeys /x\n"), hostsetup.Checks{}, []string{"00-x.conf:1: trustedusercakeys /x: sets what"}},
 

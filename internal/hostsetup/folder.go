@@ -91,6 +91,9 @@ func (d *Dir) list(folder string) ([]string, error) {
 	return names, err
 }
 
+// temporaryPrefix begins the names of files that are being written.
+const temporaryPrefix = ".gatepass-"
+
 // write puts a whole file in place of the old one, with the folders above it.
 func (d *Dir) write(name, content string) (err error) {
 	name = below(name)
@@ -98,7 +101,7 @@ func (d *Dir) write(name, content string) (err error) {
 		return err
 	}
 	// The name is none that sshd includes (*.conf), nor an account's.
-	temporary := path.Join(path.Dir(name), ".gatepass-"+rand.Text())
+	temporary := path.Join(path.Dir(name), temporaryPrefix+rand.Text())
 	defer func() {
 		if err != nil {
 			_ = d.root.Remove(temporary)

@@ -36,7 +36,7 @@ const (
 	Folder          = SSHFolder + "/gatepass"
 	AuthorityFile   = Folder + "/user_ca.pub"
 	PrincipalsDir   = Folder + "/principals"
-	RevokedKeysFile = Folder + "/revoked_keys"
+	RevokedKeysFile = Folder + "/revoked.krl"
 	ConfigFile      = SSHFolder + "/sshd_config.d/10-gatepass.conf"
 	mainConfigFile  = SSHFolder + "/sshd_config"
 )

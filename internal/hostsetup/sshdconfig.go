@@ -29,7 +29,7 @@ func parseConfig(file, text string) (list []directive) {
 		if len(fields) == 0 || strings.HasPrefix(fields[0], "#") {
 			continue
 		}
-		d := directive{file: file, line: n, keyword: strings.ToLower(fields[0]), matched: matched}
+		d := directive{file: file, line: n, keyword: strings.ToLower(strings.Trim(fields[0], `"`)), matched: matched}
 		for _, arg := range fields[1:] {
 			if strings.HasPrefix(arg, "#") {
 				break

@@ -10,18 +10,17 @@ import (
 	"strings"
 )
 
-// System runs programs of the host. Of another root than / it does so by chroot,
-// which only root may.
+// System runs programs of the host. Of another root than / it does so by chroot.
 type System struct {
 	top  string
-	sshd string // the path on the host; "" if it has none that can be run
+	sshd string // the path on the host; "" if there is none, or only root could ask it
 }
 
 // NewSystem looks for the programs of the host whose / is at top.
 func NewSystem(top string) *System {
 	s := &System{top: filepath.Clean(top)}
-	if s.top != "/" && os.Geteuid() != 0 {
-		return s
+	if os.Geteuid() != 0 {
+		return s // sshd reads the host's keys even to test its configuration
 	}
 	for _, dir := range []string{"/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin"} {
 		if info, err := os.Stat(filepath.Join(s.top, dir, "sshd")); err == nil && info.Mode().IsRegular() {
