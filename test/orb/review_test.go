@@ -177,6 +177,15 @@ var reviewRules = map[string]func(source) []string{
 		}
 		return broken
 	},
+	"parameters of jobs are not the workflow's keys": func(s source) (broken []string) {
+		for name, part := range s.of("jobs") {
+			parameters, _ := part["parameters"].(map[string]any)
+			for _, key := range []string{"name", "context", "requires", "filters", "type", "matrix", "pre-steps", "post-steps"} {
+				broken = append(broken, unless(parameters[key] == nil, name+": "+key+" would never reach the job")...)
+			}
+		}
+		return broken
+	},
 	"parameters of one name have one type and default": func(s source) (broken []string) {
 		seen := make(map[string]string)
 		parts := s.of("commands", "jobs")
@@ -262,6 +271,7 @@ func TestReviewCatches(t *testing.T) {
 		{"parameters reach scripts by the environment alone", "commands/a.yml", step(map[string]any{"command": "echo <<parameters.a>>"})},
 		{"no script has eval", "scripts/a.sh", map[string]any{"text": "\nset -euo pipefail\numask 077\neval \"$1\"\n"}},
 		{"functions of one name are the same", "scripts/a.sh", map[string]any{"text": "fail() {\n  true\n}\n"}},
+		{"parameters of jobs are not the workflow's keys", "jobs/a.yml", map[string]any{"parameters": map[string]any{"type": map[string]any{"type": "string"}}}},
 		{"parameters of one name have one type and default", "jobs/a.yml", map[string]any{"parameters": map[string]any{"server": map[string]any{"type": "boolean"}}}},
 	}
 	if len(tests) != len(reviewRules) {

@@ -44,7 +44,7 @@ sums() { # as the orb has them: of more than this platform
 }
 
 join_step() { # NAME=value…
-  step "$SCRIPTS/join.sh" ORB_SERVER="$SERVER" ORB_TOKEN=shop-deploy ORB_AUDIENCE="$AUDIENCE" ORB_TYPE=identity \
+  step "$SCRIPTS/join.sh" ORB_SERVER="$SERVER" ORB_TOKEN=shop-deploy ORB_AUDIENCE="$AUDIENCE" ORB_OUTPUT=identity \
     ORB_DESTINATION=.gatepass ORB_TTL='' ORB_FLAGS='' "$@"
 }
 
@@ -341,17 +341,17 @@ END
   says 'does not appear to be a git repository'
 }
 
-@test "join: a type that is none" {
+@test "join: an output that is none" {
   recorder
-  run -1 join_step ORB_TYPE="identity$newline--server=x"
-  says 'the parameter type is none of'
+  run -1 join_step ORB_OUTPUT="identity$newline--server=x"
+  says 'the parameter output is none of'
   [ ! -e "$job/called" ]
 }
 
-@test "join: the other types tell their directory" {
+@test "join: the other outputs tell their directory" {
   recorder
-  run -0 join_step ORB_TYPE=kubernetes ORB_DESTINATION=k8s
-  run -0 join_step ORB_TYPE=database ORB_DESTINATION=db
+  run -0 join_step ORB_OUTPUT=kubernetes ORB_DESTINATION=k8s
+  run -0 join_step ORB_OUTPUT=database ORB_DESTINATION=db
   run -0 user_step 'echo "$KUBECONFIG $GATEPASS_KUBERNETES_DIR $GATEPASS_DATABASE_DIR"'
   says "$job/project/k8s/kubeconfig.yaml $job/project/k8s $job/project/db"
 }

@@ -113,6 +113,7 @@ func TestRefuses(t *testing.T) {
 		{"no jobs", "workflows: {main: {jobs: []}}", "no workflow has a job"},
 		{"an unknown parameter", job("steps: [checkout], befor: x"), "there is no parameter befor"},
 		{"a missing parameter", job("before: x"), "the parameter steps is missing"},
+		{"a key that is the workflow's", job("steps: [checkout], type: approval"), "type is the workflow's own key"},
 		{"a number for a string", job("steps: [checkout], before: 7"), "7 is no string"},
 		{"an unknown executor", job("steps: [checkout], executor: o/no"), "there is no o/no in executors"},
 		{"an unknown command", local("o/no"), "there is no o/no in commands"},

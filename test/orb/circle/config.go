@@ -81,6 +81,9 @@ func (c *Config) Jobs() ([]Job, error) {
 	return all, nil
 }
 
+// reserved are keys of a job in a workflow that never reach the job as arguments.
+var reserved = []string{"type", "matrix", "pre-steps", "post-steps", "serial-group", "override-with", "max_auto_reruns"}
+
 // job expands a job of a workflow. Of its keys some are the workflow's; the others are
 // arguments of the job.
 func (c *Config) job(entry any) (Job, error) {
@@ -98,6 +101,11 @@ func (c *Config) job(entry any) (Job, error) {
 		delete(arguments, key)
 	}
 	root := scope{config: c, local: c.doc}
+	for _, key := range reserved {
+		if arguments[key] != nil {
+			return Job{}, fmt.Errorf("job %s: %s is the workflow's own key, and not known here", job.Name, key)
+		}
+	}
 	definition, inner, err := root.find("jobs", reference)
 	if err != nil {
 		return Job{}, err

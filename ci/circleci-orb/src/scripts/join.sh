@@ -45,9 +45,9 @@ remember() { # variable value
   printf 'export %s=%q\n' "$1" "$2" >>"$BASH_ENV"
 }
 
-case $ORB_TYPE in
+case $ORB_OUTPUT in
   identity | database | application | kubernetes | jwt) ;;
-  *) fail 'the parameter type is none of identity, database, application, kubernetes and jwt' 'leave it out for identity' ;;
+  *) fail 'the parameter output is none of identity, database, application, kubernetes and jwt' 'leave it out for identity' ;;
 esac
 destination=$(expand "$ORB_DESTINATION")
 destination=${destination%.}
@@ -59,14 +59,14 @@ add audience "$ORB_AUDIENCE"
 add ttl "$ORB_TTL"
 add destination "$ORB_DESTINATION"
 add_lines "$ORB_FLAGS"
-gatepass join "$ORB_TYPE" "${args[@]}"
+gatepass join "$ORB_OUTPUT" "${args[@]}"
 
 # The dot keeps newlines, as in expand. CDPATH would have cd print, and go elsewhere.
 unset CDPATH
 dir=$(cd -- "$destination" && pwd -P && printf .)
 dir=${dir%??}
-remember "GATEPASS_$(printf '%s' "$ORB_TYPE" | tr '[:lower:]' '[:upper:]')_DIR" "$dir"
-case $ORB_TYPE in
+remember "GATEPASS_$(printf '%s' "$ORB_OUTPUT" | tr '[:lower:]' '[:upper:]')_DIR" "$dir"
+case $ORB_OUTPUT in
   identity)
     remember GATEPASS_SSH_CONFIG "$dir/ssh_config"
     remember GATEPASS_KNOWN_HOSTS "$dir/known_hosts"
