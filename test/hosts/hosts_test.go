@@ -86,7 +86,6 @@ func run(t *testing.T, cmd *exec.Cmd) (output string, status int) {
 type host struct {
 	top string // its /
 	*sshdtest.Server
-	key ed25519.PrivateKey
 }
 
 // newHost makes a host with a key of its own that the service signed, sets it up with

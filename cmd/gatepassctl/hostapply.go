@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/hostsetup"
+	"github.com/gatepass-ci/gatepass/pkg/rules"
+)
+
+func (s *hostSetup) open() (*hostsetup.Dir, error) {
+	d, err := hostsetup.OpenDir(s.root)
+	if errors.Is(err, hostsetup.ErrNoSSH) {
+		return nil, failed("install OpenSSH's server there first", "%w below %s", err, s.root)
+	}
+	return d, err
+}
+
+// appliedHost is what --apply shows.
+type appliedHost struct {
+	Changes  []hostsetup.Change  `json:"changes"`
+	Tested   bool                `json:"tested"`           // by sshd -t
+	Reload   string              `json:"reload,omitempty"` // the command that is still to be run
+	Reloaded bool                `json:"reloaded"`
+	Findings []hostsetup.Finding `json:"findings"` // what is missing all the same
+}
+
+func (c *cli) applyHost(ctx context.Context, s *hostSetup, h *hostsetup.Host) error {
+	if s.root == "/" && os.Geteuid() != 0 {
+		return failed("run it as root, or write --root DIR for an image", "only root can write to %s", hostsetup.SSHFolder)
+	}
+	d, err := s.open()
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	system := hostsetup.NewSystem(s.root)
+	changes, err := hostsetup.Apply(ctx, d, h, system.Sshd())
+	if err != nil {
+		return c.notApplied(err)
+	}
+	result := appliedHost{Changes: hostsetup.Sorted(changes), Tested: system.Sshd() != nil}
+	if hostsetup.NeedsReload(changes) && d.ThisHost() {
+		result.Reload = hostsetup.ReloadCommand
+	}
+	if s.reload && result.Reload != "" {
+		if err := system.Reload(ctx); err != nil {
+			return failed("reload it by hand", "everything is written, but sshd was not reloaded: %w", err)
+		}
+		result.Reload, result.Reloaded = "", true
+	}
+	if result.Findings, err = hostsetup.Check(ctx, d, h, hostsetup.Checks{Sshd: system.Sshd(), Account: system.Account, Now: c.now()}); err != nil {
+		return err
+	}
+	return c.print(result, func() { c.tellApplied(&result) })
+}
+
+func (c *cli) notApplied(err error) error {
+	if _, ok := errors.AsType[*hostsetup.ForeignError](err); ok {
+		return failed("move these files away, and run it again; nothing was changed", "%w", err)
+	}
+	if _, ok := errors.AsType[*hostsetup.ConflictError](err); ok {
+		return failed("remove these lines, if nothing else needs them, and run it again; nothing was changed", "%w", err)
+	}
+	if errors.Is(err, hostsetup.ErrNoInclude) {
+		return failed("write this as its first line, and run it again: "+hostsetup.IncludeLine, "%w", err)
+	}
+	if refused, ok := errors.AsType[*hostsetup.RefusedError](err); ok && refused.Before {
+		return failed("mend that first; see sshd -t", "%w", err)
+	}
+	return err
+}
+
+func (c *cli) tellApplied(r *appliedHost) {
+	changed := 0
+	for _, change := range r.Changes {
+		fmt.Fprintf(c.out, "%-10s %s\n", change.Change, change.Path)
+		if change.Change != hostsetup.Unchanged {
+			changed++
+		}
+	}
+	switch {
+	case changed == 0:
+		fmt.Fprintln(c.out, "nothing to do: the host is set up already")
+	case r.Reload != "":
+		fmt.Fprintln(c.out, "now reload sshd: "+r.Reload)
+	case r.Reloaded:
+		fmt.Fprintln(c.out, "sshd was reloaded")
+	}
+	if changed > 0 && !r.Tested {
+		fmt.Fprintln(c.err, "warning: there is no sshd here that could test this; run sshd -t on the host")
+	}
+	for _, f := range r.Findings {
+		fmt.Fprintf(c.err, "warning: %s: %s; %s\n", f.About, f.Problem, f.Do)
+	}
+}
+
+// checkedHost is what --check shows.
+type checkedHost struct {
+	OK       bool                `json:"ok"`
+	Findings []hostsetup.Finding `json:"findings"`
+}
+
+func (c *cli) checkHost(cmd *cobra.Command, s *hostSetup, h *hostsetup.Host) error {
+	d, err := s.open()
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	system := hostsetup.NewSystem(s.root)
+	with := hostsetup.Checks{Sshd: system.Sshd(), Account: system.Account, Now: c.now()}
+	if len(h.HostCertificates) > 0 && s.authority.file == "" && s.authority.server == "" {
+		if with.HostAuthority, err = c.storedAuthority(cmd, cert.SSHHost); err != nil {
+			return err
+		}
+	}
+	found, err := hostsetup.Check(cmd.Context(), d, h, with)
+	if err != nil {
+		return err
+	}
+	wrong := slices.DeleteFunc(slices.Clone(found), func(f hostsetup.Finding) bool { return f.Warning })
+	result := checkedHost{OK: len(wrong) == 0, Findings: found}
+	if err := c.print(result, func() { c.tellFindings(h, found) }); err != nil || result.OK {
+		return err
+	}
+	return failed("do what each line says, then run it again", "%s on this host", plural(len(wrong), "thing is wrong", "things are wrong"))
+}
+
+func (c *cli) tellFindings(h *hostsetup.Host, found []hostsetup.Finding) {
+	for _, f := range found {
+		word := "wrong"
+		if f.Warning {
+			word = "warning"
+		}
+		fmt.Fprintf(c.out, "%-8s %s: %s\n%8s %s\n", word, f.About, f.Problem, "", f.Do)
+	}
+	if len(found) == 0 {
+		fmt.Fprintf(c.out, "ok: certificates are let in for %s%s\n", strings.Join(slices.Sorted(maps.Keys(h.Accounts)), ", "), where(h.Labels))
+	}
+}
+
+func where(labels map[string]string) string {
+	if len(labels) == 0 {
+		return ", of roles without node_labels"
+	}
+	return ", of roles without node_labels or whose node_labels hold for " + rules.FormatLabels(labels)
+}
