@@ -97,24 +97,25 @@ func (d *differ) compare(path string, x, y *yaml.Node) {
 	}
 }
 
-// objects compares two objects whose members are in the same order.
+// objects compares two objects whose members are in the same order. What goes is
+// told before what comes in its place.
 func (d *differ) objects(path string, x, y *yaml.Node) {
 	next := 0 // of x
-	for name, after := range members(y) {
-		before := member(x, name)
-		if before == nil {
-			d.whole(Added, below(path, name), after)
-			continue
-		}
-		for ; x.Content[next].Value != name; next += 2 {
+	removed := func() {
+		for ; next < len(x.Content) && member(y, x.Content[next].Value) == nil; next += 2 {
 			d.whole(Removed, below(path, x.Content[next].Value), x.Content[next+1])
 		}
-		next += 2
-		d.compare(below(path, name), before, after)
 	}
-	for ; next < len(x.Content); next += 2 {
-		d.whole(Removed, below(path, x.Content[next].Value), x.Content[next+1])
+	for name, after := range members(y) {
+		removed()
+		if before := member(x, name); before != nil {
+			d.compare(below(path, name), before, after)
+			next += 2
+		} else {
+			d.whole(Added, below(path, name), after)
+		}
 	}
+	removed()
 }
 
 // members yields the members of an object in their order.
