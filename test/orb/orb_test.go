@@ -29,7 +29,7 @@ func (w *world) translate(t *testing.T, sample string) string {
 	if m == nil {
 		t.Fatal("the packed orb has no checksum of the client")
 	}
-	return strings.NewReplacer(
+	translated := strings.NewReplacer(
 		"server: https://join.example.com", "server: "+w.serve.URL,
 		"GATEPASS_SERVER: https://join.example.com", "GATEPASS_SERVER: "+w.serve.URL,
 		"--server https://join.example.com", "--server "+w.serve.URL,
@@ -40,11 +40,19 @@ func (w *world) translate(t *testing.T, sample string) string {
 		strings.Repeat("0", 64), string(m[1]),
 		"_linux_amd64", strings.TrimPrefix(client(), "gatepass_"+version),
 	).Replace(sample)
+	// The audience is a name, and the orb comes from fetch. Nothing else is of the outside.
+	rest := strings.NewReplacer(audience, "", address, "").Replace(translated)
+	if strings.Contains(rest, "example.com") || strings.Contains(rest, "github") {
+		t.Fatalf("not all of it is of this machine:\n%s", translated)
+	}
+	return translated
 }
 
-// fetch returns the packed orb of the release for the address that docs/circleci.md has.
+// address is the orb's, as docs/circleci.md has it.
+const address = "https://raw.githubusercontent.com/gatepass-ci/gatepass/COMMIT/ci/circleci-orb/orb.yml"
+
+// fetch returns the packed orb of the release for its address.
 func (w *world) fetch(reference string) ([]byte, error) {
-	const address = "https://raw.githubusercontent.com/gatepass-ci/gatepass/COMMIT/ci/circleci-orb/orb.yml"
 	if reference != address {
 		return nil, fmt.Errorf("%s is not %s", reference, address)
 	}
@@ -126,11 +134,7 @@ func (w *world) testSamples(t *testing.T) {
 	}
 }
 
-const jobHeader = `
-version: 2.1
-orbs:
-  gatepass: https://raw.githubusercontent.com/gatepass-ci/gatepass/COMMIT/ci/circleci-orb/orb.yml
-`
+const jobHeader = "version: 2.1\norbs:\n  gatepass: " + address + "\n"
 
 // jobWith is a configuration whose one job is a job of the orb.
 func (w *world) jobWith(name, parameters string) string {
