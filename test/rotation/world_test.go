@@ -1,0 +1,145 @@
+package rotation
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/commandtest"
+	"github.com/gatepass-ci/gatepass/internal/issuertest"
+	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/kms"
+	"github.com/gatepass-ci/gatepass/internal/server"
+	"github.com/gatepass-ci/gatepass/internal/stacktest"
+)
+
+// world is a service and its administrator.
+type world struct {
+	url    string
+	issuer *issuertest.Issuer
+	ctl    func(args ...string) string // gatepassctl; it must succeed
+	// rotate takes a step with all authorities, too early or not, and returns when
+	// the whole service goes by it.
+	rotate func(step admin.RotationStep)
+}
+
+// dataWorld is gatepassctl serve, with gatepassctl beside it.
+func dataWorld(t *testing.T) *world {
+	serve := commandtest.StartServe(t, filepath.Join(t.TempDir(), "data"))
+	w := &world{url: serve.URL, issuer: newIssuer(t), ctl: serve.Ctl}
+	w.rotate = func(step admin.RotationStep) {
+		serve.Ctl("ca", "rotate", "--type", "ssh-user,ssh-host,x509,jwt", "--phase", string(step), "--force")
+	}
+	prepare(t, w.ctl, w.issuer)
+	return w
+}
+
+// cacheFor is how long the instances of stackWorld go by what they read, a minute elsewhere.
+const cacheFor = 1500 * time.Millisecond
+
+// instances is how many of them there are.
+const instances = 3
+
+// stackWorld is a stack with several instances of the function, each with what it
+// read of the keys at another time. They are in this process, since an emulator's
+// would keep that for a minute.
+func stackWorld(t *testing.T) *world {
+	cloud := stacktest.Need(t)
+	s, err := cloud.NewStack(t.Context(), "rotation")
+	must(t, err)
+	t.Cleanup(s.Close)
+	w := &world{issuer: newIssuer(t), ctl: func(args ...string) string { return s.Ctl(t, args...) }}
+	prepare(t, w.ctl, w.issuer)
+
+	var handlers []http.Handler
+	for range instances {
+		handlers = append(handlers, instance(t, cloud, s))
+	}
+	var n atomic.Uint32
+	gateway := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		handlers[n.Add(1)%instances].ServeHTTP(rw, r)
+	}))
+	t.Cleanup(gateway.Close)
+	w.url = gateway.URL
+	w.rotate = func(step admin.RotationStep) {
+		_, err := rotator(cloud, s).Rotate(t.Context(), step, true, cert.Purposes()...)
+		must(t, err)
+	}
+	return w
+}
+
+func instance(t *testing.T, cloud *stacktest.Cloud, s *stacktest.Stack) http.Handler {
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	service, err := join.New(join.Config{
+		Rules: s.Store, Locks: s.Store, KeySets: s.Store, Leases: s.Store, Claims: s.Store, Records: s.Store,
+		Refresher: noRefresher{}, Authorities: authorities(cloud, s),
+		PublicURL: stacktest.PublicURL, TrustDomain: "gatepass.test",
+		Now: time.Now, Rand: rand.Reader, Wait: wait, Log: log,
+	})
+	must(t, err)
+	return server.New(server.Config{Join: service, PublicURL: stacktest.PublicURL, SourceAddr: server.SourceAddr(nil), Log: log})
+}
+
+func authorities(cloud *stacktest.Cloud, s *stacktest.Stack) *kms.Authorities {
+	return kms.New(kms.Config{
+		Client: kms.NewClient(cloud.Config()), Keys: s.Keys, Certificates: s.Store, Rotated: s.Store, CacheFor: cacheFor,
+	})
+}
+
+// rotator is what gatepassctl makes for one command.
+func rotator(cloud *stacktest.Cloud, s *stacktest.Stack) *admin.Rotator {
+	return &admin.Rotator{
+		Store: s.Store, Keys: &kms.KeyRing{Client: kms.NewClient(cloud.Config()), Stack: s.Name, Keys: s.Keys},
+		Authorities: func() (join.Authorities, error) { return authorities(cloud, s), nil },
+		CacheFor:    cacheFor, Now: time.Now, Wait: wait,
+	}
+}
+
+// noRefresher refreshes nothing: the issuer's keys are imported.
+type noRefresher struct{}
+
+func (noRefresher) Refresh(context.Context, string) error {
+	return errors.New("no issuer can be reached")
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
+
+// read asks the service for a file.
+func (w *world) read(t *testing.T, path string) string {
+	t.Helper()
+	resp, err := http.Get(w.url + path)
+	must(t, err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	must(t, err)
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("%s answered %s: %s", path, resp.Status, text)
+	}
+	return string(text)
+}
+
+// lines counts what is in an exported list: keys, or certificates.
+func lines(list string) int {
+	if n := strings.Count(list, "-----BEGIN CERTIFICATE-----"); n > 0 {
+		return n
+	}
+	return strings.Count(list, "\n")
+}
