@@ -271,6 +271,7 @@ func FuzzRoundTrip(f *testing.F) {
 			&rules.Bot{Metadata: meta, Roles: []string{"r"}, Traits: map[string][]string{"t": {value}}, MaxSessionTTL: time.Duration(seconds) * time.Second},
 			&rules.Role{Metadata: meta, Version: "v7", Allow: rules.Conditions{DBUsers: []string{grant}, Logins: []string{grant}, JWTAudiences: []string{grant}},
 				Options: rules.Options{ForceCommand: value, CertExtensions: []rules.CertExtension{{Type: "ssh", Mode: "extension", Name: grant, Value: value}}}},
+			&rules.Role{Metadata: meta, Version: "v8", Allow: rules.Conditions{Logins: []string{"x"}, NodeLabels: map[string][]string{value: {grant, pattern}, "env": {value}}}},
 			&rules.Role{Metadata: meta, Version: "v3", Deny: rules.Conditions{AppNames: []string{grant}, KubernetesGroups: []string{value}}},
 			&rules.Token{Metadata: rules.Metadata{Name: "fuzz", Expires: time.Unix(end, 0)}, JoinMethod: "circleci", BotName: "b", MaxJoins: 1, MaxTokenAge: time.Hour,
 				CircleCI: &rules.CircleCI{OrganizationID: project, Audience: value, Issuer: "https://" + pattern, Allow: []rules.CircleCIRule{{ProjectID: project, VCSRef: pattern}}}},

@@ -93,7 +93,16 @@ spec:
   expires: 2100-01-01T00:00:00Z
 `
 
-const everything = botYAML + "---\n" + bitbucketYAML + "---\n" + circleYAML + "---\n" + roleYAML + "---\n" + lockYAML
+const labelledYAML = `kind: role
+version: v7
+metadata: {name: staging}
+spec:
+  allow:
+    logins: [deploy]
+    node_labels: {tier: web, env: [staging, qa]}
+`
+
+const everything = botYAML + "---\n" + bitbucketYAML + "---\n" + circleYAML + "---\n" + roleYAML + "---\n" + labelledYAML + "---\n" + lockYAML
 
 // edit replaces the one place of old in a document. No document holds what is not in it.
 func edit(t testing.TB, document, old, new string) string {

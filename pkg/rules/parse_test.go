@@ -76,6 +76,11 @@ func TestParseReadsEveryKind(t *testing.T) {
 				CertExtensions: []rules.CertExtension{{Type: "ssh", Mode: "extension", Name: "login@github.com", Value: "octo-bot"}},
 			},
 		},
+		&rules.Role{
+			Metadata: rules.Metadata{Name: "staging"},
+			Version:  "v7",
+			Allow:    rules.Conditions{Logins: []string{"deploy"}, NodeLabels: map[string][]string{"env": {"staging", "qa"}, "tier": {"web"}}},
+		},
 		&rules.Lock{
 			Metadata: rules.Metadata{Name: "stop-example"},
 			Target:   rules.Target{Bot: "example"},
@@ -229,7 +234,7 @@ func TestAllErrorsAreReportedAtOnceInOrder(t *testing.T) {
 		"14 spec.bot_name", // where the spec is that lacks it
 		"17 spec.max_joins",
 		"25 spec.bitbucket.allow[0].repository_uuid",
-		"70 kind",
+		"78 kind",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s\n%v", diff, err)
