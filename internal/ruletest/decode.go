@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"reflect"
 	"strconv"
 	"strings"
@@ -184,10 +185,16 @@ func (d *decoder) claim(n *yaml.Node, at string) any {
 	var value any
 	switch n.ShortTag() {
 	case "!!str", "!!int", "!!float", "!!bool", "!!null":
-		if err := n.Decode(&value); err == nil {
+		if err := n.Decode(&value); err == nil && finite(value) {
 			return value
 		}
 	}
 	d.fault(n.Line, at, fmt.Sprintf("%s cannot be a claim; write it in quotes", n.Value))
 	return nil
+}
+
+// finite reports whether JSON has the value: it has no infinity.
+func finite(v any) bool {
+	f, ok := v.(float64)
+	return !ok || !math.IsInf(f, 0) && !math.IsNaN(f)
 }

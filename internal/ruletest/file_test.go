@@ -37,6 +37,7 @@ func TestParseTellsWhatIsWrong(t *testing.T) {
 		{"a time that is none", head + "  - {name: a, want: join, at: tomorrow}", `cases[0].at: "tomorrow" is not a time`},
 		{"claims that are a list", head + "  - {name: a, want: join, claims: [x]}", "cases[0].claims: is not what belongs here; write claims"},
 		{"a claim that YAML would change", head + "  - {name: a, want: join, claims: {branchName: 2020-01-01}}", "cases[0].claims.branchName: 2020-01-01 cannot be a claim; write it in quotes"},
+		{"a claim that JSON has not", head + "  - {name: a, want: join, claims: {exp: .inf}}", "cases[0].claims.exp: .inf cannot be a claim"},
 		{"a claim twice", head + "  - {name: a, want: join, claims: {x: 1, x: 2}}", "cases[0].claims.x: is there twice"},
 		{"logins that are no list", head + "  - {name: a, want: join, logins: deploy}", "cases[0].logins: is not what belongs here; write a list"},
 	}
