@@ -1,8 +1,10 @@
 package pipe
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -105,4 +107,54 @@ func failingHosts(t *testing.T, w *world) {
 	s = w.newStep(t, issuertest.BitbucketJob{})
 	s.pipe(t, w.service(variables{"SSH_HOST": "web-1.example.com", "SSH_PORT": w.port, "SSH_USER": "root", "COMMAND": "true"})).
 		ended(t, 255, `does not log in "root"`, "the certificate is for [deploy]")
+}
+
+// What would be code in a shell is a value, on the way into the container and out of it.
+func hostileValues(t *testing.T, w *world) {
+	const odd = "it's $(touch hacked) `touch hacked` \"x\" \\n; touch hacked"
+	s := w.newStep(t, issuertest.BitbucketJob{})
+	before := s.tree(t)
+	for variable, says := range map[string]string{
+		"TOKEN":        "token_not_found",
+		"AUDIENCE":     `is not for audience "it's $(touch hacked)`,
+		"ROLES":        "not_permitted",
+		"SERVER":       "SERVER:\n- ",
+		"TTL":          "TTL:\n- unallowed value",
+		"OUTPUT":       "OUTPUT:\n- ",
+		"OUTPUT_OWNER": "OUTPUT_OWNER:\n- unallowed value",
+		"CA_FILE":      "no such file or directory",
+		"DEBUG":        "DEBUG:\n- must be of boolean type",
+		"SSH_HOST":     "is no host to log in to",
+		"SCRIPT":       "no such file or directory",
+		"COPY":         "COPY:\n- unallowed value",
+		"SSH_USER":     "SSH_USER:\n- ",
+	} {
+		r := s.pipe(t, w.service(variables{variable: odd}))
+		if r.status == 0 || !strings.Contains(r.log, says) {
+			t.Errorf("%s: exit status %d, want %q in:\n%s", variable, r.status, says, r.log)
+		}
+	}
+	// Of .gatepass the checks before a join are all that there may be.
+	rest := func(tree []string) []string {
+		return slices.DeleteFunc(tree, func(line string) bool { return strings.HasPrefix(line, "d") || strings.Contains(line, ".gatepass") })
+	}
+	if was, is := rest(before), rest(s.tree(t)); !slices.Equal(was, is) {
+		t.Errorf("the clone was:\n%s\nand is:\n%s", strings.Join(was, "\n"), strings.Join(is, "\n"))
+	}
+
+	// A host that nobody else uses, so that all that there is at home is what came.
+	vars := func(more variables) variables {
+		maps.Copy(more, variables{"SSH_HOST": "deploy@" + w.plain.Addr(), "HOST_KEY": ssh.FingerprintSHA256(w.plain.HostKey())})
+		return w.service(more)
+	}
+	s = w.newStep(t, issuertest.BitbucketJob{})
+	commandtest.Must(t, os.WriteFile(filepath.Join(s.clone, odd), []byte("content\n"), 0o600))
+	s.pipe(t, vars(variables{
+		"COPY":    odd + ":odd/" + odd,
+		"COMMAND": "cd odd; ls -N; cat *\nprintf '%s|' \"it's\" '$(touch hacked)' \"a\\\\b\"; echo; cd; ls\n# " + odd,
+	})).ok(t, "\n"+odd+"\ncontent\nit's|$(touch hacked)|a\\b|\nodd\n\x1b[32m")
+
+	s = w.newStep(t, issuertest.BitbucketJob{})
+	commandtest.Must(t, os.WriteFile(filepath.Join(s.clone, odd), []byte("printf 'I am %s\\n' \"$0\"; ls"), 0o600))
+	s.pipe(t, vars(variables{"SCRIPT": odd})).ok(t, "\nI am "+odd+"\nodd\n\x1b[32m")
 }

@@ -56,6 +56,9 @@ func runPipe(ctx context.Context, env Env) error {
 		loginFlags:     loginFlags{roles: plan.Roles, knownHosts: plan.KnownHosts},
 		connectTimeout: 15 * time.Second, keepAlive: 15 * time.Second,
 	}}
+	if plan.Timeout != 0 {
+		p.flags.timeout, p.flags.connectTimeout = plan.Timeout, plan.Timeout
+	}
 	p.check(ctx, problems)
 	if problems.Has("") {
 		log.Fail("%s", problems)

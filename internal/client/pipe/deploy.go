@@ -113,8 +113,8 @@ func (r *reader) copy(c clone, d *Deploy, text string) {
 		r.problems.Add(varCopy, "unallowed value %q: write FROM:TO, such as public:/srv/www, a path in the clone and one on the host", text)
 		return
 	}
-	if home, ok := strings.CutPrefix(to, "~/"); ok {
-		to = home // paths begin at home anyway
+	if home, ok := strings.CutPrefix(to+"/", "~/"); ok {
+		to = path.Join(".", strings.TrimSuffix(home, "/")) // paths begin at home anyway
 	}
 	if c.root == nil {
 		return

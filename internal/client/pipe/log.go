@@ -49,14 +49,16 @@ func (l Log) Failure(err error) {
 	for _, hint := range f.Hints {
 		lines = append(lines, "→ "+hint)
 	}
-	l.Fail("%s", strings.Join(lines, "\n"))
+	l.Fail("%s", inVariables(strings.Join(lines, "\n")))
 }
 
 // Info says what is going on.
 func (l Log) Info(format string, args ...any) { l.line(blue, "INFO: ", format, args) }
 
 // Warning says what is not as it should be.
-func (l Log) Warning(format string, args ...any) { l.line(yellow, "WARNING: ", format, args) }
+func (l Log) Warning(format string, args ...any) {
+	l.line(yellow, "WARNING: ", "%s", []any{inVariables(fmt.Sprintf(format, args...))})
+}
 
 // Debugf says what helps to find a mistake, if that is wanted.
 func (l Log) Debugf(format string, args ...any) {

@@ -26,6 +26,7 @@ type Plan struct {
 
 	Server, Token, Audience string
 	TTL                     time.Duration
+	Timeout                 time.Duration // to reach the service, or a host; zero means the usual
 	Roles                   []string
 	CAFile, KnownHosts      string // paths, or empty
 
@@ -93,7 +94,7 @@ func Parse(world World) (*Plan, *Problems) {
 			problems.AddError(varServer, err)
 		}
 	}
-	p.Audience, p.TTL = r.text(varAudience), r.duration(varTTL)
+	p.Audience, p.TTL, p.Timeout = r.text(varAudience), r.duration(varTTL), r.duration(varTimeout)
 	p.Roles = r.list(varRoles, ", \n")
 	p.CAFile = c.file(r, CAFile)
 	p.KnownHosts = c.knownHosts(r)

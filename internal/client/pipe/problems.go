@@ -17,18 +17,30 @@ func (p *Problems) Add(variable, format string, args ...any) {
 	if p.of == nil {
 		p.of = make(map[string][]string)
 	}
+	variable = failure.Clean(variable) // a stranger's, if it is not ours
 	text := failure.Clean(fmt.Sprintf(format, args...))
 	if !slices.Contains(p.of[variable], text) {
 		p.of[variable] = append(p.of[variable], text)
 	}
 }
 
-// AddError notes an error, with what to do about it. What is a flag elsewhere has no
-// dashes here.
+// AddError notes an error, with what to do about it. What is a flag elsewhere is a
+// variable here, or a setting of an output, which has no dashes.
 func (p *Problems) AddError(variable string, err error) {
 	f := failure.Of(err)
 	text := strings.Join(append([]string{f.Error()}, f.Hints...), "; ")
-	p.Add(variable, "%s", strings.ReplaceAll(text, "--", ""))
+	p.Add(variable, "%s", strings.ReplaceAll(inVariables(text), "--", ""))
+}
+
+// inVariables puts variables into a message in place of the flags of other commands.
+func inVariables(text string) string {
+	return strings.NewReplacer(
+		"--server-ca", "--server-ca", // an output's, and longer than the next
+		"--server and GATEPASS_SERVER", varServer, "--server", varServer, "--token and GATEPASS_TOKEN", varToken, "--token", varToken,
+		"GATEPASS_CA_FILE and --ca-file name", CAFile+" names", "--ca-file", CAFile, "--audience", varAudience, "--ttl", varTTL,
+		"--known-hosts", Known, "--host-key", varHostKey, "--login", varSSHUser, "--destination", varDestination, "--owner", varOutputOwner,
+		"--connect-timeout", varTimeout, "--timeout", varTimeout,
+	).Replace(text)
 }
 
 // Has reports whether anything is wrong with a variable, or, of "", with any.

@@ -22,6 +22,7 @@ const (
 	varToken       = "TOKEN"
 	varAudience    = "AUDIENCE"
 	varTTL         = "TTL"
+	varTimeout     = "TIMEOUT"
 	varRoles       = "ROLES"
 	varDestination = "DESTINATION"
 	varOutputOwner = "OUTPUT_OWNER"
@@ -49,7 +50,7 @@ const (
 // Variables are all that the pipe knows, in the order of its documentation.
 func Variables() []string {
 	return []string{
-		varServer, varToken, varAudience, varTTL, varRoles, CAFile, Known,
+		varServer, varToken, varAudience, varTTL, varTimeout, varRoles, CAFile, Known,
 		Output, varDestination, varOutputOwner,
 		varSSHHost, varSSHHosts, varSSHUser, varSSHPort, varHostKey, varCopy, varCommand, varScript, varKeepGoing,
 		varCleanup, varDebug,
