@@ -147,7 +147,7 @@ func TestApplyRefuses(t *testing.T) {
 		}, "revokedkeys"},
 		{"a host certificate that is not there", func(_ *image, h *hostsetup.Host) {
 			h.HostCertificates = []string{"/etc/ssh/ssh_host_ed25519_key-cert.pub"}
-		}, "no such file"},
+		}, "it is not there; make it by gatepassctl host sign --write /etc/ssh/ssh_host_ed25519_key.pub"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -2,7 +2,9 @@ package hostsetup
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"time"
 
@@ -18,7 +20,11 @@ func (d *Dir) hostCertificate(name string) (*ssh.Certificate, error) {
 	fault := func(format string, args ...any) (*ssh.Certificate, error) {
 		return nil, fmt.Errorf("host certificate %s: %w", name, fmt.Errorf(format, args...))
 	}
+	keyFile := strings.TrimSuffix(name, certificateSuffix) + ".pub"
 	text, err := d.readAnywhere(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fault("it is not there; make it by gatepassctl host sign --write %s", keyFile)
+	}
 	if err != nil {
 		return fault("%w", err)
 	}
@@ -30,7 +36,6 @@ func (d *Dir) hostCertificate(name string) (*ssh.Certificate, error) {
 	if !ok || c.CertType != ssh.HostCert {
 		return fault("it is no host certificate; make one by gatepassctl host sign")
 	}
-	keyFile := strings.TrimSuffix(name, certificateSuffix) + ".pub"
 	if text, err = d.readAnywhere(keyFile); err != nil {
 		return fault("its key: %w", err)
 	}
