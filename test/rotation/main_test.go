@@ -4,16 +4,46 @@
 package rotation
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
+	"github.com/gatepass-ci/gatepass/internal/awstest"
 	"github.com/gatepass-ci/gatepass/internal/commandtest"
+	"github.com/gatepass-ci/gatepass/internal/dynamotest"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
+	"github.com/gatepass-ci/gatepass/internal/stacktest"
 )
 
-func TestMain(m *testing.M) { commandtest.Main(m) }
+func TestMain(m *testing.M) {
+	commandtest.Main(m, func() {
+		if started != nil {
+			started.Stop()
+		}
+	})
+}
+
+// started is the cloud of all tests, once one has asked for it.
+var (
+	started   *stacktest.Cloud
+	startOnce = sync.OnceValue(func() (err error) {
+		started, err = stacktest.Start()
+		return err
+	})
+)
+
+func cloud(tb testing.TB) *stacktest.Cloud {
+	tb.Helper()
+	err := startOnce()
+	if os.Getenv("CI") == "" && (errors.Is(err, awstest.ErrUnavailable) || errors.Is(err, dynamotest.ErrUnavailable)) {
+		tb.Skipf("skipped: %v; run make tools", err)
+	}
+	must(tb, err)
+	return started
+}
 
 func must(tb testing.TB, err error) {
 	tb.Helper()

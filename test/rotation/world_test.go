@@ -55,7 +55,7 @@ const instances = 3
 // read of the keys at another time. They are in this process, since an emulator's
 // would keep that for a minute.
 func stackWorld(t *testing.T) *world {
-	cloud := stacktest.Need(t)
+	cloud := cloud(t)
 	s, err := cloud.NewStack(t.Context(), "rotation")
 	must(t, err)
 	t.Cleanup(s.Close)
