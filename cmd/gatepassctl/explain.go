@@ -174,7 +174,7 @@ func (c *cli) printExplanation(e admin.Explanation) {
 	_, bold := c.colours(c.out)
 	rows := [][]string{{"CHECK", "RESULT", "DETAIL"}}
 	for _, check := range e.Checks {
-		rows = append(rows, []string{check.Name, check.Code, check.Detail})
+		rows = append(rows, []string{check.Name, check.Code, plain(check.Detail)})
 	}
 	c.table(rows)
 	c.printVerdicts(e.Rules)
@@ -182,7 +182,7 @@ func (c *cli) printExplanation(e admin.Explanation) {
 		fmt.Fprintf(c.out, "\n%s\n", bold("what the job presents"))
 		var rows [][]string
 		for field, values := range e.Presented {
-			rows = append(rows, []string{field, strings.Join(values, ", ")})
+			rows = append(rows, []string{field, plain(strings.Join(values, ", "))})
 		}
 		slices.SortFunc(rows, func(x, y []string) int { return strings.Compare(x[0], y[0]) })
 		c.table(rows)
@@ -207,7 +207,7 @@ func (c *cli) printVerdicts(all []admin.RuleVerdict) {
 	for _, v := range all {
 		name := fmt.Sprintf("%s[%d]", v.List, v.Rule)
 		for _, f := range v.Fields {
-			rows = append(rows, []string{tick(f.Matches), name, f.Field, f.Want, presented(f.Got)})
+			rows = append(rows, []string{tick(f.Matches), name, f.Field, f.Want, plain(presented(f.Got))})
 		}
 		verdict := "does not match"
 		switch {
@@ -282,5 +282,5 @@ func (c *cli) printRecorded(r *admin.Recorded) {
 	case r.Differs:
 		verdict = "and the rules say otherwise now"
 	}
-	fmt.Fprintf(c.out, "join %s %s was recorded as %s, %s\n", r.JoinID, ago(c.now(), r.Time), r.Code, verdict)
+	fmt.Fprintf(c.out, "join %s %s was recorded as %s, %s\n", r.JoinID, ago(c.now(), r.Time), r.Code, plain(verdict))
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -67,7 +68,7 @@ The YAML goes to standard output, or to a file that does not exist yet.`,
 					answers[name] = *value
 				}
 			}
-			return c.newRules(method, answers, f)
+			return c.newRules(cmd.Context(), method, answers, f)
 		},
 	}
 	fl := cmd.Flags()
@@ -86,7 +87,7 @@ The YAML goes to standard output, or to a file that does not exist yet.`,
 	return cmd
 }
 
-func (c *cli) newRules(method string, given map[string]string, f newFlags) error {
+func (c *cli) newRules(ctx context.Context, method string, given map[string]string, f newFlags) error {
 	answers, err := c.readAnswers(method, given)
 	if err != nil {
 		return err
@@ -96,7 +97,10 @@ func (c *cli) newRules(method string, given map[string]string, f newFlags) error
 	}
 	now := c.now()
 	if !f.quiet && c.mayAsk() {
-		err := scaffold.Ask(method, answers, now, c.in, c.err)
+		err := scaffold.Ask(ctx, method, answers, now, c.in, c.err)
+		if errors.Is(err, context.Canceled) {
+			return failed("nothing was written", "interrupted")
+		}
 		if errors.Is(err, scaffold.ErrNoAnswer) {
 			return failed("run it again, or give the answers as flags; see gatepassctl new "+method+" --help", "%w", err)
 		}
@@ -178,7 +182,7 @@ func (c *cli) answersOfToken(method string, answers scaffold.Answers, f newFlags
 		}
 	}
 	for _, note := range notes {
-		fmt.Fprintln(c.err, "note:", note)
+		fmt.Fprintln(c.err, "note:", plain(note))
 	}
 	return nil
 }

@@ -132,7 +132,7 @@ func (c *cli) printReport(r testReport) {
 			}
 			fmt.Fprintf(c.out, "%s  %s: %s\n", red("FAIL"), result.Token, result.Name)
 			for _, problem := range result.Problems {
-				fmt.Fprintf(c.out, "      %s:%d: %s\n", f.File, result.Line, problem)
+				fmt.Fprintf(c.out, "      %s:%d: %s\n", f.File, result.Line, plain(problem))
 			}
 			c.printWhy(result)
 		}
@@ -162,7 +162,7 @@ func (c *cli) printWhy(r ruletest.Result) {
 		for _, f := range v.Fields {
 			if f.Matches == v.Matches {
 				fmt.Fprintf(c.out, "      %s %s[%d] %s: the rule wants %s, the job presents %s\n",
-					tick(f.Matches), v.List, v.Rule, f.Field, f.Want, presented(f.Got))
+					tick(f.Matches), v.List, v.Rule, f.Field, f.Want, plain(presented(f.Got)))
 			}
 		}
 	}

@@ -165,7 +165,11 @@ func (r *Result) judgeGrants(k *Case, e admin.Explanation) {
 	if k.Logins != nil && e.SSH != nil {
 		want := slices.Sorted(slices.Values(k.Logins))
 		if !slices.Equal(want, e.SSH.Principals) {
-			r.problem("want the logins [%s], got [%s]", strings.Join(want, ", "), strings.Join(e.SSH.Principals, ", "))
+			got := "[" + strings.Join(e.SSH.Principals, ", ") + "]"
+			if e.SSH.Refused != "" {
+				got = "none: " + e.SSH.Refused
+			}
+			r.problem("want the logins [%s], got %s", strings.Join(want, ", "), got)
 		}
 	}
 	if want, _ := time.ParseDuration(k.GrantsTTL); k.GrantsTTL != "" && int64(want/time.Second) != e.TTLSeconds {

@@ -2,6 +2,7 @@ package scaffold
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,9 +14,9 @@ import (
 var ErrNoAnswer = errors.New("the answers ended before the questions did")
 
 // Ask asks a person, at a terminal, for every answer that a does not have. What
-// cannot be used is explained and asked for again.
-func Ask(method string, a Answers, now time.Time, in io.Reader, out io.Writer) error {
-	lines := bufio.NewScanner(in)
+// cannot be used is explained and asked for again. It ends when ctx does.
+func Ask(ctx context.Context, method string, a Answers, now time.Time, in io.Reader, out io.Writer) error {
+	lines := bufio.NewScanner(&interruptible{ctx: ctx, from: in})
 	for _, q := range Questions(method, now) {
 		if a[q.Name] != "" || q.Unasked {
 			continue
@@ -74,5 +75,31 @@ func ask(q Question, lines *bufio.Scanner, out io.Writer) (string, error) {
 			return read, nil
 		}
 		fmt.Fprintf(out, "  ✖ %s\n", err)
+	}
+}
+
+// interruptible is a reader whose Read returns when the context ends, even if
+// nothing comes: a read of a terminal cannot be called off.
+type interruptible struct {
+	ctx  context.Context
+	from io.Reader
+}
+
+func (r *interruptible) Read(p []byte) (int, error) {
+	type result struct {
+		data []byte
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		data := make([]byte, len(p)) // p is not ours any more once Read has returned
+		n, err := r.from.Read(data)
+		done <- result{data[:n], err}
+	}()
+	select {
+	case got := <-done:
+		return copy(p, got.data), got.err
+	case <-r.ctx.Done():
+		return 0, r.ctx.Err()
 	}
 }

@@ -2,7 +2,9 @@ package scaffold_test
 
 import (
 	"bytes"
+	contexts "context"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -147,6 +149,16 @@ func circleci(pairs ...string) scaffold.Answers {
 	return answers(append([]string{"organization", org, "origin", "github.com/acme/shop"}, pairs...)...)
 }
 
+func TestPatternsAreEnabledOnlyWhereThereAreSome(t *testing.T) {
+	for branch, want := range map[string]bool{"main": false, "release/*": true} {
+		a := bitbucket("branch", branch, "expires", "2027-01-15T00:00:00Z")
+		text, _, err := scaffold.Write("bitbucket", a)
+		if err != nil || bytes.Contains(text, []byte("enable_glob_matching: true")) != want {
+			t.Errorf("%s: %v\n%s", branch, err, text)
+		}
+	}
+}
+
 // Every combination of what may be left out makes rules that lint finds nothing in
 // above info, that store, and that say all that was answered.
 func TestWhatIsWrittenLintsClean(t *testing.T) {
@@ -157,6 +169,8 @@ func TestWhatIsWrittenLintsClean(t *testing.T) {
 		{"environment", "bitbucket", bitbucket("environment", "{"+environment+"}")},
 		{"branch", "bitbucket", bitbucket("branch", "main")},
 		{"environment and branch", "bitbucket", bitbucket("environment", "{"+environment+"}", "branch", `odd "branch": #1`)},
+		{"pattern of branches", "bitbucket", bitbucket("branch", "release/*")},
+		{"patterns of repositories and refs", "circleci", circleci("project", project, "origin", "github.com/acme/*", "ref", "refs/heads/v?")},
 		{"several logins", "bitbucket", bitbucket("branch", "main", "logins", "deploy,web")},
 		{"project", "circleci", circleci("project", project)},
 		{"context", "circleci", circleci("context", context)},
@@ -236,7 +250,7 @@ func TestAskGoesOnUntilItUnderstands(t *testing.T) {
 		"" /* no environment */, "" /* so a branch is needed */, "main",
 		"ari:cloud:bitbucket::workspace/" + workspace, audience, "", "",
 	}, "\n") + "\n"
-	if err := scaffold.Ask("bitbucket", a, now, strings.NewReader(in), &out); err != nil {
+	if err := scaffold.Ask(t.Context(), "bitbucket", a, now, strings.NewReader(in), &out); err != nil {
 		t.Fatalf("%v\n%s", err, &out)
 	}
 	if err := scaffold.Complete("bitbucket", a, now); err != nil {
@@ -256,8 +270,19 @@ func TestAskGoesOnUntilItUnderstands(t *testing.T) {
 	if strings.Contains(out.String(), "name of the bot") {
 		t.Error("what was known was asked for")
 	}
-	if err := scaffold.Ask("circleci", scaffold.Answers{}, now, strings.NewReader("shop\n"), &out); !errors.Is(err, scaffold.ErrNoAnswer) {
+	if err := scaffold.Ask(t.Context(), "circleci", scaffold.Answers{}, now, strings.NewReader("shop\n"), &out); !errors.Is(err, scaffold.ErrNoAnswer) {
 		t.Errorf("an input that ends: %v", err)
+	}
+}
+
+// Who interrupts is let go, though no line comes.
+func TestAskEndsWhenInterrupted(t *testing.T) {
+	silent, end := io.Pipe()
+	defer end.Close()
+	ctx, interrupt := contexts.WithCancel(t.Context())
+	time.AfterFunc(10*time.Millisecond, interrupt)
+	if err := scaffold.Ask(ctx, "circleci", scaffold.Answers{}, now, silent, io.Discard); !errors.Is(err, contexts.Canceled) {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -16,7 +16,7 @@ var source string
 
 // Write returns the YAML of a bot, a role and a token rule, with comments. a must be
 // complete. findings are what lint says of them above info; there are none unless an
-// answer is a glob or the like.
+// answer is a pattern of everything, or names a CircleCI server of one's own.
 func Write(method string, a Answers) (text []byte, findings []rules.Finding, err error) {
 	t, err := template.New("rules").Funcs(template.FuncMap{"q": quote, "split": strings.Split}).
 		Option("missingkey=zero").Parse(source)
@@ -24,7 +24,7 @@ func Write(method string, a Answers) (text []byte, findings []rules.Finding, err
 		return nil, nil, err
 	}
 	var out bytes.Buffer
-	if err := t.Execute(&out, map[string]any{"method": method, "a": map[string]string(a)}); err != nil {
+	if err := t.Execute(&out, map[string]any{"method": method, "a": map[string]string(a), "globs": hasGlobs(a)}); err != nil {
 		return nil, nil, err
 	}
 	documents, _, err := rules.Parse("the rules made", out.Bytes())
@@ -41,6 +41,12 @@ func Write(method string, a Answers) (text []byte, findings []rules.Finding, err
 		}
 	}
 	return out.Bytes(), findings, nil
+}
+
+// hasGlobs reports whether an answer that may be a pattern is one: no branch and no
+// repository has such a name.
+func hasGlobs(a Answers) bool {
+	return strings.ContainsAny(a["branch"]+a["ref"]+a["origin"], "*?")
 }
 
 // quote writes a string that YAML reads as itself: JSON's are among YAML's.
