@@ -62,6 +62,7 @@ func TestRelease(t *testing.T) {
 	})
 	t.Run("SBOMs", func(t *testing.T) { checkSBOMs(t, dist) })
 	t.Run("the orb", func(t *testing.T) { checkOrb(t, dist) })
+	t.Run("pinned", func(t *testing.T) { checkPin(t, root, dist) })
 	t.Run("reproducible", func(t *testing.T) { checkReproducible(t, root) })
 }
 
@@ -125,6 +126,30 @@ func checkOrb(t *testing.T, dist string) {
 	}
 	if bytes.Contains(orb, []byte(".cdx.json")) {
 		t.Error("the orb has a checksum of an SBOM")
+	}
+}
+
+// checkPin writes the release into the committed orb, which is then the orb of the release;
+// a later build with other checksums is refused.
+func checkPin(t *testing.T, root, dist string) {
+	source := filepath.Join(t.TempDir(), "source")
+	snapshot(t, root, source)
+	clients := filepath.Join(t.TempDir(), "clients")
+	commandtest.Must(t, os.CopyFS(clients, os.DirFS(dist)))
+	script := filepath.Join(source, "tools/release.sh")
+	commandtest.Output(t, script, "pin", clients, version)
+	want, err := os.ReadFile(filepath.Join(dist, "orb.yml"))
+	commandtest.Must(t, err)
+	got, err := os.ReadFile(filepath.Join(source, "ci/circleci-orb/orb.yml"))
+	commandtest.Must(t, err)
+	if !bytes.Equal(want, got) {
+		t.Error("the pinned orb is not that of the release")
+	}
+	commandtest.Output(t, script, "orb", clients, version)
+	commandtest.Write(t, clients, client(platforms()[0]), "another client")
+	out, err := exec.CommandContext(t.Context(), script, "orb", clients, version).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "the committed orb has other checksums of "+version) {
+		t.Errorf("another client is no failure: %v\n%s", err, out)
 	}
 }
 
