@@ -31,6 +31,7 @@ const AuthoritiesDir = "authorities"
 const (
 	refreshEvery = 15 * time.Minute // key sets, as on AWS
 	purgeEvery   = time.Hour        // claims and records that are no longer kept
+	revokedFor   = time.Second      // what was revoked is read again: the store is near
 	stopWithin   = 10 * time.Second // for requests under way when the server stops
 )
 
@@ -161,7 +162,7 @@ func (s *Server) assemble(authorities join.Authorities) error {
 	}
 	config := server.Config{
 		Join: service, PublicURL: s.publicURL, Version: s.c.Version,
-		Revoked:    revoke.New(revoke.Config{Revocations: s.store, Authorities: authorities, Now: s.c.Now, Rand: rand.Reader}),
+		Revoked:    revoke.New(revoke.Config{Revocations: s.store, Authorities: authorities, Now: s.c.Now, Rand: rand.Reader, MaxAge: revokedFor}),
 		SourceAddr: server.SourceAddr(s.c.TrustedProxies), Log: s.c.Log,
 	}
 	if s.c.RateLimit > 0 {

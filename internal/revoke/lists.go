@@ -17,9 +17,9 @@ import (
 )
 
 const (
-	// MaxAge is how long what was read is used: a revocation reaches every list
-	// within it.
-	MaxAge = 30 * time.Second
+	// MaxAge is how long what was read is used, unless Config says otherwise: a
+	// revocation reaches every list within it.
+	MaxAge = 10 * time.Second
 	// signAgain is when a CRL is signed again although nothing was revoked, so that
 	// one that is fetched is good for nearly all of CRLValidity.
 	signAgain = time.Hour
@@ -28,17 +28,19 @@ const (
 // ErrStore says that the revocations could not be read.
 var ErrStore = errors.New("reading the revocations")
 
-// Config is what Lists are made of. All fields are required.
+// Config is what Lists are made of. All fields are required save where it says otherwise.
 type Config struct {
 	Revocations join.Revocations
 	Authorities join.Authorities
 	// Now and Rand are used by several goroutines at once.
 	Now  func() time.Time
 	Rand io.Reader
+	// MaxAge is how long what was read is used; 0 means the constant MaxAge.
+	MaxAge time.Duration
 }
 
 // Lists makes the lists that servers fetch. It is safe for concurrent use: however
-// many ask, the store is read every half minute and a CRL signed when it has changed.
+// many ask, the store is read every ten seconds and a CRL signed when it has changed.
 type Lists struct {
 	c Config
 	// A gate is taken by who reads or writes what stands below it.
@@ -58,6 +60,9 @@ type signedCRL struct {
 
 // New returns Lists. It makes no call.
 func New(c Config) *Lists {
+	if c.MaxAge == 0 {
+		c.MaxAge = MaxAge
+	}
 	return &Lists{c: c, reading: newGate(), signing: newGate(), signed: map[string]signedCRL{}}
 }
 
@@ -166,7 +171,7 @@ func (l *Lists) current(ctx context.Context, p cert.Purpose) ([]Entry, time.Time
 	defer l.reading.leave()
 	now := l.c.Now()
 	// By wall time, since Go's monotonic clock may stand still while a machine sleeps.
-	if l.readAt.IsZero() || now.Round(0).Sub(l.readAt.Round(0)).Abs() >= MaxAge {
+	if l.readAt.IsZero() || now.Round(0).Sub(l.readAt.Round(0)).Abs() >= l.c.MaxAge {
 		read, err := l.c.Revocations.Revocations(ctx)
 		if err != nil {
 			return nil, now, fmt.Errorf("%w: %w", ErrStore, err)

@@ -27,6 +27,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/jwks"
 	"github.com/gatepass-ci/gatepass/internal/localca"
+	"github.com/gatepass-ci/gatepass/internal/revoke"
 	"github.com/gatepass-ci/gatepass/internal/server"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
 	"github.com/gatepass-ci/gatepass/pkg/api"
@@ -167,6 +168,9 @@ func newService(t testing.TB, change ...func(*service, *server.Config)) *service
 	config := server.Config{PublicURL: publicURL, Version: "test", SourceAddr: server.SourceAddr(nil), Log: log}
 	for _, f := range change {
 		f(s, &config)
+	}
+	if config.Revoked == nil {
+		config.Revoked = revoke.New(revoke.Config{Revocations: s.store, Authorities: s.config.Authorities, Now: s.clock.Now, Rand: rand.Reader})
 	}
 	config.Join, err = join.New(s.config)
 	must(t, err)

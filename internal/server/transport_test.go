@@ -28,6 +28,12 @@ func TestPaths(t *testing.T) {
 		{api.PathAuthorities + "/x509-kubernetes.pem", "text/plain; charset=utf-8", "-----BEGIN CERTIFICATE-----\n"},
 		{api.PathDiscovery, "application/json", `"issuer":"` + publicURL + `"`},
 		{api.PathJWKS, "application/json", `"alg":"ES256"`},
+		{api.PathRevokedKRL, "application/octet-stream", "SSHKRL\n"},
+		{api.PathRevokedCRL, "text/plain; charset=utf-8", "-----BEGIN X509 CRL-----\n"},
+		{api.PathRevoked + "/x509-identity.crl", "text/plain; charset=utf-8", "-----BEGIN X509 CRL-----\n"},
+		{api.PathRevoked + "/x509-database.crl", "text/plain; charset=utf-8", "-----BEGIN X509 CRL-----\n"},
+		{api.PathRevoked + "/x509-application.crl", "text/plain; charset=utf-8", "-----BEGIN X509 CRL-----\n"},
+		{api.PathRevoked + "/x509-kubernetes.crl", "text/plain; charset=utf-8", "-----BEGIN X509 CRL-----\n"},
 	} {
 		t.Run(c.path, func(t *testing.T) {
 			a := s.do(http.MethodGet, c.path, nil, "Host", "evil.example.com")
@@ -79,7 +85,7 @@ func TestAnAuthorityThatIsLeftOut(t *testing.T) {
 	s := newService(t, func(s *service, _ *server.Config) {
 		s.config.Authorities = without{without{without{s.config.Authorities, cert.JWT}, cert.X509Database}, cert.SSHHost}
 	})
-	for _, path := range []string{api.PathDiscovery, api.PathJWKS, api.PathAuthorities + "/x509-database.pem", api.PathAuthorities + "/ssh-host.pub"} {
+	for _, path := range []string{api.PathDiscovery, api.PathJWKS, api.PathAuthorities + "/x509-database.pem", api.PathAuthorities + "/ssh-host.pub", api.PathRevoked + "/x509-database.crl"} {
 		if a := s.do(http.MethodGet, path, nil); a.problem == nil || a.problem.Code != api.CodeNotFound {
 			t.Errorf("%s answered %d %s", path, a.status, a.body)
 		}

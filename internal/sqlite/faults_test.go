@@ -9,7 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/revoke"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
 )
 
@@ -195,5 +197,26 @@ func TestPurge(t *testing.T) {
 	}
 	if got, err := s.Purge(t.Context(), now.Add(2*time.Second)); err != nil || got != int64(n) {
 		t.Errorf("purged %d, %v; want the rest", got, err)
+	}
+}
+
+// A revocation is kept until no server takes its certificates any longer, whatever
+// its clock.
+func TestPurgeOfRevocations(t *testing.T) {
+	s := open(t, t.TempDir())
+	ends := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	revocation := join.Revocation{ID: "one", Certificates: []join.RevokedCertificate{
+		{Authority: cert.SSHUser, Serial: "1", ExpiresAt: ends}, {Authority: cert.SSHUser, Serial: "2", ExpiresAt: ends.Add(-time.Hour)},
+	}}
+	if _, err := s.Revoke(t.Context(), []join.Revocation{revocation}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		after time.Duration
+		want  int64
+	}{{0, 0}, {revoke.Keep, 0}, {revoke.Keep + time.Second, 1}, {revoke.Keep + time.Second, 0}} {
+		if got, err := s.Purge(t.Context(), ends.Add(c.after)); err != nil || got != c.want {
+			t.Errorf("after %s purged %d, %v; want %d", c.after, got, err, c.want)
+		}
 	}
 }

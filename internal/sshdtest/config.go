@@ -38,6 +38,10 @@ type Config struct {
 	// binary revocation list of ssh-keygen -k (which StartGo does not read).
 	RevokedKeys string
 
+	// RevokedKeysFile, if not empty, is the path of such a list, in place of RevokedKeys:
+	// one that may be replaced while the server runs, as on a host (StartGo has none).
+	RevokedKeysFile string
+
 	// HostKey is the server's key: *ecdsa.PrivateKey, *rsa.PrivateKey or an
 	// ed25519.PrivateKey. Default: a new Ed25519 key.
 	HostKey crypto.Signer

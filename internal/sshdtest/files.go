@@ -133,7 +133,10 @@ func (cfg Config) sshdConfig(dir, port string, privileged bool) string {
 	if cfg.HostCertificate != "" {
 		lines = append(lines, "HostCertificate "+quote(dir+"/host_cert"))
 	}
-	if cfg.RevokedKeys != "" {
+	switch {
+	case cfg.RevokedKeysFile != "":
+		lines = append(lines, "RevokedKeys "+quote(cfg.RevokedKeysFile))
+	case cfg.RevokedKeys != "":
 		lines = append(lines, "RevokedKeys "+quote(dir+"/revoked"))
 	}
 	if cfg.AuthorizedPrincipals != nil {

@@ -26,6 +26,9 @@ func StartGo(ctx context.Context, cfg Config) (*Server, error) {
 	if cfg.SSHFolder != "" {
 		return nil, errors.New("SSHFolder: the server in Go reads no files of sshd's; use Start")
 	}
+	if cfg.RevokedKeysFile != "" {
+		return nil, errors.New("RevokedKeysFile: the server in Go reads no files of sshd's; use Start")
+	}
 	log := newLogBuffer()
 	auth, err := newAuthenticator(cfg, log)
 	if err != nil {

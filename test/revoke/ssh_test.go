@@ -1,0 +1,89 @@
+package revoke
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/commandtest"
+	"github.com/gatepass-ci/gatepass/internal/sshdtest"
+)
+
+// TestRevokedSSH has a real sshd refuse a certificate that it took a moment before,
+// by the list that the host fetched, and go on taking another.
+func TestRevokedSSH(t *testing.T) {
+	t.Parallel()
+	for name, start := range map[string]func(*testing.T) *world{"data": local, "stack": deployed} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			revokedSSH(t, start(t))
+		})
+	}
+}
+
+func revokedSSH(t *testing.T, w *world) {
+	client := commandtest.Need(t, "ssh")
+	list := filepath.Join(t.TempDir(), "revoked.krl")
+	// Before anything is revoked, and as a host is set up.
+	w.run(t, "revoke", "export", "--krl", list)
+	host, err := sshdtest.Start(t.Context(), sshdtest.Config{
+		TrustedUserCAKeys: w.run(t, "ca", "export", "--type", "ssh-user"), Logins: []string{"deploy"}, RevokedKeysFile: list,
+	})
+	if err != nil && os.Getenv("CI") == "" {
+		t.Skipf("skipped: %v", err)
+	}
+	commandtest.Must(t, err)
+	t.Cleanup(func() { _ = host.Close() })
+
+	revoked, kept := w.join(t, "example-bot", "identity"), w.join(t, "other-bot", "identity")
+	addr, port, _ := strings.Cut(host.Addr(), ":")
+	login := func(set string) string {
+		out, _ := exec.CommandContext(t.Context(), client, "-F", "none", "-i", set+"/key", "-o", "CertificateFile="+set+"/key-cert.pub",
+			"-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
+			"-p", port, "deploy@"+addr, "whoami").CombinedOutput()
+		return string(out)
+	}
+	mustEnter := func(when, set string) {
+		t.Helper()
+		if out := login(set); !strings.HasSuffix(out, "deploy\n") {
+			t.Errorf("%s: not let in: %s\n%s", when, out, host.Log())
+		}
+	}
+	mustNotEnter := func(when, set string) {
+		t.Helper()
+		if out := login(set); !strings.Contains(out, "Permission denied") {
+			t.Errorf("%s: let in: %s", when, out)
+		}
+	}
+	mustEnter("before it is revoked", revoked)
+
+	w.run(t, "revoke", "bot", "example", "--reason", "incident 42")
+	mustEnter("before the host has the list", revoked)
+	began := time.Now()
+	for {
+		out, ok := w.fetch(t, "ssh.krl", list)
+		if !ok {
+			t.Fatalf("the script: %s", out)
+		}
+		if strings.Contains(login(revoked), "Permission denied") {
+			break
+		}
+		if time.Since(began) > 45*time.Second {
+			t.Fatalf("a minute after it was revoked the certificate is still taken\n%s", host.Log())
+		}
+		time.Sleep(time.Second)
+	}
+	mustNotEnter("when the host has the list", revoked)
+	mustEnter("another bot's", kept)
+	mustEnter("a new one of the same bot, which is not locked", w.join(t, "example-bot", "identity"))
+	if out, ok := w.fetch(t, "ssh.krl", list); !ok || out != list+" has changed\n" {
+		t.Errorf("the script said %q", out) // its version and time differ
+	}
+
+	// What docs/incident.md warns of.
+	commandtest.Must(t, os.Remove(list))
+	mustNotEnter("without the file every key is refused", kept)
+}
