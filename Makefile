@@ -80,7 +80,8 @@ generate: ## write the files that are committed and made from others: the packed
 .PHONY: release
 release: ## build dist/, a release of VERSION: both commands, checksums, SBOMs, the pipe and the orb
 	rm -rf $(DIST)
-	$(MAKE) clients admins sboms
+	$(MAKE) clients admins
+	$(MAKE) sboms
 	$(MAKE) orb
 	$(MAKE) pipe
 	tools/release.sh sums $(DIST)
