@@ -95,11 +95,12 @@ pin-orb: clients ## write VERSION and its checksums into the committed orb, befo
 	tools/release.sh pin $(DIST) $(VERSION)
 
 # Both commands for each platform, the same bytes wherever this version is built.
-.PHONY: clients admins sboms $(PLATFORMS:%=client/%) $(PLATFORMS:%=admin/%)
+programs := $(PLATFORMS:%=client/%) $(PLATFORMS:%=admin/%)
+.PHONY: clients admins sboms $(programs)
 clients: $(PLATFORMS:%=client/%)
 admins: $(PLATFORMS:%=admin/%)
-clients admins: RELEASE_FLAGS := -buildvcs=false
-clients admins: RELEASE_LDFLAGS := -X main.version=$(VERSION)
+$(programs): RELEASE_FLAGS := -buildvcs=false
+$(programs): RELEASE_LDFLAGS := -X main.version=$(VERSION)
 $(PLATFORMS:%=client/%): client/%:
 	GOOS=$(*D) GOARCH=$(*F) $(GO_CLIENT) -o $(DIST)/gatepass_$(VERSION)_$(*D)_$(*F) ./cmd/gatepass
 $(PLATFORMS:%=admin/%): admin/%:
