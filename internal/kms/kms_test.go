@@ -108,13 +108,21 @@ type certificates struct {
 	onPut  func() // before one is stored
 }
 
+// under is what a certificate is stored under: the authority, or one of its later keys.
+func under(p cert.Purpose, key string) cert.Purpose {
+	if key == "" {
+		return p
+	}
+	return p + "/" + cert.Purpose(key)
+}
+
 func (c *certificates) Certificate(_ context.Context, p cert.Purpose, key string) (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.down != nil {
 		return "", c.down
 	}
-	if pem, ok := c.stored[p]; ok {
+	if pem, ok := c.stored[under(p, key)]; ok {
 		return pem, nil
 	}
 	return "", fmt.Errorf("certificate: %w", join.ErrNotFound)
@@ -127,13 +135,13 @@ func (c *certificates) PutCertificate(_ context.Context, p cert.Purpose, key, pe
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.puts++
-	if stored, ok := c.stored[p]; ok {
+	if stored, ok := c.stored[under(p, key)]; ok {
 		return stored, nil
 	}
 	if c.stored == nil {
 		c.stored = map[cert.Purpose]string{}
 	}
-	c.stored[p] = pem
+	c.stored[under(p, key)] = pem
 	return pem, nil
 }
 

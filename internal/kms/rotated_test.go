@@ -1,0 +1,307 @@
+package kms_test
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awskms "github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+
+	"github.com/gatepass-ci/gatepass/internal/awstest"
+	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/kms"
+	"github.com/gatepass-ci/gatepass/internal/rotation"
+)
+
+// store is what the table Resources says of authorities.
+type store struct {
+	mu    sync.Mutex
+	all   []rotation.Stored
+	down  error
+	reads int
+}
+
+func (s *store) RotatedAuthorities(context.Context) ([]rotation.Stored, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reads++
+	return slices.Clone(s.all), s.down
+}
+
+func (s *store) set(all ...rotation.Authority) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all = nil
+	for _, a := range all {
+		s.all = append(s.all, rotation.Stored{Authority: a, Revision: time.Now().String()})
+	}
+}
+
+// clock is a clock that a test moves.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) move(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// ring is the key ring of the world's stack.
+func (w *world) ring() *kms.KeyRing {
+	client := w.client
+	return &kms.KeyRing{Client: client, Stack: "gatepass-" + w.t.Name(), Keys: w.config.Keys}
+}
+
+// begin announces a new key of an authority.
+func (w *world) begin(p cert.Purpose) rotation.Authority {
+	w.t.Helper()
+	ctx := w.t.Context()
+	id, public, err := w.ring().First(ctx, p)
+	must(w.t, err)
+	a, err := rotation.First(p, id, public)
+	must(w.t, err)
+	id, public, err = w.ring().Make(ctx, a)
+	must(w.t, err)
+	a, err = a.Begin(id, public, time.Now())
+	must(w.t, err)
+	return a
+}
+
+func (w *world) rotated(s *store, c *clock) *kms.Authorities {
+	config := w.config
+	config.Rotated, config.Now = s, c.Now
+	return kms.New(config)
+}
+
+func TestRotatedAuthority(t *testing.T) {
+	w := newWorld(t)
+	s, c := &store{}, &clock{now: time.Now()}
+	all := w.rotated(s, c)
+	get := func(p cert.Purpose) *join.Authority {
+		t.Helper()
+		a, err := all.Authority(t.Context(), p)
+		must(t, err)
+		return a
+	}
+	is := func(when string, a *join.Authority, r rotation.Authority) {
+		t.Helper()
+		used := r.InUse()
+		if !used[0].Is(a.Signer.Public()) || len(a.TrustedKeys) != len(used) || (a.Certificate != nil) != r.Purpose.IsX509() {
+			t.Fatalf("%s: the authority has %d keys, want %d", when, len(a.TrustedKeys), len(used))
+		}
+		for i, k := range used {
+			if !k.Is(a.TrustedKeys[i]) || r.Purpose.IsX509() && !k.Is(a.TrustedCertificates[i].PublicKey.(crypto.PublicKey)) {
+				t.Errorf("%s: the trusted key %d is another", when, i)
+			}
+		}
+		must(t, sign(t, a))
+	}
+	for _, p := range []cert.Purpose{cert.SSHUser, cert.X509Identity} {
+		before := get(p)
+		r := w.begin(p)
+		s.set(r)
+		if a := get(p); len(a.TrustedKeys) != 1 {
+			t.Errorf("%s: what was read is gone by for no time", p)
+		}
+		c.move(rotation.CacheFor - time.Second)
+		if a := get(p); len(a.TrustedKeys) != 1 {
+			t.Errorf("%s: what was read is gone by for less than its time", p)
+		}
+		c.move(time.Second)
+		is("phase 1", get(p), r)
+		if p.IsX509() && !get(p).Certificate.Equal(before.Certificate) {
+			t.Error("phase 1: the certificate of the old key is another")
+		}
+		r, err := r.Sign(time.Now())
+		must(t, err)
+		s.set(r)
+		c.move(rotation.CacheFor)
+		is("phase 2", get(p), r)
+		r, err = r.Finish(time.Now())
+		must(t, err)
+		s.set(r)
+		c.move(rotation.CacheFor)
+		is("phase 3", get(p), r)
+	}
+	// A clock that was set back is no reason to go by old things.
+	reads := s.reads
+	c.move(-time.Hour)
+	get(cert.SSHUser)
+	if s.reads == reads {
+		t.Error("with a clock an hour behind what was read is still gone by")
+	}
+	// Prepare reads what is due, and no more.
+	reads = s.reads
+	all.Prepare(t.Context())
+	get(cert.JWT)
+	c.move(rotation.CacheFor)
+	all.Prepare(t.Context())
+	get(cert.SSHUser)
+	if s.reads != reads+1 {
+		t.Errorf("it was read %d times, want once", s.reads-reads)
+	}
+}
+
+func TestWrongRotatedAuthorities(t *testing.T) {
+	down := errors.New("no answer")
+	for _, tt := range []struct {
+		name  string
+		spoil func(w *world, s *store, a *rotation.Authority)
+		says  string
+	}{
+		{"a key that is not the one that was made", func(w *world, s *store, a *rotation.Authority) {
+			a.Keys[1].ID = w.key(types.KeySpecEccNistP256, types.KeyUsageTypeSignVerify)
+		}, "has another public half than is stored of it"},
+		{"a first key that is not the one that it was", func(w *world, s *store, a *rotation.Authority) {
+			a.Keys[0].Public = w.begin(cert.SSHHost).Keys[1].Public
+		}, "has another public half than is stored of it"},
+		{"a deployment with a key that it never had", func(w *world, s *store, a *rotation.Authority) {
+			w.config.Keys[cert.SSHUser] = w.config.Keys[cert.SSHHost]
+		}, "the deployment names another KMS key"},
+		{"a trusted key that is disabled", func(w *world, s *store, a *rotation.Authority) {
+			_, err := w.client.DisableKey(w.t.Context(), &awskms.DisableKeyInput{KeyId: &a.Keys[1].ID})
+			must(w.t, err)
+		}, "DisabledException"},
+		{"a store that does not answer", func(w *world, s *store, a *rotation.Authority) { s.down = down }, down.Error()},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			s := &store{}
+			a := w.begin(cert.SSHUser)
+			tt.spoil(w, s, &a)
+			s.set(a)
+			_, err := w.rotated(s, &clock{now: time.Now()}).Authority(t.Context(), cert.SSHUser)
+			if err == nil || errors.Is(err, join.ErrNotFound) || !strings.Contains(err.Error(), tt.says) || !strings.HasPrefix(err.Error(), "authority ssh-user") {
+				t.Errorf("got %v, want an error that says %q", err, tt.says)
+			}
+		})
+	}
+	t.Run("a deployment by the key that signs now", func(t *testing.T) {
+		w := newWorld(t)
+		s, a := &store{}, w.begin(cert.SSHUser)
+		s.set(a)
+		w.config.Keys[cert.SSHUser] = a.Keys[1].ID
+		_, err := w.rotated(s, &clock{now: time.Now()}).Authority(t.Context(), cert.SSHUser)
+		must(t, err)
+	})
+	t.Run("an authority that the deployment has no more", func(t *testing.T) {
+		w := newWorld(t)
+		s := &store{}
+		s.set(w.begin(cert.JWT))
+		w.config.Keys[cert.JWT] = ""
+		if _, err := w.rotated(s, &clock{now: time.Now()}).Authority(t.Context(), cert.JWT); !errors.Is(err, join.ErrNotFound) {
+			t.Errorf("got %v, want join.ErrNotFound", err)
+		}
+	})
+}
+
+// A key that was made and not stored is found; one that somebody else planted is not.
+func TestKeysThatAreFound(t *testing.T) {
+	w := newWorld(t)
+	ring, first := w.ring(), w.begin(cert.SSHUser)
+	a := rotation.Authority{Purpose: cert.SSHUser, Keys: first.Keys[:1]}
+	out, err := w.client.GetKeyPolicy(t.Context(), &awskms.GetKeyPolicyInput{KeyId: &a.Keys[0].ID, PolicyName: aws.String("default")})
+	must(t, err)
+	policy := aws.ToString(out.Policy)
+	tags := func(stack, authority string) []types.Tag {
+		return []types.Tag{{TagKey: aws.String(kms.TagStack), TagValue: &stack}, {TagKey: aws.String(kms.TagAuthority), TagValue: &authority}}
+	}
+	plant := func(change func(*awskms.CreateKeyInput)) string {
+		in := &awskms.CreateKeyInput{KeySpec: types.KeySpecEccNistP256, KeyUsage: types.KeyUsageTypeSignVerify, Policy: &policy, Tags: tags(ring.Stack, "ssh-user")}
+		change(in)
+		out, err := w.client.CreateKey(t.Context(), in)
+		must(t, err)
+		return aws.ToString(out.KeyMetadata.Arn)
+	}
+	find := func() string {
+		id, public, err := ring.Make(t.Context(), a)
+		must(t, err)
+		if public == nil {
+			t.Error("no public half")
+		}
+		return id
+	}
+	for range 2 {
+		if got := find(); got != first.Keys[1].ID {
+			t.Errorf("the key that was made before is not found, but %s", got)
+		}
+	}
+	must(t, disable(w, first.Keys[1].ID))
+
+	planted := map[string]string{
+		"of another stack":     plant(func(in *awskms.CreateKeyInput) { in.Tags = tags("another", "ssh-user") }),
+		"of another authority": plant(func(in *awskms.CreateKeyInput) { in.Tags = tags(ring.Stack, "ssh-host") }),
+		"without tags":         plant(func(in *awskms.CreateKeyInput) { in.Tags = nil }),
+		"with another policy": plant(func(in *awskms.CreateKeyInput) {
+			in.Policy = aws.String(strings.Replace(policy, `:root"`, `:user/mallory"`, 1))
+		}),
+		"with material of its own":  plant(func(in *awskms.CreateKeyInput) { in.Origin = types.OriginTypeExternal }),
+		"of several regions":        plant(func(in *awskms.CreateKeyInput) { in.MultiRegion = aws.Bool(true) }),
+		"of another kind":           plant(func(in *awskms.CreateKeyInput) { in.KeySpec = types.KeySpecEccNistP384 }),
+		"that is disabled":          plant(func(*awskms.CreateKeyInput) {}),
+		"that somebody may sign by": plant(func(*awskms.CreateKeyInput) {}),
+	}
+	must(t, disable(w, planted["that is disabled"]))
+	granted := planted["that somebody may sign by"]
+	_, err = w.client.CreateGrant(t.Context(), &awskms.CreateGrantInput{KeyId: aws.String(granted[strings.LastIndex(granted, "/")+1:]),
+		GranteePrincipal: aws.String("arn:aws:iam::123456789012:user/mallory"), Operations: []types.GrantOperation{types.GrantOperationSign}})
+	must(t, err)
+	if strings.Count(policy, ":root") != 1 {
+		t.Fatalf("the policy is %s: the planted one must differ", policy)
+	}
+	got := find()
+	for what, key := range planted {
+		if got == key {
+			t.Errorf("a key %s was taken", what)
+		}
+	}
+	if again := find(); again != got {
+		t.Errorf("another key was made: %s and %s", got, again)
+	}
+}
+
+func disable(w *world, key string) error {
+	_, err := w.client.DisableKey(w.t.Context(), &awskms.DisableKeyInput{KeyId: &key})
+	return err
+}
+
+// Retiring can be repeated, whatever has become of the key since.
+func TestRetire(t *testing.T) {
+	w := newWorld(t)
+	key, err := awstest.NewKey(t.Context(), w.client)
+	must(t, err)
+	for range 2 {
+		remove, err := w.ring().Retire(t.Context(), key)
+		if err != nil || !strings.HasPrefix(remove, "aws kms schedule-key-deletion ") || !strings.HasSuffix(remove, " --key-id "+key) {
+			t.Errorf("retiring it says %q, %v", remove, err)
+		}
+	}
+	_, err = w.client.Sign(t.Context(), &awskms.SignInput{KeyId: &key, Message: make([]byte, 32), MessageType: types.MessageTypeDigest, SigningAlgorithm: types.SigningAlgorithmSpecEcdsaSha256})
+	if _, ok := errors.AsType[*types.DisabledException](err); !ok {
+		t.Errorf("signing with it: %v", err)
+	}
+	gone := strings.Replace(key, "key/", "key/00000000-", 1)
+	if remove, err := w.ring().Retire(t.Context(), gone); remove != "" || err != nil {
+		t.Errorf("of a key that is gone it says %q, %v", remove, err)
+	}
+	if _, _, err := (&kms.KeyRing{Client: w.client}).First(t.Context(), cert.JWT); !errors.Is(err, join.ErrNotFound) {
+		t.Errorf("of an authority that there is not: %v", err)
+	}
+}
