@@ -42,7 +42,7 @@ func TestStaticAnswersAsAStoreDoes(t *testing.T) {
 		t.Errorf("locks %v, %v", locks, err)
 	}
 	for name, err := range map[string]error{
-		"a bot that there is not": second(s.Bot(ctx, "b")),
+		"a bot that there is not": second(s.Bot(ctx, "missing")),
 		"a role's name for a bot": second(s.Bot(ctx, "b")),
 		"a token rule":            second(s.Token(ctx, "a")),
 		"a key set":               second(s.KeySet(ctx, "https://issuer.example.com")),
