@@ -207,16 +207,17 @@ func labelled(documents []rules.Document, selector admin.Selector) error {
 }
 
 // lint prints what lint finds in the resources that are about to change, seen
-// together with all that are stored.
+// together with all that are stored. Strict, it looks at those that stay as well:
+// what passes must not depend on what is stored already.
 func (c *cli) lint(p *plan, strict bool) error {
-	changed := map[string]bool{}
+	looked := map[string]bool{}
 	for _, s := range p.steps {
-		changed[s.ID()] = true
+		looked[s.ID()] = strict || s.Action != admin.Unchanged
 	}
 	found := 0
 	for _, f := range rules.Lint(p.state.After(p.steps)) {
 		id := string(f.Kind) + "/" + f.Name
-		if !changed[id] {
+		if !looked[id] {
 			continue
 		}
 		if f.Severity > rules.SeverityInfo {

@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -14,6 +15,28 @@ import (
 func (s suite) testWrites(t *testing.T) {
 	t.Run("a write is all or nothing", s.testAtomicWrite)
 	t.Run("a change that is not as it must be is refused", s.testRefusedWrites)
+	t.Run("as many bytes as are promised", func(t *testing.T) {
+		a, b := s.pair(t)
+		var large []rules.Resource
+		for size := 0; ; {
+			next := largeBot(t, fmt.Sprintf("large-%d", len(large)))
+			encoded, err := rules.Encode(next)
+			check(t, "encoding", err)
+			if size += len(encoded); size > admin.MaxBytes {
+				break
+			}
+			large = append(large, next)
+		}
+		put(t, a, s.base, large...)
+		stored, err := b.List(ctx(t), rules.KindBot)
+		check(t, "listing", err)
+		if len(stored) != len(large) {
+			t.Fatalf("%d of %d are stored", len(stored), len(large))
+		}
+		for _, one := range stored {
+			sameResource(t, one.Resource.Name(), one.Resource, largeBot(t, one.Resource.Name()))
+		}
+	})
 	t.Run("a revision changes with every write", func(t *testing.T) {
 		a, b := s.pair(t)
 		seen := map[string]bool{}
@@ -46,6 +69,19 @@ func (s suite) testWrites(t *testing.T) {
 				Resource: bot(t, "example", fmt.Sprintf("role-%d", i))}
 		})
 	})
+}
+
+// largeBot is nearly as large as a resource may be.
+func largeBot(t *testing.T, name string) *rules.Bot {
+	traits := map[string][]string{}
+	for trait := range 4 {
+		var values []string
+		for value := range 900 {
+			values = append(values, fmt.Sprintf("%04d%s", value, strings.Repeat("x", 60)))
+		}
+		traits[fmt.Sprintf("trait-%d", trait)] = values
+	}
+	return canonical(t, &rules.Bot{Metadata: rules.Metadata{Name: name}, Traits: traits})
 }
 
 // oneWins makes many changes at once, of which one must succeed and stand.
