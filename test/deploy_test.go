@@ -24,6 +24,7 @@ func TestDeployed(t *testing.T) {
 	t.Run("joins", d.testJoins)
 	t.Run("gatepassctl", d.testCtl)
 	t.Run("a rotation", d.testRotation)
+	t.Run("what was revoked", d.testRevoked)
 	t.Run("each function does only what its role allows", d.testAllowed)
 	t.Run("each function does all that its role allows", d.testUsed)
 	t.Run("IAM enforced", d.testEnforced)
@@ -38,6 +39,22 @@ func (d *deployment) testAuthorityFirst(t *testing.T) {
 	}
 	if key := d.mustCtl(t, "ca", "export", "--type", "ssh-user"); !strings.HasSuffix(key, "gatepass-user-ca\n") {
 		t.Errorf("the authority is exported as %s", key)
+	}
+}
+
+// What was issued above is revoked, and the service's lists have it.
+func (d *deployment) testRevoked(t *testing.T) {
+	krl, crl := filepath.Join(t.TempDir(), "revoked.krl"), filepath.Join(t.TempDir(), "revoked.crl")
+	if out := d.mustCtl(t, "revoke", "all", "--yes", "--krl", krl, "--crl", crl); !strings.Contains(out, "x509-identity") {
+		t.Errorf("revoke said:\n%s", out)
+	}
+	for _, file := range []string{krl, crl} {
+		if content, err := os.ReadFile(file); err != nil || len(content) < 200 {
+			t.Errorf("%s has %d bytes, %v", file, len(content), err)
+		}
+	}
+	if out := d.mustCtl(t, "revoke", "ls"); !strings.Contains(out, "example") {
+		t.Errorf("revoke ls:\n%s", out)
 	}
 }
 

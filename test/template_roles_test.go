@@ -122,7 +122,7 @@ func TestTemplateRoles(t *testing.T) {
 			"Allow logs:CreateLogStream,logs:PutLogEvents on JoinLogs.Arn",
 			"Allow dynamodb:GetItem on ResourcesTable.Arn " + leading("StringEquals", "token", "bot"),
 			"Allow dynamodb:BatchGetItem on ResourcesTable.Arn " + leading("StringEquals", "role"),
-			"Allow dynamodb:Query on ResourcesTable.Arn " + leading("StringEquals", "lock", "authority"),
+			"Allow dynamodb:Query on ResourcesTable.Arn " + leading("StringEquals", "lock", "authority", "revocation"),
 			"Allow dynamodb:GetItem on KeySetsTable.Arn",
 			"Allow dynamodb:GetItem on JoinsTable.Arn " + leading("StringLike", "claim/*", "certificate/*"),
 			"Allow dynamodb:UpdateItem on JoinsTable.Arn " + leading("StringLike", "claim/*", "lease/*"),
