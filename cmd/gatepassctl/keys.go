@@ -113,14 +113,24 @@ func (c *cli) refresh(ctx context.Context, issuer string, unpin bool) error {
 		if err := refresher.Refresh(ctx, issuer); err != nil {
 			return failed("the stored keys are as they were; see docs/issuers.md", "%w", err)
 		}
-		fmt.Fprintf(c.out, "refreshed  %s\n", issuer)
-		return nil
+		return c.printRefreshed(ctx, b, issuer)
 	}
 	results, err := refresher.RefreshAll(ctx)
 	if err != nil {
 		return err
 	}
 	return c.printResults(results)
+}
+
+func (c *cli) printRefreshed(ctx context.Context, b *backend, issuer string) error {
+	set, err := b.store.KeySet(ctx, issuer)
+	if err != nil {
+		return err
+	}
+	status := admin.Status(set, c.now())
+	return c.print(status, func() {
+		fmt.Fprintf(c.out, "%-10s %s: %s\n", "refreshed", issuer, plural(status.Keys, "key", "keys"))
+	})
 }
 
 func (c *cli) printResults(results []jwks.Result) error {
