@@ -1,0 +1,318 @@
+package admin_test
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/localca"
+	"github.com/gatepass-ci/gatepass/internal/rotation"
+	"github.com/gatepass-ci/gatepass/internal/sqlite"
+	"github.com/gatepass-ci/gatepass/pkg/api"
+)
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// recorded is a store whose records of joins a test makes up.
+type recorded struct {
+	*sqlite.Store
+	joins   []join.Record
+	damaged bool
+	asked   int
+}
+
+func (r *recorded) Joins(_ context.Context, q admin.Query) iter.Seq2[join.Record, error] {
+	r.asked++
+	return func(yield func(join.Record, error) bool) {
+		if r.damaged && !yield(join.Record{}, &admin.DamagedError{JoinID: "1", Err: errors.New("cut off")}) {
+			return
+		}
+		n := 0
+		for _, j := range r.joins {
+			if j.Time.Before(q.Since) || !j.Time.Before(q.Until) || q.Code != "" && j.Code != q.Code || q.Limit > 0 && n == q.Limit {
+				continue
+			}
+			if n++; !yield(j, nil) {
+				return
+			}
+		}
+	}
+}
+
+// office is where an administrator sits: an embedded store, and a clock that moves
+// when somebody waits.
+type office struct {
+	*admin.Rotator
+	t     *testing.T
+	store *recorded
+	now   time.Time
+	waits []time.Duration
+	told  []string
+}
+
+func newOffice(t *testing.T, cacheFor time.Duration) *office {
+	t.Helper()
+	data := t.TempDir()
+	store, err := sqlite.Open(t.Context(), data, sqlite.Options{})
+	must(t, err)
+	t.Cleanup(func() { _ = store.Close() })
+	folder := filepath.Join(data, "authorities")
+	authorities := func() (join.Authorities, error) {
+		return localca.Open(context.Background(), folder, localca.Options{Rotated: store})
+	}
+	_, err = authorities()
+	must(t, err)
+	o := &office{t: t, store: &recorded{Store: store}, now: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)}
+	o.Rotator = &admin.Rotator{
+		Store: o.store, Keys: localca.NewKeyRing(folder, nil, nil), Authorities: authorities, CacheFor: cacheFor,
+		Now: func() time.Time { return o.now },
+		Wait: func(ctx context.Context, d time.Duration) error {
+			o.waits, o.now = append(o.waits, d), o.now.Add(d)
+			return ctx.Err()
+		},
+		Tell: func(doing string) { o.told = append(o.told, doing) },
+	}
+	return o
+}
+
+// step takes a step, which must be possible.
+func (o *office) step(s admin.RotationStep, force bool, purposes ...cert.Purpose) []admin.Rotated {
+	o.t.Helper()
+	rotated, err := o.Rotate(o.t.Context(), s, force, purposes...)
+	must(o.t, err)
+	return rotated
+}
+
+func (o *office) phase(p cert.Purpose) rotation.Phase {
+	o.t.Helper()
+	s, err := o.State(o.t.Context(), p)
+	must(o.t, err)
+	return s.Phase()
+}
+
+// early is until when a step is refused; zero if it is not.
+func (o *office) early(s admin.RotationStep, p cert.Purpose) time.Duration {
+	o.t.Helper()
+	before, from := o.phase(p), o.now
+	_, err := o.Rotate(o.t.Context(), s, false, p)
+	early, ok := errors.AsType[*admin.TooEarlyError](err)
+	if !ok {
+		must(o.t, err)
+		return 0
+	}
+	if o.phase(p) != before || early.Purpose != p || !strings.Contains(err.Error(), "too early") {
+		o.t.Errorf("%v, and it is in %s", err, o.phase(p))
+	}
+	if next, err := o.From(o.t.Context(), must2(o.State(o.t.Context(), p)).Authority); s != admin.RotationBack && (err != nil || !next.Equal(early.From)) {
+		o.t.Errorf("it is said to be possible from %s, and refused until %s", next, early.From)
+	}
+	return early.From.Sub(from)
+}
+
+func must2(s rotation.Stored, err error) rotation.Stored {
+	if err != nil {
+		panic(err)
+	}
+	return s
+}
+
+func TestANewKeySignsWhenItIsKnown(t *testing.T) {
+	for p, want := range map[cert.Purpose]time.Duration{
+		cert.SSHUser: time.Hour, cert.X509Database: time.Hour, cert.SSHHost: 12 * time.Hour, cert.JWT: 24 * time.Hour,
+	} {
+		o := newOffice(t, 0)
+		o.step(admin.RotationAnnounce, false, p)
+		if got := o.early(admin.RotationSign, p); got != want {
+			t.Errorf("%s: phase 2 is refused for %s, want %s", p, got, want)
+		}
+		o.now = o.now.Add(want - time.Second)
+		if got := o.early(admin.RotationSign, p); got != time.Second {
+			t.Errorf("%s: a second before phase 2 is refused for %s", p, got)
+		}
+		o.now = o.now.Add(time.Second)
+		if got := o.early(admin.RotationSign, p); got != 0 || o.phase(p) != rotation.Switched {
+			t.Errorf("%s: phase 2 is refused for %s", p, got)
+		}
+	}
+}
+
+// credential is one recorded credential of a join, in minutes from phase 2.
+type credential struct {
+	joined, ends int
+	kind, usage  string
+	code         string
+}
+
+func TestAnOldKeyIsRetiredWhenNothingRelies(t *testing.T) {
+	const drain = 90 * time.Second
+	for name, c := range map[string]struct {
+		purpose cert.Purpose
+		records []credential
+		damaged bool
+		after   time.Duration // phase 2, when phase 3 is tried
+		want    time.Duration // after phase 2, until when it is refused
+	}{
+		"nobody joined":                   {purpose: cert.SSHUser, want: drain},
+		"a login that lasts":              {purpose: cert.SSHUser, records: []credential{{joined: -5, ends: 10, kind: api.TypeSSH}}, want: 10 * time.Minute},
+		"the last one counts":             {purpose: cert.SSHUser, records: []credential{{joined: -5, ends: 10, kind: api.TypeSSH}, {joined: -90, ends: 60, kind: api.TypeSSH}, {joined: -1, ends: 14, kind: api.TypeSSH}}, want: time.Hour},
+		"it has ended":                    {purpose: cert.SSHUser, records: []credential{{joined: -5, ends: 10, kind: api.TypeSSH}}, after: 10 * time.Minute, want: 0},
+		"the new key signed it":           {purpose: cert.SSHUser, records: []credential{{joined: 2, ends: 17, kind: api.TypeSSH}}, want: drain},
+		"a function had not read of it":   {purpose: cert.SSHUser, records: []credential{{joined: 1, ends: 16, kind: api.TypeSSH}}, want: 16 * time.Minute},
+		"a refused join":                  {purpose: cert.SSHUser, records: []credential{{joined: -5, ends: 10, kind: api.TypeSSH, code: "locked"}}, want: drain},
+		"a credential of another kind":    {purpose: cert.SSHUser, records: []credential{{joined: -5, ends: 10, kind: api.TypeX509, usage: api.UsageIdentity}, {joined: -5, ends: 11, kind: api.TypeJWT}}, want: drain},
+		"of another usage":                {purpose: cert.X509Database, records: []credential{{joined: -5, ends: 10, kind: api.TypeX509, usage: api.UsageIdentity}}, want: drain},
+		"a database user's":               {purpose: cert.X509Database, records: []credential{{joined: -5, ends: 10, kind: api.TypeX509, usage: api.UsageDatabase}}, want: 10 * time.Minute},
+		"a JWT":                           {purpose: cert.JWT, records: []credential{{joined: -5, ends: 10, kind: api.TypeJWT}}, want: 10 * time.Minute},
+		"a record that cannot be read":    {purpose: cert.SSHUser, damaged: true, want: 12*time.Hour + drain},
+		"hosts: no record tells of them":  {purpose: cert.SSHHost, want: 90*24*time.Hour + drain},
+		"after the longest there can be":  {purpose: cert.SSHUser, damaged: true, after: 12*time.Hour + drain, want: 0},
+		"a host's, after the usual lives": {purpose: cert.SSHHost, after: 90*24*time.Hour + drain, want: 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := newOffice(t, 0)
+			o.step(admin.RotationAnnounce, false, c.purpose)
+			o.step(admin.RotationSign, true, c.purpose)
+			switched := o.now
+			at := func(minutes int) time.Time { return switched.Add(time.Duration(minutes) * time.Minute) }
+			o.store.damaged = c.damaged
+			for _, r := range c.records {
+				code := join.CodeOK
+				if r.code != "" {
+					code = r.code
+				}
+				o.store.joins = append(o.store.joins, join.Record{Time: at(r.joined), Code: code,
+					Credentials: []join.RecordCredential{{Type: r.kind, Usage: r.usage, ExpiresAt: at(r.ends)}}})
+			}
+			o.now = switched.Add(c.after)
+			if got := o.early(admin.RotationFinish, c.purpose); got != c.want {
+				t.Errorf("phase 3 is refused for %s, want %s", got, c.want)
+			}
+			if want := map[bool]rotation.Phase{true: rotation.Settled, false: rotation.Switched}[c.want == 0]; o.phase(c.purpose) != want {
+				t.Errorf("it is in %s", o.phase(c.purpose))
+			}
+		})
+	}
+	t.Run("a switch that was undone", func(t *testing.T) {
+		o := newOffice(t, 0)
+		o.step(admin.RotationAnnounce, false, cert.SSHUser)
+		o.step(admin.RotationSign, true, cert.SSHUser)
+		o.now = o.now.Add(time.Hour)
+		o.step(admin.RotationBack, false, cert.SSHUser)
+		o.store.joins = []join.Record{{Time: o.now.Add(-time.Minute), Code: join.CodeOK, Credentials: []join.RecordCredential{{Type: api.TypeSSH, ExpiresAt: o.now.Add(9 * time.Minute)}}}}
+		if got := o.early(admin.RotationBack, cert.SSHUser); got != 9*time.Minute {
+			t.Errorf("the new key, which has signed, can go after %s, want 9m", got)
+		}
+	})
+	t.Run("a new key that never signed", func(t *testing.T) {
+		o := newOffice(t, 0)
+		o.step(admin.RotationAnnounce, false, cert.SSHHost)
+		if got := o.early(admin.RotationBack, cert.SSHHost); got != 0 || o.phase(cert.SSHHost) != rotation.Settled {
+			t.Errorf("it can go after %s", got)
+		}
+	})
+}
+
+func TestEachStepWaitsForTheFunctions(t *testing.T) {
+	minute := rotation.CacheFor
+	waited := func(o *office, want ...time.Duration) {
+		t.Helper()
+		if !slices.Equal(o.waits, want) {
+			t.Errorf("it waited %v, want %v", o.waits, want)
+		}
+		o.waits = nil
+	}
+	o := newOffice(t, minute)
+	if o.step(admin.RotationAnnounce, false, cert.SSHUser); len(o.told) != 2 || !strings.Contains(o.told[1], "waiting 1m0s") {
+		t.Errorf("it tells of %q", o.told)
+	}
+	waited(o, minute)
+	o.step(admin.RotationSign, true, cert.SSHUser)
+	waited(o, minute) // the first step reached all, a minute ago
+	o.step(admin.RotationSign, false, cert.SSHUser)
+	waited(o) // and this one too
+
+	// A run that was interrupted while it waited: the step is made, and the rest of the
+	// wait is left, also before the next step.
+	o = newOffice(t, minute)
+	ctx, cancel := context.WithCancel(t.Context())
+	o.Wait = func(context.Context, time.Duration) error { cancel(); o.now = o.now.Add(20 * time.Second); return ctx.Err() }
+	rotated, err := o.Rotate(ctx, admin.RotationAnnounce, false, cert.SSHUser)
+	if !errors.Is(err, context.Canceled) || len(rotated) != 1 || o.phase(cert.SSHUser) != rotation.Announced {
+		t.Errorf("interrupted: %v, %v, and it is in %s", rotated, err, o.phase(cert.SSHUser))
+	}
+	o.Wait = func(_ context.Context, d time.Duration) error {
+		o.waits, o.now = append(o.waits, d), o.now.Add(d)
+		return nil
+	}
+	interrupted := o.now
+	if r := o.step(admin.RotationAnnounce, false, cert.SSHUser); r[0].Changed {
+		t.Error("the step was made a second time")
+	}
+	waited(o, minute-20*time.Second)
+	o.now = interrupted
+	o.step(admin.RotationSign, true, cert.SSHUser)
+	waited(o, minute-20*time.Second, minute)
+
+	// An administrator whose clock is an hour ahead made the step before.
+	o = newOffice(t, minute)
+	o.step(admin.RotationAnnounce, false, cert.SSHUser)
+	o.waits, o.now = nil, o.now.Add(-time.Hour)
+	o.step(admin.RotationAnnounce, false, cert.SSHUser)
+	waited(o, minute)
+}
+
+func TestSeveralAuthoritiesStepTogetherOrNotAtAll(t *testing.T) {
+	o := newOffice(t, rotation.CacheFor)
+	o.step(admin.RotationAnnounce, false, cert.SSHUser)
+	o.waits = nil
+	_, err := o.Rotate(t.Context(), admin.RotationSign, true, cert.SSHUser, cert.JWT)
+	if wrong, ok := errors.AsType[*rotation.PhaseError](err); !ok || wrong.Purpose != cert.JWT || o.phase(cert.SSHUser) != rotation.Announced {
+		t.Errorf("%v, and the other is in %s", err, o.phase(cert.SSHUser))
+	}
+	rotated := o.step(admin.RotationAnnounce, false, cert.SSHUser, cert.JWT, cert.X509Identity)
+	if rotated[0].Changed || !rotated[1].Changed || !rotated[2].Changed || len(o.waits) != 1 {
+		t.Errorf("changed: %v; waits %v", rotated, o.waits)
+	}
+}
+
+func TestSomeoneElseRotates(t *testing.T) {
+	o := newOffice(t, 0)
+	o.step(admin.RotationAnnounce, false, cert.SSHUser)
+	seen, err := o.State(t.Context(), cert.SSHUser)
+	must(t, err)
+	o.step(admin.RotationSign, true, cert.SSHUser)
+	// Who read before writes after.
+	back, err := seen.Back(o.now)
+	must(t, err)
+	err = o.store.PutRotatedAuthority(t.Context(), back, seen.Revision, o.now)
+	if conflict, ok := errors.AsType[*admin.ConflictError](err); !ok || conflict.Error() != "authority/ssh-user was changed by someone else meanwhile" {
+		t.Errorf("got %v, want a conflict", err)
+	}
+	// While one waits, another goes on.
+	o = newOffice(t, rotation.CacheFor)
+	other := *o.Rotator
+	other.Wait = func(context.Context, time.Duration) error { return nil }
+	o.Wait = func(context.Context, time.Duration) error {
+		_, err := other.Rotate(t.Context(), admin.RotationSign, true, cert.SSHUser)
+		return err
+	}
+	if _, err := o.Rotate(t.Context(), admin.RotationAnnounce, false, cert.SSHUser); err == nil || !strings.Contains(err.Error(), "changed by someone else meanwhile") {
+		t.Errorf("got %v", err)
+	}
+	if o.phase(cert.SSHUser) != rotation.Switched {
+		t.Errorf("it is in %s", o.phase(cert.SSHUser))
+	}
+}
