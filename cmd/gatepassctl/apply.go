@@ -183,8 +183,19 @@ func (c *cli) plan(ctx context.Context, b *backend, documents []rules.Document, 
 	}
 	pruned := p.state.Prune(wanted, selector)
 	p.steps, p.everything = append(p.steps, pruned.Removals...), pruned.Everything
+	c.warnInvalid(p.state.Invalid(p.steps))
 	p.findUnlocks(c.now())
 	return p, nil
+}
+
+// warnInvalid tells of what is stored, cannot be decoded and was not asked for.
+func (c *cli) warnInvalid(err error) {
+	if err == nil {
+		return
+	}
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		fmt.Fprintf(c.err, "warning: %s\n", line)
+	}
 }
 
 // labelled refuses resources of files that prune would not find again: the next

@@ -58,9 +58,11 @@ func (c *cli) edit(ctx context.Context, r ref) error {
 	if err != nil {
 		return err
 	}
+	c.warnInvalid(state.Invalid(nil))
 	stored, ok := state.Get(r.kind, r.name)
 	if !ok {
-		return failed("see what there is with gatepassctl get "+string(r.kind), "%s does not exist", r)
+		_, err := b.store.Get(ctx, r.kind, r.name)
+		return notStored(r.kind, r.name, err)
 	}
 	s, err := c.openSession(r, stored)
 	if err != nil {

@@ -92,7 +92,10 @@ func (c *cli) get(cmd *cobra.Command, args []string, f getFlags) error {
 	if err != nil {
 		return err
 	}
-	return c.printList(chosen, f)
+	if err := c.printList(chosen, f); err != nil {
+		return err
+	}
+	return state.Invalid(nil)
 }
 
 func (f *getFlags) check(refs []ref) error {

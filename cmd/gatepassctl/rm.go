@@ -70,6 +70,7 @@ func (c *cli) remove(cmd *cobra.Command, args []string, f rmFlags) error {
 			return err
 		}
 	}
+	c.warnInvalid(state.Invalid(p.steps))
 	p.findUnlocks(c.now())
 	if f.dryRun {
 		return c.printSteps(p, everyField, dryRun)

@@ -45,7 +45,7 @@ func (p *plan) refusal(f applyFlags, now time.Time) error {
 // exists refuses a plan of create that would change something.
 func (p *plan) exists(createOnly bool) error {
 	for _, s := range p.steps {
-		if createOnly && s.Before != nil {
+		if createOnly && s.Action != admin.Create {
 			return failed("write gatepassctl apply -f to change it", "%s exists already; nothing was stored", s.ID())
 		}
 	}

@@ -31,7 +31,7 @@ type Step struct {
 	Action Action
 	Kind   rules.Kind
 	Name   string
-	Before rules.Resource // nil if it does not exist
+	Before rules.Resource // nil if it does not exist, or cannot be decoded
 	After  rules.Resource // nil if it is removed
 	// Edited says that Before was written by hand at EditedAt, so that it is not
 	// what files last said: an Update or a Remove undoes that.
@@ -87,6 +87,9 @@ func (s State) Plan(wanted []rules.Resource) ([]Step, error) {
 		}
 		seen[idOf(r)] = true
 		step := Step{Kind: r.Kind(), Name: r.Name(), After: r, Action: Create}
+		if invalid := s.invalid[idOf(r)]; invalid != nil {
+			step.Action, step.revision = Update, invalid.Revision
+		}
 		if stored, ok := s.Get(step.Kind, step.Name); ok {
 			same, err := equal(stored.Resource, r)
 			if err != nil {
@@ -139,6 +142,9 @@ func PlanRemove(ctx context.Context, store Resources, kind rules.Kind, name stri
 
 // PlanRemove plans the removal of a resource; join.ErrNotFound if it does not exist.
 func (s State) PlanRemove(kind rules.Kind, name string) (Step, error) {
+	if invalid := s.invalid[id{kind, name}]; invalid != nil {
+		return Step{Action: Remove, Kind: kind, Name: name, revision: invalid.Revision}, nil
+	}
 	stored, ok := s.Get(kind, name)
 	if !ok {
 		return Step{}, fmt.Errorf("%s: %w", id{kind, name}, join.ErrNotFound)

@@ -285,3 +285,39 @@ func TestUnlocks(t *testing.T) {
 		t.Errorf("at its end: %q", got)
 	}
 }
+
+// TestInvalid has two resources stored that cannot be decoded.
+func TestInvalid(t *testing.T) {
+	m := holding(t, shop)
+	m.invalid = []*admin.InvalidError{
+		{Kind: rules.KindBot, Name: "bad", Revision: "r1", Err: errors.New("damaged")},
+		{Kind: rules.KindRole, Name: "bad", Revision: "r2", Err: errors.New("damaged")},
+	}
+	state := read(t, m)
+	if _, err := admin.All(t.Context(), m); err == nil {
+		t.Error("All passes over what is invalid")
+	}
+	steps, err := state.Plan(parse(t, "bot bad: {roles: []}"))
+	if err != nil || told(steps) != "update bot/bad" {
+		t.Errorf("%s, %v", told(steps), err)
+	}
+	if err := state.Invalid(steps); err == nil || strings.Contains(err.Error(), "bot/bad") || !strings.Contains(err.Error(), "role/bad") {
+		t.Errorf("what is left: %v", err)
+	}
+	gone, err := state.PlanRemove(rules.KindRole, "bad")
+	if err != nil {
+		t.Fatal(err)
+	}
+	steps = append(steps, gone)
+	if err := state.Invalid(steps); err != nil {
+		t.Errorf("nothing is left, and yet: %v", err)
+	}
+	m.beforeWrite = func(int, *memory) error { return errors.New("seen") }
+	if _, err := admin.Execute(t.Context(), m, steps, noon); err == nil || m.writes[0][0].Revision != "r1" || m.writes[0][1].Revision != "r2" {
+		t.Errorf("%+v, %v", m.writes, err)
+	}
+	m.broken = errors.New("no connection")
+	if _, err := admin.Read(t.Context(), m); !errors.Is(err, m.broken) {
+		t.Errorf("a listing that failed: %v", err)
+	}
+}

@@ -17,11 +17,12 @@ const (
 )
 
 // Resources stores resources. Reads are consistent. A resource that is stored
-// but cannot be decoded is an error that names it, never passed over.
+// but cannot be decoded is an *InvalidError, never passed over.
 type Resources interface {
 	// Get returns one resource; join.ErrNotFound if it does not exist.
 	Get(ctx context.Context, kind rules.Kind, name string) (Stored, error)
-	// List returns all resources of a kind, by name.
+	// List returns all resources of a kind, by name. If some cannot be decoded it
+	// returns the others, and an error of errors.Join with an *InvalidError for each.
 	List(ctx context.Context, kind rules.Kind) ([]Stored, error)
 	// Write makes 1 to MaxChanges changes, of MaxBytes or less, to different
 	// resources: all of them or none. A *ConflictError says that a resource is no
@@ -60,6 +61,22 @@ type ConflictError struct {
 func (e *ConflictError) Error() string {
 	return fmt.Sprintf("%s/%s was changed by someone else meanwhile", e.Kind, e.Name)
 }
+
+// InvalidError says that a resource is stored and cannot be decoded: a newer
+// version wrote it, or it was damaged.
+type InvalidError struct {
+	Kind rules.Kind
+	Name string
+	// Revision is that by which Write replaces or removes it; empty if it has none.
+	Revision string
+	Err      error
+}
+
+func (e *InvalidError) Error() string {
+	return fmt.Sprintf("%s/%s is stored but not valid: apply it again, or remove it: %v", e.Kind, e.Name, e.Err)
+}
+
+func (e *InvalidError) Unwrap() error { return e.Err }
 
 // Joins reads records.
 type Joins interface {

@@ -2,7 +2,10 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
@@ -10,8 +13,9 @@ import (
 // State is what was stored when it was read: one listing a kind, however many
 // resources a plan is about. The zero State has nothing stored.
 type State struct {
-	byID  map[id]Stored
-	order []Stored // by kindOrder, then by name
+	byID    map[id]Stored
+	order   []Stored // by kindOrder, then by name
+	invalid map[id]*InvalidError
 }
 
 // id names a resource.
@@ -24,15 +28,16 @@ func (i id) String() string { return string(i.kind) + "/" + i.name }
 
 func idOf(r rules.Resource) id { return id{r.Kind(), r.Name()} }
 
-// Read reads all resources of some kinds; without kinds, of all.
+// Read reads all resources of some kinds; without kinds, of all. What cannot be
+// decoded is no error here: it can be applied again, or removed. See Invalid.
 func Read(ctx context.Context, store Resources, kinds ...rules.Kind) (State, error) {
-	s := State{byID: map[id]Stored{}}
+	s := State{byID: map[id]Stored{}, invalid: map[id]*InvalidError{}}
 	for _, kind := range kindOrder {
 		if len(kinds) > 0 && !containsKind(kinds, kind) {
 			continue
 		}
 		stored, err := store.List(ctx, kind)
-		if err != nil {
+		if err := s.passOver(err); err != nil {
 			return State{}, fmt.Errorf("reading every %s: %w", kind, err)
 		}
 		for _, one := range stored {
@@ -41,6 +46,39 @@ func Read(ctx context.Context, store Resources, kinds ...rules.Kind) (State, err
 		s.order = append(s.order, stored...)
 	}
 	return s, nil
+}
+
+// passOver keeps what is invalid, and returns any other error.
+func (s State) passOver(err error) error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return err
+	}
+	for _, one := range joined.Unwrap() {
+		invalid, ok := errors.AsType[*InvalidError](one)
+		if !ok {
+			return err
+		}
+		s.invalid[id{invalid.Kind, invalid.Name}] = invalid
+	}
+	return nil
+}
+
+// Invalid returns what is stored and cannot be decoded, save what the steps
+// replace or remove: an error of errors.Join, or nil.
+func (s State) Invalid(steps []Step) error {
+	mended := map[id]bool{}
+	for _, step := range steps {
+		mended[step.id()] = true
+	}
+	var left []error
+	for _, invalid := range s.invalid {
+		if !mended[id{invalid.Kind, invalid.Name}] {
+			left = append(left, invalid)
+		}
+	}
+	slices.SortFunc(left, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return errors.Join(left...)
 }
 
 // Get returns a resource and whether there is one.
@@ -82,5 +120,11 @@ func (s State) After(steps []Step) []rules.Resource {
 // All returns every stored resource.
 func All(ctx context.Context, store Resources) ([]rules.Resource, error) {
 	s, err := Read(ctx, store)
-	return s.Resources(), err
+	if err == nil {
+		err = s.Invalid(nil)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.Resources(), nil
 }

@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,6 +24,8 @@ type memory struct {
 	revision int
 	// beforeWrite is what someone else does just before the nth Write, from 1.
 	beforeWrite func(n int, m *memory) error
+	invalid     []*admin.InvalidError
+	broken      error
 }
 
 func (m *memory) Get(_ context.Context, kind rules.Kind, name string) (admin.Stored, error) {
@@ -41,7 +44,16 @@ func (m *memory) List(_ context.Context, kind rules.Kind) ([]admin.Stored, error
 		}
 	}
 	slices.SortFunc(all, func(a, b admin.Stored) int { return strings.Compare(a.Resource.Name(), b.Resource.Name()) })
-	return all, nil
+	var invalid []error
+	for _, e := range m.invalid {
+		if e.Kind == kind {
+			invalid = append(invalid, e)
+		}
+	}
+	if m.broken != nil {
+		invalid = append(invalid, m.broken)
+	}
+	return all, errors.Join(invalid...)
 }
 
 func (m *memory) Write(_ context.Context, changes []admin.Change) error {

@@ -2,6 +2,7 @@ package dynamo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -53,18 +54,21 @@ func (s *Store) Get(ctx context.Context, kind rules.Kind, name string) (admin.St
 
 // List returns all resources of a kind, by name.
 func (s *Store) List(ctx context.Context, kind rules.Kind) ([]admin.Stored, error) {
-	var all []admin.Stored
+	var (
+		all     []admin.Stored
+		invalid []error
+	)
 	for found, err := range s.query(ctx, s.ofKind(kind)) {
 		if err != nil {
 			return nil, fail(fmt.Sprintf("reading all of kind %s", kind), err)
 		}
-		one, err := decodeListed(kind, found)
-		if err != nil {
-			return nil, err
+		if one, err := decodeListed(kind, found); err != nil {
+			invalid = append(invalid, err)
+		} else {
+			all = append(all, one)
 		}
-		all = append(all, one)
 	}
-	return all, nil
+	return all, errors.Join(invalid...)
 }
 
 // ofKind asks for all items of a kind. DynamoDB sorts them by the bytes of the name.
@@ -101,7 +105,7 @@ func decodeResource(key resourceKey, found item) (admin.Stored, error) {
 		err = fmt.Errorf("it holds %s/%s", stored.Resource.Kind(), stored.Resource.Name())
 	}
 	if err != nil {
-		return admin.Stored{}, fmt.Errorf("%s is stored but not valid: apply it again: %w", key, err)
+		return admin.Stored{}, &admin.InvalidError{Kind: key.kind, Name: key.name, Revision: stored.Revision, Err: err}
 	}
 	return stored, nil
 }

@@ -53,33 +53,44 @@ func (r row) stored(resource rules.Resource) admin.Stored {
 
 // List returns all resources of a kind, by name.
 func (s *Store) List(ctx context.Context, kind rules.Kind) ([]admin.Stored, error) {
+	var (
+		all     []admin.Stored
+		invalid []error
+	)
 	rows, err := s.stmts.resourcesOf.QueryContext(ctx, kind)
-	all, err := collect(rows, err, func(rows *sql.Rows) (admin.Stored, error) {
+	_, err = collect(rows, err, func(rows *sql.Rows) (none struct{}, err error) {
 		var (
 			name  string
 			found row
 			body  sql.RawBytes // valid until the next row, and then decoded
 		)
 		if err := rows.Scan(&name, &found.revision, &found.updated, &found.edited, &body); err != nil {
-			return admin.Stored{}, err
+			return none, err
 		}
 		key := resourceKey{kind, name}
 		if known := s.resources.get(key); known.revision == found.revision {
-			return found.stored(known.resource), nil
+			all = append(all, found.stored(known.resource))
+		} else if stored, err := s.decode(key, found, body); err != nil {
+			invalid = append(invalid, err)
+		} else {
+			all = append(all, stored)
 		}
-		return s.decode(key, found, body)
+		return none, nil
 	})
-	return all, s.fail(ctx, fmt.Sprintf("reading all of kind %s", kind), err)
+	if err != nil {
+		return nil, s.fail(ctx, fmt.Sprintf("reading all of kind %s", kind), err)
+	}
+	return all, errors.Join(invalid...)
 }
 
-// decode makes a resource of a row and remembers it.
+// decode makes a resource of a row and remembers it. Its error is an *admin.InvalidError.
 func (s *Store) decode(key resourceKey, found row, body []byte) (admin.Stored, error) {
 	resource, err := rules.Decode(body)
 	if err == nil && (resource.Kind() != key.kind || resource.Name() != key.name) {
 		err = fmt.Errorf("it holds %s/%s", resource.Kind(), resource.Name())
 	}
 	if err != nil {
-		return admin.Stored{}, fmt.Errorf("%s/%s is stored but not valid: apply it again: %w", key.kind, key.name, err)
+		return admin.Stored{}, &admin.InvalidError{Kind: key.kind, Name: key.name, Revision: found.revision, Err: err}
 	}
 	s.resources.put(key, cached{found.revision, resource})
 	return found.stored(resource), nil

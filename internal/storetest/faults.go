@@ -60,6 +60,9 @@ func (s suite) testMalformed(t *testing.T) {
 			}
 		})
 	}
+	t.Run("what cannot be decoded is listed beside the others, and can be replaced or removed", func(t *testing.T) {
+		s.testMend(t, a, b)
+	})
 	t.Run("a listing names the damaged record and goes on", func(t *testing.T) {
 		check(t, "recording", a.Record(ctx(t), s.record(-1), s.keep()))
 		check(t, "recording", a.Record(ctx(t), s.record(1), s.keep()))
@@ -149,4 +152,35 @@ func (s suite) testContexts(t *testing.T) {
 			t.Errorf("the lease: %t, %v; want it free", got, err)
 		}
 	})
+}
+
+// testMend has role/bad and bot/bad damaged, and role/good beside them.
+func (s suite) testMend(t *testing.T, a, b Store) {
+	invalid := func(kind rules.Kind, err error) *admin.InvalidError {
+		t.Helper()
+		e, ok := errors.AsType[*admin.InvalidError](err)
+		if !ok || e.Kind != kind || e.Name != "bad" || e.Revision == "" {
+			t.Fatalf("got %v, want an *InvalidError of %s/bad with its revision", err, kind)
+		}
+		return e
+	}
+	_, err := b.Get(ctx(t), rules.KindBot, "bad")
+	revision := invalid(rules.KindBot, err).Revision
+	stored, err := b.List(ctx(t), rules.KindRole)
+	if got := names(stored); !slices.Equal(got, []string{"good"}) {
+		t.Errorf("roles are %q, want the good one", got)
+	}
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok || len(joined.Unwrap()) != 1 {
+		t.Fatalf("got %v, want one error of errors.Join", err)
+	}
+	gone := admin.Change{Kind: rules.KindRole, Name: "bad", Revision: invalid(rules.KindRole, joined.Unwrap()[0]).Revision, At: s.base}
+	mended := admin.Change{Kind: rules.KindBot, Name: "bad", Resource: bot(t, "bad"), Revision: revision, At: s.base}
+	check(t, "replacing and removing", a.Write(ctx(t), []admin.Change{gone, mended}))
+	sameResource(t, "bot/bad", get(t, b, rules.KindBot, "bad").Resource, bot(t, "bad"))
+	stored, err = b.List(ctx(t), rules.KindRole)
+	check(t, "listing", err)
+	if got := names(stored); !slices.Equal(got, []string{"good"}) {
+		t.Errorf("roles are %q, want the good one", got)
+	}
 }

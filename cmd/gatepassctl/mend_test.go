@@ -1,0 +1,67 @@
+package main
+
+import (
+	"bytes"
+	"database/sql"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/gatepass-ci/gatepass/internal/sqlite"
+)
+
+// TestMend has resources stored that cannot be decoded, as after a return to an
+// older version: they keep nobody from the others, and go or are replaced by name.
+func TestMend(t *testing.T) {
+	dir := t.TempDir()
+	data := filepath.Join(dir, "data")
+	ctl := func(input string, want int, args ...string) (out, errs string) {
+		t.Helper()
+		var stdout, stderr bytes.Buffer
+		getenv := func(name string) string { return map[string]string{"EDITOR": "true"}[name] }
+		if got := run(t.Context(), append(args, "--data", data), getenv, strings.NewReader(input), &stdout, &stderr); got != want {
+			t.Fatalf("gatepassctl %s: exit code %d, want %d\n%s%s", strings.Join(args, " "), got, want, &stdout, &stderr)
+		}
+		return stdout.String(), stderr.String()
+	}
+	bot := func(name string) string {
+		return "kind: bot\nversion: v1\nmetadata: {name: " + name + "}\nspec: {roles: []}\n"
+	}
+	has := func(text string, wants ...string) {
+		t.Helper()
+		for _, want := range wants {
+			if !strings.Contains(text, want) {
+				t.Errorf("there is no %q in\n%s", want, text)
+			}
+		}
+	}
+	ctl(bot("one")+"---\n"+bot("two")+"---\n"+bot("good"), exitDone, "apply", "-f", "-")
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(data, sqlite.FileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec(`UPDATE resources SET body = CAST('{"kind":"bot","later":1}' AS BLOB) WHERE name <> 'good'`); err != nil {
+		t.Fatal(err)
+	}
+
+	out, errs := ctl("", exitFailed, "get", "bots", "-o", "name")
+	has(out, "bot/good")
+	has(errs, "bot/one is stored but not valid: apply it again, or remove it", "bot/two is stored but not valid")
+	_, errs = ctl("", exitFailed, "edit", "bot/one")
+	has(errs, "bot/one is stored but not valid")
+	_, errs = ctl(bot("one"), exitFailed, "create", "-f", "-")
+	has(errs, "bot/one exists already")
+	_, errs = ctl(bot("other"), exitDone, "apply", "-f", "-")
+	has(errs, "warning: bot/one is stored but not valid", "warning: bot/two")
+
+	out, errs = ctl(bot("one"), exitDone, "apply", "-f", "-")
+	has(out, "updated    bot/one")
+	has(errs, "warning: bot/two")
+	out, _ = ctl("", exitDone, "rm", "bot/two")
+	has(out, "removed    bot/two")
+	out, errs = ctl("", exitDone, "get", "bots", "-o", "name")
+	if out != "bot/good\nbot/one\nbot/other\n" || errs != "" {
+		t.Errorf("got %s%s", out, errs)
+	}
+}
