@@ -74,8 +74,9 @@ bench: ## run the benchmarks, COUNT (1) times
 .PHONY: generate
 generate: ## write the files that are committed and made from others: the packed orb, the JSON Schemas
 	go run ./ci/circleci-orb/pack ci/circleci-orb/src > ci/circleci-orb/orb.yml
-	go run ./cmd/gatepassctl schema > docs/schema/gatepass.schema.json
-	go run ./cmd/gatepassctl schema --cases > docs/schema/gatepass-cases.schema.json
+	go build -o bin/ ./cmd/gatepassctl
+	bin/gatepassctl schema > docs/schema/gatepass.schema.json
+	bin/gatepassctl schema --cases > docs/schema/gatepass-cases.schema.json
 
 .PHONY: release
 release: ## build dist/, a release of VERSION: both commands, checksums, SBOMs, the pipe and the orb

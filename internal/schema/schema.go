@@ -87,6 +87,9 @@ func places(s rules.Shape) []string {
 	for at := range s.Understood {
 		all[at] = true
 	}
+	for at := range s.Harmless {
+		all[at] = true
+	}
 	for at := range s.Unlimited {
 		all[at] = true
 	}
@@ -113,6 +116,9 @@ func teleports(s rules.Shape, at string, ours object) (more object) {
 			{"description", "Teleport's; taken only as '*': '*', since a certificate cannot limit it"},
 			{"type", "object"}, {"additionalProperties", false}, {"properties", everywhere}, {"required", []string{"*"}},
 		}})
+	}
+	for _, name := range s.Harmless[at] {
+		more = append(more, member{name, object{{"description", "Teleport's; does nothing here, and is taken only with a value that limits nothing"}}})
 	}
 	for _, name := range s.PassedOver[at] {
 		schema := object{{"description", "Teleport's; does nothing here"}}

@@ -276,6 +276,67 @@ func TestWhatIsWrongIsRefused(t *testing.T) {
 	}
 }
 
+// An editor must not offer what apply does not know.
+func TestWhatIsOfferedIsKnown(t *testing.T) {
+	text, err := schema.Resources()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var root struct {
+		Definitions map[string]map[string]any `json:"definitions"`
+	}
+	if err := json.Unmarshal(text, &root); err != nil {
+		t.Fatal(err)
+	}
+	offered := 0
+	for kind, definition := range root.Definitions {
+		offer(definition, func(path string, wrap func(string) string) {
+			offered++
+			document := wrap("{}")
+			_, _, err := rules.Parse("offered.yaml", []byte(document))
+			if err != nil && strings.Contains(err.Error(), "is not a field here") {
+				t.Errorf("%s.%s: %v\n%s", kind, path, err, document)
+			}
+		}, "kind: "+kind+", version: v1, metadata: {name: a}")
+	}
+	if offered < 100 {
+		t.Errorf("only %d fields are offered", offered)
+	}
+}
+
+// offer calls try for every field of a schema, with what makes a document of its value.
+// beside is what else the document has.
+func offer(definition map[string]any, try func(path string, wrap func(string) string), beside string) {
+	var walk func(schema map[string]any, path string, wrap func(string) string)
+	walk = func(schema map[string]any, path string, wrap func(string) string) {
+		if items, ok := schema["items"].(map[string]any); ok {
+			walk(items, path+"[]", func(value string) string { return wrap("[" + value + "]") })
+		}
+		properties, _ := schema["properties"].(map[string]any)
+		for name, child := range properties {
+			inner := func(value string) string { return wrap("{" + name + ": " + value + "}") }
+			try(path+"."+name, inner)
+			if child, ok := child.(map[string]any); ok {
+				walk(child, path+"."+name, inner)
+			}
+		}
+	}
+	properties := definition["properties"].(map[string]any)
+	for name, child := range properties {
+		if name == "kind" || name == "version" {
+			continue
+		}
+		wrap := func(value string) string { return "{" + beside + ", " + name + ": " + value + "}" }
+		if name == "metadata" {
+			wrap = func(value string) string {
+				return "{" + strings.Replace(beside, "metadata: {name: a}", "metadata: "+value, 1) + "}"
+			}
+		}
+		try(name, wrap)
+		walk(child.(map[string]any), name, wrap)
+	}
+}
+
 func TestEveryFieldSaysWhatItIs(t *testing.T) {
 	for name, make := range map[string]func() ([]byte, error){"resources": schema.Resources, "cases": schema.Cases} {
 		text, err := make()

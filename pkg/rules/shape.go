@@ -18,6 +18,9 @@ type Shape struct {
 	PassedOver map[string][]string
 	// Understood are Teleport's names of our fields, by where they may stand.
 	Understood map[string]map[string]string
+	// Harmless are fields of Teleport's that are taken, and do nothing, if their value
+	// limits nothing.
+	Harmless map[string][]string
 	// Unlimited are lists of labels that are taken only if they limit nothing.
 	Unlimited map[string][]string
 }
@@ -42,9 +45,13 @@ func Shapes() []Shape {
 
 func roleShape(shape func(Kind, any, map[string][]string, ...string) Shape) Shape {
 	conditions := append(elsewhere(), "rules")
-	options := []string{"record_session"}
+	options, harmless := []string{}, []string{"record_session"}
 	for _, o := range teleportOptions() {
-		options = append(options, o.name)
+		if o.harmless == nil {
+			options = append(options, o.name)
+		} else {
+			harmless = append(harmless, o.name)
+		}
 	}
 	role := shape(KindRole, wireRole{}, map[string][]string{
 		"spec.allow": conditions, "spec.deny": conditions, "spec.options": options,
@@ -53,6 +60,7 @@ func roleShape(shape func(Kind, any, map[string][]string, ...string) Shape) Shap
 		"forward_agent": "agent_forwarding", "permit_x11_forwarding": "x11_forwarding",
 		"ssh_port_forwarding": "",
 	}}
+	role.Harmless = map[string][]string{"spec.options": harmless}
 	role.Unlimited = map[string][]string{"spec.allow": labelFields()}
 	return role
 }

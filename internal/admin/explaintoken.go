@@ -1,0 +1,95 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/token"
+)
+
+// issuer is what the ID token says; "" if it says none.
+func (q Question) issuer() string {
+	claims, err := q.claims("bitbucket") // of any method: iss is everywhere
+	if err != nil {
+		return ""
+	}
+	iss, _ := claims.Claims["iss"].(string)
+	return iss
+}
+
+func (q Question) claims(method string) (*token.Unverified, error) {
+	if q.IDToken == "" {
+		return token.ParseClaims(q.Claims, method)
+	}
+	parsed, err := token.Parse(q.IDToken)
+	if err != nil {
+		return nil, err
+	}
+	return parsed.Unverified(method)
+}
+
+// idToken checks the form, the claims and the signature; nil if the form is wrong.
+func (e *explainer) idToken(ctx context.Context) *token.Unverified {
+	claims, err := e.q.claims(e.rule.JoinMethod)
+	if err != nil {
+		e.addError("form", err, "")
+	}
+	if e.rule.Expired(e.q.Now) {
+		e.add("token rule", codeTokenNotFound, "it expired at "+e.rule.Metadata.Expires.Format(time.RFC3339))
+	} else {
+		e.add("token rule", join.CodeOK, fmt.Sprintf("%s, for bot/%s", e.rule.JoinMethod, e.rule.BotName))
+	}
+	if err != nil {
+		return nil
+	}
+	e.Presented = claims.Fields
+	expect := join.Expectations(e.rule)
+	err = claims.Precheck(expect, e.q.Presented)
+	e.addError("claims", err, "issuer, audience and times")
+	e.signature(ctx)
+	if err == nil {
+		e.addError("job", claims.Check(expect, e.q.Presented), "the claims that every job has")
+	}
+	return claims
+}
+
+func (e *explainer) signature(ctx context.Context) {
+	switch {
+	case e.q.Verified:
+		e.add("signature", join.CodeOK, "verified when the job joined")
+		return
+	case e.q.IDToken == "":
+		e.add("signature", CodeUnknown, "not checked: claims were given without their token")
+		return
+	}
+	stored, err := e.reasons.KeySet(ctx, e.rule.Issuer())
+	switch {
+	case errors.Is(err, join.ErrNotFound) || err == nil && len(stored.JWKS) == 0:
+		e.add("signature", CodeUnknown, "not checked: no keys of the issuer are stored; run gatepassctl keys refresh")
+		return
+	case err != nil:
+		e.add("signature", CodeUnknown, err.Error())
+		return
+	}
+	keys, err := token.ParseKeySet(stored.JWKS)
+	if err == nil {
+		err = e.verify(keys)
+	}
+	good := "verified by the stored keys of the issuer"
+	if stored.Stale(e.q.Now) {
+		good += ", which are too old to be used: run gatepassctl keys refresh"
+	}
+	e.addError("signature", err, good)
+}
+
+func (e *explainer) verify(keys *token.KeySet) error {
+	parsed, err := token.Parse(e.q.IDToken)
+	if err != nil {
+		return err
+	}
+	_, err = parsed.VerifySignature(keys, e.rule.JoinMethod)
+	return err
+}
