@@ -17,7 +17,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/commandtest"
 )
 
-// version and the first platform are those of test/orb, so that it is built once.
+// version and the first platform are those of ci/circleci-orb/tests, so that it is built once.
 const version = "9.9.9"
 
 func platforms() []string {

@@ -1,6 +1,6 @@
-// Package orb tests the CircleCI orb: its scripts one by one with bats, and the packed orb
+// Package tests tests the CircleCI orb: its scripts one by one with bats, and the packed orb
 // as a whole, by running the samples of docs/circleci.md from checkout to login.
-package orb
+package tests
 
 import (
 	"encoding/json"

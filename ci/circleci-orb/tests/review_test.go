@@ -1,4 +1,4 @@
-package orb
+package tests
 
 import (
 	"cmp"
@@ -14,7 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/gatepass-ci/gatepass/internal/commandtest"
-	"github.com/gatepass-ci/gatepass/test/orb/circle"
+	"github.com/gatepass-ci/gatepass/ci/circleci-orb/tests/circle"
 )
 
 // source is the orb as it is written: the root file, and the others by their paths.
@@ -266,7 +266,7 @@ func TestReviewCatches(t *testing.T) {
 		{"RC008 steps have names", "commands/a.yml", step("true")},
 		{"RC009 long commands are included", "commands/a.yml", step(map[string]any{"name": "a", "command": strings.Repeat("true;", 20)})},
 		{"RC010 snake case", "jobs/my-job.yml", map[string]any{}},
-		{"RC011 examples show the current major version", "examples/a.yml", map[string]any{"usage": map[string]any{"orbs": map[string]any{"gatepass": "gatepass-ci/gatepass@0.9.0"}}}},
+		{"RC011 examples show the current major version", "examples/a.yml", map[string]any{"usage": map[string]any{"orbs": map[string]any{"gatepass": "gatepass-ci/gatepass@999.0.0"}}}},
 		{"RC012 cache keys without variables of the environment", "commands/a.yml", cached},
 		{"parameters reach scripts by the environment alone", "commands/a.yml", step(map[string]any{"command": "echo <<parameters.a>>"})},
 		{"no script has eval", "scripts/a.sh", map[string]any{"text": "\nset -euo pipefail\numask 077\neval \"$1\"\n"}},

@@ -1,4 +1,4 @@
-package orb
+package tests
 
 import (
 	"errors"
@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/gatepass-ci/gatepass/internal/commandtest"
-	"github.com/gatepass-ci/gatepass/test/orb/circle"
+	"github.com/gatepass-ci/gatepass/ci/circleci-orb/tests/circle"
 )
 
 func TestOrb(t *testing.T) {
@@ -36,7 +36,7 @@ func (w *world) translate(t *testing.T, sample string) string {
 		"hosts: deploy@host.example.com", "hosts: deploy@"+w.host.Addr(),
 		"deploy@host.example.com", "-p "+w.port(t)+" deploy@127.0.0.1",
 		"https://github.com/gatepass-ci/gatepass/releases/download", w.releases.URL+"/good",
-		"GATEPASS_VERSION: 1.0.0", "GATEPASS_VERSION: "+version,
+		"GATEPASS_VERSION: 0.1.0", "GATEPASS_VERSION: "+version,
 		strings.Repeat("0", 64), string(m[1]),
 		"_linux_amd64", strings.TrimPrefix(client(), "gatepass_"+version),
 	).Replace(sample)
