@@ -37,7 +37,8 @@ job presents. It claims nothing, records nothing and asks no one. The exit code 
 0 if the job would join, else 1.
 
 The ID token is read from a file and never printed. A claims file has the JSON of
-the token's payload, with the CI's own names. --last takes the claims of a join that
+the token's payload, with the CI's own names, or the report that a job gets by
+gatepass doctor --report json. --last takes the claims of a join that
 was made, and tells whether the rules as they are now would say the same.
 
 --token may be left out where only one token rule is of the ID token's issuer.`,
@@ -96,16 +97,14 @@ func (c *cli) explain(ctx context.Context, f explainFlags) error {
 
 func (c *cli) question(f explainFlags) (admin.Question, error) {
 	q := admin.Question{Token: f.token, Now: c.now()}
-	data, err := c.readInput(f.idToken + f.claims)
-	if err != nil {
+	if f.claims != "" {
+		claims, err := c.readClaims(f.claims)
+		q.Claims = claims
 		return q, err
 	}
-	if f.idToken != "" {
-		q.IDToken = strings.TrimSpace(string(data))
-	} else {
-		q.Claims = data
-	}
-	return q, nil
+	data, err := c.readInput(f.idToken)
+	q.IDToken = strings.TrimSpace(string(data))
+	return q, err
 }
 
 // reasons are the rules in files, or without any the store's. done is called when

@@ -163,13 +163,12 @@ func (c *cli) answersOfToken(method string, answers scaffold.Answers, f newFlags
 	if f.idToken != "" && f.claims != "" {
 		return misused("write --id-token FILE or --claims FILE", "both an ID token and claims were given")
 	}
-	data, err := c.readInput(f.idToken + f.claims)
+	claims, err := c.unverified(method, f)
+	if refusal, ok := errors.AsType[*token.Error](err); ok {
+		return failed("give the ID token as the CI minted it, or the JSON of its payload", "reading %s: %w", f.idToken+f.claims, refusal)
+	}
 	if err != nil {
 		return err
-	}
-	claims, err := unverified(method, data, f.idToken != "")
-	if err != nil {
-		return failed("give the ID token as the CI minted it, or the JSON of its payload", "reading %s: %w", f.idToken+f.claims, err)
 	}
 	read, notes, err := scaffold.FromClaims(method, claims)
 	if err != nil {
@@ -187,9 +186,17 @@ func (c *cli) answersOfToken(method string, answers scaffold.Answers, f newFlags
 	return nil
 }
 
-func unverified(method string, data []byte, jws bool) (*token.Unverified, error) {
-	if !jws {
-		return token.ParseClaims(data, method)
+func (c *cli) unverified(method string, f newFlags) (*token.Unverified, error) {
+	if f.claims != "" {
+		claims, err := c.readClaims(f.claims)
+		if err != nil {
+			return nil, err
+		}
+		return token.ParseClaims(claims, method)
+	}
+	data, err := c.readInput(f.idToken)
+	if err != nil {
+		return nil, err
 	}
 	parsed, err := token.Parse(strings.TrimSpace(string(data)))
 	if err != nil {

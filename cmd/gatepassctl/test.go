@@ -116,7 +116,7 @@ func (c *cli) runCases(ctx context.Context, reasons admin.Reasons, name string, 
 		if !filepath.IsAbs(file) {
 			file = filepath.Join(filepath.Dir(name), file)
 		}
-		return c.readInput(file)
+		return c.readClaims(file)
 	}
 	return ruletest.Config{Reasons: reasons, Now: c.now(), ReadFile: beside}.Run(ctx, f)
 }
