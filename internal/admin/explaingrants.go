@@ -89,15 +89,6 @@ func describe(c rules.Conditions) string {
 	return dashIfEmpty(strings.Join(parts, "; "))
 }
 
-// labels writes labels as NAME=VALUE, with | between the values of one.
-func labels(all map[string][]string) string {
-	var parts []string
-	for _, name := range slices.Sorted(maps.Keys(all)) {
-		parts = append(parts, name+"="+strings.Join(all[name], "|"))
-	}
-	return strings.Join(parts, ",")
-}
-
 func dashIfEmpty(s string) string {
 	if s == "" {
 		return "-"
