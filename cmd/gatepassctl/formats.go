@@ -37,7 +37,13 @@ func (o *output) Set(s string) error {
 
 // outputFlag gives a command -o, the same as --format.
 func (c *cli) outputFlag(cmd *cobra.Command, allowed []string) {
-	cmd.Flags().VarP(&output{allowed: allowed, set: func(s string) { c.format = s }}, "output", "o", "the same as --format")
+	addOutput(cmd, &output{allowed: allowed, set: func(s string) { c.format = s }}, "the same as --format")
+}
+
+func addOutput(cmd *cobra.Command, o *output, usage string) {
+	cmd.Flags().VarP(o, "output", "o", usage)
+	// It fails only for a flag that there is not.
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(o.allowed, cobra.ShellCompDirectiveNoFileComp))
 }
 
 func isTerminal(w io.Writer) bool {

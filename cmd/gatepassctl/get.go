@@ -45,12 +45,13 @@ that has to do with a bot or a role.`,
 	flags.StringVar(&f.filter.Role, "role", "", "only this role, its bots, their token rules, and what locks it")
 	flags.StringVar(&f.filter.Method, "method", "", "only token rules of this join method: bitbucket or circleci")
 	flags.StringVarP(&f.selector, "selector", "l", "", "only what carries these labels: label=value[,label=value]")
-	flags.VarP(&output{allowed: []string{"table", "yaml", "json", "name", "text"}, set: func(s string) {
+	_ = cmd.RegisterFlagCompletionFunc("method", cobra.FixedCompletions([]string{"bitbucket", "circleci"}, cobra.ShellCompDirectiveNoFileComp))
+	addOutput(cmd, &output{allowed: []string{"table", "yaml", "json", "name", "text"}, set: func(s string) {
 		f.table, f.names, c.format = s == "table", s == "name", s
 		if f.table || f.names {
 			c.format = "text"
 		}
-	}}, "output", "o", "table, yaml, json, or name for nothing but names")
+	}}, "table, yaml, json, or name for nothing but names")
 	return cmd
 }
 
