@@ -48,7 +48,8 @@ func (c *cli) applyHost(ctx context.Context, s *hostSetup, h *hostsetup.Host) er
 		return c.notApplied(err)
 	}
 	result := appliedHost{Changes: hostsetup.Sorted(changes), Tested: system.Sshd() != nil}
-	if hostsetup.NeedsReload(changes) && d.ThisHost() {
+	// A run before may have been cut off between writing and reloading.
+	if (hostsetup.NeedsReload(changes) || hostsetup.NotRead(d, system.HasRead(ctx))) && d.ThisHost() {
 		result.Reload = hostsetup.ReloadCommand
 	}
 	if s.reload && result.Reload != "" {
@@ -66,6 +67,9 @@ func (c *cli) applyHost(ctx context.Context, s *hostSetup, h *hostsetup.Host) er
 func (c *cli) notApplied(err error) error {
 	if _, ok := errors.AsType[*hostsetup.ForeignError](err); ok {
 		return failed("move these files away, and run it again; nothing was changed", "%w", err)
+	}
+	if errors.Is(err, hostsetup.ErrRunning) {
+		return failed("run it again when that is done; nothing was changed", "%w", err)
 	}
 	if _, ok := errors.AsType[*hostsetup.ConflictError](err); ok {
 		return failed("remove these lines, if nothing else needs them, and run it again; nothing was changed", "%w", err)
@@ -88,7 +92,7 @@ func (c *cli) tellApplied(r *appliedHost) {
 		}
 	}
 	switch {
-	case changed == 0:
+	case changed == 0 && r.Reload == "" && !r.Reloaded:
 		fmt.Fprintln(c.out, "nothing to do: the host is set up already")
 	case r.Reload != "":
 		fmt.Fprintln(c.out, "now reload sshd: "+r.Reload)
@@ -116,7 +120,7 @@ func (c *cli) checkHost(cmd *cobra.Command, s *hostSetup, h *hostsetup.Host) err
 	}
 	defer d.Close()
 	system := hostsetup.NewSystem(s.root)
-	with := hostsetup.Checks{Sshd: system.Sshd(), Account: system.Account, Now: c.now()}
+	with := hostsetup.Checks{Sshd: system.Sshd(), Account: system.Account, HasRead: system.HasRead(cmd.Context()), Now: c.now()}
 	if len(h.HostCertificates) > 0 && s.authority.file == "" && s.authority.server == "" {
 		if with.HostAuthority, err = c.storedAuthority(cmd, cert.SSHHost); err != nil {
 			return err

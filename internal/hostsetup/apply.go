@@ -29,6 +29,8 @@ type Change struct {
 
 	content string
 	before  *string // nil if it was not there
+
+	staged, backup string // paths of what stage wrote, below /etc/ssh
 }
 
 // ForeignError says that files are in the way which this package did not write.
@@ -49,6 +51,9 @@ func (e *ConflictError) Error() string {
 // ErrNoInclude says that sshd would not read ConfigFile.
 var ErrNoInclude = errors.New(mainConfigFile + " does not include " + ConfigFile)
 
+// ErrRunning says that another run is at work on the same host.
+var ErrRunning = errors.New("another gatepassctl host setup --apply is at work on " + SSHFolder)
+
 // Apply makes the host as h says and returns what it did to each file. It refuses
 // before it writes anything if a file is not its own, or sshd would not come to obey.
 // If sshd finds fault with the configuration that comes of it, everything is as before.
@@ -61,10 +66,34 @@ func Apply(ctx context.Context, d *Dir, h *Host, sshd Sshd) ([]Change, error) {
 			return nil, err
 		}
 	}
+	unlock, err := d.lock()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	changes, err := d.plan(h)
 	if err != nil {
 		return nil, err
 	}
+	if err := d.clean(); err != nil {
+		return nil, err
+	}
+	defer d.unstage(changes)
+	for i := range changes {
+		if err := d.stage(&changes[i]); err != nil {
+			return nil, err
+		}
+	}
+	if err := d.commit(ctx, changes, sshd); err != nil {
+		return nil, err
+	}
+	return changes, nil
+}
+
+// commit makes changes that are staged, and takes all back if one cannot be made or
+// sshd refuses what comes of them. sshd is asked even if nothing changes: a run before
+// may have been cut off before it came to that.
+func (d *Dir) commit(ctx context.Context, changes []Change, sshd Sshd) (err error) {
 	done := 0
 	for i := range changes {
 		if err = d.do(&changes[i]); err != nil {
@@ -72,19 +101,23 @@ func Apply(ctx context.Context, d *Dir, h *Host, sshd Sshd) ([]Change, error) {
 		}
 		done++
 	}
-	if err == nil && sshd != nil && slices.ContainsFunc(changes, changed) {
+	if err == nil && sshd != nil {
 		err = test(ctx, sshd)
 	}
 	if err == nil {
-		return changes, nil
+		return nil
 	}
-	if undo := d.undo(changes[:done]); undo != nil {
-		return nil, fmt.Errorf("%w; and taking back what was written failed: %w", err, undo)
+	var failed []error
+	for i := range done {
+		failed = append(failed, d.undo(&changes[done-1-i]))
+	}
+	if undo := errors.Join(failed...); undo != nil {
+		return fmt.Errorf("%w; and taking back what was written failed: %w", err, undo)
 	}
 	if refused, ok := errors.AsType[*RefusedError](err); ok {
-		refused.Before = test(ctx, sshd) != nil
+		refused.Before = !slices.ContainsFunc(changes, changed) || test(ctx, sshd) != nil
 	}
-	return nil, err
+	return err
 }
 
 func changed(c Change) bool { return c.Change != Unchanged }
@@ -106,7 +139,11 @@ func (e *RefusedError) Error() string {
 func (e *RefusedError) Unwrap() error { return e.Err }
 
 func test(ctx context.Context, sshd Sshd) error {
-	if _, err := sshd(ctx, "-t"); err != nil {
+	_, err := sshd(ctx, "-t")
+	if ctx.Err() != nil {
+		return context.Cause(ctx) // sshd was stopped, and refused nothing
+	}
+	if err != nil {
 		return &RefusedError{Err: err}
 	}
 	return nil
@@ -114,11 +151,11 @@ func test(ctx context.Context, sshd Sshd) error {
 
 // obeys reports why sshd would not come to do as h's files say.
 func (d *Dir) obeys(h *Host) error {
-	all, main, err := d.directives()
+	all, err := d.directives()
 	if err != nil {
 		return err
 	}
-	if !includesConfigFile(main) {
+	if !includesConfigFile(all) {
 		return ErrNoInclude
 	}
 	var lines []string
@@ -129,32 +166,6 @@ func (d *Dir) obeys(h *Host) error {
 		return &ConflictError{Lines: lines}
 	}
 	return nil
-}
-
-// directives are those of sshd_config, and of all that stands beside ConfigFile.
-func (d *Dir) directives() (all, main []directive, err error) {
-	text, err := d.readAnywhere(mainConfigFile) // some systems link it out of /etc/ssh
-	if err != nil {
-		return nil, nil, err
-	}
-	main = parseConfig(mainConfigFile, text)
-	all = main
-	folder := SSHFolder + "/sshd_config.d"
-	names, err := d.list(folder)
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, name := range names {
-		if !strings.HasSuffix(name, ".conf") {
-			continue
-		}
-		text, err := d.readAnywhere(folder + "/" + name)
-		if err != nil {
-			return nil, nil, err
-		}
-		all = append(slices.Clip(all), parseConfig(folder+"/"+name, text)...)
-	}
-	return all, main, nil
 }
 
 // plan compares what is there with what shall be.
@@ -204,8 +215,7 @@ func (d *Dir) compare(f File) (Change, error) {
 }
 
 // others are the principals of accounts that are not set up: files of ours, which are
-// to be removed as is what a run left that was cut off, and others' files, which let in
-// whom they list.
+// to be removed, and others' files, which let in whom they list.
 func (d *Dir) others(files []File) (stale []Change, foreign []string, err error) {
 	names, err := d.list(PrincipalsDir)
 	if err != nil {
@@ -213,41 +223,16 @@ func (d *Dir) others(files []File) (stale []Change, foreign []string, err error)
 	}
 	for _, name := range names {
 		file := PrincipalsDir + "/" + name
-		if slices.ContainsFunc(files, func(f File) bool { return f.Path == file }) {
+		if strings.HasPrefix(name, temporaryPrefix) || slices.ContainsFunc(files, func(f File) bool { return f.Path == file }) {
 			continue
 		}
-		if text, err := d.read(file); err == nil && (own(text) || strings.HasPrefix(name, temporaryPrefix)) {
+		if text, err := d.read(file); err == nil && own(text) {
 			stale = append(stale, Change{Path: file, Change: Removed, before: &text})
 		} else {
 			foreign = append(foreign, file)
 		}
 	}
 	return stale, foreign, nil
-}
-
-func (d *Dir) do(c *Change) error {
-	switch c.Change {
-	case Created, Updated:
-		return d.write(c.Path, c.content)
-	case Removed:
-		return d.remove(c.Path)
-	}
-	return nil
-}
-
-// undo takes changes back, the last first. Folders that were made stay.
-func (d *Dir) undo(changes []Change) error {
-	var all []error
-	for _, c := range slices.Backward(changes) {
-		switch {
-		case !changed(c):
-		case c.before == nil:
-			all = append(all, d.remove(c.Path))
-		default:
-			all = append(all, d.write(c.Path, *c.before))
-		}
-	}
-	return errors.Join(all...)
 }
 
 // NeedsReload tells whether sshd has to read its configuration again for changes to

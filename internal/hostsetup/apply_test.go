@@ -1,6 +1,7 @@
 package hostsetup_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"strings"
@@ -138,6 +139,22 @@ func TestApplyRefuses(t *testing.T) {
 		{"no authority, which would come first", func(m *image, _ *hostsetup.Host) {
 			m.write("/etc/ssh/sshd_config.d/00-x.conf", "TrustedUserCAKeys none\n")
 		}, "00-x.conf:1"},
+		{"another authority in a file that is included", func(m *image, _ *hostsetup.Host) {
+			m.write("/etc/ssh/sshd_config", "Include /etc/ssh/a*/*.conf\n"+include)
+			m.write("/etc/ssh/ab/x.conf", "UsePAM yes\nTrustedUserCAKeys /etc/ssh/other.pub\n")
+		}, "/etc/ssh/ab/x.conf:2"},
+		{"other principals for some, in a file included by one that is included", func(m *image, _ *hostsetup.Host) {
+			m.write("/etc/ssh/sshd_config.d/99-x.conf", "Match Address 10.0.0.0/8\nInclude more.conf\n")
+			m.write("/etc/ssh/more.conf", "AuthorizedPrincipalsFile /etc/ssh/everybody\n")
+		}, "/etc/ssh/more.conf:1"},
+		{"another authority behind a link of the image's own", func(m *image, _ *hostsetup.Host) {
+			m.write("/usr/share/x.conf", "TrustedUserCAKeys /etc/ssh/other.pub\n")
+			must(m.t, os.MkdirAll(m.path("/etc/ssh/sshd_config.d"), 0o755))
+			must(m.t, os.Symlink("/usr/share/x.conf", m.path("/etc/ssh/sshd_config.d/x.conf")))
+		}, "/etc/ssh/sshd_config.d/x.conf:1"},
+		{"a file that includes itself", func(m *image, _ *hostsetup.Host) {
+			m.write("/etc/ssh/sshd_config.d/x.conf", include)
+		}, "included deeper than sshd does"},
 		{"principals of a command", func(m *image, _ *hostsetup.Host) {
 			m.write("/etc/ssh/sshd_config", include+"AuthorizedPrincipalsCommand /bin/cat /x\n")
 		}, "authorizedprincipalscommand"},
@@ -161,6 +178,28 @@ func TestApplyRefuses(t *testing.T) {
 				t.Errorf("something was written, -before +after:\n%s", diff)
 			}
 		})
+	}
+}
+
+// A link of an image leads where it does on the image's host, and not out of the image.
+func TestLinksOfImages(t *testing.T) {
+	m, h := newImage(t), prod(t)
+	outside := t.TempDir() + "/outside.conf"
+	must(t, os.WriteFile(outside, []byte("TrustedUserCAKeys /etc/ssh/other.pub\n"), 0o644))
+	must(t, os.MkdirAll(m.path("/etc/ssh/sshd_config.d"), 0o755))
+	must(t, os.Symlink(outside, m.path("/etc/ssh/sshd_config.d/a.conf")))
+	must(t, os.Symlink("../../../../../../../../../../../../.."+outside, m.path("/etc/ssh/sshd_config.d/b.conf")))
+	must(t, os.Rename(m.path("/etc/ssh/sshd_config"), m.path("/etc/real")))
+	must(t, os.Symlink("/etc/real", m.path("/etc/ssh/sshd_config")))
+	_, err := m.apply(h, nil)
+	must(t, err)
+	if found := m.found(h, hostsetup.Checks{}); len(found) > 0 {
+		t.Errorf("check finds %q", found)
+	}
+	must(t, os.Remove(m.path("/etc/ssh/sshd_config.d/a.conf")))
+	must(t, os.Symlink("a.conf", m.path("/etc/ssh/sshd_config.d/a.conf")))
+	if _, err := m.apply(h, nil); err == nil || !strings.Contains(err.Error(), "too many links") {
+		t.Errorf("a link to itself: %v", err)
 	}
 }
 
@@ -230,14 +269,53 @@ func TestApplyAfterOneThatWasCutOff(t *testing.T) {
 	m, h := newImage(t), prod(t)
 	_, err := m.apply(h, nil)
 	must(t, err)
-	const left = hostsetup.PrincipalsDir + "/.gatepass-ABC"
-	m.write(left, "# writ")
-	done, err := m.apply(h, nil)
-	must(t, err)
-	if done[left] != hostsetup.Removed {
-		t.Errorf("%v", done)
+	left := []string{hostsetup.PrincipalsDir + "/.gatepass-ABC", hostsetup.Folder + "/.gatepass-DEF", "/etc/ssh/sshd_config.d/.gatepass-GHI"}
+	for _, name := range left {
+		m.write(name, "# writ")
 	}
 	if found := m.found(h, hostsetup.Checks{}); len(found) > 0 {
 		t.Errorf("check finds %q", found)
 	}
+	_, err = m.apply(h, nil)
+	must(t, err)
+	for _, name := range left {
+		if _, err := os.Stat(m.path(name)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is still there: %v", name, err)
+		}
+	}
+	// It may have come to write all, and not to ask sshd.
+	_, err = m.apply(h, refuses(m.path(hostsetup.ConfigFile)))
+	if refused, ok := errors.AsType[*hostsetup.RefusedError](err); !ok || !refused.Before {
+		t.Errorf("a configuration that sshd refuses, and that is as it should be: %v", err)
+	}
+}
+
+// An interrupt while sshd is asked takes all back, and does not say that sshd refused it.
+func TestApplyInterrupted(t *testing.T) {
+	m, h := newImage(t), prod(t)
+	before := m.snapshot()
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := hostsetup.Apply(ctx, m.dir, h, func(context.Context, ...string) (string, error) {
+		cancel()
+		return "", errors.New("signal: killed")
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if diff := cmp.Diff(before, m.snapshot()); diff != "" {
+		t.Errorf("-before +after:\n%s", diff)
+	}
+}
+
+func TestApplyOneAtATime(t *testing.T) {
+	m, h := newImage(t), prod(t)
+	_, err := m.apply(h, func(context.Context, ...string) (string, error) {
+		if _, err := m.apply(prod(t), nil); !errors.Is(err, hostsetup.ErrRunning) {
+			t.Errorf("a second run while the first is at work: %v", err)
+		}
+		return "", nil
+	})
+	must(t, err)
+	_, err = m.apply(h, nil)
+	must(t, err)
 }

@@ -20,6 +20,14 @@ type Finding struct {
 	Warning bool `json:"warning,omitempty"`
 }
 
+// Account is a local account, as far as sshd looks at it before it lets in.
+type Account struct {
+	Shell   string
+	NoShell bool     // there is no such file
+	Locked  bool     // its password begins with !, as useradd makes it
+	Groups  []string // none if they are not known
+}
+
 type findings []Finding
 
 func (f *findings) add(about, problem, do string) {
@@ -33,9 +41,11 @@ func (f *findings) warn(about, problem, do string) {
 // Checks is what Check looks with.
 type Checks struct {
 	Sshd Sshd // nil: what sshd would do is not asked, of which a running host is warned
-	// Account returns the login shell of a local account; fs.ErrNotExist if there is
-	// no such account.
-	Account func(ctx context.Context, name string) (shell string, err error)
+	// Account looks a local account up; fs.ErrNotExist if there is no such account.
+	Account func(ctx context.Context, name string) (Account, error)
+	// HasRead is when the running sshd last read its configuration; the zero time if
+	// it is not known.
+	HasRead time.Time
 	// HostAuthority has the public keys of the service's ssh-host authority; empty if
 	// they are not known.
 	HostAuthority string
@@ -54,8 +64,12 @@ func Check(ctx context.Context, d *Dir, h *Host, with Checks) ([]Finding, error)
 	var f findings
 	f.checkFiles(d, files)
 	f.checkConfig(d, h)
+	if NotRead(d, with.HasRead) {
+		f.add("sshd", "has not read "+ConfigFile+" since it was written", "have it do so: "+ReloadCommand)
+	}
+	var accounts map[string]Account
 	if with.Account != nil {
-		f.checkAccounts(ctx, h, with.Account)
+		accounts = f.checkAccounts(ctx, h, with.Account)
 	}
 	var authorities []ssh.PublicKey
 	if with.HostAuthority != "" {
@@ -68,7 +82,7 @@ func Check(ctx context.Context, d *Dir, h *Host, with Checks) ([]Finding, error)
 	}
 	switch {
 	case with.Sshd != nil:
-		f.checkEffective(ctx, h, with.Sshd)
+		f.checkEffective(ctx, h, with.Sshd, accounts)
 	case d.ThisHost():
 		f.warn("sshd", "was not asked what it does with all files taken together", "run as root, with OpenSSH's server installed")
 	}
@@ -167,16 +181,35 @@ func (f *findings) checkConfig(d *Dir, h *Host) {
 // IncludeLine is what sshd_config must have, before any Match.
 const IncludeLine = "Include " + SSHFolder + "/sshd_config.d/*.conf"
 
-func (f *findings) checkAccounts(ctx context.Context, h *Host, account func(context.Context, string) (string, error)) {
+// NotRead tells whether ConfigFile was written after a running sshd last read its
+// configuration; if it is not known when that was, nothing is told.
+func NotRead(d *Dir, read time.Time) bool {
+	if read.IsZero() {
+		return false
+	}
+	info, err := d.root.Stat(below(ConfigFile))
+	return err == nil && info.ModTime().After(read)
+}
+
+// checkAccounts returns the accounts that there are.
+func (f *findings) checkAccounts(ctx context.Context, h *Host, lookUp func(context.Context, string) (Account, error)) map[string]Account {
+	accounts := map[string]Account{}
 	for _, name := range sortedAccounts(h) {
-		shell, err := account(ctx, name)
+		about := "account " + name
+		a, err := lookUp(ctx, name)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			f.add("account "+name, "does not exist on this host", "make it, such as by useradd --create-home --shell /bin/sh "+name+", or take it from --logins")
+			f.add(about, "does not exist on this host", "make it, such as by useradd --create-home --shell /bin/sh "+name+", or take it from --logins")
+			continue
 		case err != nil:
-			f.warn("account "+name, "could not be looked up: "+err.Error(), "see getent passwd "+name)
-		case path.Base(shell) == "nologin" || path.Base(shell) == "false":
-			f.add("account "+name, "has the shell "+shell+", which runs no command", "chsh -s /bin/sh "+name)
+			f.warn(about, "could not be looked up: "+err.Error(), "see getent passwd "+name)
+			continue
+		case path.Base(a.Shell) == "nologin" || path.Base(a.Shell) == "false":
+			f.add(about, "has the shell "+a.Shell+", which runs no command", "chsh -s /bin/sh "+name)
+		case a.NoShell:
+			f.add(about, "has the shell "+a.Shell+", which does not exist, so sshd refuses it", "chsh -s /bin/sh "+name)
 		}
+		accounts[name] = a
 	}
+	return accounts
 }

@@ -30,9 +30,16 @@ func effective(changes ...string) hostsetup.Sshd {
 	}
 }
 
-func shell(shell string, err error) func(context.Context, string) (string, error) {
-	return func(context.Context, string) (string, error) { return shell, err }
+func shell(shell string, err error) func(context.Context, string) (hostsetup.Account, error) {
+	return account(hostsetup.Account{Shell: shell}, err)
 }
+
+func account(a hostsetup.Account, err error) func(context.Context, string) (hostsetup.Account, error) {
+	return func(context.Context, string) (hostsetup.Account, error) { return a, err }
+}
+
+// also is an sshd -T that says more.
+func also(lines string) hostsetup.Sshd { return effective("port 22\n", "port 22\n"+lines) }
 
 func TestCheck(t *testing.T) {
 	change := func(path, text string) func(*image, *hostsetup.Host) {
@@ -75,12 +82,44 @@ func TestCheck(t *testing.T) {
 		{"no account", nil, hostsetup.Checks{Account: shell("", fs.ErrNotExist)}, []string{"account app: does not exist", "account deploy: does not exist"}},
 		{"accounts without a shell", nil, hostsetup.Checks{Account: shell("/usr/sbin/nologin", nil)}, []string{"account app: has the shell /usr/sbin/nologin", "account deploy: has the shell"}},
 
+		{"accounts with a shell that is not there", nil, hostsetup.Checks{Account: account(hostsetup.Account{Shell: "/bin/zsh", NoShell: true}, nil)},
+			[]string{"account app: has the shell /bin/zsh, which does not exist", "account deploy: has"}},
+		{"locked accounts, with PAM", nil, hostsetup.Checks{Account: account(hostsetup.Account{Locked: true}, nil), Sshd: also("usepam yes\n")}, nil},
+		{"locked accounts, without PAM", nil, hostsetup.Checks{Account: account(hostsetup.Account{Locked: true}, nil), Sshd: also("usepam no\n")},
+			[]string{"account app: is locked", "account deploy: is locked"}},
+		{"locked accounts, of an sshd that has no PAM", nil, hostsetup.Checks{Account: account(hostsetup.Account{Locked: true}, nil), Sshd: effective()},
+			[]string{"account app: is locked", "account deploy: is locked"}},
+
+		{"other users only", nil, hostsetup.Checks{Sshd: also("allowusers admin\nallowusers d*@10.0.0.0/8\n")}, []string{"for app: AllowUsers: is admin d*@10.0.0.0/8, which the account is not among"}},
+		{"not these users", nil, hostsetup.Checks{Sshd: also("denyusers a?p\n")}, []string{"for app: DenyUsers: is a?p, which keeps the account out"}},
+		{"not these users from there", nil, hostsetup.Checks{Sshd: also("denyusers app@10.*\n")}, []string{"for app: DenyUsers: is app@10.*, which keeps the account out from some addresses"}},
+		{"these groups only", nil, hostsetup.Checks{Sshd: also("allowgroups ssh\nallowgroups wheel\n"), Account: account(hostsetup.Account{Groups: []string{"users", "wheel"}}, nil)}, nil},
+		{"other groups only", nil, hostsetup.Checks{Sshd: also("allowgroups ssh\n"), Account: account(hostsetup.Account{Groups: []string{"users"}}, nil)},
+			[]string{"for app: AllowGroups: is ssh, which", "for deploy: AllowGroups"}},
+		{"not these groups", nil, hostsetup.Checks{Sshd: also("denygroups *s\n"), Account: account(hostsetup.Account{Groups: []string{"users"}}, nil)},
+			[]string{"for app: DenyGroups: is *s, which", "for deploy: DenyGroups"}},
+		{"groups that are not known", nil, hostsetup.Checks{Sshd: also("denygroups x\n")}, []string{"for app: DenyGroups: is set, and the account's groups are not known", "for deploy"}},
+		{"a second factor", nil, hostsetup.Checks{Sshd: also("authenticationmethods publickey,password keyboard-interactive\n")},
+			[]string{"for app: AuthenticationMethods: is publickey,password keyboard-interactive, so", "for deploy: AuthenticationMethods"}},
+		{"a key or else", nil, hostsetup.Checks{Sshd: also("authenticationmethods password,keyboard-interactive publickey\n")}, nil},
+		{"any method", nil, hostsetup.Checks{Sshd: also("authenticationmethods any\n")}, nil},
+		{"no root", func(m *image, h *hostsetup.Host) {
+			h.Accounts = map[string][]string{"root": {"root"}}
+			_, err := m.apply(h, nil)
+			must(m.t, err)
+		}, hostsetup.Checks{Sshd: also("permitrootlogin no\n")}, []string{"for root: PermitRootLogin: is no"}},
+		{"no root, of others", nil, hostsetup.Checks{Sshd: also("permitrootlogin no\n")}, nil},
+		{"sshd that has read nothing since", nil, hostsetup.Checks{HasRead: time.Unix(0, 1)}, []string{"sshd: has not read /etc/ssh/sshd_config.d/10-gatepass.conf since it was written"}},
+		{"sshd that has read it", nil, hostsetup.Checks{HasRead: time.Now().Add(time.Hour)}, nil},
+
 		{"sshd does not start", nil, hostsetup.Checks{Sshd: func(context.Context, ...string) (string, error) { return "", errors.New("bad line") }}, []string{"sshd -T: bad line"}},
 		{"sshd goes by another authority", nil, hostsetup.Checks{Sshd: effective(hostsetup.AuthorityFile, "/x")}, []string{"for app: TrustedUserCAKeys: is /x, not", "for deploy: TrustedUserCAKeys: is /x, not"}},
 		{"sshd goes by other principals", nil, hostsetup.Checks{Sshd: effective(hostsetup.PrincipalsDir+"/%u", "none")}, []string{"AuthorizedPrincipalsFile: is none", "AuthorizedPrincipalsFile: is none"}},
 		{"sshd goes by a command as well", nil, hostsetup.Checks{Sshd: effective("command none", "command /bin/x")}, []string{"AuthorizedPrincipalsCommand: is /bin/x", "AuthorizedPrincipalsCommand: is /bin/x"}},
 		{"sshd takes no keys", nil, hostsetup.Checks{Sshd: effective("pubkeyauthentication yes", "pubkeyauthentication no")}, []string{"PubkeyAuthentication: is no", "PubkeyAuthentication: is no"}},
 		{"sshd takes no such signatures", nil, hostsetup.Checks{Sshd: effective(",ecdsa-sha2-nistp256", "")}, []string{"casignaturealgorithms: lacks", "casignaturealgorithms: lacks"}},
+		{"sshd of old takes no such certificates", nil, hostsetup.Checks{Sshd: effective("pubkeyacceptedalgorithms", "pubkeyacceptedkeytypes", "ecdsa-sha2-nistp256-cert-v01@openssh.com,", "")},
+			[]string{"pubkeyacceptedkeytypes: lacks", "pubkeyacceptedkeytypes: lacks"}},
 		{"sshd takes no such certificates", nil, hostsetup.Checks{Sshd: effective("ecdsa-sha2-nistp256-cert-v01@openssh.com,", "")}, []string{"pubkeyacceptedalgorithms: lacks", "pubkeyacceptedalgorithms: lacks"}},
 	}
 	for _, tt := range tests {

@@ -8,17 +8,21 @@ import (
 
 // checkEffective asks sshd what it would do for each account, all files and Match
 // blocks taken together.
-func (f *findings) checkEffective(ctx context.Context, h *Host, sshd Sshd) {
+func (f *findings) checkEffective(ctx context.Context, h *Host, sshd Sshd, accounts map[string]Account) {
 	for _, account := range sortedAccounts(h) {
-		// Older versions want all three.
-		out, err := sshd(ctx, "-T", "-C", "user="+account+",host=client.invalid,addr=192.0.2.1")
+		out, err := sshd(ctx, "-T", "-C", "user="+account+","+noClient)
 		if err != nil {
 			f.add("sshd -T", err.Error(), "mend its configuration; sshd -t says the same")
 			return
 		}
-		f.checkEffectiveFor(account, h, parseEffective(out))
+		values := parseEffective(out)
+		f.checkEffectiveFor(account, h, values)
+		f.checkLetIn(account, accounts[account], values)
 	}
 }
+
+// noClient is a client for sshd -T that no Match is about. Older versions want both.
+const noClient = "host=client.invalid,addr=192.0.2.1"
 
 // parseEffective reads what sshd -T writes: a keyword and its value on each line.
 func parseEffective(out string) map[string][]string {
@@ -53,7 +57,10 @@ func (f *findings) checkEffectiveFor(account string, h *Host, values map[string]
 	if one("pubkeyauthentication") == "no" {
 		f.add(about("PubkeyAuthentication"), "is no, so no certificate is let in", "write PubkeyAuthentication yes")
 	}
-	for _, a := range []struct{ keyword, needs string }{{"casignaturealgorithms", signedBy}, {"pubkeyacceptedalgorithms", certifiedBy}} {
+	for _, a := range []struct{ keyword, needs string }{
+		{"casignaturealgorithms", signedBy},
+		{"pubkeyacceptedalgorithms", certifiedBy}, {"pubkeyacceptedkeytypes", certifiedBy}, // the same, before 8.5
+	} {
 		if list := one(a.keyword); list != "" && !slices.Contains(strings.Split(list, ","), a.needs) {
 			f.add(about(a.keyword), "lacks "+a.needs, "add it: "+a.keyword+" +"+a.needs)
 		}

@@ -1,12 +1,10 @@
 package hostsetup
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -91,55 +89,13 @@ func (d *Dir) list(folder string) ([]string, error) {
 	return names, err
 }
 
-// temporaryPrefix begins the names of files that are being written.
-const temporaryPrefix = ".gatepass-"
-
-// write puts a whole file in place of the old one, with the folders above it.
-func (d *Dir) write(name, content string) (err error) {
-	name = below(name)
-	if err := d.mkdir(path.Dir(name)); err != nil {
-		return err
-	}
-	// The name is none that sshd includes (*.conf), nor an account's.
-	temporary := path.Join(path.Dir(name), temporaryPrefix+rand.Text())
-	defer func() {
-		if err != nil {
-			_ = d.root.Remove(temporary)
-		}
-	}()
-	f, err := d.root.OpenFile(temporary, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(content)
-	if err = errors.Join(err, f.Chmod(fileMode), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return d.root.Rename(temporary, name)
-}
-
-func (d *Dir) mkdir(folder string) error {
-	if folder == "." {
-		return nil
-	}
-	if err := d.mkdir(path.Dir(folder)); err != nil {
-		return err
-	}
-	err := d.root.Mkdir(folder, folderMode)
-	if errors.Is(err, fs.ErrExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return d.root.Chmod(folder, folderMode) // whatever the umask
-}
-
-func (d *Dir) remove(name string) error { return d.root.Remove(below(name)) }
-
 // readAnywhere reads a file of the host that need not be below /etc/ssh.
 func (d *Dir) readAnywhere(name string) (string, error) {
-	data, err := os.ReadFile(filepath.Join(d.top, name))
+	here, err := within(d.top, name)
+	if err != nil {
+		return "", err
+	}
+	data, err := os.ReadFile(here)
 	return string(data), err
 }
 
@@ -147,7 +103,11 @@ func (d *Dir) readAnywhere(name string) (string, error) {
 // others than root can change it, or the account cannot read it. "" if nothing is wrong.
 // sshd itself looks at this when it reads principals (StrictModes).
 func (d *Dir) insecure(name string) string {
-	info, err := os.Stat(filepath.Join(d.top, name))
+	here, err := within(d.top, name)
+	if err != nil {
+		return err.Error()
+	}
+	info, err := os.Stat(here)
 	if err != nil {
 		return ""
 	}

@@ -57,6 +57,9 @@ func TestScriptDoesWhatApplyDoes(t *testing.T) {
 	_, err := applied.apply(h, nil)
 	must(t, err)
 
+	// An sshd that finds nothing wrong, and goes by the file.
+	good := "sshd() { if [ $1 = -T ]; then echo authorizedprincipalsfile " + m.path(hostsetup.PrincipalsDir) + "/%u; fi; }"
+	sshd := good
 	run := func(h *hostsetup.Host) (string, error) {
 		files, err := h.Files()
 		must(t, err)
@@ -64,7 +67,7 @@ func TestScriptDoesWhatApplyDoes(t *testing.T) {
 		for _, f := range files { // what they say is not to be about the folder
 			script = strings.ReplaceAll(script, strings.ReplaceAll(f.Content, "/etc/ssh/", m.top+"/etc/ssh/"), f.Content)
 		}
-		cmd := exec.CommandContext(t.Context(), "sh", "-c", "sshd() { :; }\n"+script)
+		cmd := exec.CommandContext(t.Context(), "sh", "-c", sshd+"\n"+script)
 		out, err := cmd.CombinedOutput()
 		return string(out), err
 	}
@@ -90,6 +93,29 @@ func TestScriptDoesWhatApplyDoes(t *testing.T) {
 	if _, err := os.Stat(m.path(hostsetup.PrincipalsDir + "/app")); err == nil {
 		t.Error("the script leaves an account open that is not set up")
 	}
+
+	// sshd refuses, or goes by another file: what it reads first is as before.
+	before := m.read(hostsetup.ConfigFile)
+	h.RevokedKeys = false
+	for _, sshd = range []string{"sshd() { [ $1 = -T ]; }", "sshd() { echo authorizedprincipalsfile /etc/ssh/everybody; }"} {
+		if out, err := run(h); err == nil || !strings.Contains(out, "10-gatepass.conf is as before") || m.read(hostsetup.ConfigFile) != before {
+			t.Errorf("%s: %v\n%s\n%s", sshd, err, out, m.read(hostsetup.ConfigFile))
+		}
+	}
+	must(t, os.Remove(m.path(hostsetup.ConfigFile)))
+	if out, err := run(h); err == nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if _, err := os.Stat(m.path(hostsetup.ConfigFile)); err == nil {
+		t.Error("a configuration that was not there before is there")
+	}
+	sshd = good
+	h.Accounts["esac"] = []string{"deploy"} // which is a word of the shell's
+	if out, err := run(h); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	delete(h.Accounts, "esac")
+
 	m.write(hostsetup.PrincipalsDir+"/deploy", "root\n")
 	if out, err := run(h); err == nil || !strings.Contains(out, "principals/deploy: not written by gatepassctl") {
 		t.Errorf("over another's file: %v\n%s", err, out)

@@ -32,6 +32,11 @@ put() {
   cat > ` + Folder + `/.new
   mv -f ` + Folder + `/.new "$1"
 }
+back() {
+  if [ -e ` + Folder + `/.old ]; then mv -f ` + Folder + `/.old ` + ConfigFile + `; else rm -f ` + ConfigFile + `; fi
+  echo "$1; ` + ConfigFile + ` is as before" >&2
+  exit 1
+}
 mkdir -p ` + PrincipalsDir + ` ` + SSHFolder + `/sshd_config.d
 `
 
@@ -46,23 +51,35 @@ func Script(files []File) string {
 			fmt.Fprintf(&b, "[ -e %s ] || : > %s\n", f.Path, f.Path)
 			continue
 		}
+		if f.Path == ConfigFile {
+			fmt.Fprintf(&b, "rm -f %[1]s/.old\n[ ! -e %[2]s ] || cp -p %[2]s %[1]s/.old\n", Folder, ConfigFile)
+		}
 		fmt.Fprintf(&b, "put %s <<'%s'\n%s%s\n", f.Path, endOfFile, f.Content, endOfFile)
 	}
-	fmt.Fprintf(&b, "sshd -t\necho 'done; now reload sshd: %s'\n)\n", ReloadCommand)
+	b.WriteString("sshd -t || back 'sshd refuses its configuration'\n")
+	for _, account := range accountsOf(files) {
+		// Of several lines sshd takes the first, which may be another file's.
+		fmt.Fprintf(&b, "sshd -T -C 'user=%s,%s' | grep -Fiqx 'AuthorizedPrincipalsFile %s/%%u' || back 'another line of the configuration names other principals for %s'\n",
+			account, noClient, PrincipalsDir, account)
+	}
+	fmt.Fprintf(&b, "rm -f %s/.old\necho 'done; now reload sshd: %s'\n)\n", Folder, ReloadCommand)
 	return b.String()
 }
 
-// removeOthers takes away the principals of accounts that are not set up.
-func removeOthers(files []File) string {
-	var accounts []string
+func accountsOf(files []File) (accounts []string) {
 	for _, f := range files {
 		if name, ok := strings.CutPrefix(f.Path, PrincipalsDir+"/"); ok {
 			accounts = append(accounts, name)
 		}
 	}
+	return accounts
+}
+
+// removeOthers takes away the principals of accounts that are not set up.
+func removeOthers(files []File) string {
 	return `for file in ` + PrincipalsDir + `/*; do
   case "${file##*/}" in
-  ` + strings.Join(accounts, " | ") + `) ;;
+  '` + strings.Join(accountsOf(files), "' | '") + `') ;;
   *) if [ -e "$file" ] && [ "$(head -n 1 "$file")" = '` + marker + `' ]; then rm "$file"; fi ;;
   esac
 done

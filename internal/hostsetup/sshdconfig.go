@@ -1,7 +1,9 @@
 package hostsetup
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -13,15 +15,14 @@ type directive struct {
 	line    int
 	keyword string // in lower case
 	args    []string
-	matched bool // below a Match line
+	matched bool // below a Match line, of its file or of one that includes it
 }
 
 func (d directive) String() string { return fmt.Sprintf("%s:%d", d.file, d.line) }
 
 // parseConfig reads the lines of a configuration as far as it matters here; what
-// sshd would refuse is sshd's to tell.
-func parseConfig(file, text string) (list []directive) {
-	matched := false
+// sshd would refuse is sshd's to tell. matched says that it is included below a Match.
+func parseConfig(file, text string, matched bool) (list []directive) {
 	n := 0
 	for line := range strings.Lines(text) {
 		n++
@@ -42,17 +43,64 @@ func parseConfig(file, text string) (list []directive) {
 	return list
 }
 
+// included are the patterns of an Include line, as absolute paths; none of another line.
+func (d directive) included() (patterns []string) {
+	if d.keyword != "include" {
+		return nil
+	}
+	for _, pattern := range d.args {
+		if !path.IsAbs(pattern) {
+			pattern = SSHFolder + "/" + pattern // sshd_config(5), Include
+		}
+		patterns = append(patterns, pattern)
+	}
+	return patterns
+}
+
 // includesConfigFile tells whether sshd reads ConfigFile, whoever logs in.
-func includesConfigFile(main []directive) bool {
-	return slices.ContainsFunc(main, func(d directive) bool {
-		return d.keyword == "include" && !d.matched && slices.ContainsFunc(d.args, func(pattern string) bool {
-			if !path.IsAbs(pattern) {
-				pattern = SSHFolder + "/" + pattern // sshd_config(5), Include
-			}
+func includesConfigFile(all []directive) bool {
+	return slices.ContainsFunc(all, func(d directive) bool {
+		return !d.matched && slices.ContainsFunc(d.included(), func(pattern string) bool {
 			ok, err := path.Match(pattern, ConfigFile)
 			return ok && err == nil
 		})
 	})
+}
+
+// maxIncludes is how deep sshd includes (SERVCONF_MAX_DEPTH).
+const maxIncludes = 16
+
+// directives are those of sshd_config and of all that it includes, in sshd's order.
+func (d *Dir) directives() ([]directive, error) { return d.directivesOf(mainConfigFile, false, 0) }
+
+func (d *Dir) directivesOf(file string, matched bool, depth int) (all []directive, err error) {
+	if depth > maxIncludes {
+		return nil, fmt.Errorf("%s is included deeper than sshd does", file)
+	}
+	text, err := d.readAnywhere(file) // some systems link it out of /etc/ssh
+	if err != nil {
+		return nil, err
+	}
+	for _, line := range parseConfig(file, text, matched) {
+		all = append(all, line)
+		for _, pattern := range line.included() {
+			names, err := d.glob(pattern)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", line, err)
+			}
+			for _, name := range names {
+				more, err := d.directivesOf(name, line.matched, depth+1)
+				if errors.Is(err, fs.ErrNotExist) {
+					continue // to sshd it is no fault either
+				}
+				if err != nil {
+					return nil, err
+				}
+				all = append(all, more...)
+			}
+		}
+	}
+	return all, nil
 }
 
 // conflicts are lines of other files that set what the host's own file sets, or that

@@ -2,6 +2,7 @@ package hosts
 
 import (
 	"encoding/json"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -111,6 +112,19 @@ func TestSettingUpThisHost(t *testing.T) {
 		h.expect(1, []string{"sshd, for root: PubkeyAuthentication: is no"}, "--check")
 		must(t, os.Remove(filepath.Join(h.etc, "sshd_config.d/00-other.conf")))
 	})
+	t.Run("who is let in, certificate or not", func(t *testing.T) {
+		h.write("more", "AllowUsers admin\nAuthenticationMethods publickey,password\n")
+		h.write("sshd_config.d/00-other.conf", "Include more\n")
+		h.expect(1, []string{"sshd, for root: AllowUsers: is admin, which the account is not among", "sshd, for root: AuthenticationMethods: is publickey,password"}, "--check")
+		h.write("more", "AllowGroups no-such ro?t\n")
+		h.expect(0, []string{"ok: "}, "--check")
+		h.write("more", "PermitRootLogin no\nDenyGroups root\n")
+		h.expect(1, []string{"sshd, for root: PermitRootLogin: is no", "sshd, for root: DenyGroups: is root"}, "--check")
+		h.write("more", "Match Address 198.51.100.0/24\nAuthorizedPrincipalsFile /etc/ssh/everybody\n")
+		h.expect(1, []string{"/etc/ssh/more:2: authorizedprincipalsfile /etc/ssh/everybody: sets what"}, "--check")
+		h.expect(1, []string{"/etc/ssh/more:2: authorizedprincipalsfile /etc/ssh/everybody", "nothing was changed"}, "--apply")
+		must(t, os.Remove(filepath.Join(h.etc, "sshd_config.d/00-other.conf")))
+	})
 	t.Run("a configuration that sshd refuses already", func(t *testing.T) {
 		h.write("sshd_config.d/99-other.conf", "NoSuchKeyword yes\n")
 		before, err := os.ReadFile(filepath.Join(h.etc, "gatepass/principals/root"))
@@ -133,6 +147,66 @@ func TestSettingUpThisHost(t *testing.T) {
 		h.expect(1, []string{"principals/root: not written by gatepassctl host setup", "hint: move these files away"}, "--apply")
 		must(t, os.Remove(filepath.Join(h.etc, "gatepass/principals/root")))
 	})
+}
+
+// setupLine is host setup as a line for a shell; its arguments follow.
+func (h *thisHost) setupLine() string {
+	return commandtest.Binary(h.t, "gatepassctl") + " host setup --logins root --authority " + h.authority
+}
+
+// Nobody may come to believe that a host is set up whose sshd still goes by what it read before.
+func TestSshdThatHasNotReadIt(t *testing.T) {
+	h := newThisHost(t)
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	address := free.Addr().String()
+	must(t, free.Close())
+	out, status := h.run("sh", "-c", `
+trap 'kill $(cat /run/sshd.pid)' EXIT
+$(command -v sshd) -o ListenAddress=`+address+`
+wait_for() { n=0; until "$@"; do n=$((n + 1)); [ $n -lt 100 ] || exit 9; sleep 0.1; done; }
+wait_for test -s /run/sshd.pid
+setup="`+h.setupLine()+`"
+for i in 1 2; do echo "apply $i"; $setup --apply; done
+$setup --check
+old=$(cat /run/sshd.pid)
+kill -HUP $old
+wait_for test /run/sshd.pid -nt /etc/ssh/sshd_config.d/10-gatepass.conf
+echo reloaded
+$setup --check
+$setup --apply
+`)
+	before, after, _ := strings.Cut(out, "reloaded\n")
+	if status != 0 || strings.Count(before, "now reload sshd: ") != 2 || strings.Contains(before, "nothing to do") ||
+		!strings.Contains(before, "wrong    sshd: has not read /etc/ssh/sshd_config.d/10-gatepass.conf since it was written") {
+		t.Errorf("before it is reloaded, status %d:\n%s", status, before)
+	}
+	if !strings.Contains(after, "ok: certificates are let in for root") || !strings.Contains(after, "nothing to do") {
+		t.Errorf("after it is reloaded:\n%s", after)
+	}
+}
+
+// A disk that is full leaves all as it was, and nothing half written beside it.
+func TestFullDisk(t *testing.T) {
+	h := newThisHost(t)
+	out, status := h.run("sh", "-c", `set -e
+mkdir -p /etc/ssh/gatepass
+mount -t tmpfs -o size=64k,mode=755 tmpfs /etc/ssh/gatepass
+setup="`+h.setupLine()+`"
+$setup --labels env=prod --apply
+for room in 0 1 2; do
+  dd if=/dev/zero of=/etc/ssh/gatepass/fill bs=4096 2>/dev/null || :
+  size=$(stat -c %s /etc/ssh/gatepass/fill)
+  truncate -s $((size - room * 4096)) /etc/ssh/gatepass/fill
+  cp -r /etc/ssh/gatepass /run/before$room
+  if $setup --labels env=staging --account daemon=root --account bin=root --apply; then exit 8; fi
+  diff -r /run/before$room /etc/ssh/gatepass
+  rm /etc/ssh/gatepass/fill
+done
+`)
+	if status != 0 || strings.Count(out, "no space left on device") != 3 {
+		t.Errorf("status %d:\n%s", status, out)
+	}
 }
 
 // The script that is printed does it as well, on a host that has no gatepassctl.
