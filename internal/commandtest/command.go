@@ -3,6 +3,7 @@ package commandtest
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -40,6 +41,9 @@ func build() (string, error) {
 		return "", err
 	}
 	made = dir
+	if err := watch(root); err != nil {
+		return "", err
+	}
 	cmd := exec.Command("go", "build", "-o", dir+"/", "./cmd/gatepass", "./cmd/gatepassctl")
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -47,6 +51,18 @@ func build() (string, error) {
 		return "", fmt.Errorf("building the commands: %w\n%s", err, out)
 	}
 	return dir, nil
+}
+
+// watch looks at all of the source, so that go test, which keeps the results of tests
+// that read the same files, runs those again that only run what is built of it.
+func watch(root string) error {
+	for _, part := range []string{"cmd", "functions", "internal", "pkg"} {
+		err := filepath.WalkDir(filepath.Join(root, part), func(_ string, _ fs.DirEntry, err error) error { return err })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Root is the folder of the module that the working directory is in.

@@ -29,24 +29,25 @@ type Cloud struct {
 
 // Start starts a cloud. Its error wraps awstest.ErrUnavailable or
 // dynamotest.ErrUnavailable if what it needs is not installed.
-func Start() (c *Cloud, err error) {
-	c = &Cloud{}
-	defer func() {
-		if err != nil {
-			c.Stop()
-		}
-	}()
-	if c.dir, err = os.MkdirTemp("", "gatepass-cloud-"); err != nil {
+func Start() (*Cloud, error) {
+	c := &Cloud{}
+	if err := c.start(); err != nil {
+		c.Stop()
 		return nil, err
+	}
+	return c, nil
+}
+
+func (c *Cloud) start() (err error) {
+	c.join = sync.OnceValues(func() (string, error) { return awstest.Build(context.Background(), c.dir, "join") })
+	if c.dir, err = os.MkdirTemp("", "gatepass-cloud-"); err != nil {
+		return err
 	}
 	if c.moto, err = awstest.StartMoto(); err != nil {
-		return nil, err
+		return err
 	}
-	if c.dynamo, err = dynamotest.Start(); err != nil {
-		return nil, err
-	}
-	c.join = sync.OnceValues(func() (string, error) { return awstest.Build(context.Background(), c.dir, "join") })
-	return c, nil
+	c.dynamo, err = dynamotest.Start()
+	return err
 }
 
 // Need is Start for a test. Without what it needs the test is skipped, or in CI fails.
