@@ -18,25 +18,25 @@ var everywhere = []string{"web-1.example.com", "web-2.example.com"}
 
 func deployment(t *testing.T, w *world) {
 	vars := w.service(variables{
-		"SSH_USER": "deploy", "SSH_HOST": everywhere, "SSH_PORT": w.port, "COPY": []string{"public:shop/current", "README.md:shop/"},
-		"COMMAND": `sh shop/current/bin/restart; find shop -type f | sort | tr '\n' ' '; printf '%s\n' "it's" "$BITBUCKET_STEP_OIDC_TOKEN"; env | grep -c BITBUCKET || true`,
+		"SSH_USER": "deploy", "SSH_HOST": everywhere, "SSH_PORT": w.port, "COPY": []string{"public:site/current", "README.md:site/"},
+		"COMMAND": `sh site/current/bin/restart; find site -type f | sort | tr '\n' ' '; printf '%s\n' "it's" "$BITBUCKET_STEP_OIDC_TOKEN"; env | grep -c BITBUCKET || true`,
 	})
 	// Twice: the same deployment again comes to the same.
 	for range 2 {
 		s := w.newStep(t, issuertest.BitbucketJob{})
 		before := s.tree(t)
 		r := s.pipe(t, vars).ok(t, "INFO: certificate gatepass:example:01", "for deploy, until ",
-			":"+w.port+": copied public to shop/current: 2 files, ", ":"+w.port+": copied README.md to shop/: 1 files, ",
+			":"+w.port+": copied public to site/current: 2 files, ", ":"+w.port+": copied README.md to site/: 1 files, ",
 			green+"Deployed to web-1.example.com:"+w.port+", web-2.example.com:"+w.port)
 		for _, host := range everywhere {
 			host += ":" + w.port
-			r.ok(t, host+": hello world\n", host+": shop/README.md shop/current/bin/restart shop/current/index.html it's\n"+host+": \n"+host+": 0\n", green+host+": done in ")
+			r.ok(t, host+": hello world\n", host+": site/README.md site/current/bin/restart site/current/index.html it's\n"+host+": \n"+host+": 0\n", green+host+": done in ")
 		}
 		s.unchanged(t, before) // not a file of credentials, not for a moment after
 	}
 	// One host, and what it prints as it is.
 	s := w.newStep(t, issuertest.BitbucketJob{})
-	r := s.pipe(t, w.service(variables{"SSH_HOSTS": "deploy@web-2.example.com:" + w.port, "COMMAND": "cat shop/current/index.html; exit 7"})).
+	r := s.pipe(t, w.service(variables{"SSH_HOSTS": "deploy@web-2.example.com:" + w.port, "COMMAND": "cat site/current/index.html; exit 7"})).
 		ended(t, 7, "\n<h1>Shop</h1>\n", red+"web-2.example.com:"+w.port+": exit status 7 after ", red+"Deployed to 0 of 1 hosts")
 	r.without(t, "✔")
 

@@ -13,6 +13,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"io"
+	"log"
 	"math/big"
 	"net"
 	"net/http"
@@ -249,7 +250,10 @@ func (w *world) front(t *testing.T, ca *authority, name string, what http.Handle
 	commandtest.Must(t, err)
 	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}})
 	commandtest.Must(t, err)
-	server := &http.Server{Handler: what, ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{
+		Handler: what, ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog: log.New(io.Discard, "", 0), // a client that distrusts it is part of a test
+	}
 	t.Cleanup(func() { server.Close() })
 	go func() { _ = server.Serve(listener) }()
 	_, port, err := net.SplitHostPort(listener.Addr().String())
@@ -266,12 +270,13 @@ func (w *world) privateCA(t *testing.T) []byte {
 	return raw
 }
 
-// containersConf has podman keep to what a container-like machine without a daemon,
-// systemd or writable cgroups of ours offers.
+// containersConf has podman keep to what a container-like machine without a daemon or
+// systemd offers, and to limits that root may set there.
 const containersConf = `
 [containers]
 default_ulimits = ["nofile=1024:1024", "nproc=1000:1000"]
 log_driver = "k8s-file"
+pids_limit = 0
 [engine]
 cgroup_manager = "cgroupfs"
 events_logger = "none"
@@ -292,6 +297,12 @@ func (w *world) make(t *testing.T, dir string) []byte {
 	return out
 }
 
+// ownCgroups runs a command where there are cgroups that runc can write to: in a container
+// or a chroot there may be none, or a read-only view. The mounts are gone with the command.
+const ownCgroups = `mountpoint -q /sys || mount -t sysfs sysfs /sys
+mount -t cgroup2 cgroup2 /sys/fs/cgroup || true
+exec "$@"`
+
 // build makes the archive as `make pipe` does, and loads this machine's image of it into
 // a storage of its own.
 func (w *world) build(t *testing.T) {
@@ -307,6 +318,7 @@ func (w *world) build(t *testing.T) {
 	conf := commandtest.Write(t, w.dir, "containers.conf", containersConf)
 	w.environ = append(os.Environ(), "CONTAINERS_CONF="+conf)
 	w.podman = []string{
+		"unshare", "--mount", "--propagation", "private", "sh", "-c", ownCgroups, "sh",
 		"podman", "--root", filepath.Join(storage, "root"), "--runroot", filepath.Join(storage, "run"), "--tmpdir", filepath.Join(storage, "tmp"),
 		"--storage-driver", "vfs",
 	}
