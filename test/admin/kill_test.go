@@ -46,7 +46,7 @@ func killedInTheMiddle(p *place) {
 }
 
 // rounds is how often each command is killed.
-const rounds = 6
+const rounds = 4
 
 // killed runs a command that is killed, several times, and each time another that
 // completes it.
@@ -117,7 +117,7 @@ func (p *place) restore(state map[string]string) {
 // to so many bytes: while a transaction is written, or just after.
 func killWriter(t *testing.T, cmd *exec.Cmd, dir string, round int) (early bool) {
 	t.Helper()
-	wal, limit := filepath.Join(dir, "gatepass.db-wal"), int64(round*round*12<<10)
+	wal, limit := filepath.Join(dir, "gatepass.db-wal"), int64(round*round*24<<10)
 	commandtest.Must(t, cmd.Start())
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
