@@ -6,6 +6,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/oklog/ulid/v2"
 
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
@@ -50,3 +51,13 @@ const Shards = shards
 
 // KindRevocation is the partition of revocations.
 const KindRevocation = string(kindRevocation)
+
+// NewestFirst cuts the join ids from since until until into the parts that a listing
+// reads one after another.
+func NewestFirst(since, until, now time.Time) (parts [][2]ulid.ULID, whole [2]ulid.ULID) {
+	all, _ := idRange(since, until)
+	for _, part := range all.newestFirst(now) {
+		parts = append(parts, [2]ulid.ULID{part.oldest, part.newest})
+	}
+	return parts, [2]ulid.ULID{all.oldest, all.newest}
+}

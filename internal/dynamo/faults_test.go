@@ -103,7 +103,12 @@ type call struct {
 	try       func(ctx context.Context, s *dynamo.Store) error
 }
 
-var stored = record(0)
+var (
+	stored     = record(0)
+	revocation = join.Revocation{ID: stored.JoinID, Certificates: []join.RevokedCertificate{
+		{Authority: cert.SSHUser, Serial: "1", ExpiresAt: base.Add(time.Hour)},
+	}}
+)
 
 // calls are all methods. What one finds is what those before it have stored.
 var calls = []call{
@@ -166,6 +171,18 @@ var calls = []call{
 	{"RotatedAuthorities", "Query", func(ctx context.Context, s *dynamo.Store) error {
 		all, err := s.RotatedAuthorities(ctx)
 		return want(len(all), 1, err)
+	}},
+	{"Revoke", "PutItem", func(ctx context.Context, s *dynamo.Store) error {
+		_, err := s.Revoke(ctx, []join.Revocation{revocation}) // none added, if the answer to the one that added it was lost
+		return err
+	}},
+	{"Revocations", "Query", func(ctx context.Context, s *dynamo.Store) error {
+		all, err := s.Revocations(ctx)
+		return want(len(all), 1, err)
+	}},
+	{"Forget", "Query", func(ctx context.Context, s *dynamo.Store) error {
+		n, err := s.Forget(ctx, base)
+		return want(n, 0, err)
 	}},
 	{"PutCertificate", "PutItem", func(ctx context.Context, s *dynamo.Store) error {
 		pem, err := s.PutCertificate(ctx, cert.X509Identity, "", "mine")

@@ -1,14 +1,20 @@
 package dynamo_test
 
 import (
+	"context"
+	"crypto/rand"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/smithy-go/middleware"
 	"github.com/oklog/ulid/v2"
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/dynamo"
 	"github.com/gatepass-ci/gatepass/internal/join"
 )
 
@@ -81,5 +87,92 @@ func TestNoULID(t *testing.T) {
 		if err := s.Record(t.Context(), join.Record{JoinID: id, Time: base}, base); err == nil {
 			t.Errorf("a record was stored as %q", id)
 		}
+	}
+}
+
+// TestSpans: whatever is asked for, the parts of a listing are all of it, each once.
+func TestSpans(t *testing.T) {
+	now := time.Date(2026, 1, 31, 8, 0, 0, 123456789, time.UTC)
+	next := func(id ulid.ULID) ulid.ULID {
+		for i := len(id) - 1; i >= 0; i-- {
+			if id[i]++; id[i] != 0 {
+				break
+			}
+		}
+		return id
+	}
+	for name, c := range map[string]struct {
+		since, until time.Time
+		parts        int
+	}{
+		"everything":           {time.Time{}, time.Time{}, 8},
+		"of the last day":      {now.Add(-24 * time.Hour), time.Time{}, 4},
+		"of the last minute":   {now.Add(-time.Minute), time.Time{}, 1},
+		"until a day ago":      {time.Time{}, now.Add(-24 * time.Hour), 5},
+		"an hour of last week": {now.Add(-7 * 24 * time.Hour), now.Add(-7*24*time.Hour + time.Hour), 1},
+		"of times to come":     {now.Add(time.Hour), time.Time{}, 1},
+		"of the first times":   {time.Time{}, time.Unix(1, 0), 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			parts, whole := dynamo.NewestFirst(c.since, c.until, now)
+			if len(parts) != c.parts {
+				t.Errorf("%d parts, want %d", len(parts), c.parts)
+			}
+			if parts[0][1] != whole[1] || parts[len(parts)-1][0] != whole[0] {
+				t.Errorf("the ends are %s and %s, want %s and %s", parts[len(parts)-1][0], parts[0][1], whole[0], whole[1])
+			}
+			for i := 1; i < len(parts); i++ {
+				if next(parts[i][1]) != parts[i-1][0] {
+					t.Errorf("after the part that begins at %s comes one that ends at %s", parts[i-1][0], parts[i][1])
+				}
+			}
+		})
+	}
+}
+
+// TestAListingStops: who wants the newest few of a bot that joined lately does not pay
+// for months of others' records.
+func TestAListingStops(t *testing.T) {
+	scanned := int32(0)
+	count := func(o *dynamodb.Options) {
+		o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
+			return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("count", func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
+				out, metadata, err := next.HandleInitialize(ctx, in)
+				if page, ok := out.Result.(*dynamodb.QueryOutput); ok {
+					atomic.AddInt32(&scanned, page.ScannedCount)
+				}
+				return out, metadata, err
+			}), middleware.Before)
+		})
+	}
+	s := open(t, tables(t), count)
+	now := time.Now()
+	put := func(age time.Duration, bot string) {
+		t.Helper()
+		id := ulid.MustNew(ulid.Timestamp(now.Add(-age)), rand.Reader)
+		r := join.Record{JoinID: id.String(), Time: now.Add(-age), Bot: bot, Code: join.CodeOK, Claims: map[string]any{}}
+		if err := s.Record(t.Context(), r, now.Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 400 {
+		put(24*time.Hour+time.Duration(i)*time.Hour, "other")
+	}
+	for i := range 3 {
+		put(time.Duration(i)*time.Minute, "example")
+	}
+	for _, q := range []admin.Query{{Bot: "example", Limit: 3}, {Limit: 3}} {
+		atomic.StoreInt32(&scanned, 0)
+		records, _, err := admin.Records(s.Joins(t.Context(), q))
+		if err != nil || len(records) != 3 || scanned > 10 {
+			t.Errorf("%+v: %d records, %v; %d were read", q, len(records), err, scanned)
+		}
+	}
+	atomic.StoreInt32(&scanned, 0)
+	for range s.Joins(t.Context(), admin.Query{}) {
+		break
+	}
+	if scanned == 0 {
+		t.Error("this test counts nothing")
 	}
 }

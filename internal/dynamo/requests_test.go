@@ -35,6 +35,9 @@ func TestRequests(t *testing.T) {
 		"Unpin":               "UpdateItem KeySets " + issuer,
 		"PutRotatedAuthority": "PutItem Resources authority",
 		"RotatedAuthorities":  "Query Resources authority",
+		"Revoke":              "PutItem Resources revocation",
+		"Revocations":         "Query Resources revocation",
+		"Forget":              "Query Resources revocation",
 		"PutCertificate":      "PutItem Joins certificate/x509-identity",
 		"Certificate":         "GetItem Joins certificate/x509-identity",
 	}

@@ -3,6 +3,9 @@ package kms_test
 import (
 	"context"
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"slices"
 	"strings"
@@ -105,6 +108,17 @@ func TestRotatedAuthority(t *testing.T) {
 		used := r.InUse()
 		if !used[0].Is(a.Signer.Public()) || len(a.TrustedKeys) != len(used) || (a.Certificate != nil) != r.Purpose.IsX509() {
 			t.Fatalf("%s: the authority has %d keys, want %d", when, len(a.TrustedKeys), len(used))
+		}
+		if len(a.OtherSigners) != len(used)-1 {
+			t.Fatalf("%s: %d of the other keys sign revocation lists, want %d", when, len(a.OtherSigners), len(used)-1)
+		}
+		for i, s := range a.OtherSigners {
+			digest := sha256.Sum256([]byte("a list"))
+			signature, err := s.Sign(rand.Reader, digest[:], crypto.SHA256)
+			must(t, err)
+			if !used[i+1].Is(s.Public()) || !ecdsa.VerifyASN1(s.Public().(*ecdsa.PublicKey), digest[:], signature) {
+				t.Errorf("%s: the signer of the other key %d is another's", when, i)
+			}
 		}
 		for i, k := range used {
 			if !k.Is(a.TrustedKeys[i]) || r.Purpose.IsX509() && !k.Is(a.TrustedCertificates[i].PublicKey.(crypto.PublicKey)) {

@@ -217,6 +217,9 @@ func (s suite) testQueries(t *testing.T) {
 		if len(found) != n {
 			t.Errorf("%d records, want %d", len(found), n)
 		}
+		if found := records(t, a, admin.Query{OldestFirst: true}); len(found) != n || !found[0].Time.Equal(s.base) {
+			t.Errorf("%d records, want %d", len(found), n)
+		}
 		var minutes []int
 		for r, err := range a.Joins(ctx(t), admin.Query{}) {
 			check(t, "listing", err)

@@ -1,0 +1,147 @@
+package admin_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/revoke"
+)
+
+// records are those of a store, which notes what it is asked for.
+type records struct {
+	all   []join.Record
+	fails error
+	asked admin.Query
+}
+
+func (r *records) Joins(_ context.Context, q admin.Query) iter.Seq2[join.Record, error] {
+	r.asked = q
+	return func(yield func(join.Record, error) bool) {
+		for _, one := range r.all {
+			if !yield(one, nil) {
+				return
+			}
+		}
+		if r.fails != nil {
+			yield(join.Record{}, r.fails)
+		}
+	}
+}
+
+func (r *records) Join(context.Context, string) (join.Record, error) {
+	return join.Record{}, join.ErrNotFound
+}
+
+func given(kind, usage, serial string, ends time.Duration) join.RecordCredential {
+	return join.RecordCredential{Type: kind, Usage: usage, Serial: serial, ExpiresAt: noon.Add(ends)}
+}
+
+func TestValidOf(t *testing.T) {
+	store := &records{all: []join.Record{
+		{JoinID: "one", Bot: "example", Token: "example-bot", Credentials: []join.RecordCredential{
+			given("ssh", "", "1", time.Hour), given("x509", "database", "a", time.Hour), given("x509", "kubernetes", "b", time.Hour),
+			given("jwt", "", "one-3", time.Hour), given("jwt", "", "one-4", 2*time.Hour),
+		}},
+		{JoinID: "over", Credentials: []join.RecordCredential{given("ssh", "", "2", -5*time.Minute-time.Second), given("jwt", "", "3", -time.Hour)}},
+		{JoinID: "over, by a clock that lags it is not", Credentials: []join.RecordCredential{given("ssh", "", "4", -5*time.Minute)}},
+		{JoinID: "granted nothing"},
+	}}
+	issued, err := admin.ValidOf(t.Context(), store, admin.Query{Bot: "example", Limit: 0}, noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range issued.Revocations {
+		for _, c := range r.Certificates {
+			got = append(got, fmt.Sprintf("%s %s %s", r.ID, c.Authority, c.Serial))
+		}
+	}
+	want := []string{"one ssh-user 1", "one x509-database a", "one x509-kubernetes b", "over, by a clock that lags it is not ssh-user 4"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if issued.JWTs != 2 || !issued.JWTsUntil.Equal(noon.Add(2*time.Hour)) {
+		t.Errorf("%d JWTs until %s", issued.JWTs, issued.JWTsUntil)
+	}
+	if r := issued.Revocations[0]; r.JoinID != "one" || r.Bot != "example" || r.Token != "example-bot" {
+		t.Errorf("the revocation is %+v", r)
+	}
+	if q := store.asked; q.Bot != "example" || q.Code != join.CodeOK || !q.Since.Before(noon.Add(-join.MaxTTL-5*time.Minute)) || !q.Until.IsZero() {
+		t.Errorf("asked for %+v", q)
+	}
+}
+
+func TestValidOfWhatCannotBeRead(t *testing.T) {
+	store := &records{all: []join.Record{{JoinID: "one", Credentials: []join.RecordCredential{given("ssh", "", "1", time.Hour)}}}}
+	store.fails = &admin.DamagedError{JoinID: "bad", Err: errors.New("no JSON")}
+	issued, err := admin.ValidOf(t.Context(), store, admin.Query{}, noon)
+	if err != nil || len(issued.Revocations) != 1 || len(issued.Damaged) != 1 {
+		t.Errorf("a damaged record: %+v, %v", issued, err)
+	}
+	store.fails = errors.New("throttled")
+	if issued, err := admin.ValidOf(t.Context(), store, admin.Query{}, noon); err == nil {
+		t.Errorf("a store that fails: %+v", issued)
+	}
+}
+
+func TestBySerial(t *testing.T) {
+	store := &records{all: []join.Record{{JoinID: "one", Bot: "example", Credentials: []join.RecordCredential{
+		given("ssh", "", "255", time.Hour), given("x509", "database", "ff0a", time.Hour), given("x509", "identity", "ff0a", 2*time.Hour),
+	}}}}
+	for _, c := range []struct {
+		authority cert.Purpose
+		text      string
+		id        string // empty if it is refused
+		found     bool
+		ends      time.Duration
+	}{
+		{cert.SSHUser, "255", "ssh-user.255", true, time.Hour},
+		{cert.SSHUser, "256", "ssh-user.256", false, join.MaxTTL},
+		{cert.X509Database, "FF:0A", "x509-database.ff0a", true, time.Hour},
+		{cert.X509Identity, "00ff0a", "x509-identity.ff0a", true, 2 * time.Hour},
+		{cert.X509Application, "ff0a", "x509-application.ff0a", false, join.MaxTTL},
+		{cert.SSHUser, "ff", "", false, 0},
+		{cert.JWT, "255", "", false, 0},
+	} {
+		t.Run(fmt.Sprintf("%s %s", c.authority, c.text), func(t *testing.T) {
+			r, found, err := admin.BySerial(t.Context(), store, c.authority, c.text, noon)
+			if (err == nil) != (c.id != "") || found != c.found || r.ID != c.id {
+				t.Fatalf("got %q, %t, %v", r.ID, found, err)
+			}
+			if err == nil && (len(r.Certificates) != 1 || !r.Ends().Equal(noon.Add(c.ends)) || (r.Bot == "example") != c.found) {
+				t.Errorf("it is %+v", r)
+			}
+		})
+	}
+}
+
+func TestCheckRevocable(t *testing.T) {
+	many := func(p cert.Purpose, n int) join.Revocation {
+		r := join.Revocation{ID: string(p)}
+		for i := range n {
+			r.Certificates = append(r.Certificates, join.RevokedCertificate{Authority: p, Serial: fmt.Sprint(i + 1), ExpiresAt: noon.Add(time.Hour)})
+		}
+		return r
+	}
+	half := revoke.MaxCertificates / 2
+	ssh, x509 := many(cert.SSHUser, half), many(cert.X509Database, half)
+	if err := admin.CheckRevocable([]join.Revocation{ssh}, []join.Revocation{ssh, x509}, noon); err != nil {
+		t.Errorf("as many as there may be, some of them twice: %v", err)
+	}
+	one := join.Revocation{ID: "one", Certificates: []join.RevokedCertificate{{Authority: cert.X509Identity, Serial: "1", ExpiresAt: noon.Add(time.Hour)}}}
+	if err := admin.CheckRevocable([]join.Revocation{ssh, x509}, []join.Revocation{one}, noon); !errors.Is(err, revoke.ErrTooMany) || !strings.Contains(err.Error(), "50001") {
+		t.Errorf("one more: %v", err)
+	}
+	if err := admin.CheckRevocable([]join.Revocation{ssh, x509}, []join.Revocation{one}, noon.Add(3*time.Hour)); err != nil {
+		t.Errorf("when they have ended: %v", err)
+	}
+}
