@@ -30,7 +30,7 @@ type consumer struct{ who, how string }
 
 // consumers of each authority's certificates.
 var consumers = map[cert.Purpose][]consumer{
-	cert.SSHUser: {{"sshd", "RevokedKeys /etc/ssh/gatepass-revoked.krl   (read at each login; while the file is missing every key is refused)"}},
+	cert.SSHUser: {{"sshd", "RevokedKeys /etc/ssh/gatepass/revoked.krl   (read at each login; while the file is missing every key is refused)"}},
 	cert.X509Identity: {{"nginx", "ssl_crl /etc/nginx/gatepass-x509-identity.crl;   (then nginx -s reload)"},
 		{"openssl", "openssl verify -crl_check -CAfile ca.pem -CRLfile x509-identity.crl tlscert"}},
 	cert.X509Database:    {{"PostgreSQL", "ssl_crl_file = 'gatepass-x509-database.crl'   (then pg_ctl reload; sessions that are open go on)"}},

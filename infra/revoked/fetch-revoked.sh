@@ -1,7 +1,7 @@
 #!/bin/sh
 # Fetches what Gatepass has revoked, for the servers of this host:
 #
-#   fetch-revoked.sh https://join.example.com ssh.krl /etc/ssh/gatepass-revoked.krl
+#   fetch-revoked.sh https://join.example.com ssh.krl /etc/ssh/gatepass/revoked.krl
 #   fetch-revoked.sh https://join.example.com x509-database.crl /etc/postgresql/revoked.crl ca.pem
 #
 # The file is replaced whole, and only by a list that was fetched and checked: sshd

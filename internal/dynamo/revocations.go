@@ -16,11 +16,12 @@ import (
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
+// kindRevocation is the partition of revocations among the resources. It is no kind
+// of the rule language: nobody applies one.
+const kindRevocation rules.Kind = "revocation"
+
 const (
-	// kindRevocation is the partition of revocations among the resources. It is no
-	// kind of the rule language: nobody applies one.
-	kindRevocation rules.Kind = "revocation"
-	attrEnds                  = "ends"
+	attrEnds = "ends"
 	// parallelWrites is how many revocations are stored or removed at once.
 	parallelWrites = 16
 )
