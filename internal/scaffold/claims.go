@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/token"
+	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
 // FromClaims reads out of a job's own ID token what it can answer. notes say what it
@@ -43,6 +44,9 @@ func FromClaims(method string, u *token.Unverified) (a Answers, notes []string, 
 			continue
 		}
 		answer, err := q.Read(given[q.Name])
+		if field := comparedWhole(q.Name); field != "" && err == nil {
+			answer, err = rules.CheckField(field, given[q.Name])
+		}
 		if err != nil {
 			notes = append(notes, fmt.Sprintf("--%s is not taken from the token: %s", q.Name, err))
 			continue
@@ -50,6 +54,12 @@ func FromClaims(method string, u *token.Unverified) (a Answers, notes []string, 
 		a[q.Name] = answer
 	}
 	return a, notes, nil
+}
+
+// comparedWhole is the field of an answer that a claim must equal letter for letter; ""
+// for others. What a person writes is tidied; what the job says is taken as it stands.
+func comparedWhole(answer string) string {
+	return map[string]string{"audience": "audience", "branch": "branch_name", "origin": "vcs_origin", "ref": "vcs_ref"}[answer]
 }
 
 // answerOf is the answer that a field of rules goes by.

@@ -60,7 +60,7 @@ func bitbucketQuestions() []Question {
 		id("workspace", "workspace_uuid", "workspace UUID", true),
 		id("repository", "repository_uuid", "repository UUID", true),
 		id("environment", "deployment_environment_uuid", "deployment environment UUID, if only its deployments may join", false),
-		{Name: "branch", Text: "branch, if only its pipelines may join", Read: field("branch_name")},
+		{Name: "branch", Text: "branch, if only its pipelines may join", Read: readBranch},
 	}
 }
 
@@ -79,10 +79,6 @@ func circleCIQuestions() []Question {
 func id(name, ofField, text string, required bool) Question {
 	return Question{Name: name, Text: text, Where: rules.Where(ofField), Required: required,
 		Read: func(s string) (string, error) { return readID(ofField, s) }}
-}
-
-func field(name string) func(string) (string, error) {
-	return func(s string) (string, error) { return rules.CheckField(name, s) }
 }
 
 // MissingError names the answers that are required and were not given.

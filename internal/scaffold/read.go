@@ -1,9 +1,11 @@
 package scaffold
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -104,23 +106,57 @@ func readAudience(s string) (string, error) {
 	case !strings.HasPrefix(s, "https://") && s != "":
 		return "", fmt.Errorf("%q does not begin with https://; write the URL of your Gatepass service", s)
 	}
-	return rules.CheckField("audience", strings.TrimRight(s, "/"))
+	s = strings.TrimRight(s, "/")
+	if u, err := url.Parse(s); s != "" && (err != nil || u.Hostname() == "" || u.User != nil || strings.ContainsAny(s, " \"'`$\\")) {
+		return "", fmt.Errorf("%q is not the URL of a service; write it such as https://join.example.com", s)
+	}
+	return rules.CheckField("audience", s)
 }
 
 // readOrigin makes HOST/OWNER/NAME of a repository's addresses.
 func readOrigin(s string) (string, error) {
-	s = tidy(s)
-	for _, scheme := range []string{"https://", "http://", "ssh://", "git://"} {
-		s = strings.TrimPrefix(s, scheme)
-	}
-	if _, rest, ok := strings.Cut(s, "@"); ok {
+	given := tidy(s)
+	s = given
+	scheme, rest, isURL := strings.Cut(s, "://")
+	if isURL {
+		u, err := url.Parse(s)
+		if err != nil || u.Hostname() == "" || !slices.Contains([]string{"https", "http", "ssh", "git"}, scheme) {
+			return "", fmt.Errorf("%q is not the address of a repository; write it such as github.com/acme/shop", given)
+		}
+		_, page, _ := strings.Cut(rest, "/")
+		page, _, _ = strings.Cut(page, "#")
+		if scheme != "ssh" && scheme != "git" { // ? may be part of a pattern elsewhere
+			page, _, _ = strings.Cut(page, "?")
+		}
+		s = u.Hostname() + "/" + repositoryOf(u.Hostname(), page)
+	} else if _, rest, ok := strings.Cut(s, "@"); ok {
 		s = strings.Replace(rest, ":", "/", 1)
 	}
 	s = strings.TrimSuffix(strings.TrimRight(s, "/"), ".git")
-	if parts := strings.Split(s, "/"); len(parts) < 3 || !strings.Contains(parts[0], ".") {
+	if parts := strings.Split(s, "/"); len(parts) < 3 || !strings.Contains(parts[0], ".") || slices.Contains(parts, "") {
 		return "", fmt.Errorf("%q is not HOST/OWNER/NAME; write it such as github.com/acme/shop", s)
 	}
+	if err := asGitHasIt(s); err != nil {
+		return "", err
+	}
 	return rules.CheckField("vcs_origin", s)
+}
+
+// repositoryOf takes the repository out of the path of one of its pages.
+func repositoryOf(host, page string) string {
+	if parts := strings.Split(page, "/"); (host == "github.com" || host == "bitbucket.org") && len(parts) > 2 {
+		return strings.Join(parts[:2], "/")
+	}
+	page, _, _ = strings.Cut(page, "/-/") // GitLab, whose groups may be in groups
+	return page
+}
+
+// readBranch reads the name of a branch.
+func readBranch(s string) (string, error) {
+	if err := asGitHasIt(s); err != nil {
+		return "", err
+	}
+	return rules.CheckField("branch_name", s)
 }
 
 // readRef makes a ref of a branch.
@@ -128,21 +164,38 @@ func readRef(s string) (string, error) {
 	if s = tidy(s); s != "" && !strings.HasPrefix(s, "refs/") {
 		s = "refs/heads/" + s
 	}
+	if err := asGitHasIt(s); err != nil {
+		return "", err
+	}
 	return rules.CheckField("vcs_ref", s)
+}
+
+// asGitHasIt refuses what no branch and no repository is called (git-check-ref-format(1)),
+// and what no rule could therefore match. * and ? may make it a pattern.
+func asGitHasIt(s string) error {
+	if i := strings.IndexAny(s, " ~^:[\\"); i >= 0 {
+		return fmt.Errorf("%q has a %q, which no branch or repository has in its name; write it as git shows it", s, s[i])
+	}
+	return nil
 }
 
 // readLogins reads a list with commas, and returns it so.
 func readLogins(s string) (string, error) {
 	var logins []string
 	for login := range strings.SplitSeq(tidy(s), ",") {
-		login, err := rules.CheckField("logins", strings.TrimSpace(login))
+		if login = strings.TrimSpace(login); login == "" {
+			return "", errors.New("a login is missing; write one or several with commas between")
+		}
+		login, err := rules.CheckField("logins", login)
 		if err != nil {
 			return "", err
 		}
 		if login == "root" {
 			return "", fmt.Errorf("root may do anything on a host; write a login of its own, with sudo for what it needs")
 		}
-		logins = append(logins, login)
+		if !slices.Contains(logins, login) {
+			logins = append(logins, login)
+		}
 	}
 	return strings.Join(logins, ","), nil
 }

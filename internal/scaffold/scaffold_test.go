@@ -64,6 +64,14 @@ func TestWhatPeoplePasteIsUnderstood(t *testing.T) {
 		{"address of the repository", "circleci", "origin", "https://github.com/acme/shop.git", "github.com/acme/shop"},
 		{"remote for SSH", "circleci", "origin", "git@github.com:acme/shop.git", "github.com/acme/shop"},
 		{"origin with a slash", "circleci", "origin", "https://github.com/acme/shop/", "github.com/acme/shop"},
+		{"page of the repository", "circleci", "origin", "https://github.com/acme/shop?tab=readme-ov-file#install", "github.com/acme/shop"},
+		{"page of a branch", "circleci", "origin", "https://github.com/acme/shop/tree/main", "github.com/acme/shop"},
+		{"page of the code in Bitbucket", "circleci", "origin", "https://bitbucket.org/acme/shop/src/main/", "bitbucket.org/acme/shop"},
+		{"page of GitLab, in a group of a group", "circleci", "origin", "https://gitlab.com/acme/web/shop/-/tree/main", "gitlab.com/acme/web/shop"},
+		{"remote for SSH with a port", "circleci", "origin", "ssh://git@github.com:22/acme/shop.git", "github.com/acme/shop"},
+		{"address with a password", "circleci", "origin", "https://somebody:secret@github.com/acme/shop.git", "github.com/acme/shop"},
+		{"pattern of repositories", "circleci", "origin", "github.com/acme/shop-?", "github.com/acme/shop-?"},
+		{"login twice", "circleci", "logins", "deploy,web,deploy", "deploy,web"},
 		{"branch for a ref", "circleci", "ref", "main", "refs/heads/main"},
 		{"branch with a slash for a ref", "circleci", "ref", "release/1", "refs/heads/release/1"},
 		{"ref", "circleci", "ref", "refs/tags/v1", "refs/tags/v1"},
@@ -102,6 +110,16 @@ func TestWhatIsWrongIsExplained(t *testing.T) {
 		{"context page for the organization", "circleci", "organization", "https://app.circleci.com/settings/organization/github/acme/contexts/" + context, "does not have the id in it"},
 		{"project page by names", "circleci", "project", "https://app.circleci.com/settings/project/github/acme/shop", "does not have the id in it; it is found in CircleCI under Project Settings > Overview"},
 		{"origin without a host", "circleci", "origin", "acme/shop", "is not HOST/OWNER/NAME"},
+		{"address of nothing", "circleci", "origin", "https:///acme/shop", "is not the address of a repository"},
+		{"file", "circleci", "origin", "file://github.com/acme/shop", "is not the address of a repository"},
+		{"origin with a gap", "circleci", "origin", "github.com//shop", "is not HOST/OWNER/NAME"},
+		{"branch of two words", "bitbucket", "branch", "main branch", "which no branch or repository has in its name"},
+		{"ref of two words", "circleci", "ref", "main ^", "which no branch or repository has in its name"},
+		{"audience without a host", "bitbucket", "audience", "https://", "is not the URL of a service"},
+		{"audience of two words", "bitbucket", "audience", "https://join.example.com and more", "is not the URL of a service"},
+		{"audience with a password", "bitbucket", "audience", "https://somebody:secret@join.example.com", "is not the URL of a service"},
+		{"audience with a command", "bitbucket", "audience", "https://join.example.com/$(date)", "is not the URL of a service"},
+		{"login left out", "bitbucket", "logins", "deploy,,web", "a login is missing"},
 		{"bot in capitals", "circleci", "bot", "Shop", `write "shop"`},
 		{"root", "bitbucket", "logins", "deploy,root", "root may do anything"},
 		{"login with a space", "bitbucket", "logins", "de ploy", "is not a login"},
@@ -312,6 +330,15 @@ func TestFromClaims(t *testing.T) {
 	a, notes, err = scaffold.FromClaims("bitbucket", claims("bitbucket", bucket))
 	if err != nil || len(notes) > 0 || a["issuer"] != issuer || a["audience"] != audience || a["branch"] != "main" {
 		t.Errorf("answers %v, notes %v, %v", a, notes, err)
+	}
+	// A rule made of a job's claims matches that job, letter for letter.
+	odd := strings.NewReplacer(audience, audience+"/", `"main"`, `"'main'"`).Replace(bucket)
+	if a, _, err = scaffold.FromClaims("bitbucket", claims("bitbucket", odd)); err != nil || a["audience"] != audience+"/" || a["branch"] != "'main'" {
+		t.Errorf("odd claims: %v, %v", a, err)
+	}
+	odd = strings.Replace(circle, "acme/shop", "acme/shop.git", 1)
+	if a, _, err = scaffold.FromClaims("circleci", claims("circleci", odd)); err != nil || a["origin"] != "github.com/acme/shop.git" {
+		t.Errorf("odd claims: %v, %v", a, err)
 	}
 	server := strings.Replace(circle, `"iss":"https://oidc.circleci.com/org/`+org, `"oidc.circleci.com/org-id":"`+org+`","iss":"https://circleci.example.com`, 1)
 	if a, _, err = scaffold.FromClaims("circleci", claims("circleci", server)); err != nil || a["issuer"] != "https://circleci.example.com" || a["organization"] != org {
