@@ -1,8 +1,10 @@
 package pipe
 
 import (
+	"bufio"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -157,4 +159,36 @@ func hostileValues(t *testing.T, w *world) {
 	s = w.newStep(t, issuertest.BitbucketJob{})
 	commandtest.Must(t, os.WriteFile(filepath.Join(s.clone, odd), []byte("printf 'I am %s\\n' \"$0\"; ls"), 0o600))
 	s.pipe(t, vars(variables{"SCRIPT": odd})).ok(t, "\nI am "+odd+"\nodd\n\x1b[32m")
+}
+
+// A stopped step sends its containers SIGTERM: the command on the host is told, further
+// hosts are left alone, and the log says how far it came.
+func stopped(t *testing.T, w *world) {
+	s := w.newStep(t, issuertest.BitbucketJob{})
+	args := s.podmanRun(s.clone, s.ssh, cloneDir, w.service(variables{
+		"SSH_HOST": everywhere, "SSH_PORT": w.port, "COMMAND": "trap 'echo told; exit 3' TERM; echo begun; while :; do sleep 0.1; done",
+	}).flatten())
+	run := slices.Index(args, "run")
+	const name = "stopped"
+	args = slices.Insert(args, run+1, "--name", name)
+	cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
+	cmd.Env = w.environ
+	out, err := cmd.StdoutPipe()
+	commandtest.Must(t, err)
+	cmd.Stderr = cmd.Stdout
+	commandtest.Must(t, cmd.Start())
+	var log strings.Builder
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		log.WriteString(lines.Text() + "\n")
+		if strings.HasSuffix(lines.Text(), ": begun") {
+			kill := exec.CommandContext(t.Context(), args[0], append(slices.Clone(args[1:run]), "kill", "--signal", "TERM", name)...)
+			kill.Env = w.environ
+			if out, err := kill.CombinedOutput(); err != nil {
+				t.Errorf("%v %s", err, out)
+			}
+		}
+	}
+	_ = cmd.Wait()
+	ran{cmd.ProcessState.ExitCode(), log.String()}.ended(t, 128+15, ": told\n", red+"web-2.example.com:"+w.port+": not tried", red+"Interrupted; deployed to 0 of 2 hosts")
 }

@@ -103,6 +103,7 @@ func guide(t *testing.T, w *world) {
 	about, err := os.ReadFile(filepath.Join(w.root, "ci/bitbucket-pipe/pipe.yml"))
 	commandtest.Must(t, err)
 	published := "docker://" + pipeImage.FindStringSubmatch(string(about))[1]
+	checkVersion(t, w, published)
 	ran, pipes := 0, 0
 	for _, page := range []string{"docs/bitbucket.md", "ci/bitbucket-pipe/README.md"} {
 		text, err := os.ReadFile(filepath.Join(w.root, page))
@@ -125,6 +126,20 @@ func guide(t *testing.T, w *world) {
 	}
 	if ran < 7 || pipes < 5 {
 		t.Errorf("only %d samples with %d pipes were run", ran, pipes)
+	}
+}
+
+// checkVersion fails the test unless every page has the version of pipe.yml.
+func checkVersion(t *testing.T, w *world, published string) {
+	t.Helper()
+	mentioned := regexp.MustCompile(`docker://gatepassci/gatepass-pipe:[0-9][0-9A-Za-z.-]*`)
+	for _, page := range []string{"README.md", "docs/bitbucket.md", "ci/bitbucket-pipe/README.md"} {
+		text, err := os.ReadFile(filepath.Join(w.root, page))
+		commandtest.Must(t, err)
+		all := mentioned.FindAllString(string(text), -1)
+		if len(all) == 0 || slices.ContainsFunc(all, func(image string) bool { return image != published }) {
+			t.Errorf("%s has %q, and pipe.yml says %s", page, all, published)
+		}
 	}
 }
 

@@ -39,6 +39,7 @@ func TestPipe(t *testing.T) {
 		"a deployment":               deployment,
 		"a script":                   script,
 		"values that are code":       hostileValues,
+		"a step that is stopped":     stopped,
 		"hosts that fail":            failingHosts,
 		"debugging":                  debugging,
 		"the guide":                  guide,

@@ -10,7 +10,7 @@ import (
 // otherPipes is what other pipes call what ours calls otherwise.
 func otherPipes() map[string]string {
 	return map[string]string{
-		"HOST": varSSHHost, "HOSTS": varSSHHost, "SSH_HOSTNAME": varSSHHost, "USER_NAME": varSSHUser, "SSH_USERNAME": varSSHUser,
+		"SSH_HOST_KEY": varHostKey, "KNOWN_HOSTS_FILE": Known, "HOST": varSSHHost, "HOSTS": varSSHHost, "SSH_HOSTNAME": varSSHHost, "USER_NAME": varSSHUser, "SSH_USERNAME": varSSHUser,
 		"PORT": varSSHPort, "LOCAL_PATH": varCopy, "REMOTE_PATH": varCopy, "OIDC_AUDIENCE": varAudience,
 		"OUTPUTS": Output, "OUTPUT_DIR": varDestination, "GATEPASS_SERVER": varServer, "GATEPASS_TOKEN": varToken,
 	}
