@@ -14,7 +14,7 @@ type note struct {
 const (
 	uuid       = `[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}`
 	atBit      = "; Repository settings > OpenID Connect"
-	orTemplate = `\{\{ *(internal|external)\.[A-Za-z0-9_][A-Za-z0-9_.-]* *\}\}`
+	orTemplate = `\{\{\s*(internal|external)\.[A-Za-z0-9_][A-Za-z0-9_.-]*\s*\}\}`
 )
 
 func pattern(p string) object { return object{{"pattern", p}} }
@@ -26,7 +26,7 @@ var (
 	named     = object{{"pattern", "^[a-z0-9][a-z0-9._-]*$"}, {"maxLength", 253}}
 	botName   = object{{"pattern", "^[a-z0-9][a-z0-9._-]*$"}, {"maxLength", 64}}
 	ids       = pattern(`^(\{` + uuid + `\}|` + uuid + `)$`)
-	durations = object{{"pattern", `^([0-9]+(\.[0-9]*)?(ns|us|µs|ms|s|m|h))+$`}, {"examples", []string{"15m", "1h", "12h"}}}
+	durations = object{{"pattern", `^\+?(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+$`}, {"examples", []string{"15m", "1h", "12h"}}}
 	times     = object{{"format", "date-time"}, {"examples", []string{"2100-01-01T00:00:00Z"}}}
 	issuers   = object{{"pattern", `^https://[^?#]*[^/?#]$`}, {"maxLength", 512}}
 	audiences = object{{"pattern", `^[^*]+$`}, {"maxLength", 256}}

@@ -184,6 +184,22 @@ func TestWhatIsValidIsAccepted(t *testing.T) {
 			check(t, text)
 		})
 	}
+	for _, tt := range []struct{ document, old, new string }{
+		{role, "1h", ".5h"}, {role, "1h", "+1h"}, {role, "1h", "1.h30m"}, {role, "1h", "60000000µs"}, {role, "1h", "60000000μs"},
+		{role, "[deploy]", `["{{internal.logins}}"]`}, {role, "[deploy]", `["{{ external.logins }}"]`}, {role, "[deploy]", `["{{\tinternal.logins}}"]`},
+		{role, "[deploy]", "[deploy], node_labels: {env: [a, b], tier: web}"}, {role, "[deploy]", "[deploy], node_labels: {'*': ['*']}"},
+		{bot, "[deployer]", "[]"}, {bot, "[deployer]", "[], traits: [{name: logins, values: []}]"},
+		{bitbucket, "{922e118c", "{922E118C"}, {bitbucket, `"{922e118c-f34f-4226-a897-0e0afbec553d}"`, "922e118c-f34f-4226-a897-0e0afbec553d"},
+		{bitbucket, "name: example-bot", "name: example-bot, expires: 2100-01-01T00:00:00.5+02:00"},
+		{circleci, "allow: [", "deny: [], allow: ["},
+	} {
+		text := strings.Replace(tt.document, tt.old, tt.new, 1)
+		if docs, _, err := rules.Parse("edge.yaml", []byte(text)); err != nil || len(docs) != 1 || text == tt.document {
+			t.Errorf("not valid: %v\n%s", err, text)
+			continue
+		}
+		check(t, text)
+	}
 	valid := 0
 	for _, text := range seeds(t, "FuzzParse") {
 		if docs, _, err := rules.Parse("seed.yaml", []byte(text)); err == nil && len(docs) > 0 {

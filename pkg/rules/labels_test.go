@@ -135,15 +135,17 @@ func TestNodeLabelsThatCannotBeHeldTo(t *testing.T) {
 }
 
 func TestLintOfNodeLabels(t *testing.T) {
-	bot := "\n---\n{kind: bot, version: v1, metadata: {name: b}, spec: {roles: [narrow, wide]}}"
+	bot := "\n---\n{kind: bot, version: v1, metadata: {name: b}, spec: {roles: [narrow, wide], traits: [{name: logins, values: [x]}]}}"
 	role := func(name, allow string) string {
 		return "---\n{kind: role, version: v7, metadata: {name: " + name + "}, spec: {allow: {" + allow + "}}}\n"
 	}
 	for name, tt := range map[string]struct{ document, field, message string }{
-		"a role that grants the login everywhere": {role("narrow", "logins: [x], node_labels: {env: qa}") + role("wide", "logins: [x]") + bot, "spec.roles[0]", "do not limit the login x, which role wide grants on every host"},
-		"another login everywhere":                {role("narrow", "logins: [x], node_labels: {env: qa}") + role("wide", "logins: [y]") + bot, "", ""},
-		"labels in both":                          {role("narrow", "logins: [x], node_labels: {env: qa}") + role("wide", "logins: [x], node_labels: {env: prod}") + bot, "", ""},
-		"labels without logins":                   {role("narrow", "db_users: [x], node_labels: {env: qa}") + role("wide", "logins: [x]") + bot, "spec.allow.node_labels", "the role grants none"},
+		"a role that grants the login everywhere":  {role("narrow", "logins: [x], node_labels: {env: qa}") + role("wide", "logins: [x]") + bot, "spec.roles[0]", "do not limit the login x, which role wide grants on every host"},
+		"a trait that grants the login everywhere": {role("narrow", "logins: [x], node_labels: {env: qa}") + role("wide", "logins: ['{{internal.logins}}']") + bot, "spec.roles[0]", "do not limit the login x, which role wide grants on every host"},
+		"a login everywhere that a role denies":    {role("narrow", "logins: [x, y], node_labels: {env: qa}") + role("wide", "logins: [x]}, deny: {logins: [x]") + bot, "", ""},
+		"another login everywhere":                 {role("narrow", "logins: [x], node_labels: {env: qa}") + role("wide", "logins: [y]") + bot, "", ""},
+		"labels in both":                           {role("narrow", "logins: [x], node_labels: {env: qa}") + role("wide", "logins: [x], node_labels: {env: prod}") + bot, "", ""},
+		"labels without logins":                    {role("narrow", "db_users: [x], node_labels: {env: qa}") + role("wide", "logins: [x]") + bot, "spec.allow.node_labels", "the role grants none"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			found := rules.Lint(parse(t, tt.document))

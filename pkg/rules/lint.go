@@ -120,22 +120,28 @@ func (l *linter) bot(b *Bot) {
 // widened finds logins that one role of a bot grants on some hosts and another on all:
 // the labels limit nothing then.
 func (l *linter) widened(b *Bot) {
-	everywhere := map[string]string{} // by login, the role that grants it on every host
+	var roles []*Role
 	for _, name := range b.Roles {
-		if role := l.roles[name]; role != nil && role.Allow.NodeLabels == nil {
-			for _, login := range role.Allow.Logins {
-				everywhere[login] = name
+		if role := l.roles[name]; role != nil {
+			roles = append(roles, role)
+		}
+	}
+	granted := b.Granted(roles) // with templates filled in
+	everywhere := map[string]string{}
+	for _, g := range granted {
+		if g.Allow.NodeLabels == nil {
+			for _, login := range g.Allow.Logins {
+				everywhere[login] = g.Role
 			}
 		}
 	}
-	for i, name := range b.Roles {
-		role := l.roles[name]
-		if role == nil || role.Allow.NodeLabels == nil {
+	for _, g := range granted {
+		if g.Allow.NodeLabels == nil {
 			continue
 		}
-		for _, login := range role.Allow.Logins {
+		for _, login := range g.Allow.Logins {
 			if other := everywhere[login]; other != "" {
-				l.warn(fmt.Sprintf("spec.roles[%d]", i), "node_labels of role %s do not limit the login %s, which role %s grants on every host; take that from the bot, or give it node_labels too", name, login, other)
+				l.warn(fmt.Sprintf("spec.roles[%d]", slices.Index(b.Roles, g.Role)), "node_labels of role %s do not limit the login %s, which role %s grants on every host; take that from the bot, or give it node_labels too", g.Role, login, other)
 			}
 		}
 	}
