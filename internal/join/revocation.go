@@ -3,6 +3,7 @@ package join
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/cert"
@@ -45,8 +46,8 @@ func (r Revocation) Ends() time.Time {
 
 // EncodeRevocation writes a revocation as stores keep it: JSON, with its times in UTC.
 func EncodeRevocation(r Revocation) ([]byte, error) {
-	if r.ID == "" || len(r.Certificates) == 0 {
-		return nil, errors.New("a revocation has an id, and certificates")
+	if err := r.check(); err != nil {
+		return nil, err
 	}
 	r.At = r.At.UTC()
 	certificates := make([]RevokedCertificate, len(r.Certificates))
@@ -64,10 +65,26 @@ func DecodeRevocation(body []byte) (Revocation, error) {
 	if err := json.Unmarshal(body, &r); err != nil {
 		return Revocation{}, err
 	}
-	if r.ID == "" || len(r.Certificates) == 0 {
-		return Revocation{}, errors.New("it has no id or no certificates")
+	if err := r.check(); err != nil {
+		return Revocation{}, err
 	}
 	return r, nil
+}
+
+// check refuses what no list could be made of, so that none is made without it.
+func (r Revocation) check() error {
+	if r.ID == "" || len(r.Certificates) == 0 {
+		return errors.New("it has no id or no certificates")
+	}
+	for _, c := range r.Certificates {
+		if c.Authority != cert.SSHUser && !c.Authority.IsX509() {
+			return fmt.Errorf("it has a certificate of the authority %q, which has no list", c.Authority)
+		}
+		if c.Serial == "" || c.ExpiresAt.IsZero() {
+			return fmt.Errorf("it has a certificate of the authority %s without a serial or an end", c.Authority)
+		}
+	}
+	return nil
 }
 
 // Authority is the authority that signed a credential of a record.

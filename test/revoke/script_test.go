@@ -1,6 +1,7 @@
 package revoke
 
 import (
+	"bytes"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -57,9 +58,18 @@ func TestFetchKeepsWhatItHas(t *testing.T) {
 		}
 	}
 	own := commandtest.Write(t, t.TempDir(), "ca.pem", real.run(t, "ca", "export", "--type", "x509-database"))
-	if out, ok := real.fetch(t, "x509-database.crl", filepath.Join(t.TempDir(), "new.crl"), own); !ok {
-		t.Errorf("with the right authority: %s", out)
+	file := filepath.Join(t.TempDir(), "new.crl")
+	if out, ok := real.fetch(t, "x509-database.crl", file, own); !ok {
+		t.Fatalf("with the right authority: %s", out)
 	}
+	before, err := os.ReadFile(file)
+	commandtest.Must(t, err)
+	spoiled := bytes.Clone(before)
+	i := bytes.Index(spoiled, []byte("\n-----END")) - 8 // within the signature
+	spoiled[i] = map[bool]byte{true: 'B', false: 'A'}[spoiled[i] == 'A']
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(spoiled) }))
+	defer server.Close()
+	fails(t, &world{url: server.URL}, file, before, "x509-database.crl", own)
 }
 
 // fails runs the script, which must fail, say why, and leave the file and nothing else.
