@@ -74,22 +74,26 @@ func (e *explainer) signature(ctx context.Context) {
 		e.add("signature", CodeUnknown, err.Error())
 		return
 	}
-	keys, err := token.ParseKeySet(stored.JWKS)
-	if err == nil {
-		err = e.verify(keys)
+	// Where the service would ask the issuer first, what it comes to is not known here.
+	parsed, keys, err := e.parse(stored.JWKS)
+	switch {
+	case err != nil:
+		e.addError("signature", err, "")
+	case stored.Stale(e.q.Now):
+		e.add("signature", CodeUnknown, "not checked: the stored keys of the issuer are too old to be used; run gatepassctl keys refresh")
+	case !stored.Pinned && !keys.Has(parsed.KeyID(), parsed.Algorithm()):
+		e.add("signature", CodeUnknown, fmt.Sprintf("not checked: the key %q is not among the stored ones, and the service asks the issuer for it; run gatepassctl keys refresh", parsed.KeyID()))
+	default:
+		_, err := parsed.VerifySignature(keys, e.rule.JoinMethod)
+		e.addError("signature", err, "verified by the stored keys of the issuer")
 	}
-	good := "verified by the stored keys of the issuer"
-	if stored.Stale(e.q.Now) {
-		good += ", which are too old to be used: run gatepassctl keys refresh"
-	}
-	e.addError("signature", err, good)
 }
 
-func (e *explainer) verify(keys *token.KeySet) error {
+func (e *explainer) parse(jwks []byte) (*token.Parsed, *token.KeySet, error) {
 	parsed, err := token.Parse(e.q.IDToken)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	_, err = parsed.VerifySignature(keys, e.rule.JoinMethod)
-	return err
+	keys, err := token.ParseKeySet(jwks)
+	return parsed, keys, err
 }
