@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/user"
 	"slices"
 	"strings"
 	"time"
@@ -117,7 +118,7 @@ openssl x509 -serial prints it.`,
 			if p != cert.SSHUser && !p.IsX509() {
 				return misused("write one of "+revocableList()+". JWTs cannot be revoked; of a host's certificate, see docs/incident.md", "certificates of %q cannot be revoked", purpose)
 			}
-			return c.revoke(cmd.Context(), strings.Join(args, ", "), f, func(b *backend) (issued admin.Issued, err error) {
+			return c.revoke(cmd.Context(), "the serial "+strings.Join(args, ", "), f, func(b *backend) (issued admin.Issued, err error) {
 				for _, serial := range args {
 					r, found, err := admin.BySerial(cmd.Context(), b.store, p, serial, c.now())
 					if err != nil {
@@ -208,6 +209,11 @@ func (c *cli) revoke(ctx context.Context, what string, f revokeFlags, find func(
 	if issued.JWTs > 0 {
 		done.JWTsUntil = &issued.JWTsUntil
 	}
+	if b.publicURL == "" {
+		if r := b.running(ctx); r != nil {
+			b.publicURL = r.PublicURL
+		}
+	}
 	if err := c.print(done, func() { c.printRevoked(b, done, issued) }); err != nil {
 		return err
 	}
@@ -254,6 +260,9 @@ func (c *cli) whoami() string {
 		if who := c.getenv(name); who != "" {
 			return who
 		}
+	}
+	if u, err := user.Current(); err == nil {
+		return u.Username
 	}
 	return "unknown"
 }

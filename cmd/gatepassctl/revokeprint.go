@@ -50,7 +50,7 @@ func (c *cli) printRevoked(b *backend, a revokeAnswer, issued admin.Issued) {
 		total += n
 	}
 	if total == 0 {
-		fmt.Fprintf(c.out, "no certificate of %s is valid any longer: nothing to revoke\n", a.what)
+		fmt.Fprintf(c.out, "nothing of %s is valid any longer that could be revoked\n", a.what)
 	} else {
 		fmt.Fprintf(c.out, "%s %s of %s (%s, %d of them revoked before)\n", verb,
 			plural(total, "certificate", "certificates"), a.what, plural(len(a.Revocations), "join", "joins"), len(a.Revocations)-a.Added)
