@@ -51,7 +51,12 @@ var agreeTokens = []struct{ name, expires, bot, rules string }{
 func TestExplainAgreesWithTheService(t *testing.T) {
 	issuer, err := issuertest.New(issuertest.Config{Offline: true})
 	must(t, err)
-	url, reasons := agreeService(t, issuer)
+	text := agreeRules
+	for _, token := range agreeTokens {
+		text += "---\n{kind: token, version: v2, metadata: {name: " + token.name + token.expires + "}, spec: {roles: [Bot], join_method: bitbucket, bot_name: " + token.bot +
+			", bitbucket: {identity_provider_url: '" + issuer.BitbucketURL() + "', audience: 'ari:cloud:bitbucket::workspace/922e118c-f34f-4226-a897-0e0afbec553d', " + token.rules + "}}}\n"
+	}
+	url, reasons := agreeService(t, issuer, text)
 	stranger, err := issuertest.NewStranger(issuertest.FirstKeyID, "RS256")
 	must(t, err)
 	long := time.Now().Add(-2 * time.Hour).Unix()
@@ -104,16 +109,11 @@ func TestExplainAgreesWithTheService(t *testing.T) {
 	}
 }
 
-// agreeService starts a service by agreeRules and agreeTokens, with the issuer's keys.
-func agreeService(t *testing.T, issuer *issuertest.Issuer) (url string, reasons admin.Reasons) {
+// agreeService starts a service by rules, with the issuer's keys.
+func agreeService(t *testing.T, issuer *issuertest.Issuer, text string) (url string, reasons admin.Reasons) {
 	t.Helper()
 	dir := t.TempDir()
 	data := filepath.Join(dir, "data")
-	text := agreeRules
-	for _, token := range agreeTokens {
-		text += "---\n{kind: token, version: v2, metadata: {name: " + token.name + token.expires + "}, spec: {roles: [Bot], join_method: bitbucket, bot_name: " + token.bot +
-			", bitbucket: {identity_provider_url: '" + issuer.BitbucketURL() + "', audience: 'ari:cloud:bitbucket::workspace/922e118c-f34f-4226-a897-0e0afbec553d', " + token.rules + "}}}\n"
-	}
 	file := filepath.Join(dir, "rules.yaml")
 	must(t, os.WriteFile(file, []byte(text), 0o600))
 	var out bytes.Buffer
@@ -132,7 +132,9 @@ func agreeService(t *testing.T, issuer *issuertest.Issuer) (url string, reasons 
 	t.Cleanup(func() { store.Close() })
 	keys, err := issuer.JWKS()
 	must(t, err)
-	_, _, err = jwks.Import(t.Context(), store, issuer.BitbucketURL(), keys, time.Now())
-	must(t, err)
+	for _, url := range []string{issuer.BitbucketURL(), issuer.CircleCIURL()} {
+		_, _, err = jwks.Import(t.Context(), store, url, keys, time.Now())
+		must(t, err)
+	}
 	return server.URL(), admin.StoreReasons(store)
 }
