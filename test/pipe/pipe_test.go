@@ -174,9 +174,10 @@ func refusals(t *testing.T, w *world) {
 			issuertest.BitbucketJob{}, variables{"AUDIENCE": audience[0]}, map[string]string{"BITBUCKET_STEP_OIDC_TOKEN": ""}, 2,
 			[]string{"- required field: write `oidc: {audiences: [\"" + audience[0] + "\"]}` in this step"},
 		},
-		"no grant":    {issuertest.BitbucketJob{}, variables{"OUTPUT": "database,username=postgres"}, nil, 3, []string{"not_permitted"}},
-		"no service":  {issuertest.BitbucketJob{}, variables{"SERVER": busy(t), "CLEANUP": "false"}, nil, 4, []string{"INFO: ", "trying again in 1s\x1b[0m\n" + red, "store_unavailable"}},
-		"no database": {issuertest.BitbucketJob{}, variables{"OUTPUT": "database"}, nil, 2, []string{"OUTPUT:\n- username is missing"}},
+		"no such role": {issuertest.BitbucketJob{}, variables{"ROLES": "other", "SSH_HOST": "host.example.com", "COMMAND": "true"}, nil, 3, []string{"not_permitted"}},
+		"no grant":     {issuertest.BitbucketJob{}, variables{"OUTPUT": "database,username=postgres"}, nil, 3, []string{"not_permitted"}},
+		"no service":   {issuertest.BitbucketJob{}, variables{"SERVER": busy(t), "CLEANUP": "false"}, nil, 4, []string{"INFO: ", "trying again in 1s\x1b[0m\n" + red, "store_unavailable"}},
+		"no database":  {issuertest.BitbucketJob{}, variables{"OUTPUT": "database"}, nil, 2, []string{"OUTPUT:\n- username is missing"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
