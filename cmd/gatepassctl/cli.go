@@ -85,8 +85,12 @@ func (c *cli) report(cmd *cobra.Command, err error) int {
 	if u, ok := errors.AsType[*usageError](err); ok {
 		exit, hint = exitUsage, u.hint
 	}
+	message, token := withoutIDTokens(err.Error())
+	if token {
+		hint = howToGiveTokens
+	}
 	red, bold := c.colours(c.err)
-	for line := range strings.SplitSeq(strings.TrimRight(err.Error(), "\n"), "\n") {
+	for line := range strings.SplitSeq(strings.TrimRight(message, "\n"), "\n") {
 		fmt.Fprintf(c.err, "%s %s\n", red("gatepassctl: error:"), line)
 	}
 	if hint == "" && exit == exitUsage {
