@@ -166,7 +166,7 @@ func hostileValues(t *testing.T, w *world) {
 func stopped(t *testing.T, w *world) {
 	s := w.newStep(t, issuertest.BitbucketJob{})
 	args := s.podmanRun(s.clone, s.ssh, cloneDir, w.service(variables{
-		"SSH_HOST": everywhere, "SSH_PORT": w.port, "COMMAND": "trap 'echo told; exit 3' TERM; echo begun; while :; do sleep 0.1; done",
+		"SSH_HOST": everywhere, "SSH_PORT": w.port, "KEEP_GOING": "true", "COMMAND": "trap 'echo told; exit 3' TERM; echo begun; while :; do sleep 0.1; done",
 	}).flatten())
 	run := slices.Index(args, "run")
 	const name = "stopped"
