@@ -8,24 +8,54 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/gatepass-ci/gatepass/internal/awstest"
 	"github.com/gatepass-ci/gatepass/internal/commandtest"
+	"github.com/gatepass-ci/gatepass/internal/dynamotest"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
 	"github.com/gatepass-ci/gatepass/internal/stacktest"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
-func TestMain(m *testing.M) { commandtest.Main(m) }
+func TestMain(m *testing.M) {
+	commandtest.Main(m, func() {
+		if started != nil {
+			started.Stop()
+		}
+	})
+}
+
+// started is the cloud of all tests, once one has asked for it.
+var (
+	started   *stacktest.Cloud
+	startOnce = sync.OnceValue(func() (err error) {
+		started, err = stacktest.Start()
+		return err
+	})
+)
+
+func cloud(t *testing.T) *stacktest.Cloud {
+	t.Helper()
+	err := startOnce()
+	missing := errors.Is(err, awstest.ErrUnavailable) || errors.Is(err, dynamotest.ErrUnavailable)
+	if missing && os.Getenv("CI") == "" {
+		t.Skipf("skipped: %v; run make tools", err)
+	}
+	commandtest.Must(t, err)
+	return started
+}
 
 const rules = `
 kind: role
@@ -75,8 +105,7 @@ func local(t *testing.T) *world {
 // deployed is a service on AWS.
 func deployed(t *testing.T) *world {
 	t.Helper()
-	cloud := stacktest.Need(t)
-	stack, err := cloud.NewStack(t.Context(), "incident")
+	stack, err := cloud(t).NewStack(t.Context(), "incident-"+strings.ToLower(rand.Text()))
 	commandtest.Must(t, err)
 	t.Cleanup(stack.Close)
 	commandtest.Must(t, stack.StartService())
