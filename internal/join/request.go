@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/gatepass-ci/gatepass/pkg/api"
+	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
 // maxField is the longest value of a field of a request, in bytes; keys and the ID token have limits of their own.
@@ -58,6 +59,22 @@ func (a *attempt) checkRequest(context.Context) error {
 	// Not before: whatever a caller puts there, an ID token even, would be logged.
 	a.record.Token, a.record.Client = req.Token, req.Client
 	return nil
+}
+
+// CheckWish reports why a request for w would be malformed, whatever its key; nil if it
+// would not be.
+func CheckWish(w rules.Wish) error {
+	c := api.CredentialRequest{
+		Name: "any", Type: w.Type, Usage: w.Usage, DBUser: w.DBUser, DBName: w.DBName,
+		App: w.App, KubernetesUser: w.KubernetesUser, Audience: w.Audience, Roles: w.Roles,
+	}
+	switch w.Type {
+	case api.TypeSSH:
+		c.PublicKey = "any"
+	case api.TypeX509:
+		c.CSR = "any"
+	}
+	return checkCredential(c)
 }
 
 // minRetryKey is the shortest retry key of a request for a JWT. Other credentials

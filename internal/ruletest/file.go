@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
@@ -102,6 +103,7 @@ func (d *decoder) check(f *File) {
 	if len(f.Cases) == 0 {
 		d.fault(1, "cases", "is missing or empty; write at least one case")
 	}
+	d.name(1, "defaults.token", "name", f.Defaults.Token)
 	names := map[string]int{}
 	for i := range f.Cases {
 		c, at := &f.Cases[i], fmt.Sprintf("cases[%d]", i)
@@ -115,9 +117,35 @@ func (d *decoder) check(f *File) {
 		if c.Token == "" && f.Defaults.Token == "" {
 			d.fault(c.Line, at+".token", "is missing; name the token rule here or under defaults")
 		}
+		d.name(c.Line, at+".token", "name", c.Token)
+		d.name(c.Line, at+".bot", "bot_name", c.Bot)
 		d.checkWant(c, at)
+		d.checkCredentials(c, at+".credentials")
 		d.duration(c, at+".ttl", c.TTL)
 		d.duration(c, at+".grants_ttl", c.GrantsTTL)
+	}
+}
+
+// name checks what nothing could be called, if there is something.
+func (d *decoder) name(line int, at, field, s string) {
+	if s == "" {
+		return
+	}
+	if _, err := rules.CheckField(field, s); err != nil {
+		d.fault(line, at, err.Error())
+	}
+}
+
+// checkCredentials refuses what a service would call malformed: of a usage that is
+// misspelt, not_permitted would come true whatever the rules are.
+func (d *decoder) checkCredentials(c *Case, at string) {
+	if n := len(c.Credentials); n > api.MaxCredentials {
+		d.fault(c.Line, at, fmt.Sprintf("has %d entries; a join asks for at most %d", n, api.MaxCredentials))
+	}
+	for i, credential := range c.Credentials {
+		if err := join.CheckWish(credential.wish()); err != nil {
+			d.fault(c.Line, fmt.Sprintf("%s[%d]", at, i), err.Error())
+		}
 	}
 }
 
@@ -127,6 +155,8 @@ func (d *decoder) checkWant(c *Case, at string) {
 		d.fault(c.Line, at+".want", "is missing; write join, or the code of a refusal such as no_rule_matched")
 	case !slices.Contains(Wants(), c.Want):
 		d.fault(c.Line, at+".want", fmt.Sprintf("%q is no outcome; write one of %s", c.Want, strings.Join(Wants(), ", ")))
+	case c.Rule != nil && *c.Rule < 0:
+		d.fault(c.Line, at+".rule", "is less than 0, which is the first rule of allow")
 	case c.Want != WantJoin && (c.Bot != "" || c.Rule != nil || c.Logins != nil || c.GrantsTTL != ""):
 		d.fault(c.Line, at, "wants a refusal, which has no bot, rule, logins or grants_ttl; remove them, or want join")
 	}
@@ -136,7 +166,7 @@ func (d *decoder) duration(c *Case, at, s string) {
 	if s == "" {
 		return
 	}
-	if t, err := time.ParseDuration(s); err != nil || t < time.Second {
-		d.fault(c.Line, at, fmt.Sprintf("%q is not a duration of a second or more; write one such as 15m", s))
+	if t, err := time.ParseDuration(s); err != nil || t < time.Second || t%time.Second != 0 {
+		d.fault(c.Line, at, fmt.Sprintf("%q is not a duration of whole seconds, one or more; write one such as 15m", s))
 	}
 }
