@@ -2,6 +2,7 @@ package test
 
 import (
 	"context"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -102,6 +103,9 @@ func (d *deployment) rotator(t *testing.T) *admin.Rotator {
 	return &admin.Rotator{
 		Store: s.Store, Keys: s.KeyRing, Authorities: func() (join.Authorities, error) { return s.Authorities, nil }, Now: time.Now,
 		CacheFor: rotation.CacheFor,
+		Published: func(ctx context.Context) (admin.Published, error) {
+			return admin.AskPublished(ctx, http.DefaultClient, d.gateway.URL)
+		},
 		Wait: func(context.Context, time.Duration) error {
 			d.join = d.startJoin()
 			return nil

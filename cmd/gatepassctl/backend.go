@@ -26,8 +26,10 @@ type backend struct {
 	authorities func() (join.Authorities, error)
 	// keys are where the authorities' keys are made and retired, and cacheFor how long
 	// the service goes by what it read of them.
-	keys      admin.KeyRing
-	cacheFor  time.Duration
+	keys     admin.KeyRing
+	cacheFor time.Duration
+	// published asks the service which keys it tells others to trust; nil if none runs.
+	published func(context.Context) (admin.Published, error)
 	refresher func() (refresher, error)
 	// running finds the service that runs on the store; nil if none answers.
 	running func(context.Context) *embedded.Running
@@ -84,6 +86,7 @@ func (c *cli) openStack(ctx context.Context) (*backend, error) {
 		authorities: func() (join.Authorities, error) { return s.Authorities, nil },
 		keys:        s.KeyRing,
 		cacheFor:    c.cacheFor,
+		published:   func(ctx context.Context) (admin.Published, error) { return askPublished(ctx, s.JoinURL) },
 		refresher:   func() (refresher, error) { return s.Refresher, nil },
 		running:     func(ctx context.Context) *embedded.Running { return embedded.Ask(ctx, s.JoinURL, s.PublicURL, within) },
 		crl: func(ctx context.Context, _ *revoke.Lists, all []join.Revocation) (string, error) {
@@ -111,6 +114,12 @@ func (c *cli) openLocal(ctx context.Context, create bool) (*backend, error) {
 		store:       store,
 		authorities: func() (join.Authorities, error) { return c.localAuthorities(ctx, store) },
 		keys:        localca.NewKeyRing(filepath.Join(c.data, embedded.AuthoritiesDir), c.now, nil),
+		published: func(ctx context.Context) (admin.Published, error) {
+			if running := embedded.FindRunning(ctx, c.data, within); running != nil {
+				return askPublished(ctx, running.URL)
+			}
+			return nil, nil
+		},
 		refresher: func() (refresher, error) {
 			issuers, err := embedded.IssuerSettings(c.getenv)
 			if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -143,8 +144,16 @@ func (c *cli) command(args string) string {
 func (c *cli) rotator(b *backend) *admin.Rotator {
 	return &admin.Rotator{
 		Store: b.store, Keys: b.keys, Authorities: b.authorities, CacheFor: b.cacheFor, Now: c.now, Wait: wait,
-		Tell: func(doing string) { fmt.Fprintln(c.err, doing+" …") },
+		Published: b.published,
+		Tell:      func(doing string) { fmt.Fprintln(c.err, doing+" …") },
 	}
+}
+
+// askWithin bounds what the service may take: a cold start, and a certificate to make.
+const askWithin = 20 * time.Second
+
+func askPublished(ctx context.Context, url string) (admin.Published, error) {
+	return admin.AskPublished(ctx, &http.Client{Timeout: askWithin}, url)
 }
 
 // wait sleeps for d or until ctx is done.
@@ -226,6 +235,9 @@ func (c *cli) rotateFailed(b *backend, step admin.RotationStep, rotated []admin.
 	}
 	if _, ok := errors.AsType[*admin.ConflictError](err); ok {
 		return failed("see how it stands: "+c.command("ca rotate"), "%w", err)
+	}
+	if _, ok := errors.AsType[*admin.UnpublishedError](err); ok {
+		return failed("it may not know of it yet, or not be able to read the key (see the log of join): go on by the same command in a few minutes: "+again, "%w", err)
 	}
 	switch {
 	case isNotFound(err):

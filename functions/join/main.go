@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
 
+	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/dynamo"
 	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/kms"
@@ -47,8 +48,13 @@ func newHandler(ctx context.Context, getenv func(string) string, metrics io.Writ
 	if err != nil {
 		return nil, err
 	}
-	authorities := kms.New(kms.Config{Client: kms.NewClient(config), Keys: s.Keys, Certificates: store, Rotated: store})
 	log := s.Log()
+	authorities := kms.New(kms.Config{
+		Client: kms.NewClient(config), Keys: s.Keys, Certificates: store, Rotated: store,
+		LeaveOut: func(p cert.Purpose, key string, cause error) {
+			log.Error("a key of an authority is left out of those to trust", "authority", p, "key", key, "cause", cause.Error())
+		},
+	})
 	service, err := join.New(join.Config{
 		Rules: store, Locks: store, KeySets: store, Leases: store, Claims: store, Records: store,
 		Authorities: authorities,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/cert"
@@ -43,6 +44,9 @@ type Rotator struct {
 	CacheFor time.Duration
 	Now      func() time.Time
 	Wait     func(ctx context.Context, d time.Duration) error
+	// Published, if set, asks the service which keys it tells others to trust. One that
+	// does not tell of a new key cannot read it, and could not sign with it.
+	Published func(ctx context.Context) (Published, error)
 	// Tell, if set, hears of each thing that is about to take time.
 	Tell func(doing string)
 }
@@ -63,6 +67,8 @@ type Rotated struct {
 	rotation.Stored
 	// Changed says that this call made the step; an earlier one can have.
 	Changed bool
+	// reached is when it was in the store for certain; zero if it is not stored.
+	reached time.Time
 	// Removals are commands that delete keys that are past, which is nobody's but the
 	// administrator's to do.
 	Removals []string
@@ -97,6 +103,9 @@ func (r *Rotator) Rotate(ctx context.Context, step RotationStep, force bool, pur
 			return nil, err
 		}
 		states[i] = Rotated{Stored: stored}
+		if stored.Revision != "" {
+			states[i].reached = stored.UpdatedAt.Add(rotation.WriteTime)
+		}
 		if !taken(step, stored.Authority) {
 			if err := r.check(ctx, step, stored.Authority, force); err != nil {
 				return nil, err
@@ -107,6 +116,11 @@ func (r *Rotator) Rotate(ctx context.Context, step RotationStep, force bool, pur
 	// A step before this one, whose run was interrupted, must have reached all.
 	if err := r.settle(ctx, states, func(s Rotated) bool { return s.Changed }); err != nil {
 		return nil, err
+	}
+	if step == RotationSign {
+		if err := r.confirm(ctx, states); err != nil {
+			return nil, err
+		}
 	}
 	for i := range states {
 		if s := &states[i]; s.Changed {
@@ -166,26 +180,32 @@ func next(step RotationStep, a rotation.Authority, now time.Time) (rotation.Auth
 
 // take makes the step and stores it.
 func (r *Rotator) take(ctx context.Context, step RotationStep, s *Rotated) error {
-	now := r.Now()
-	after, err := next(step, s.Authority, now)
+	after, now, err := r.after(ctx, step, s.Authority)
 	if err != nil {
 		return err
-	}
-	if step == RotationAnnounce {
-		r.tell(fmt.Sprintf("making a key for the authority %s", s.Purpose))
-		id, public, err := r.Keys.Make(ctx, s.Authority)
-		if err != nil {
-			return fmt.Errorf("authority %s: %w", s.Purpose, err)
-		}
-		if after, err = s.Begin(id, public, now); err != nil {
-			return err
-		}
 	}
 	if err := r.Store.PutRotatedAuthority(ctx, after, s.Revision, now); err != nil {
 		return err
 	}
-	s.Authority, s.UpdatedAt = after, now.UTC()
+	s.Authority, s.UpdatedAt, s.reached = after, now.UTC(), r.Now()
 	return nil
+}
+
+// after is the authority after a step that is made at the time that it returns.
+func (r *Rotator) after(ctx context.Context, step RotationStep, a rotation.Authority) (rotation.Authority, time.Time, error) {
+	if step != RotationAnnounce {
+		now := r.Now()
+		after, err := next(step, a, now)
+		return after, now, err
+	}
+	r.tell(fmt.Sprintf("making a key for the authority %s", a.Purpose))
+	id, public, err := r.Keys.Make(ctx, a)
+	if err != nil {
+		return a, time.Time{}, fmt.Errorf("authority %s: %w", a.Purpose, err)
+	}
+	now := r.Now() // making a key takes time
+	after, err := a.Begin(id, public, now)
+	return after, now, err
 }
 
 // settle waits until every part of the service goes by what was stored of those
@@ -193,9 +213,9 @@ func (r *Rotator) take(ctx context.Context, step RotationStep, s *Rotated) error
 func (r *Rotator) settle(ctx context.Context, states []Rotated, about func(Rotated) bool) error {
 	var longest time.Duration
 	for _, s := range states {
-		if about(s) && !s.UpdatedAt.IsZero() {
+		if r.CacheFor > 0 && about(s) && !s.reached.IsZero() {
 			// Another administrator's clock may be ahead of this one.
-			longest = max(longest, min(s.UpdatedAt.Add(r.CacheFor).Sub(r.Now()), r.CacheFor))
+			longest = max(longest, min(s.reached.Sub(r.Now()), rotation.WriteTime)+r.CacheFor)
 		}
 	}
 	if longest <= 0 {
@@ -220,10 +240,58 @@ func (r *Rotator) complete(ctx context.Context, step RotationStep, states []Rota
 		if used := s.InUse(); len(a.TrustedKeys) != len(used) || !used[0].Is(a.Signer.Public()) {
 			return fmt.Errorf("authority %s was changed by someone else meanwhile", s.Purpose)
 		}
-		if step == RotationFinish || step == RotationBack {
-			if err := r.retire(ctx, s); err != nil {
+	}
+	if err := r.confirm(ctx, states); err != nil {
+		return err
+	}
+	if step != RotationFinish && step != RotationBack {
+		return nil
+	}
+	for i := range states {
+		if err := r.retire(ctx, &states[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// UnpublishedError says that the service does not tell others to trust the keys that
+// an authority has.
+type UnpublishedError struct {
+	Purpose cert.Purpose
+	Want    []string // their names
+	Got     []string
+}
+
+func (e *UnpublishedError) Error() string {
+	return fmt.Sprintf("authority %s: the service tells others to trust %s, and should tell of %s",
+		e.Purpose, strings.Join(e.Got, " and "), strings.Join(e.Want, " and "))
+}
+
+// confirm asks the service whether it goes by the keys that authorities have. One
+// that cannot be asked is told of, and no error: it may be out of reach from here.
+func (r *Rotator) confirm(ctx context.Context, states []Rotated) error {
+	if r.Published == nil {
+		return nil
+	}
+	published, err := r.Published(ctx)
+	if err != nil {
+		r.tell(fmt.Sprintf("the service could not be asked whether it goes by this: %v", err))
+		return ctx.Err()
+	}
+	// An empty answer is that of a service that does not run.
+	for _, s := range states {
+		var want []string
+		for _, k := range s.InUse() {
+			name, err := KeyName(s.Purpose, k)
+			if err != nil {
 				return err
 			}
+			want = append(want, name)
+		}
+		got := published[s.Purpose] // like what is wanted: the one that signs first
+		if len(got) > 0 && !slices.Equal(got, want) {
+			return &UnpublishedError{s.Purpose, want, got}
 		}
 	}
 	return nil

@@ -2,6 +2,7 @@ package admin_test
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"iter"
 	"path/filepath"
@@ -157,7 +158,7 @@ type credential struct {
 }
 
 func TestAnOldKeyIsRetiredWhenNothingRelies(t *testing.T) {
-	const drain = 90 * time.Second
+	const drain = 105 * time.Second
 	for name, c := range map[string]struct {
 		purpose cert.Purpose
 		records []credential
@@ -226,7 +227,8 @@ func TestAnOldKeyIsRetiredWhenNothingRelies(t *testing.T) {
 }
 
 func TestEachStepWaitsForTheFunctions(t *testing.T) {
-	minute := rotation.CacheFor
+	// Whoever reads of a step does not know how long its write took; who made it does.
+	const minute, write = rotation.CacheFor, rotation.WriteTime
 	waited := func(o *office, want ...time.Duration) {
 		t.Helper()
 		if !slices.Equal(o.waits, want) {
@@ -240,15 +242,21 @@ func TestEachStepWaitsForTheFunctions(t *testing.T) {
 	}
 	waited(o, minute)
 	o.step(admin.RotationSign, true, cert.SSHUser)
-	waited(o, minute) // the first step reached all, a minute ago
+	waited(o, write, minute)
 	o.step(admin.RotationSign, false, cert.SSHUser)
-	waited(o) // and this one too
+	waited(o, write)
+	o.step(admin.RotationSign, false, cert.SSHUser)
+	waited(o) // it reached all for certain
 
 	// A run that was interrupted while it waited: the step is made, and the rest of the
 	// wait is left, also before the next step.
 	o = newOffice(t, minute)
 	ctx, cancel := context.WithCancel(t.Context())
-	o.Wait = func(context.Context, time.Duration) error { cancel(); o.now = o.now.Add(20 * time.Second); return ctx.Err() }
+	o.Wait = func(context.Context, time.Duration) error {
+		cancel()
+		o.now = o.now.Add(20 * time.Second)
+		return ctx.Err()
+	}
 	rotated, err := o.Rotate(ctx, admin.RotationAnnounce, false, cert.SSHUser)
 	if !errors.Is(err, context.Canceled) || len(rotated) != 1 || o.phase(cert.SSHUser) != rotation.Announced {
 		t.Errorf("interrupted: %v, %v, and it is in %s", rotated, err, o.phase(cert.SSHUser))
@@ -261,17 +269,96 @@ func TestEachStepWaitsForTheFunctions(t *testing.T) {
 	if r := o.step(admin.RotationAnnounce, false, cert.SSHUser); r[0].Changed {
 		t.Error("the step was made a second time")
 	}
-	waited(o, minute-20*time.Second)
+	waited(o, write+minute-20*time.Second)
 	o.now = interrupted
 	o.step(admin.RotationSign, true, cert.SSHUser)
-	waited(o, minute-20*time.Second, minute)
+	waited(o, write+minute-20*time.Second, minute)
 
 	// An administrator whose clock is an hour ahead made the step before.
 	o = newOffice(t, minute)
 	o.step(admin.RotationAnnounce, false, cert.SSHUser)
 	o.waits, o.now = nil, o.now.Add(-time.Hour)
 	o.step(admin.RotationAnnounce, false, cert.SSHUser)
-	waited(o, minute)
+	waited(o, write+minute)
+}
+
+// The service is asked whether it goes by what was stored: before a new key signs, and
+// before a step is said to be done.
+func TestTheServiceIsAsked(t *testing.T) {
+	o := newOffice(t, 0)
+	names := func() (all []string) {
+		for _, k := range must2(o.State(t.Context(), cert.SSHUser)).InUse() {
+			name, err := admin.KeyName(cert.SSHUser, k)
+			must(t, err)
+			all = append(all, name)
+		}
+		return all
+	}
+	answer := admin.Published{cert.SSHUser: names()}
+	var down error
+	o.Published = func(context.Context) (admin.Published, error) { return answer, down }
+	refused := func(s admin.RotationStep) {
+		t.Helper()
+		_, err := o.Rotate(t.Context(), s, true, cert.SSHUser)
+		if wrong, ok := errors.AsType[*admin.UnpublishedError](err); !ok || wrong.Purpose != cert.SSHUser || !slices.Equal(wrong.Want, names()) {
+			t.Errorf("phase %s: got %v, want that the service does not tell of %q", s, err, names())
+		}
+	}
+	refused(admin.RotationAnnounce)
+	if o.phase(cert.SSHUser) != rotation.Announced {
+		t.Error("the step was not made")
+	}
+	// It cannot read the new key: were that to sign, all joins would be refused.
+	refused(admin.RotationSign)
+	if o.phase(cert.SSHUser) != rotation.Announced {
+		t.Error("a key signs that the service cannot read")
+	}
+	answer = admin.Published{cert.SSHUser: names()}
+	o.step(admin.RotationAnnounce, false, cert.SSHUser)
+	refused(admin.RotationSign) // made, and not gone by yet: the old key still is first
+	if o.phase(cert.SSHUser) != rotation.Switched {
+		t.Error("the step was not made")
+	}
+	answer = admin.Published{cert.SSHUser: names()}
+	o.step(admin.RotationSign, false, cert.SSHUser)
+	refused(admin.RotationFinish)
+	past := must2(o.State(t.Context(), cert.SSHUser)).Keys[0].ID
+	if id, _, err := o.Keys.First(t.Context(), cert.SSHUser); err != nil || id != past {
+		t.Errorf("the old key was put out of use before the service went by that: %v", err)
+	}
+	// Out of reach is not out of order, and neither is an authority that it lacks.
+	o.told, down = nil, errors.New("no route to host")
+	o.step(admin.RotationFinish, false, cert.SSHUser)
+	if len(o.told) != 1 || !strings.Contains(o.told[0], "could not be asked whether it goes by this: no route to host") {
+		t.Errorf("it tells of %q", o.told)
+	}
+	answer, down = admin.Published{}, nil
+	o.step(admin.RotationAnnounce, false, cert.SSHHost)
+}
+
+// slowRing takes its time to make a key.
+type slowRing struct {
+	admin.KeyRing
+	o *office
+}
+
+func (r slowRing) Make(ctx context.Context, a rotation.Authority) (string, crypto.PublicKey, error) {
+	r.o.now = r.o.now.Add(40 * time.Second)
+	return r.KeyRing.Make(ctx, a)
+}
+
+// The minute begins when the last of the steps is stored, not when its key is begun.
+func TestTheWaitBeginsWhenAllIsStored(t *testing.T) {
+	o := newOffice(t, rotation.CacheFor)
+	o.Keys = slowRing{o.Keys, o}
+	o.step(admin.RotationAnnounce, false, cert.SSHUser, cert.JWT)
+	if !slices.Equal(o.waits, []time.Duration{rotation.CacheFor}) {
+		t.Errorf("it waited %v, want a minute", o.waits)
+	}
+	s := must2(o.State(t.Context(), cert.JWT))
+	if since := s.Keys[1].TrustedSince; !since.Equal(o.now.Add(-rotation.CacheFor)) || !since.Equal(s.UpdatedAt) {
+		t.Errorf("the second key is said to be trusted since %s, and now is %s", since, o.now)
+	}
 }
 
 func TestSeveralAuthoritiesStepTogetherOrNotAtAll(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awskms "github.com/aws/aws-sdk-go-v2/service/kms"
@@ -66,8 +67,27 @@ func (r *KeyRing) Make(ctx context.Context, a rotation.Authority) (string, crypt
 	if err != nil {
 		return "", nil, err
 	}
-	public, err := publicKey(ctx, r.Client, key)
+	public, err := newPublicKey(ctx, r.Client, key)
 	return key, public, err
+}
+
+// settleTries is how often a new key is asked for, a second apart.
+const settleTries = 30
+
+// newPublicKey reads the public half of a key that may have been made a moment ago:
+// not every part of KMS knows it at once.
+func newPublicKey(ctx context.Context, client Client, key string) (crypto.PublicKey, error) {
+	for try := 1; ; try++ {
+		public, err := publicKey(ctx, client, key)
+		if errorCode(err) != "NotFoundException" || try == settleTries {
+			return public, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
 }
 
 func (r *KeyRing) create(ctx context.Context, p cert.Purpose, policy string) (string, error) {

@@ -39,6 +39,11 @@ type Config struct {
 	Rotated rotation.Reader
 	// CacheFor is how long what it says is gone by; 0 means rotation.CacheFor.
 	CacheFor time.Duration
+	// LeaveOut, if set, has a key that does not sign left out of those to trust as long
+	// as KMS does not let us read it, and is told of that. So a new key whose policy or
+	// tags KMS does not go by yet, or an old one that somebody disabled, refuses no
+	// join. If it is nil such a key is an error.
+	LeaveOut func(p cert.Purpose, key string, cause error)
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// Rand is the source of serials of new certificates; nil means crypto/rand.
@@ -52,7 +57,8 @@ type Authorities struct {
 	mu      sync.Mutex
 	ready   map[slot]*authority
 	rotated map[cert.Purpose]rotation.Authority
-	readAt  time.Time // when rotated was asked for; zero if it never was
+	readAt  time.Time          // when rotated was asked for; zero if it never was
+	leftOut map[slot]time.Time // since when
 }
 
 var (
@@ -84,7 +90,7 @@ func New(c Config) *Authorities {
 	if c.CacheFor == 0 {
 		c.CacheFor = rotation.CacheFor
 	}
-	return &Authorities{c: c, ready: map[slot]*authority{}}
+	return &Authorities{c: c, ready: map[slot]*authority{}, leftOut: map[slot]time.Time{}}
 }
 
 // Prepare implements join.Preparer.
@@ -113,10 +119,13 @@ func (a *Authorities) Authority(ctx context.Context, p cert.Purpose) (*join.Auth
 		}
 	}
 	bound := &join.Authority{Purpose: p}
-	for i, k := range keys {
+	for _, k := range keys {
 		found := a.get(k.slot)
+		if found == nil { // left out
+			continue
+		}
 		signs := &signer{ctx: ctx, client: a.c.Client, key: found.key, public: found.public}
-		if i == 0 {
+		if k.signs {
 			bound.Signer, bound.Certificate = signs, found.certificate
 		} else {
 			bound.OtherSigners = append(bound.OtherSigners, signs)
@@ -136,7 +145,7 @@ func (a *Authorities) get(s slot) *authority {
 }
 
 func (a *Authorities) allReady(keys []wanted) bool {
-	return !slices.ContainsFunc(keys, func(k wanted) bool { return a.get(k.slot) == nil })
+	return !slices.ContainsFunc(keys, func(k wanted) bool { return a.get(k.slot) == nil && !a.isLeftOut(k) })
 }
 
 // load reads every key that is not ready, all at the same time, and returns what
@@ -160,11 +169,14 @@ func (a *Authorities) load(ctx context.Context, rotated map[cert.Purpose]rotatio
 			fail(p, err)
 		}
 		for _, k := range keys {
-			if a.get(k.slot) != nil {
+			if a.get(k.slot) != nil || a.isLeftOut(k) {
 				continue
 			}
 			wg.Go(func() {
 				loaded, err := a.read(ctx, k)
+				if err != nil && a.leaveOut(k, err) {
+					return
+				}
 				if err != nil {
 					fail(p, err)
 					return

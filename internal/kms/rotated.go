@@ -15,6 +15,7 @@ type wanted struct {
 	slot
 	stored      *rotation.Key // what is stored of it; nil if the authority was never rotated
 	certificate string        // what its certificate is stored under
+	signs       bool
 }
 
 // current returns the authorities that were rotated, as they were no longer than
@@ -55,20 +56,45 @@ func (a *Authorities) keys(p cert.Purpose, rotated map[cert.Purpose]rotation.Aut
 	first := a.c.Keys[p]
 	r, ok := rotated[p]
 	if !ok {
-		return []wanted{{slot: slot{p, first}}}, nil
+		return []wanted{{slot: slot{p, first}, signs: true}}, nil
 	}
 	if !slices.ContainsFunc(r.Keys, func(k rotation.Key) bool { return keyID(k.ID) == keyID(first) }) {
 		return nil, fmt.Errorf("it was rotated, and its keys are stored in the table Resources; the deployment names another KMS key, %s: deploy it with one of those again; see docs/rotation.md", first)
 	}
 	var all []wanted
 	for _, k := range r.InUse() {
-		w := wanted{slot: slot{p, k.ID}, stored: &k}
+		w := wanted{slot: slot{p, k.ID}, stored: &k, signs: k.Use == rotation.Signs}
 		if k.ID != r.Keys[0].ID {
 			w.certificate = keyID(k.ID)
 		}
 		all = append(all, w)
 	}
 	return all, nil
+}
+
+// leaveOut notes that a key cannot be read, if it can be done without.
+func (a *Authorities) leaveOut(k wanted, cause error) bool {
+	if k.signs || a.c.LeaveOut == nil || !unreadable(cause) {
+		return false
+	}
+	a.c.LeaveOut(k.purpose, k.key, cause)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.leftOut[k.slot] = a.c.Now().Round(0)
+	return true
+}
+
+// isLeftOut tells whether a key was found to be unreadable not long ago.
+func (a *Authorities) isLeftOut(k wanted) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	age := a.c.Now().Round(0).Sub(a.leftOut[k.slot])
+	return !k.signs && age >= 0 && age < a.c.CacheFor
+}
+
+// unreadable tells whether KMS has answered that we cannot have a key.
+func unreadable(err error) bool {
+	return slices.Contains([]string{"AccessDeniedException", "NotFoundException", "DisabledException", "KMSInvalidStateException"}, errorCode(err))
 }
 
 // keyID is the id of a KMS key, which its ARN ends in.

@@ -226,6 +226,61 @@ func TestWrongRotatedAuthorities(t *testing.T) {
 	})
 }
 
+// A key that cannot be read and does not sign is left out by who serves joins, and
+// comes in when it can be read. What differs, or signs, is an error to all.
+func TestKeysThatAreLeftOut(t *testing.T) {
+	w := newWorld(t)
+	s, c := &store{}, &clock{now: time.Now()}
+	var told []string
+	w.config.LeaveOut = func(p cert.Purpose, key string, cause error) {
+		told = append(told, string(p)+" "+key+" "+cause.Error())
+	}
+	all := w.rotated(s, c)
+	r := w.begin(cert.SSHUser)
+	s.set(r)
+	fresh := r.Keys[1].ID
+	must(t, disable(w, fresh))
+	for range 3 {
+		a, err := all.Authority(t.Context(), cert.SSHUser)
+		must(t, err)
+		if len(a.TrustedKeys) != 1 || !r.Keys[0].Is(a.TrustedKeys[0]) {
+			t.Fatalf("trusted are %d keys", len(a.TrustedKeys))
+		}
+		must(t, sign(t, a))
+	}
+	if len(told) != 1 || !strings.Contains(told[0], "ssh-user "+fresh) || !strings.Contains(told[0], "DisabledException") {
+		t.Errorf("it tells of %q, want one key once", told)
+	}
+	_, err := w.client.EnableKey(t.Context(), &awskms.EnableKeyInput{KeyId: aws.String(fresh[strings.LastIndex(fresh, "/")+1:])})
+	must(t, err)
+	c.move(rotation.CacheFor)
+	if a, err := all.Authority(t.Context(), cert.SSHUser); err != nil || len(a.TrustedKeys) != 2 {
+		t.Errorf("once it can be read: %v, %v", a, err)
+	}
+
+	for what, spoil := range map[string]func(*rotation.Authority){
+		"a key that signs": func(a *rotation.Authority) {
+			*a = must2(a.Sign(time.Now()))
+			must(t, disable(w, a.Keys[1].ID))
+		},
+		"a key that is another": func(a *rotation.Authority) { a.Keys[1].ID = w.config.Keys[cert.JWT] },
+	} {
+		r := w.begin(cert.SSHHost)
+		spoil(&r)
+		s.set(r)
+		if a, err := w.rotated(s, c).Authority(t.Context(), cert.SSHHost); err == nil {
+			t.Errorf("%s is left out: %d are trusted", what, len(a.TrustedKeys))
+		}
+	}
+}
+
+func must2(a rotation.Authority, err error) rotation.Authority {
+	if err != nil {
+		panic(err)
+	}
+	return a
+}
+
 // A key that was made and not stored is found; one that somebody else planted is not.
 func TestKeysThatAreFound(t *testing.T) {
 	w := newWorld(t)

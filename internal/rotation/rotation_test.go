@@ -142,7 +142,7 @@ func TestStepsChangeNothing(t *testing.T) {
 
 // What time says of how safe a step is.
 func TestEarliest(t *testing.T) {
-	const drain = 90 * time.Second // a cache, and a join under way
+	const drain = 105 * time.Second // a write, a cache, and a join under way
 	hours := func(n int) time.Duration { return time.Duration(n) * time.Hour }
 	for _, c := range []struct {
 		purpose      cert.Purpose

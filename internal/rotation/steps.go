@@ -14,6 +14,8 @@ import (
 const (
 	// CacheFor is how long a function may go by what it has read of the keys.
 	CacheFor = 60 * time.Second
+	// WriteTime is how long a write may take, from the time that it says it was made at.
+	WriteTime = 15 * time.Second
 	// answerTime is how long a join that is under way may take.
 	answerTime = 30 * time.Second
 	// hostLife is how long a host certificate is valid unless its maker chose otherwise.
@@ -128,7 +130,7 @@ func (a Authority) RetireFrom() time.Time {
 
 // Ceased is when the last signature by a key that ceased to sign can have been
 // made: by a join under way, in a function that had not read of it yet.
-func Ceased(k Key) time.Time { return k.SignedUntil.Add(CacheFor + answerTime) }
+func Ceased(k Key) time.Time { return k.SignedUntil.Add(WriteTime + CacheFor + answerTime) }
 
 // exchange lets the two keys in use change places.
 func (a Authority) exchange(now time.Time) Authority {

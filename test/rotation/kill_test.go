@@ -45,6 +45,7 @@ func killed(t *testing.T, cmd *exec.Cmd, after time.Duration) {
 // SIGKILL at any moment of any step leaves the state before it or after it, with which
 // jobs join; the same command again goes on.
 func TestKilledData(t *testing.T) {
+	t.Parallel()
 	serve := commandtest.StartServe(t, filepath.Join(t.TempDir(), "data"))
 	w := &world{url: serve.URL, issuer: newIssuer(t), ctl: serve.Ctl}
 	prepare(t, w.ctl, w.issuer)
@@ -121,6 +122,7 @@ func (w *world) holds(t *testing.T, data string, now rotation.Authority) (left i
 // The same with the real command on a stack, which is killed at the latest while it
 // waits for the functions. cut_test.go has every call of it fail by itself.
 func TestKilledStack(t *testing.T) {
+	t.Parallel()
 	s, err := cloud(t).NewStack(t.Context(), "killed")
 	must(t, err)
 	t.Cleanup(s.Close)

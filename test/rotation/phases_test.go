@@ -22,8 +22,12 @@ import (
 
 // All authorities are rotated, back and forth, while jobs join.
 func TestRotationUnderLoad(t *testing.T) {
-	t.Run("data", func(t *testing.T) { testRotation(t, dataWorld(t)) })
-	t.Run("stack", func(t *testing.T) { testRotation(t, stackWorld(t)) })
+	for name, newWorld := range map[string]func(*testing.T) *world{"data": dataWorld, "stack": stackWorld} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testRotation(t, newWorld(t))
+		})
+	}
 }
 
 // lists are what servers and clients trust, as they are brought it after a phase.

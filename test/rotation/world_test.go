@@ -73,7 +73,11 @@ func stackWorld(t *testing.T) *world {
 	t.Cleanup(gateway.Close)
 	w.url = gateway.URL
 	w.rotate = func(step admin.RotationStep) {
-		_, err := rotator(cloud, s).Rotate(t.Context(), step, true, cert.Purposes()...)
+		r := rotator(cloud, s)
+		r.Published = func(ctx context.Context) (admin.Published, error) {
+			return admin.AskPublished(ctx, http.DefaultClient, w.url)
+		}
+		_, err := r.Rotate(t.Context(), step, true, cert.Purposes()...)
 		must(t, err)
 	}
 	return w
