@@ -64,6 +64,7 @@ func Check(ctx context.Context, d *Dir, h *Host, with Checks) ([]Finding, error)
 	var f findings
 	f.checkFiles(d, files)
 	f.checkConfig(d, h)
+	f.checkConfigModes(d)
 	if NotRead(d, with.HasRead) {
 		f.add("sshd", "has not read "+ConfigFile+" since it was written", "have it do so: "+ReloadCommand)
 	}
@@ -82,7 +83,7 @@ func Check(ctx context.Context, d *Dir, h *Host, with Checks) ([]Finding, error)
 	}
 	switch {
 	case with.Sshd != nil:
-		f.checkEffective(ctx, h, with.Sshd, accounts)
+		f.checkEffective(ctx, d, h, with.Sshd, accounts)
 	case d.ThisHost():
 		f.warn("sshd", "was not asked what it does with all files taken together", "run as root, with OpenSSH's server installed")
 	}
@@ -175,6 +176,25 @@ func (f *findings) checkConfig(d *Dir, h *Host) {
 		f.add(mainConfigFile, "does not include "+path.Dir(ConfigFile), "write "+IncludeLine+" as its first line, and reload sshd")
 	case err != nil:
 		f.add(mainConfigFile, "cannot be read: "+err.Error(), "run as root, with OpenSSH's server installed")
+	}
+}
+
+// checkConfigModes looks at what sshd reads beside ConfigFile: who can change it decides
+// who gets in. sshd itself does not look.
+func (f *findings) checkConfigModes(d *Dir) {
+	all, err := d.directives()
+	if err != nil {
+		return // which checkConfig tells
+	}
+	seen := map[string]bool{ConfigFile: true}
+	for _, line := range all {
+		if seen[line.file] {
+			continue
+		}
+		seen[line.file] = true
+		if problem, _ := d.changeable(line.file); problem != "" {
+			f.add(line.file, problem, "chown root "+line.file+" && chmod go-w "+line.file)
+		}
 	}
 }
 

@@ -79,6 +79,14 @@ func TestCheck(t *testing.T) {
 		{"no Include", change("/etc/ssh/sshd_config", "UsePAM yes\n"), hostsetup.Checks{}, []string{"sshd_config: does not include"}},
 		{"another authority", change("/etc/ssh/sshd_config.d/00-x.conf", "TrustedUserCAKeys /x\n"), hostsetup.Checks{}, []string{"00-x.conf:1: trustedusercakeys /x: sets what"}},
 
+		{"a configuration that others can write", func(m *image, _ *hostsetup.Host) { must(m.t, os.Chmod(m.path("/etc/ssh/sshd_config"), 0o666)) }, hostsetup.Checks{},
+			[]string{"sshd_config: can be written by others than its owner (mode 0666)"}},
+		{"an included file that others can write", func(m *image, _ *hostsetup.Host) {
+			m.write("/etc/ssh/sshd_config.d/00-x.conf", "UsePAM yes\n")
+			must(m.t, os.Chmod(m.path("/etc/ssh/sshd_config.d/00-x.conf"), 0o664))
+		}, hostsetup.Checks{}, []string{"00-x.conf: can be written by others than its owner (mode 0664)"}},
+		{"a configuration for root only", func(m *image, _ *hostsetup.Host) { must(m.t, os.Chmod(m.path("/etc/ssh/sshd_config"), 0o600)) }, hostsetup.Checks{}, nil},
+
 		{"no account", nil, hostsetup.Checks{Account: shell("", fs.ErrNotExist)}, []string{"account app: does not exist", "account deploy: does not exist"}},
 		{"accounts without a shell", nil, hostsetup.Checks{Account: shell("/usr/sbin/nologin", nil)}, []string{"account app: has the shell /usr/sbin/nologin", "account deploy: has the shell"}},
 
@@ -99,6 +107,9 @@ func TestCheck(t *testing.T) {
 		{"not these groups", nil, hostsetup.Checks{Sshd: also("denygroups *s\n"), Account: account(hostsetup.Account{Groups: []string{"users"}}, nil)},
 			[]string{"for app: DenyGroups: is *s, which", "for deploy: DenyGroups"}},
 		{"groups that are not known", nil, hostsetup.Checks{Sshd: also("denygroups x\n")}, []string{"for app: DenyGroups: is set, and the account's groups are not known", "for deploy"}},
+		{"a list of revoked keys that is not there", nil, hostsetup.Checks{Sshd: also("revokedkeys /etc/ssh/other.krl\n")},
+			[]string{"for app: RevokedKeys: is /etc/ssh/other.krl, which cannot be read", "for deploy: RevokedKeys"}},
+		{"a list of revoked keys of another's", change("/etc/ssh/other.krl", ""), hostsetup.Checks{Sshd: also("revokedkeys /etc/ssh/other.krl\n")}, nil},
 		{"a second factor", nil, hostsetup.Checks{Sshd: also("authenticationmethods publickey,password keyboard-interactive\n")},
 			[]string{"for app: AuthenticationMethods: is publickey,password keyboard-interactive, so", "for deploy: AuthenticationMethods"}},
 		{"a key or else", nil, hostsetup.Checks{Sshd: also("authenticationmethods password,keyboard-interactive publickey\n")}, nil},

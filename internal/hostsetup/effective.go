@@ -8,7 +8,7 @@ import (
 
 // checkEffective asks sshd what it would do for each account, all files and Match
 // blocks taken together.
-func (f *findings) checkEffective(ctx context.Context, h *Host, sshd Sshd, accounts map[string]Account) {
+func (f *findings) checkEffective(ctx context.Context, d *Dir, h *Host, sshd Sshd, accounts map[string]Account) {
 	for _, account := range sortedAccounts(h) {
 		out, err := sshd(ctx, "-T", "-C", "user="+account+","+noClient)
 		if err != nil {
@@ -18,6 +18,7 @@ func (f *findings) checkEffective(ctx context.Context, h *Host, sshd Sshd, accou
 		values := parseEffective(out)
 		f.checkEffectiveFor(account, h, values)
 		f.checkLetIn(account, accounts[account], values)
+		f.checkRevoked(account, d, h, values)
 	}
 }
 
@@ -72,6 +73,18 @@ func (f *findings) checkEffectiveFor(account string, h *Host, values map[string]
 		if key := strings.TrimSuffix(name, certificateSuffix); !slices.Contains(values["hostkey"], key) {
 			f.add(about("HostKey"), "does not name "+key+", so its certificate is not shown", "add HostKey "+key)
 		}
+	}
+}
+
+// checkRevoked looks for a list of revoked keys that is not of h: without it sshd refuses
+// every key.
+func (f *findings) checkRevoked(account string, d *Dir, h *Host, values map[string][]string) {
+	list := strings.Join(values["revokedkeys"], " ")
+	if h.RevokedKeys || list == "" || list == "none" {
+		return
+	}
+	if _, err := d.readAnywhere(list); err != nil {
+		f.add("sshd, for "+account+": RevokedKeys", "is "+list+", which cannot be read, so every key is refused", "make it, or remove the line")
 	}
 }
 

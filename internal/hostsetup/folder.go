@@ -103,26 +103,34 @@ func (d *Dir) readAnywhere(name string) (string, error) {
 // others than root can change it, or the account cannot read it. "" if nothing is wrong.
 // sshd itself looks at this when it reads principals (StrictModes).
 func (d *Dir) insecure(name string) string {
+	problem, mode := d.changeable(name)
+	readable := fs.FileMode(0o004)
+	if mode.IsDir() {
+		readable = 0o001
+	}
+	if problem == "" && mode != 0 && mode&readable == 0 {
+		return fmt.Sprintf("cannot be read by the accounts that log in (mode %04o)", mode.Perm())
+	}
+	return problem
+}
+
+// changeable says that others than root can change a file or folder; "" if none can. mode
+// is 0 if it is not there.
+func (d *Dir) changeable(name string) (problem string, mode fs.FileMode) {
 	here, err := within(d.top, name)
 	if err != nil {
-		return err.Error()
+		return err.Error(), 0
 	}
 	info, err := os.Stat(here)
 	if err != nil {
-		return ""
+		return "", 0
 	}
-	readable := fs.FileMode(0o004)
-	if info.IsDir() {
-		readable = 0o001
-	}
-	mode := info.Mode().Perm()
+	mode = info.Mode()
 	switch owner := ownerOf(info); {
 	case !slices.Contains(d.owners, owner):
-		return fmt.Sprintf("belongs to user %d, not to root", owner)
+		return fmt.Sprintf("belongs to user %d, not to root", owner), mode
 	case mode&0o022 != 0:
-		return fmt.Sprintf("can be written by others than its owner (mode %04o)", mode)
-	case mode&readable == 0:
-		return fmt.Sprintf("cannot be read by the accounts that log in (mode %04o)", mode)
+		return fmt.Sprintf("can be written by others than its owner (mode %04o)", mode.Perm()), mode
 	}
-	return ""
+	return "", mode
 }

@@ -209,6 +209,32 @@ done
 	}
 }
 
+// Killed at any moment, each file is the old or the new one, and the next run mends the rest.
+func TestSetupKilled(t *testing.T) {
+	h := newThisHost(t)
+	out, status := h.run("sh", "-c", `set -e
+setup="`+h.setupLine()+`"
+for env in prod staging; do
+  $setup --labels env=$env --apply > /dev/null
+  cp -r /etc/ssh/gatepass /run/$env
+done
+for delay in 01 02 03 04 05 06 08 10 12 15 20; do
+  for env in prod staging; do
+    timeout -s KILL 0.$delay $setup --labels env=$env --apply > /dev/null || :
+    cmp /etc/ssh/gatepass/user_ca.pub /run/prod/user_ca.pub
+    cmp -s /etc/ssh/gatepass/principals/root /run/prod/principals/root || cmp /etc/ssh/gatepass/principals/root /run/staging/principals/root
+  done
+done
+$setup --labels env=prod --apply > /dev/null
+diff -r /etc/ssh/gatepass /run/prod
+$setup --labels env=prod --check
+ls -A /etc/ssh/sshd_config.d
+`)
+	if status != 0 || !strings.Contains(out, "ok: certificates are let in for root") || strings.Contains(out, ".gatepass-") {
+		t.Errorf("status %d:\n%s", status, out)
+	}
+}
+
 // The script that is printed does it as well, on a host that has no gatepassctl.
 func TestScriptOnThisHost(t *testing.T) {
 	h := newThisHost(t)
