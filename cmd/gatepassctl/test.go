@@ -127,10 +127,10 @@ func (c *cli) printReport(r testReport) {
 	for _, f := range r.Files {
 		for _, result := range f.Cases {
 			if result.Passed() {
-				fmt.Fprintf(c.out, "ok    %s: %s (%s)\n", result.Token, result.Name, result.Want)
+				fmt.Fprintf(c.out, "ok    %s: %s (%s)\n", result.Token, plain(result.Name), result.Want)
 				continue
 			}
-			fmt.Fprintf(c.out, "%s  %s: %s\n", red("FAIL"), result.Token, result.Name)
+			fmt.Fprintf(c.out, "%s  %s: %s\n", red("FAIL"), result.Token, plain(result.Name))
 			for _, problem := range result.Problems {
 				fmt.Fprintf(c.out, "      %s:%d: %s\n", f.File, result.Line, plain(problem))
 			}
