@@ -64,7 +64,7 @@ func Check(ctx context.Context, d *Dir, h *Host, with Checks) ([]Finding, error)
 	var f findings
 	f.checkFiles(d, files)
 	f.checkConfig(d, h)
-	f.checkConfigModes(d)
+	f.checkLines(d)
 	if NotRead(d, with.HasRead) {
 		f.add("sshd", "has not read "+ConfigFile+" since it was written", "have it do so: "+ReloadCommand)
 	}
@@ -179,15 +179,19 @@ func (f *findings) checkConfig(d *Dir, h *Host) {
 	}
 }
 
-// checkConfigModes looks at what sshd reads beside ConfigFile: who can change it decides
-// who gets in. sshd itself does not look.
-func (f *findings) checkConfigModes(d *Dir) {
+// checkLines looks at what sshd reads beside ConfigFile: who can change it decides who
+// gets in, which sshd does not look at; and of what holds for some clients only sshd -T
+// tells nothing.
+func (f *findings) checkLines(d *Dir) {
 	all, err := d.directives()
 	if err != nil {
 		return // which checkConfig tells
 	}
 	seen := map[string]bool{ConfigFile: true}
 	for _, line := range all {
+		if line.ofSomeClients() && line.keepsOut() {
+			f.warn(line.String(), line.keyword+" "+strings.Join(line.args, " ")+" holds for clients of "+strings.Join(line.scope, " ")+" only, and may keep jobs out that come from there", "see where jobs come from")
+		}
 		if seen[line.file] {
 			continue
 		}

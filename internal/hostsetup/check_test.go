@@ -87,6 +87,12 @@ func TestCheck(t *testing.T) {
 		}, hostsetup.Checks{}, []string{"00-x.conf: can be written by others than its owner (mode 0664)"}},
 		{"a configuration for root only", func(m *image, _ *hostsetup.Host) { must(m.t, os.Chmod(m.path("/etc/ssh/sshd_config"), 0o600)) }, hostsetup.Checks{}, nil},
 
+		{"no keys from some addresses", change("/etc/ssh/sshd_config.d/50-x.conf", "Match User x\nPubkeyAuthentication no\nMatch address 10.0.0.0/8\nPubkeyAuthentication no\nPermitTTY no\nMatch all\nPubkeyAuthentication no\n"), hostsetup.Checks{},
+			[]string{"50-x.conf:4: pubkeyauthentication no holds for clients of match address 10.0.0.0/8 only"}},
+		{"no keys from some addresses, in a file that is included", func(m *image, _ *hostsetup.Host) {
+			m.write("/etc/ssh/sshd_config.d/50-x.conf", "Match LocalPort 22\nInclude x.inc\n")
+			m.write("/etc/ssh/x.inc", "AllowUsers nobody\nMatch User y\nAllowUsers z\n")
+		}, hostsetup.Checks{}, []string{"x.inc:1: allowusers nobody holds for clients of match LocalPort 22 only", "x.inc:3: allowusers z holds for clients of match LocalPort 22 match User y only"}},
 		{"no account", nil, hostsetup.Checks{Account: shell("", fs.ErrNotExist)}, []string{"account app: does not exist", "account deploy: does not exist"}},
 		{"accounts without a shell", nil, hostsetup.Checks{Account: shell("/usr/sbin/nologin", nil)}, []string{"account app: has the shell /usr/sbin/nologin", "account deploy: has the shell"}},
 

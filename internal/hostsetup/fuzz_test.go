@@ -24,14 +24,14 @@ func FuzzConfig(f *testing.F) {
 	requireSeeds(f, "FuzzConfig")
 	f.Fuzz(func(t *testing.T, text string) {
 		h := &hostsetup.Host{}
-		before := len(h.Conflicts(hostsetup.ParseConfig("sshd_config", text, false)))
+		before := len(h.Conflicts(hostsetup.ParseConfig("sshd_config", text, nil)))
 		for _, line := range []string{"TrustedUserCAKeys /x", "\ttrustedusercakeys=/x", "\"TrustedUserCAKeys\" \"/x\" # ours", "AuthorizedPrincipalsCommand /bin/x %u"} {
-			if after := len(h.Conflicts(hostsetup.ParseConfig("sshd_config", text+"\n"+line+"\n", false))); after != before+1 {
+			if after := len(h.Conflicts(hostsetup.ParseConfig("sshd_config", text+"\n"+line+"\n", nil))); after != before+1 {
 				t.Errorf("%q below %q: %d conflicts, and %d before", line, text, after, before)
 			}
 		}
 		// What follows a Match is for some logins only.
-		if lines := hostsetup.ParseConfig("sshd_config", "Match all\n"+text, false); hostsetup.IncludesConfigFile(lines) {
+		if lines := hostsetup.ParseConfig("sshd_config", "Match all\n"+text, nil); hostsetup.IncludesConfigFile(lines) {
 			t.Errorf("%q counts below a Match", text)
 		}
 	})

@@ -15,14 +15,15 @@ type directive struct {
 	line    int
 	keyword string // in lower case
 	args    []string
-	matched bool // below a Match line, of its file or of one that includes it
+	scope   []string // the Match lines that it is below, of its file and of those that include it
 }
 
 func (d directive) String() string { return fmt.Sprintf("%s:%d", d.file, d.line) }
 
 // parseConfig reads the lines of a configuration as far as it matters here; what
-// sshd would refuse is sshd's to tell. matched says that it is included below a Match.
-func parseConfig(file, text string, matched bool) (list []directive) {
+// sshd would refuse is sshd's to tell. outer is the scope of the line that includes the file.
+func parseConfig(file, text string, outer []string) (list []directive) {
+	scope := outer
 	n := 0
 	for line := range strings.Lines(text) {
 		n++
@@ -30,14 +31,16 @@ func parseConfig(file, text string, matched bool) (list []directive) {
 		if len(fields) == 0 || strings.HasPrefix(fields[0], "#") {
 			continue
 		}
-		d := directive{file: file, line: n, keyword: strings.ToLower(strings.Trim(fields[0], `"`)), matched: matched}
+		d := directive{file: file, line: n, keyword: strings.ToLower(strings.Trim(fields[0], `"`)), scope: scope}
 		for _, arg := range fields[1:] {
 			if strings.HasPrefix(arg, "#") {
 				break
 			}
 			d.args = append(d.args, strings.Trim(arg, `"`))
 		}
-		matched = matched || d.keyword == "match"
+		if d.keyword == "match" {
+			scope = slices.Concat(outer, []string{"match"}, d.args)
+		}
 		list = append(list, d)
 	}
 	return list
@@ -60,7 +63,7 @@ func (d directive) included() (patterns []string) {
 // includesConfigFile tells whether sshd reads ConfigFile, whoever logs in.
 func includesConfigFile(all []directive) bool {
 	return slices.ContainsFunc(all, func(d directive) bool {
-		return !d.matched && slices.ContainsFunc(d.included(), func(pattern string) bool {
+		return d.scope == nil && slices.ContainsFunc(d.included(), func(pattern string) bool {
 			ok, err := path.Match(pattern, ConfigFile)
 			return ok && err == nil
 		})
@@ -71,9 +74,9 @@ func includesConfigFile(all []directive) bool {
 const maxIncludes = 16
 
 // directives are those of sshd_config and of all that it includes, in sshd's order.
-func (d *Dir) directives() ([]directive, error) { return d.directivesOf(mainConfigFile, false, 0) }
+func (d *Dir) directives() ([]directive, error) { return d.directivesOf(mainConfigFile, nil, 0) }
 
-func (d *Dir) directivesOf(file string, matched bool, depth int) (all []directive, err error) {
+func (d *Dir) directivesOf(file string, scope []string, depth int) (all []directive, err error) {
 	if depth > maxIncludes {
 		return nil, fmt.Errorf("%s is included deeper than sshd does", file)
 	}
@@ -81,7 +84,7 @@ func (d *Dir) directivesOf(file string, matched bool, depth int) (all []directiv
 	if err != nil {
 		return nil, err
 	}
-	for _, line := range parseConfig(file, text, matched) {
+	for _, line := range parseConfig(file, text, scope) {
 		all = append(all, line)
 		for _, pattern := range line.included() {
 			names, err := d.glob(pattern)
@@ -89,7 +92,7 @@ func (d *Dir) directivesOf(file string, matched bool, depth int) (all []directiv
 				return nil, fmt.Errorf("%s: %w", line, err)
 			}
 			for _, name := range names {
-				more, err := d.directivesOf(name, line.matched, depth+1)
+				more, err := d.directivesOf(name, line.scope, depth+1)
 				if errors.Is(err, fs.ErrNotExist) {
 					continue // to sshd it is no fault either
 				}
@@ -120,4 +123,24 @@ func (h *Host) conflicts(all []directive) (list []directive) {
 		}
 	}
 	return list
+}
+
+// ofSomeClients tells whether a line holds only for clients at some addresses, or that
+// come to some: what sshd -T says of another client does not have it.
+func (d directive) ofSomeClients() bool {
+	return slices.ContainsFunc(d.scope, func(criterion string) bool {
+		name, _, _ := strings.Cut(strings.ToLower(criterion), "=")
+		return slices.Contains([]string{"address", "host", "localaddress", "localport", "rdomain"}, name)
+	})
+}
+
+// keepsOut tells whether a line may keep out who has a good certificate.
+func (d directive) keepsOut() bool {
+	switch d.keyword {
+	case "pubkeyauthentication":
+		return !slices.Equal(d.args, []string{"yes"})
+	case "authenticationmethods", "allowusers", "allowgroups", "denyusers", "denygroups", "permitrootlogin", "pubkeyacceptedalgorithms", "pubkeyacceptedkeytypes", "casignaturealgorithms", "revokedkeys":
+		return true
+	}
+	return false
 }
