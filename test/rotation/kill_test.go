@@ -88,7 +88,7 @@ func TestKilledData(t *testing.T) {
 
 // about is a time before a command has ended, or, after some tries, may have.
 func about(whole time.Duration, try int) time.Duration {
-	return time.Duration(rand.Int64N(int64(whole) * int64(5+try) / 5))
+	return time.Duration(rand.Int64N(int64(whole) * int64(1+try) / 5))
 }
 
 // holds checks that jobs join as the state says, and returns how many keys were made
