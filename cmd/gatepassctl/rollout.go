@@ -32,7 +32,7 @@ func trusteesOf(p cert.Purpose, export string) trustees {
 	case cert.SSHUser:
 		return trustees{
 			who:   "every sshd, in the file that TrustedUserCAKeys names; it is read at each login",
-			bring: []string{export + " -o /etc/ssh/gatepass-user-ca.pub"},
+			bring: []string{export + " -o /etc/ssh/gatepass-user-ca.pub    or gatepassctl host setup --apply"},
 			check: "ssh-keygen -l -f /etc/ssh/gatepass-user-ca.pub",
 			seen:  "ssh-keygen -L -f key-cert.pub, of a job that joined since",
 		}
