@@ -87,12 +87,14 @@ func TestScriptDoesWhatApplyDoes(t *testing.T) {
 	}
 
 	delete(h.Accounts, "app")
-	if out, err := run(h); err != nil {
+	m.write(hostsetup.PrincipalsDir+"/other", "root\n")
+	if out, err := run(h); err != nil || !strings.Contains(out, "principals/other: lets into an account, and is not written by") {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	if _, err := os.Stat(m.path(hostsetup.PrincipalsDir + "/app")); err == nil {
 		t.Error("the script leaves an account open that is not set up")
 	}
+	must(t, os.Remove(m.path(hostsetup.PrincipalsDir+"/other")))
 
 	// sshd refuses, or goes by another file: what it reads first is as before.
 	before := m.read(hostsetup.ConfigFile)

@@ -80,7 +80,9 @@ func removeOthers(files []File) string {
 	return `for file in ` + PrincipalsDir + `/*; do
   case "${file##*/}" in
   '` + strings.Join(accountsOf(files), "' | '") + `') ;;
-  *) if [ -e "$file" ] && [ "$(head -n 1 "$file")" = '` + marker + `' ]; then rm "$file"; fi ;;
+  *) if [ ! -e "$file" ]; then :
+     elif [ "$(head -n 1 "$file")" = '` + marker + `' ]; then rm "$file"
+     else echo "warning: $file: lets into an account, and is not written by gatepassctl host setup" >&2; fi ;;
   esac
 done
 `
