@@ -46,6 +46,9 @@ func FromClaims(method string, u *token.Unverified) (a Answers, notes []string, 
 		answer, err := q.Read(given[q.Name])
 		if field := comparedWhole(q.Name); field != "" && err == nil {
 			answer, err = rules.CheckField(field, given[q.Name])
+			if err == nil && strings.ContainsAny(answer, "*?") { // which git has in no name, and would let in others
+				err = fmt.Errorf("%q would be a pattern", answer)
+			}
 		}
 		if err != nil {
 			notes = append(notes, fmt.Sprintf("--%s is not taken from the token: %s", q.Name, err))

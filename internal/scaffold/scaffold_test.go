@@ -340,6 +340,10 @@ func TestFromClaims(t *testing.T) {
 	if a, _, err = scaffold.FromClaims("circleci", claims("circleci", odd)); err != nil || a["origin"] != "github.com/acme/shop.git" {
 		t.Errorf("odd claims: %v, %v", a, err)
 	}
+	odd = strings.Replace(circle, "refs/heads/main", "refs/heads/*", 1)
+	if a, notes, err = scaffold.FromClaims("circleci", claims("circleci", odd)); err != nil || a["ref"] != "" || !strings.Contains(strings.Join(notes, "\n"), "would be a pattern") {
+		t.Errorf("a claim became a pattern: %v, %v, %v", a, notes, err)
+	}
 	server := strings.Replace(circle, `"iss":"https://oidc.circleci.com/org/`+org, `"oidc.circleci.com/org-id":"`+org+`","iss":"https://circleci.example.com`, 1)
 	if a, _, err = scaffold.FromClaims("circleci", claims("circleci", server)); err != nil || a["issuer"] != "https://circleci.example.com" || a["organization"] != org {
 		t.Errorf("a server of one's own: %v, %v", a, err)
