@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gatepass-ci/gatepass/internal/commandtest"
 	"github.com/gatepass-ci/gatepass/ci/circleci-orb/tests/circle"
+	"github.com/gatepass-ci/gatepass/internal/commandtest"
 )
 
 func TestOrb(t *testing.T) {

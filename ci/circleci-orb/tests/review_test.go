@@ -13,8 +13,8 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/gatepass-ci/gatepass/internal/commandtest"
 	"github.com/gatepass-ci/gatepass/ci/circleci-orb/tests/circle"
+	"github.com/gatepass-ci/gatepass/internal/commandtest"
 )
 
 // source is the orb as it is written: the root file, and the others by their paths.
