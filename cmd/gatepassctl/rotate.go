@@ -69,6 +69,14 @@ The old key is put out of use after phase 3 and never deleted.`,
 	return cmd
 }
 
+func commas(purposes []cert.Purpose) string {
+	var names []string
+	for _, p := range purposes {
+		names = append(names, string(p))
+	}
+	return strings.Join(names, ",")
+}
+
 // purposesOf reads --type.
 func purposesOf(types []string) (all []cert.Purpose, err error) {
 	for _, t := range types {
@@ -211,7 +219,7 @@ func (c *cli) rotate(ctx context.Context, step admin.RotationStep, force bool, p
 	rotator := c.rotator(b)
 	rotated, err := rotator.Rotate(ctx, step, force, purposes...)
 	if err != nil {
-		return c.rotateFailed(b, step, rotated, err)
+		return c.rotateFailed(b, step, purposes, rotated, err)
 	}
 	all := make([]rotationStatus, len(rotated))
 	for i, r := range rotated {
@@ -224,8 +232,11 @@ func (c *cli) rotate(ctx context.Context, step admin.RotationStep, force bool, p
 }
 
 // rotateFailed says what to do about a step that was not made, or not to its end.
-func (c *cli) rotateFailed(b *backend, step admin.RotationStep, rotated []admin.Rotated, err error) error {
-	again := c.command("ca rotate --type … --phase " + string(step))
+func (c *cli) rotateFailed(b *backend, step admin.RotationStep, purposes []cert.Purpose, rotated []admin.Rotated, err error) error {
+	again := c.command(fmt.Sprintf("ca rotate --type %s --phase %s", commas(purposes), step))
+	if step == admin.RotationBack { // which would go one further back if it was made
+		again = c.command("ca rotate") + " shows how it stands"
+	}
 	if early, ok := errors.AsType[*admin.TooEarlyError](err); ok {
 		return failed(fmt.Sprintf("wait until then; or, if you have seen that nobody relies on it, add --force. How %s stands: %s",
 			early.Purpose, c.command("ca rotate --type "+string(early.Purpose))), "%w", err)
@@ -237,15 +248,15 @@ func (c *cli) rotateFailed(b *backend, step admin.RotationStep, rotated []admin.
 		return failed("see how it stands: "+c.command("ca rotate"), "%w", err)
 	}
 	if _, ok := errors.AsType[*admin.UnpublishedError](err); ok {
-		return failed("it may not know of it yet, or not be able to read the key (see the log of join): go on by the same command in a few minutes: "+again, "%w", err)
+		return failed("it may not know of it yet, or not be able to read the key (see the log of join): go on in a few minutes: "+again, "%w", err)
 	}
 	switch {
 	case isNotFound(err):
 		return failed(b.makesAuthorities, "there is no such authority in %s: %w", b.where, err)
 	case errors.Is(err, context.Canceled) && rotated != nil:
-		return failed("what was stored stays, and reaches the whole service by itself; go on by the same command: "+again, "interrupted")
+		return failed("what was stored stays, and reaches the whole service by itself; go on: "+again, "interrupted")
 	}
-	return failed("nothing is lost: go on by the same command: "+again, "%w", err)
+	return failed("nothing is lost: go on: "+again, "%w", err)
 }
 
 // phases says in words what is so in a phase.

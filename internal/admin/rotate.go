@@ -104,7 +104,7 @@ func (r *Rotator) Rotate(ctx context.Context, step RotationStep, force bool, pur
 		}
 		states[i] = Rotated{Stored: stored}
 		if stored.Revision != "" {
-			states[i].reached = stored.UpdatedAt.Add(rotation.WriteTime)
+			states[i].reached = stored.UpdatedAt.Add(r.writeTime())
 		}
 		if !taken(step, stored.Authority) {
 			if err := r.check(ctx, step, stored.Authority, force); err != nil {
@@ -215,7 +215,7 @@ func (r *Rotator) settle(ctx context.Context, states []Rotated, about func(Rotat
 	for _, s := range states {
 		if r.CacheFor > 0 && about(s) && !s.reached.IsZero() {
 			// Another administrator's clock may be ahead of this one.
-			longest = max(longest, min(s.reached.Sub(r.Now()), rotation.WriteTime)+r.CacheFor)
+			longest = max(longest, min(s.reached.Sub(r.Now()), r.writeTime())+r.CacheFor)
 		}
 	}
 	if longest <= 0 {
@@ -224,6 +224,9 @@ func (r *Rotator) settle(ctx context.Context, states []Rotated, about func(Rotat
 	r.tell(fmt.Sprintf("waiting %s, until no part of the service goes by what it read before", longest.Round(time.Second)))
 	return r.Wait(ctx, longest)
 }
+
+// writeTime is how long a write is taken to last of which nobody here saw the answer.
+func (r *Rotator) writeTime() time.Duration { return min(rotation.WriteTime, r.CacheFor) }
 
 // complete does what follows when the whole service goes by the new state.
 func (r *Rotator) complete(ctx context.Context, step RotationStep, states []Rotated) error {

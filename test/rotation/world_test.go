@@ -106,9 +106,7 @@ func rotator(cloud *stacktest.Cloud, s *stacktest.Stack) *admin.Rotator {
 	return &admin.Rotator{
 		Store: s.Store, Keys: &kms.KeyRing{Client: kms.NewClient(cloud.Config()), Stack: s.Name, Keys: s.Keys},
 		Authorities: func() (join.Authorities, error) { return authorities(cloud, s), nil },
-		CacheFor:    cacheFor, Now: time.Now,
-		// What a write may take is not waited for: these have been answered.
-		Wait: func(ctx context.Context, d time.Duration) error { return wait(ctx, min(d, cacheFor)) },
+		CacheFor:    cacheFor, Now: time.Now, Wait: wait,
 	}
 }
 
