@@ -123,7 +123,7 @@ func expand(names []string) ([]string, error) {
 			paths = append(paths, filepath.Clean(name))
 			continue
 		}
-		below, err := resourceFiles(name)
+		below, err := resourceFiles(name + string(filepath.Separator)) // also of what a link leads to
 		if err != nil {
 			return nil, err
 		}
@@ -133,7 +133,9 @@ func expand(names []string) ([]string, error) {
 }
 
 // resourceFiles returns the resource files of a directory and all below it.
-// Hidden ones are left out: .git and .circleci hold no resources.
+// Hidden ones are left out: .git and .circleci hold no resources. A link to another
+// directory is refused: links can go round in circles, and passing over what it
+// leads to would have --prune remove that.
 func resourceFiles(dir string) ([]string, error) {
 	var paths []string
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -146,12 +148,18 @@ func resourceFiles(dir string) ([]string, error) {
 			}
 			return nil
 		}
-		if d.IsDir() || !slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(path)) {
+		if d.IsDir() {
 			return nil
 		}
-		if info, err := os.Stat(path); err != nil { // of what a link leads to
+		info, err := os.Stat(path) // of what a link leads to
+		switch resources := slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(path)); {
+		case err == nil && info.IsDir():
+			return failed("give what it leads to with a -f of its own, and remove the link", "%s is a link to a directory", path)
+		case !resources:
+			return nil
+		case err != nil:
 			return err
-		} else if !info.Mode().IsRegular() {
+		case !info.Mode().IsRegular():
 			return failed("remove it, or give the files one by one", "%s is no file", path)
 		}
 		paths = append(paths, path)
