@@ -120,8 +120,9 @@ func (c *cli) openSession(r ref, stored admin.Stored) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
+	// A file's name may have 255 bytes, and a resource's alone 253.
 	return &session{c: c, ref: r, stored: stored, dir: dir, clean: text,
-		path: filepath.Join(dir, fmt.Sprintf("%s-%s.yaml", r.kind, r.name))}, nil
+		path: filepath.Join(dir, fmt.Sprintf("%s-%.200s.yaml", r.kind, r.name))}, nil
 }
 
 // run has the text edited until it is valid, or whoever edits gives up.
