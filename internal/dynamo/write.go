@@ -19,9 +19,12 @@ const (
 	reasonNone     = "None"
 	reasonChanged  = "ConditionalCheckFailed"
 	reasonConflict = "TransactionConflict" // with another one that is under way
+	// The table takes no more just now; the SDK sends again only what is refused as a whole.
+	reasonThrottled = "ThrottlingError"
+	reasonCapacity  = "ProvisionedThroughputExceeded"
 )
 
-// writeTries bounds how often a transaction is sent that others cancel.
+// writeTries bounds how often a transaction is sent that is cancelled for what passes.
 const writeTries = 8
 
 // maxBodies is how many bytes the resources of one transaction may have: it takes
@@ -44,7 +47,7 @@ func (s *Store) Write(ctx context.Context, changes []admin.Change) error {
 }
 
 // transact sends a transaction, and again if all that stands against it is
-// another one under way. The SDK gives each a token (ClientRequestToken), so that
+// another one under way, or too many. The SDK gives each a token (ClientRequestToken), so that
 // one that it sends again, because the answer was lost, is not refused for having
 // changed the revisions.
 func (s *Store) transact(ctx context.Context, writes []types.TransactWriteItem, changes []admin.Change) error {
@@ -60,7 +63,7 @@ func (s *Store) transact(ctx context.Context, writes []types.TransactWriteItem, 
 			case code == "" || code == reasonNone || i >= len(changes):
 			case code == reasonChanged:
 				return &admin.ConflictError{Kind: changes[i].Kind, Name: changes[i].Name}
-			case code == reasonConflict:
+			case code == reasonConflict || code == reasonThrottled || code == reasonCapacity:
 				again = true
 			default:
 				return fmt.Errorf("%s/%s: %s: %s", changes[i].Kind, changes[i].Name, code, aws.ToString(reason.Message))
