@@ -1,7 +1,7 @@
 package revoke
 
 import (
-	"crypto"
+	"encoding/binary"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -33,38 +33,28 @@ type krlSection struct {
 }
 
 type krlAuthority struct {
-	Key      []byte
+	Key      []byte // empty: any
 	Reserved []byte
 	Rest     []byte `ssh:"rest"`
 }
 
-type krlSerials struct {
-	Serials []byte `ssh:"rest"`
-}
-
 // KRL returns an OpenSSH key revocation list (PROTOCOL.krl, format 1) of the user
-// certificates with these serials, whichever of the authorities' keys signed
-// them: serials are random, so none is two certificates'. version grows with time.
-// Without serials it is a list of nothing, which sshd takes.
-func KRL(authorities []crypto.PublicKey, serials []uint64, version uint64, now time.Time) ([]byte, error) {
+// certificates with these serials, whichever key signed them: a host may trust a key
+// longer than the service tells it to, and serials are random, so that none is two
+// certificates'. version grows with time. Without serials it is a list of nothing,
+// which sshd takes.
+func KRL(serials []uint64, version uint64, now time.Time) []byte {
 	list := ssh.Marshal(krlHeader{
 		Magic: krlMagic, Format: krlFormat, Version: version, Generated: uint64(now.Unix()), Comment: "gatepass",
 	})
 	if len(serials) == 0 {
-		return list, nil
+		return list
 	}
 	numbers := make([]byte, 0, 8*len(serials))
 	for _, serial := range serials {
-		numbers = append(numbers, ssh.Marshal(struct{ N uint64 }{serial})...)
+		numbers = binary.BigEndian.AppendUint64(numbers, serial)
 	}
-	section := ssh.Marshal(krlSection{Type: krlCertSerialList, Data: ssh.Marshal(krlSerials{numbers})})
-	for _, key := range authorities {
-		public, err := ssh.NewPublicKey(key)
-		if err != nil {
-			return nil, err
-		}
-		of := ssh.Marshal(krlAuthority{Key: public.Marshal(), Rest: section})
-		list = append(list, ssh.Marshal(krlSection{Type: krlCertificates, Data: of})...)
-	}
-	return list, nil
+	section := ssh.Marshal(krlSection{Type: krlCertSerialList, Data: numbers})
+	ofAnyKey := ssh.Marshal(krlAuthority{Rest: section})
+	return append(list, ssh.Marshal(krlSection{Type: krlCertificates, Data: ofAnyKey})...)
 }

@@ -66,23 +66,18 @@ func New(c Config) *Lists {
 	return &Lists{c: c, reading: newGate(), signing: newGate(), signed: map[string]signedCRL{}}
 }
 
-// KRL returns the list of the SSH user certificates that are revoked. Its error is
-// ErrStore, or the authority's.
+// KRL returns the list of the SSH user certificates that are revoked. It needs no
+// key. Its error is ErrStore, or the context's.
 func (l *Lists) KRL(ctx context.Context) ([]byte, error) {
 	entries, now, err := l.current(ctx, cert.SSHUser)
 	if err != nil {
 		return nil, err
 	}
-	l.prepare(ctx)
-	authority, err := l.c.Authorities.Authority(ctx, cert.SSHUser)
-	if err != nil {
-		return nil, fmt.Errorf("authority %s: %w", cert.SSHUser, err)
-	}
 	serials := make([]uint64, len(entries))
 	for i, e := range entries {
 		serials[i] = e.Serial.Uint64()
 	}
-	return KRL(authority.TrustedKeys, serials, number(now).Uint64(), now)
+	return KRL(serials, number(now).Uint64(), now), nil
 }
 
 // CRL returns the CRLs of these X.509 authorities, one after another, in PEM, of

@@ -72,8 +72,6 @@ func (c counting) Sign(r io.Reader, digest []byte, opts crypto.SignerOpts) ([]by
 func newWorld(t *testing.T) (*world, *revoke.Lists) {
 	t.Helper()
 	w := &world{authorities: map[cert.Purpose]*join.Authority{}, now: at}
-	user := newKey(t)
-	w.authorities[cert.SSHUser] = &join.Authority{Purpose: cert.SSHUser, Signer: user, TrustedKeys: []crypto.PublicKey{user.Public()}}
 	for _, p := range []cert.Purpose{cert.X509Database, cert.X509Application} {
 		key, c := newAuthority(t, p)
 		w.authorities[p] = &join.Authority{Purpose: p, Signer: counting{key, &w.signatures}, Certificate: c,

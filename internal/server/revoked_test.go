@@ -115,7 +115,6 @@ func TestRevokedListsFailClosed(t *testing.T) {
 	}{
 		"the KRL, without the store":        {fails(broken), same, api.PathRevokedKRL, api.CodeStoreUnavailable},
 		"a CRL, without the store":          {fails(broken), same, api.PathRevokedCRL, api.CodeStoreUnavailable},
-		"the KRL, without the authorities":  {none, unreadable(broken), api.PathRevokedKRL, api.CodeSignerUnavailable},
 		"a CRL, without the authorities":    {none, unreadable(broken), api.PathRevokedCRL, api.CodeSignerUnavailable},
 		"a CRL of what the service has not": {none, lacks(cert.X509Database), api.PathRevoked + "/x509-database.crl", api.CodeNotFound},
 		"a list that there is not":          {none, same, api.PathRevoked + "/ssh-host.krl", api.CodeNotFound},
@@ -132,6 +131,16 @@ func TestRevokedListsFailClosed(t *testing.T) {
 				t.Errorf("Retry-After is %q, and the log\n%s", a.header.Get("Retry-After"), s.log)
 			}
 		})
+	}
+}
+
+// A KRL is not signed: hosts get it whatever the keys' store does.
+func TestTheKRLNeedsNoKeys(t *testing.T) {
+	s := newService(t, func(s *service, config *server.Config) {
+		config.Revoked = revoke.New(revoke.Config{Revocations: revocationsFunc(none), Authorities: deadAuthorities{errors.New("no key")}, Now: s.clock.Now, Rand: s.config.Rand})
+	})
+	if a := s.do(http.MethodGet, api.PathRevokedKRL, nil); a.status != http.StatusOK || !strings.HasPrefix(a.body, "SSHKRL\n\x00") {
+		t.Errorf("%d %q", a.status, a.body)
 	}
 }
 
