@@ -64,12 +64,17 @@ func TestFetchKeepsWhatItHas(t *testing.T) {
 	}
 	before, err := os.ReadFile(file)
 	commandtest.Must(t, err)
-	spoiled := bytes.Clone(before)
-	i := bytes.Index(spoiled, []byte("\n-----END")) - 8 // within the signature
+	spoiled := append(bytes.Clone(before), before...)       // a CRL of each key, as during a rotation
+	i := bytes.LastIndex(spoiled, []byte("\n-----END")) - 8 // within the signature of the second
 	spoiled[i] = map[bool]byte{true: 'B', false: 'A'}[spoiled[i] == 'A']
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(spoiled) }))
 	defer server.Close()
 	fails(t, &world{url: server.URL}, file, before, "x509-database.crl", own)
+
+	slash := &world{url: real.url + "/"}
+	if out, ok := slash.fetch(t, "ssh.krl", filepath.Join(t.TempDir(), "revoked.krl")); !ok {
+		t.Errorf("with a slash after the address: %s", out)
+	}
 }
 
 // fails runs the script, which must fail, say why, and leave the file and nothing else.
