@@ -272,6 +272,8 @@ func plantedLinks(t *testing.T, w *world) {
 		"a script":                           {map[string]string{"s.sh": "/proc/self/environ"}, variables{"SSH_HOST": "host.example.com", "SCRIPT": "s.sh"}, "SCRIPT:\n- s.sh: path escapes from parent"},
 		"what is copied":                     {map[string]string{"www": "/proc/self"}, variables{"SSH_HOST": "host.example.com", "COPY": "www:www"}, "COPY:\n- www: path escapes from parent"},
 		"the authority":                      {map[string]string{"ca.pem": "/etc/ssl/certs/ca-certificates.crt"}, variables{"CA_FILE": "ca.pem"}, "CA_FILE:\n- ca.pem: path escapes from parent"},
+		"what an output reads":               {map[string]string{"ca.pem": "/etc/ssl/certs/ca-certificates.crt"}, variables{"OUTPUT": "database,username=app,server-ca=ca.pem"}, "OUTPUT:\n- server-ca: ca.pem: path escapes from parent"},
+		"the hosts that an output knows":     {map[string]string{"known": sshDir + "/known_hosts"}, variables{"OUTPUT": "identity,known-hosts=known"}, "OUTPUT:\n- known-hosts: known: path escapes from parent"},
 		"a destination that is the clone":    {nil, variables{"DESTINATION": "."}, "DESTINATION:\n- must be a folder of its own inside the clone"},
 		"a destination outside":              {nil, variables{"DESTINATION": "../ssh"}, "DESTINATION:\n- must be a folder of its own inside the clone"},
 		"a destination outside, by its root": {nil, variables{"DESTINATION": "/root"}, "DESTINATION:\n- must be a folder of its own inside the clone"},
@@ -298,6 +300,13 @@ func plantedLinks(t *testing.T, w *world) {
 	// The ID token was not spent on it.
 	commandtest.Must(t, os.Remove(filepath.Join(s.clone, ".gatepass/identity")))
 	s.pipe(t, w.service(nil)).ok(t, green)
+	// What is cleaned up is the destination: nothing that a link in it leads to.
+	commandtest.Must(t, os.Rename(filepath.Join(s.clone, ".gatepass/identity"), filepath.Join(s.clone, "other")))
+	commandtest.Must(t, os.Symlink("../other", filepath.Join(s.clone, ".gatepass/identity")))
+	s.pipe(t, variables{"CLEANUP": "true"}).ok(t, "left what gatepass did not write: "+cloneDir+"/.gatepass/identity")
+	if _, err := os.Stat(filepath.Join(s.clone, "other/key")); err != nil {
+		t.Error(err)
+	}
 }
 
 func debugging(t *testing.T, w *world) {

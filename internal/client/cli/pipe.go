@@ -36,6 +36,7 @@ type piped struct {
 	env     *Env
 	log     pipe.Log
 	plan    *pipe.Plan
+	workdir string // the script's current directory
 	flags   hostFlags
 	outputs []output.Output // of Files
 	login   *prepared       // of Deploy
@@ -48,7 +49,7 @@ func runPipe(ctx context.Context, env Env) error {
 	plan, problems := pipe.Parse(pipe.World{Getenv: env.Getenv, Environ: os.Environ(), Workdir: workdir})
 	log := pipe.Log{To: env.Stdout, Debug: plan.Debug}
 	env.log = &log
-	p := &piped{env: &env, log: log, plan: plan, flags: hostFlags{
+	p := &piped{env: &env, log: log, plan: plan, workdir: workdir, flags: hostFlags{
 		joinFlags: joinFlags{
 			server: plan.Server, token: plan.Token, method: api.MethodBitbucket, audience: plan.Audience,
 			caFile: plan.CAFile, ttl: plan.TTL, timeout: time.Minute, retry: true,
@@ -144,6 +145,15 @@ func (p *piped) place(w *wish, taken map[string]bool) error {
 		if given := w.flags.Lookup(flag); given != nil && given.Changed {
 			return failure.New(failure.Usage, "%s has no meaning for an output of the pipe", flag).
 				Hint("leave it out; OUTPUT_OWNER is for all outputs, and the program gatepass is not there when the pipe has ended")
+		}
+	}
+	for _, flag := range []string{"known-hosts", "server-ca", "kubernetes-ca"} {
+		given := w.flags.Lookup(flag)
+		if given == nil || !given.Changed || given.Value.String() == systemCAs {
+			continue
+		}
+		if err := p.plan.Input(p.workdir, given.Value.String()); err != nil {
+			return failure.New(failure.Usage, "%s: %w", flag, err)
 		}
 	}
 	name := w.place.destination
@@ -275,7 +285,8 @@ func (p *piped) cleanUp(ctx context.Context) error {
 		return err
 	}
 	for _, entry := range entries {
-		if dir := filepath.Join(path, entry.Name()); destination.Is(os.DirFS(path), entry.Name()) {
+		// An output's folder is never a link: that would be a stranger's, to anywhere.
+		if dir := filepath.Join(path, entry.Name()); entry.IsDir() && destination.Is(os.DirFS(path), entry.Name()) {
 			if err := remove(dir); err != nil {
 				return err
 			}

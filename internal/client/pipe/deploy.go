@@ -1,6 +1,7 @@
 package pipe
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"path"
@@ -45,6 +46,9 @@ func (r *reader) deploy(c clone) *Deploy {
 	d := &Deploy{
 		User: r.text(varSSHUser), Port: r.port(), HostKeys: r.list(varHostKey, "\n"),
 		Command: strings.TrimSpace(r.raw(varCommand)), KeepGoing: r.boolean(varKeepGoing),
+	}
+	if unset(d.Command) != "" {
+		r.plain(varCommand, d.Command) // which says so: on the host it would be no command, and done well
 	}
 	r.hosts(d)
 	for _, key := range d.HostKeys {
@@ -114,7 +118,7 @@ func (r *reader) copy(c clone, d *Deploy, text string) {
 		return
 	}
 	if home, ok := strings.CutPrefix(to+"/", "~/"); ok {
-		to = path.Join(".", strings.TrimSuffix(home, "/")) // paths begin at home anyway
+		to = cmp.Or(strings.TrimLeft(strings.TrimSuffix(home, "/"), "/"), ".") // paths begin at home anyway
 	}
 	if c.root == nil {
 		return
@@ -123,9 +127,7 @@ func (r *reader) copy(c clone, d *Deploy, text string) {
 	if info == nil {
 		return
 	}
-	if found := credentials(c, source); found != "" {
-		r.problems.Add(varCopy, "%s has credentials in it, those of %s: name a folder without them, or run the pipe with CLEANUP before", from, found)
-	}
+	r.noCredentials(c, varCopy, from, source)
 	switch {
 	case info.IsDir():
 		d.Copies = append(d.Copies, Copy{Source: source, Name: from, Folder: true, To: to})
@@ -136,11 +138,19 @@ func (r *reader) copy(c clone, d *Deploy, text string) {
 	}
 }
 
-// credentials is the path, in the clone, of a destination of ours that a file or folder
-// is in or holds; empty if there is none.
-func credentials(c clone, source string) string {
-	below, _ := c.below(source)
-	tree := c.root.FS()
+// noCredentials refuses to send a host what is in a destination of ours, or holds one.
+func (r *reader) noCredentials(c clone, variable, name, source string) {
+	below, err := c.real(source)
+	if err != nil {
+		r.problems.Add(variable, "%s: %s", name, cause(err))
+	} else if found := credentials(c.root.FS(), below); found != "" {
+		r.problems.Add(variable, "%s has credentials in it, those of %s: name something without them, or run the pipe with CLEANUP before", name, found)
+	}
+}
+
+// credentials is the path of a destination of ours that a file or folder of the tree is in
+// or holds; empty if there is none. No link is in the path.
+func credentials(tree fs.FS, below string) string {
 	for dir := below; dir != "."; dir = path.Dir(dir) {
 		if destination.Is(tree, dir) {
 			return dir
@@ -163,9 +173,11 @@ func credentials(c clone, source string) string {
 // when the connection breaks, and what it starts would eat the rest as its input.
 func (r *reader) script(c clone) (name, line string) {
 	name = r.text(varScript)
-	if c.file(r, varScript) == "" {
+	source := c.file(r, varScript)
+	if source == "" {
 		return name, ""
 	}
+	r.noCredentials(c, varScript, name, source)
 	below, _ := c.below(name)
 	raw, err := c.root.ReadFile(below)
 	switch {

@@ -9,6 +9,7 @@
 package pipe
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -241,4 +242,37 @@ func (c clone) stat(r *reader, variable, name string) (fs.FileInfo, string) {
 		return nil, ""
 	}
 	return info, filepath.Join(c.path, below)
+}
+
+// real is where a path leads to in the clone when its links have been followed.
+func (c clone) real(path string) (string, error) {
+	top, err := filepath.EvalSymlinks(c.path)
+	if err != nil {
+		return "", err
+	}
+	if path, err = filepath.EvalSymlinks(path); err != nil {
+		return "", err
+	}
+	return filepath.Rel(top, path)
+}
+
+// Input checks a file that a setting of an output names. What is in the clone leads
+// nowhere else by a link, as with the variables that name files; a path outside is the
+// pipe's own container.
+func (p *Plan) Input(workdir, name string) error {
+	root, err := os.OpenRoot(p.Clone)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	below, ok := clone{path: p.Clone, workdir: workdir}.below(name)
+	if !ok {
+		return nil
+	}
+	if info, err := root.Stat(below); err != nil {
+		return fmt.Errorf("%s: %s", name, cause(err))
+	} else if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is no file", name)
+	}
+	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatepass-ci/gatepass/internal/client/failure"
 	"github.com/gatepass-ci/gatepass/internal/client/sshclient"
 )
 
@@ -32,7 +33,7 @@ func checkout(t testing.TB) string {
 		}
 	}
 	for name, target := range map[string]string{
-		"in.sh": "deploy.sh", "out.sh": "/etc/passwd", "up.sh": "../x", "www": "public", ".gatepass/identity/.gatepass/current": "set-1",
+		"set": ".gatepass/identity/.gatepass/current", "key.sh": "set/key", "in.sh": "deploy.sh", "out.sh": "/etc/passwd", "up.sh": "../x", "www": "public", ".gatepass/identity/.gatepass/current": "set-1",
 	} {
 		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
@@ -91,17 +92,17 @@ func TestPlans(t *testing.T) {
 		"cleaning up":                  {map[string]string{"CLEANUP": "true", "SERVER": "", "TOKEN": ""}, "", func(p *Plan) { p.Server, p.Token, p.Cleanup = "", "", &Cleanup{in(".gatepass")} }},
 		"cleaning up, with the others": {map[string]string{"CLEANUP": "true", "OUTPUT": "identity", "DESTINATION": "id"}, "", func(p *Plan) { p.Server, p.Token, p.Cleanup = "", "", &Cleanup{in("id")} }},
 		"a command":                    {map[string]string{"SSH_HOST": "h", "COMMAND": " echo $X 'a' \"$(b)\"\necho c\n"}, "", deploy(Deploy{Hosts: []sshclient.Target{host("h")}, Command: "echo $X 'a' \"$(b)\"\necho c"})},
-		"a command that is a variable": {map[string]string{"SSH_HOST": "h", "COMMAND": "$HOME"}, "", deploy(Deploy{Hosts: []sshclient.Target{host("h")}, Command: "$HOME"})},
+		"a command with a variable":    {map[string]string{"SSH_HOST": "h", "COMMAND": "$HOME/run"}, "", deploy(Deploy{Hosts: []sshclient.Target{host("h")}, Command: "$HOME/run"})},
 		"hosts": {
 			map[string]string{"SSH_HOST": "a, deploy@b:2222\n[::1]:22 c", "SSH_USER": "d", "SSH_PORT": "2200", "COMMAND": "x", "KEEP_GOING": "true"}, "",
 			deploy(Deploy{Hosts: []sshclient.Target{host("a"), {User: "deploy", Host: "b", Port: 2222}, {Host: "::1", Port: 22}, host("c")}, User: "d", Port: 2200, Command: "x", KeepGoing: true}),
 		},
 		"hosts by the other name": {map[string]string{"SSH_HOSTS_COUNT": "2", "SSH_HOSTS_0": "a", "SSH_HOSTS_1": "b", "COMMAND": "x"}, "", deploy(Deploy{Hosts: []sshclient.Target{host("a"), host("b")}, Command: "x"})},
 		"copies": {
-			map[string]string{"SSH_HOST": "a", "COPY": "index.html:/srv/www/\n../public:~/shop\nindex.html:~"}, "public",
+			map[string]string{"SSH_HOST": "a", "COPY": "index.html:/srv/www/\n../public:~/shop\nindex.html:~\nindex.html:~//releases/"}, "public",
 			deploy(Deploy{Hosts: []sshclient.Target{host("a")}, Copies: []Copy{
 				{Source: in("public/index.html"), Name: "index.html", To: "/srv/www/"}, {Source: in("public"), Name: "../public", Folder: true, To: "shop"},
-				{Source: in("public/index.html"), Name: "index.html", To: "."},
+				{Source: in("public/index.html"), Name: "index.html", To: "."}, {Source: in("public/index.html"), Name: "index.html", To: "releases/"},
 			}}),
 		},
 		"a link in the clone is copied": {map[string]string{"SSH_HOST": "a", "COPY": "www:www"}, "", deploy(Deploy{Hosts: []sshclient.Target{host("a")}, Copies: []Copy{{Source: in("www"), Name: "www", Folder: true, To: "www"}}})},
@@ -177,6 +178,10 @@ func TestProblems(t *testing.T) {
 		"a copy by a link":                {map[string]string{"SSH_HOST": "a", "COPY": "out.sh:x"}, map[string]string{"COPY": "out.sh: path escapes"}},
 		"a copy of credentials":           {map[string]string{"SSH_HOST": "a", "COPY": ".gatepass:x"}, map[string]string{"COPY": "credentials in it, those of .gatepass/identity"}},
 		"a copy of one of them":           {map[string]string{"SSH_HOST": "a", "COPY": ".gatepass/identity/.gatepass/set-1/key:x"}, map[string]string{"COPY": "credentials in it"}},
+		"a copy of them by a link":        {map[string]string{"SSH_HOST": "a", "COPY": "set:x"}, map[string]string{"COPY": "set has credentials in it, those of .gatepass/identity"}},
+		"a copy of one by a link":         {map[string]string{"SSH_HOST": "a", "COPY": "key.sh:x"}, map[string]string{"COPY": "credentials in it, those of .gatepass/identity"}},
+		"a script that is one, by a link": {map[string]string{"SSH_HOST": "a", "SCRIPT": "key.sh"}, map[string]string{"SCRIPT": "credentials in it, those of .gatepass/identity"}},
+		"a command without a value":       {map[string]string{"SSH_HOST": "a", "COMMAND": "$DEPLOY"}, map[string]string{"COMMAND": "its value is $DEPLOY itself"}},
 		"a copy of everything":            {map[string]string{"SSH_HOST": "a", "COPY": ".:x"}, map[string]string{"COPY": "credentials in it, those of .gatepass/identity"}},
 		"a script outside":                {map[string]string{"SSH_HOST": "a", "SCRIPT": "../x.sh"}, map[string]string{"SCRIPT": "is outside of the clone"}},
 		"a script by a link to the root":  {map[string]string{"SSH_HOST": "a", "SCRIPT": "out.sh"}, map[string]string{"SCRIPT": "path escapes"}},
@@ -219,6 +224,17 @@ func TestProblemsAreWordedAsThePipesToolkitDoes(t *testing.T) {
 	want := "\x1b[31m✖ Validation errors: \nSERVER:\n- required field\nTTL:\n- unallowed value \"x\": write a time such as 15m or 1h\n\x1b[0m\n"
 	if out.String() != want {
 		t.Errorf("got %q", out.String())
+	}
+}
+
+// Flags lose their dashes in messages of the pipe, and nothing else does.
+func TestProblemsNameNoFlags(t *testing.T) {
+	problems := &Problems{}
+	problems.AddError("OUTPUT", failure.New(failure.Usage, "--app is missing").
+		Hint("give --server-ca FILE (or --username), of -----BEGIN CERTIFICATE----- blocks; not a--b, --- or -- "))
+	const want = "OUTPUT:\n- app is missing; give server-ca FILE (or username), of -----BEGIN CERTIFICATE----- blocks; not a--b, --- or --"
+	if !strings.Contains(problems.String(), want) {
+		t.Errorf("got  %s\nwant %s", problems, want)
 	}
 }
 

@@ -29,7 +29,26 @@ func (p *Problems) Add(variable, format string, args ...any) {
 func (p *Problems) AddError(variable string, err error) {
 	f := failure.Of(err)
 	text := strings.Join(append([]string{f.Error()}, f.Hints...), "; ")
-	p.Add(variable, "%s", strings.ReplaceAll(inVariables(text), "--", ""))
+	p.Add(variable, "%s", withoutDashes(inVariables(text)))
+}
+
+// withoutDashes takes the dashes from words that begin with two, and from no others, such
+// as the first line of a certificate.
+func withoutDashes(text string) string {
+	var b strings.Builder
+	for {
+		before, after, found := strings.Cut(text, "--")
+		b.WriteString(before)
+		if !found {
+			return b.String()
+		}
+		dashes := len(after) - len(strings.TrimLeft(after, "-"))
+		begins := before == "" || strings.ContainsAny(before[len(before)-1:], " (`")
+		if !begins || dashes > 0 || after == "" || after[0] < 'a' || after[0] > 'z' {
+			b.WriteString("--" + after[:dashes])
+		}
+		text = after[dashes:]
+	}
 }
 
 // inVariables puts variables into a message in place of the flags of other commands.
