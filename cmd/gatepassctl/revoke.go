@@ -251,7 +251,9 @@ func (c *cli) storeRevocations(ctx context.Context, b *backend, wanted []join.Re
 	if err != nil {
 		return 0, nil, failed(fmt.Sprintf("run the command again: %s stored, and those count", plural(added, "revocation was", "revocations were")), "%w", err)
 	}
-	return added, all, nil
+	// Read again: what others revoke at the same time must be in our files too.
+	all, err = b.store.Revocations(ctx)
+	return added, all, err
 }
 
 // whoami is who runs the command, as far as the machine knows.

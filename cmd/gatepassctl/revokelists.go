@@ -37,13 +37,9 @@ func (c *cli) writeLists(ctx context.Context, b *backend, files listFiles, all [
 	if files.none() {
 		return nil
 	}
-	authorities, err := b.authorities()
-	if err != nil {
-		return err
-	}
-	lists := revoke.New(revoke.Config{Revocations: listed(all), Authorities: authorities, Now: c.now, Rand: rand.Reader})
+	lists := revoke.Config{Revocations: listed(all), Now: c.now, Rand: rand.Reader}
 	if files.krl != "" {
-		krl, err := lists.KRL(ctx)
+		krl, err := revoke.New(lists).KRL(ctx)
 		if err != nil {
 			return c.noList(b, err)
 		}
@@ -54,7 +50,11 @@ func (c *cli) writeLists(ctx context.Context, b *backend, files listFiles, all [
 	if files.crl == "" {
 		return nil
 	}
-	crl, err := b.crl(ctx, lists, all)
+	var err error
+	if lists.Authorities, err = b.authorities(); err != nil {
+		return err
+	}
+	crl, err := b.crl(ctx, revoke.New(lists), all)
 	if err != nil {
 		return c.noList(b, err)
 	}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/revoke"
+	"github.com/gatepass-ci/gatepass/internal/sqlite"
+)
+
+// busy is a store in which someone else revokes something just before we do.
+type busy struct {
+	admin.Store
+	theirs join.Revocation
+}
+
+func (b busy) Revoke(ctx context.Context, all []join.Revocation) (int, error) {
+	if _, err := b.Store.Revoke(ctx, []join.Revocation{b.theirs}); err != nil {
+		return 0, err
+	}
+	return b.Store.Revoke(ctx, all)
+}
+
+// A server has no list but the one that it is given: what two administrators revoke
+// at the same time is in the files of both.
+func TestRevokeWritesWhatOthersRevokeMeanwhile(t *testing.T) {
+	store, err := sqlite.Open(t.Context(), t.TempDir(), sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	now := time.Now().UTC().Truncate(time.Second)
+	of := func(serial string) join.Revocation {
+		return join.Revocation{ID: "ssh-user." + serial, At: now, By: "ada", Certificates: []join.RevokedCertificate{
+			{Authority: cert.SSHUser, Serial: serial, ExpiresAt: now.Add(time.Hour)}}}
+	}
+	b := &backend{store: busy{store, of("1")}, publicURL: "https://join.example.com"}
+	c := testCLI(new(bytes.Buffer))
+	file := filepath.Join(t.TempDir(), "revoked.krl")
+	f := revokeFlags{files: listFiles{krl: file}}
+	_, all, err := c.storeRevocations(t.Context(), b, []join.Revocation{of("2")}, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.writeLists(t.Context(), b, f.files, all); err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// All but version and time, which stand after magic and format.
+	const header, varies = 12, 16
+	if want := revoke.KRL([]uint64{1, 2}, 0, now); !bytes.Equal(got[header+varies:], want[header+varies:]) {
+		t.Errorf("the file has\n%x, want\n%x", got, want)
+	}
+}
