@@ -192,8 +192,17 @@ called_with() { # arguments…
 @test "install: plain http only on this machine" {
   run -1 install_step ORB_BASE_URL=http://downloads.example.invalid
   says 'cannot be downloaded from http://downloads.example.invalid/' rotocol
+  for host in localhost 127.0.0.1; do
+    run -1 install_step ORB_BASE_URL="http://$host:x@downloads.example.invalid"
+    says 'cannot be downloaded' rotocol
+  done
   run -1 install_step ORB_BASE_URL=file:///tmp
   says 'cannot be downloaded' rotocol
+}
+
+@test "install: a base_url is one address, whatever a shell or curl would make of it" {
+  run -1 install_step ORB_BASE_URL="$RELEASES/{good,tampered}"
+  says 'cannot be downloaded'
 }
 
 @test "install: a base_url or directory with anything in it is text" {
@@ -242,6 +251,33 @@ END
     ORB_BASE_URL="$RELEASES/good" ORB_INSTALL_DIR="$job/home/root" ORB_CHECKSUMS="$(sums)" /bin/bash -eo pipefail "$job/install.sh"
   grep -q '^sudo cp ' "$job/home/sudo.log"
   [ -x "$job/home/root/gatepass" ]
+  # Folders that root makes can be entered by the user.
+  chmod 555 "$job/home/root"
+  run -0 "${plain[@]}" env -i PATH="$job/bin:/usr/local/bin:/usr/bin:/bin" HOME="$job/home" BASH_ENV="$job/bash_env" ORB_VERSION="$VERSION" ORB_CHECKSUM='' \
+    ORB_BASE_URL="$RELEASES/good" ORB_INSTALL_DIR="$job/home/root/a/bin" ORB_CHECKSUMS="$(sums)" /bin/bash -eo pipefail "$job/install.sh"
+  grep -q '^sudo mkdir ' "$job/home/sudo.log"
+  [ "$(stat -c %a "$job/home/root/a" "$job/home/root/a/bin" | tr '\n' ' ')" = '755 755 ' ]
+}
+
+@test "install and join: nothing happens without a BASH_ENV" {
+  recorder
+  for script in install join; do
+    run -1 "${script}_step" BASH_ENV=
+    says 'BASH_ENV names no file'
+    run -1 "${script}_step" BASH_ENV="$job/none/bash_env"
+    says 'BASH_ENV names no file'
+  done
+  [ ! -e "$job/called" ]
+  [ -z "$(find "$job/home" -type f)" ]
+}
+
+@test "install and join: a line of BASH_ENV without an end stays what it is" {
+  printf 'export MINE=mine' >>"$job/bash_env"
+  run -0 install_step
+  printf 'export YOURS=yours' >>"$job/bash_env"
+  run -0 join_step
+  run -0 user_step 'echo "$MINE $YOURS"; command -v gatepass; ls "$GATEPASS_IDENTITY_DIR"'
+  says 'mine yours' "$job/home/.local/bin/gatepass" key-cert.pub
 }
 
 # ---- join, and the later steps
@@ -263,7 +299,7 @@ END
 @test "join: paths reach BASH_ENV, secrets don't" {
   run -0 install_step
   run -0 join_step
-  [ "$(cut -d = -f 1 "$job/bash_env" | tr '\n' ' ')" = 'export PATH export GATEPASS_IDENTITY_DIR export GATEPASS_SSH_CONFIG export GATEPASS_KNOWN_HOSTS export GIT_SSH_COMMAND ' ]
+  [ "$(grep . "$job/bash_env" | cut -d = -f 1 | tr '\n' ' ')" = 'export PATH export GATEPASS_IDENTITY_DIR export GATEPASS_SSH_CONFIG export GATEPASS_KNOWN_HOSTS export GIT_SSH_COMMAND ' ]
   run -1 grep -E 'KEY-----|eyJ|AAAA' "$job/bash_env"
   [ "$(stat -c %a .gatepass)" = 700 ]
 }
@@ -319,7 +355,7 @@ END
     run -0 join_step ORB_SERVER="s$hostile$end" ORB_TOKEN="t$hostile$end" ORB_AUDIENCE="a$hostile$end" ORB_TTL="l$hostile$end" \
       ORB_DESTINATION="d$hostile$end" ORB_FLAGS="--first$hostile$newline--second=$hostile"
     called_with join identity "--server=s$hostile$end" "--token=t$hostile$end" "--audience=a$hostile$end" "--ttl=l$hostile$end" \
-      "--destination=d$hostile$end" "--first$hostile" "--second=$hostile"
+      "--destination=./d$hostile$end" "--first$hostile" "--second=$hostile"
     run -0 user_step 'printf "%s" "$GATEPASS_IDENTITY_DIR" >"$HOME/dir"; ssh() { printf "%s\n" "$@"; }; printf "%s\0" "$GATEPASS_SSH_CONFIG"'
     printf %s "$job/project/d$hostile$end" | cmp - "$job/home/dir"
   done
@@ -327,10 +363,10 @@ END
 
 @test "join: plain parameters change nothing but the value" {
   recorder
-  for plain in . .. "a.$newline" "$newline" " $newline$newline." "-n" "-e \\t"; do
+  for plain in - . .. "a.$newline" "$newline" " $newline$newline." "-n" "-e \\t"; do
     rm -f "$job/called"
     run -0 join_step ORB_SERVER="$plain" ORB_TOKEN="$plain" ORB_AUDIENCE="" ORB_DESTINATION="x$plain" ORB_FLAGS="--x=."
-    called_with join identity "--server=$plain" "--token=$plain" "--destination=x$plain" --x=.
+    called_with join identity "--server=$plain" "--token=$plain" "--destination=./x$plain" --x=.
   done
 }
 
@@ -356,9 +392,23 @@ END
   says "$job/project/k8s/kubeconfig.yaml $job/project/k8s $job/project/db"
 }
 
-@test "join: an empty destination is refused" {
+@test "join: an empty destination is refused, and one that later steps cannot find" {
+  recorder
   run -1 join_step ORB_DESTINATION=''
   says 'the parameter destination is empty'
+  for uri in memory:// "file://$job/project/id"; do
+    run -1 join_step ORB_DESTINATION="$uri"
+    says 'the parameter destination is a URI'
+  done
+  [ ! -e "$job/called" ]
+}
+
+@test "join: a destination that cd has another meaning for" {
+  run -0 install_step
+  mkdir elsewhere
+  run -0 join_step ORB_DESTINATION=- OLDPWD="$PWD/elsewhere" CDPATH="$PWD/elsewhere"
+  run -0 user_step 'echo "$GATEPASS_IDENTITY_DIR"; ls "$GATEPASS_IDENTITY_DIR"'
+  says "$job/project/-$newline" key-cert.pub
 }
 
 # ---- exec, ssh, copy
@@ -441,8 +491,17 @@ END
   run -0 logout_step ORB_DESTINATION="d$hostile$newline"
   called_with logout -- "d$hostile$newline"
   rm "$job/bin/gatepass"
+  mkdir .gatepass # of the checkout
   run -0 logout_step
   says 'the client was not installed, so nothing was joined'
+}
+
+@test "logout: credentials that nothing removes are an error" {
+  run -0 install_step
+  run -0 join_step
+  run -0 user_step 'echo "export MINE=mine" >"$BASH_ENV"'
+  run -1 logout_step
+  says 'there are credentials in .gatepass' 'add to that file with >>'
 }
 
 @test "logout: an empty destination is refused" {

@@ -43,10 +43,10 @@ checksum_of() { # name
 
 download() { # url file
   local allowed='=https'
-  case $1 in
-    http://127.0.0.1:*/* | http://localhost:*/*) allowed='=http' ;;
-  esac
-  curl --fail --silent --show-error --location --proto "$allowed" --proto-redir "$allowed" \
+  if [[ $1 =~ ^http://(127\.0\.0\.1|localhost):[0-9]+/ ]]; then
+    allowed='=http'
+  fi
+  curl --globoff --fail --silent --show-error --location --proto "$allowed" --proto-redir "$allowed" \
     --retry 3 --connect-timeout 20 --max-time 300 --output "$2" -- "$1" ||
     fail "the client cannot be downloaded from $1" \
       'check the parameters version and base_url; where the job has no way out, serve the release from a host of yours and name it in base_url'
@@ -55,6 +55,7 @@ download() { # url file
 # place puts the verified client where it is run from, at once, as root only if it must.
 place() { # file
   local run=''
+  umask 022 # of folders on the way, also if they are root's: every user may run it
   if ! mkdir -p -- "$install_dir" 2>/dev/null || [ ! -w "$install_dir" ]; then
     command -v sudo >/dev/null || fail "this user cannot write to $install_dir, and there is no sudo" \
       'set the parameter install_dir to a directory of this user'
@@ -67,6 +68,10 @@ place() { # file
   $run mv -f -- "$new" "$install_dir/gatepass"
 }
 
+# Before anything else: what cannot be told to the later steps is of no use to them.
+if ! { [ -n "${BASH_ENV:-}" ] && : >>"$BASH_ENV"; }; then
+  fail 'BASH_ENV names no file that can be written to' 'CircleCI sets it for every job; do not change it'
+fi
 command -v curl >/dev/null ||
   fail 'curl is not here' 'use an image that has it, such as cimg/base'
 command -v sha256sum >/dev/null || command -v shasum >/dev/null ||
@@ -127,9 +132,10 @@ else
   echo "installed $name in $install_dir"
 fi
 
+# The newline before it ends a line that another step has left without.
 # shellcheck disable=SC2016 # the shell that reads BASH_ENV expands PATH
 case :$PATH: in
   *":$install_dir:"*) ;;
-  *) printf 'export PATH=%q:"$PATH"\n' "$install_dir" >>"$BASH_ENV" ;;
+  *) printf '\nexport PATH=%q:"$PATH"\n' "$install_dir" >>"$BASH_ENV" ;;
 esac
 "$install_dir/gatepass" version

@@ -41,10 +41,16 @@ add_lines() { # lines
   done < <(printf '%s' "$1")
 }
 
+# remember lets later steps have a variable. The newline before it ends a line that another
+# step has left without.
 remember() { # variable value
-  printf 'export %s=%q\n' "$1" "$2" >>"$BASH_ENV"
+  printf '\nexport %s=%q\n' "$1" "$2" >>"$BASH_ENV"
 }
 
+# Before anything else: what cannot be told to the later steps is of no use to them.
+if ! { [ -n "${BASH_ENV:-}" ] && : >>"$BASH_ENV"; }; then
+  fail 'BASH_ENV names no file that can be written to' 'CircleCI sets it for every job; do not change it'
+fi
 case $ORB_OUTPUT in
   identity | database | application | kubernetes | jwt) ;;
   *) fail 'the parameter output is none of identity, database, application, kubernetes and jwt' 'leave it out for identity' ;;
@@ -52,17 +58,21 @@ esac
 destination=$(expand "$ORB_DESTINATION")
 destination=${destination%.}
 [ -n "$destination" ] || fail 'the parameter destination is empty' 'name a directory for the credentials alone, such as .gatepass'
+case $destination in
+  *://*) fail 'the parameter destination is a URI' 'name a directory, such as .gatepass' ;;
+  /*) ;;
+  *) destination=./$destination ;; # whatever is in the name, cd takes it for one
+esac
 
 add server "$ORB_SERVER"
 add token "$ORB_TOKEN"
 add audience "$ORB_AUDIENCE"
 add ttl "$ORB_TTL"
-add destination "$ORB_DESTINATION"
+args+=("--destination=$destination")
 add_lines "$ORB_FLAGS"
 gatepass join "$ORB_OUTPUT" "${args[@]}"
 
-# The dot keeps newlines, as in expand. CDPATH would have cd print, and go elsewhere.
-unset CDPATH
+# The dot keeps newlines, as in expand.
 dir=$(cd -- "$destination" && pwd -P && printf .)
 dir=${dir%??}
 remember "GATEPASS_$(printf '%s' "$ORB_OUTPUT" | tr '[:lower:]' '[:upper:]')_DIR" "$dir"

@@ -23,10 +23,13 @@ expand() { # value
 destination=$(expand "$ORB_DESTINATION")
 destination=${destination%.}
 [ -n "$destination" ] || fail 'the parameter destination is empty' 'name the directory that the join wrote to'
-if ! command -v gatepass >/dev/null; then
-  echo 'the client was not installed, so nothing was joined'
-elif [ ! -e "$destination" ] && [ ! -L "$destination" ]; then
+if [ ! -e "$destination" ] && [ ! -L "$destination" ]; then
   echo 'nothing was joined'
-else
+elif command -v gatepass >/dev/null; then
   gatepass logout -- "$destination"
+elif [ -L "$destination/.gatepass/current" ]; then
+  fail "there are credentials in $destination, and the client that removes them is not in PATH" \
+    'a step has replaced PATH, or what BASH_ENV had: add to that file with >>'
+else
+  echo 'the client was not installed, so nothing was joined'
 fi
