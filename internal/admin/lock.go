@@ -61,6 +61,7 @@ func lockOnce(ctx context.Context, store Resources, t rules.Target, message stri
 		return nil, fmt.Errorf("reading the locks: %w", err)
 	}
 	name, revision := lockName(t), ""
+	var meta rules.Metadata // the labels of one that a file made stay: by them it can be pruned
 	for i := 2; ; i++ {
 		at := slices.IndexFunc(stored, func(s Stored) bool { return s.Resource.Name() == name })
 		if at < 0 {
@@ -70,12 +71,13 @@ func lockOnce(ctx context.Context, store Resources, t rules.Target, message stri
 			if longer(before.Expires, expires) {
 				return nil, &LongerError{Lock: before}
 			}
-			revision = stored[at].Revision
+			meta, revision = before.Metadata, stored[at].Revision
 			break
 		}
 		name = fmt.Sprintf("%s-%d", lockName(t), i) // someone has called another lock so
 	}
-	lock, err := canonicalLock(&rules.Lock{Metadata: rules.Metadata{Name: name}, Target: t, Message: message, Expires: expires})
+	meta.Name = name
+	lock, err := canonicalLock(&rules.Lock{Metadata: meta, Target: t, Message: message, Expires: expires})
 	if err != nil {
 		return nil, err
 	}
