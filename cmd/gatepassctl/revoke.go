@@ -18,6 +18,11 @@ import (
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
+// forgetAfter is how long ago the certificates ended of the revocations that are
+// removed. The lists pass over them long before, by the service's clock: this one may
+// be hours ahead, and must not remove what still counts.
+const forgetAfter = 24 * time.Hour
+
 // revokeFlags say how to revoke.
 type revokeFlags struct {
 	reason          string
@@ -244,7 +249,7 @@ func (c *cli) storeRevocations(ctx context.Context, b *backend, wanted []join.Re
 	if f.dryRun || f.noStore {
 		return len(fresh), all, nil
 	}
-	if _, err := b.store.Forget(ctx, c.now().Add(-revoke.Keep)); err != nil {
+	if _, err := b.store.Forget(ctx, c.now().Add(-forgetAfter)); err != nil {
 		return 0, nil, err
 	}
 	added, err := b.store.Revoke(ctx, fresh)

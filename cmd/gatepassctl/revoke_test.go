@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -28,19 +29,26 @@ func (b busy) Revoke(ctx context.Context, all []join.Revocation) (int, error) {
 	return b.Store.Revoke(ctx, all)
 }
 
-// A server has no list but the one that it is given: what two administrators revoke
-// at the same time is in the files of both.
-func TestRevokeWritesWhatOthersRevokeMeanwhile(t *testing.T) {
+func emptyStore(t *testing.T) admin.Store {
+	t.Helper()
 	store, err := sqlite.Open(t.Context(), t.TempDir(), sqlite.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	now := time.Now().UTC().Truncate(time.Second)
-	of := func(serial string) join.Revocation {
-		return join.Revocation{ID: "ssh-user." + serial, At: now, By: "ada", Certificates: []join.RevokedCertificate{
-			{Authority: cert.SSHUser, Serial: serial, ExpiresAt: now.Add(time.Hour)}}}
-	}
+	return store
+}
+
+func revocation(serial string, ends time.Time) join.Revocation {
+	return join.Revocation{ID: "ssh-user." + serial, At: ends.Add(-time.Hour), By: "ada", Certificates: []join.RevokedCertificate{
+		{Authority: cert.SSHUser, Serial: serial, ExpiresAt: ends}}}
+}
+
+// A server has no list but the one that it is given: what two administrators revoke
+// at the same time is in the files of both.
+func TestRevokeWritesWhatOthersRevokeMeanwhile(t *testing.T) {
+	store, now := emptyStore(t), time.Now().UTC().Truncate(time.Second)
+	of := func(serial string) join.Revocation { return revocation(serial, now.Add(time.Hour)) }
 	b := &backend{store: busy{store, of("1")}, publicURL: "https://join.example.com"}
 	c := testCLI(new(bytes.Buffer))
 	file := filepath.Join(t.TempDir(), "revoked.krl")
@@ -60,5 +68,29 @@ func TestRevokeWritesWhatOthersRevokeMeanwhile(t *testing.T) {
 	const header, varies = 12, 16
 	if want := revoke.KRL([]uint64{1, 2}, 0, now); !bytes.Equal(got[header+varies:], want[header+varies:]) {
 		t.Errorf("the file has\n%x, want\n%x", got, want)
+	}
+}
+
+// What is removed is gone from the service's lists: a clock that is ahead, of the
+// machine that revokes something else, must not take back a revocation.
+func TestRevokeForgetsNothingThatMayCount(t *testing.T) {
+	store, now := emptyStore(t), time.Now().UTC().Truncate(time.Second)
+	for serial, ago := range map[string]time.Duration{"1": 25 * time.Hour, "2": 23 * time.Hour, "3": -time.Hour} {
+		if _, err := store.Revoke(t.Context(), []join.Revocation{revocation(serial, now.Add(-ago))}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := testCLI(new(bytes.Buffer))
+	_, all, err := c.storeRevocations(t.Context(), &backend{store: store}, []join.Revocation{revocation("4", now.Add(time.Hour))}, revokeFlags{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for _, r := range all {
+		ids = append(ids, r.ID)
+	}
+	slices.Sort(ids)
+	if want := []string{"ssh-user.2", "ssh-user.3", "ssh-user.4"}; !slices.Equal(ids, want) {
+		t.Errorf("stored are %q, want %q", ids, want)
 	}
 }
