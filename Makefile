@@ -102,6 +102,11 @@ clients: $(PLATFORMS:%=client/%)
 admins: $(PLATFORMS:%=admin/%)
 $(programs): RELEASE_FLAGS := -buildvcs=false
 $(programs): RELEASE_LDFLAGS := -X main.version=$(VERSION)
+# What go build would take from the environment.
+$(programs) pipe: export GOFLAGS :=
+$(programs) pipe: export GOEXPERIMENT :=
+$(programs) pipe: export GOAMD64 := v1
+$(programs) pipe: export GOARM64 := v8.0
 $(PLATFORMS:%=client/%): client/%:
 	GOOS=$(*D) GOARCH=$(*F) $(GO_CLIENT) -o $(DIST)/gatepass_$(VERSION)_$(*D)_$(*F) ./cmd/gatepass
 $(PLATFORMS:%=admin/%): admin/%:

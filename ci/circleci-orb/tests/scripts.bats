@@ -192,8 +192,8 @@ called_with() { # arguments…
 @test "install: plain http only on this machine" {
   run -1 install_step ORB_BASE_URL=http://downloads.example.invalid
   says 'cannot be downloaded from http://downloads.example.invalid/' rotocol
-  for host in localhost 127.0.0.1; do
-    run -1 install_step ORB_BASE_URL="http://$host:x@downloads.example.invalid"
+  for address in localhost 127.0.0.1; do
+    run -1 install_step ORB_BASE_URL="http://$address:x@downloads.example.invalid"
     says 'cannot be downloaded' rotocol
   done
   run -1 install_step ORB_BASE_URL=file:///tmp
