@@ -154,6 +154,7 @@ func TestProblems(t *testing.T) {
 		"a list where none is":            {map[string]string{"TTL_COUNT": "1", "TTL_0": "1h"}, map[string]string{"TTL_COUNT": "did you mean TTL?", "TTL_0": "did you mean TTL?"}},
 		"misspelt":                        {map[string]string{"SEVER": "x", "OUTPTU": "x", "SSH_HOSTNAME": "x", "KEEPGOING": "x", "COMAND": "x"}, map[string]string{"SEVER": "SERVER?", "OUTPTU": "OUTPUT?", "SSH_HOSTNAME": "SSH_HOST?", "KEEPGOING": "KEEP_GOING?", "COMAND": "COMMAND?"}},
 		"a misspelt list":                 {map[string]string{"OUTPUTT_COUNT": "1", "OUTPUTT_0": "x"}, map[string]string{"OUTPUTT_COUNT": "OUTPUT?", "OUTPUTT_0": "OUTPUT?"}},
+		"a command of nothing":            {map[string]string{"SSH_HOST": "a", "COMMAND": "$GATEPASS_COMMAND"}, map[string]string{"COMMAND": "or SCRIPT, or COPY"}},
 		"a host alone":                    {map[string]string{"SSH_HOST": "a"}, map[string]string{"COMMAND": "or SCRIPT, or COPY"}},
 		"a command alone":                 {map[string]string{"COMMAND": "x"}, map[string]string{"SSH_HOST": required}},
 		"a script and a command":          {map[string]string{"COMMAND": "x", "SCRIPT": "plain", "SSH_HOST": "a"}, map[string]string{"COMMAND": "'COMMAND' must not be present with 'SCRIPT'"}},

@@ -69,13 +69,11 @@ type reader struct {
 	problems *Problems
 }
 
-// raw is a value as it is; empty means that the variable is not set, as an optional
-// variable of the pipeline that has no value comes like that. So does the default of
-// pipe.yml where the repository has no variable GATEPASS_NAME: as its name, with a $.
+// raw is a value as it is; empty means that the variable is not set.
 func (r *reader) raw(name string) string {
 	value := r.getenv(name)
 	switch {
-	case strings.TrimSpace(value) == "", value == "$GATEPASS_"+name:
+	case !r.set(name):
 		return ""
 	case len(value) > maxLength:
 		r.problems.Add(name, "max length is %d", maxLength)
@@ -85,6 +83,14 @@ func (r *reader) raw(name string) string {
 		return ""
 	}
 	return value
+}
+
+// set reports whether a variable has a value: an optional variable of the pipeline that has
+// none comes empty. The default of pipe.yml, where the repository has no variable
+// GATEPASS_NAME, comes as that name with a $.
+func (r *reader) set(name string) bool {
+	value := strings.TrimSpace(r.getenv(name))
+	return value != "" && value != "$GATEPASS_"+name
 }
 
 // text is a value of one line.
@@ -206,7 +212,7 @@ func (r *reader) counted(name, count string) []string {
 
 // given reports whether a variable, or a list of its name, has a value.
 func (r *reader) given(name string) bool {
-	if strings.TrimSpace(r.getenv(name)) != "" {
+	if r.set(name) {
 		return true
 	}
 	return slices.Contains(lists(), name) && (r.getenv(name+"_COUNT") != "" || r.getenv(name+"_0") != "")
