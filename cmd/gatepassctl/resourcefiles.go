@@ -13,7 +13,8 @@ import (
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
-// maxInput is how much of standard input is read.
+// maxInput is how many bytes a file, or standard input, may have: more than all that
+// is read of either.
 const maxInput = 16 << 20
 
 // readResources parses every file whole before anything is done with it. Without
@@ -67,14 +68,26 @@ func (c *cli) readFile(path string) ([]rules.Document, error) {
 	return documents, err
 }
 
-// readInput reads a file, or standard input for "-".
+// readInput reads a file, or standard input for "-". One that is too large is an
+// error: its beginning alone could be something else than was meant.
 func (c *cli) readInput(path string) ([]byte, error) {
+	in := c.in
 	if path == "-" {
-		return io.ReadAll(io.LimitReader(c.in, maxInput))
+		path = "standard input"
+	} else {
+		file, err := os.Open(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, failed("check the path", "%s does not exist", path)
+		}
+		if err != nil {
+			return nil, err
+		}
+		defer file.Close()
+		in = file
 	}
-	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, failed("check the path", "%s does not exist", path)
+	data, err := io.ReadAll(io.LimitReader(in, maxInput+1))
+	if err == nil && len(data) > maxInput {
+		return nil, failed("check the path", "%s has more than %d MiB", path, maxInput>>20)
 	}
 	return data, err
 }
