@@ -104,13 +104,16 @@ func lockName(t rules.Target) string {
 }
 
 // ErrTarget says that no lock can be as it was asked for.
-var ErrTarget = errors.New("no lock can be so")
+var ErrTarget = errors.New("there can be no such lock")
 
 // canonicalLock checks a lock as one in a file is checked.
 func canonicalLock(l *rules.Lock) (*rules.Lock, error) {
 	anonymous := *l // whose name, which is made of the target's, is right whatever that is
 	anonymous.Metadata.Name = "lock"
 	if _, err := rules.Encode(&anonymous); err != nil {
+		if fault := errors.Unwrap(err); fault != nil { // without the name that it has not
+			err = fault
+		}
 		return nil, fmt.Errorf("%w: %w", ErrTarget, err)
 	}
 	encoded, err := rules.Encode(l)
