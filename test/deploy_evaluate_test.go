@@ -14,7 +14,7 @@ func TestPolicyEvaluation(t *testing.T) {
 		{"Sid": "Sign", "Effect": "Allow", "Action": "kms:Sign", "Resource": ["arn:key/1", "arn:key/2"],
 		 "Condition": {"StringEquals": {"kms:MessageType": "DIGEST", "kms:SigningAlgorithm": "ES"}}},
 		{"Sid": "Make", "Effect": "Allow", "Action": "kms:CreateKey", "Resource": "*",
-		 "Condition": {"StringEqualsIfExists": {"kms:KeySpec": "P256"}, "StringEquals": {"aws:RequestTag/stack": "s"}}},
+		 "Condition": {"StringEqualsIfExists": {"kms:KeySpec": "P256"}, "StringEquals": {"aws:RequestTag/stack": "s"}, "Null": {"kms:ResourceAliases": "true"}}},
 		{"Sid": "List", "Effect": "Allow", "Action": ["kms:List*"], "Resource": "*"},
 		{"Sid": "Never", "Effect": "Deny", "Action": "kms:ListGrants", "Resource": "*"}]}`))
 	keys := func(values ...string) map[string][]string { return map[string][]string{"dynamodb:LeadingKeys": values} }
@@ -38,6 +38,7 @@ func TestPolicyEvaluation(t *testing.T) {
 		"a key of no kind":               {awsCall{"kms:CreateKey", "*", map[string][]string{"aws:RequestTag/stack": {"s"}}}, true},
 		"a key of another kind":          {awsCall{"kms:CreateKey", "*", map[string][]string{"aws:RequestTag/stack": {"s"}, "kms:KeySpec": {"RSA"}}}, false},
 		"a key without the tag":          {awsCall{"kms:CreateKey", "*", map[string][]string{"kms:KeySpec": {"P256"}}}, false},
+		"a key with a name":              {awsCall{"kms:CreateKey", "*", map[string][]string{"aws:RequestTag/stack": {"s"}, "kms:ResourceAliases": {"alias/x"}}}, false},
 		"an action with a wildcard":      {awsCall{"kms:ListKeys", "x", nil}, true},
 		"a denial wins":                  {awsCall{"kms:ListGrants", "x", nil}, false},
 	} {

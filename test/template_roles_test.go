@@ -3,6 +3,7 @@ package test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -199,6 +200,41 @@ func TestTemplateAdministratorsFindTheStack(t *testing.T) {
 	}
 	if !slices.Equal(got, []string{want}) {
 		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// A tag lets a stack's people and its join sign. So a key of another stack, or one that
+// somebody gave a name, cannot be given one, and each key of a stack has the stack's.
+func TestTemplateAdministratorsTagNewKeys(t *testing.T) {
+	s := deployed(t)
+	administrators := statements(t, s.resource("AdministratorPolicy")["PolicyDocument"])
+	tag := func(action string, more map[string][]string) awsCall {
+		c := awsCall{action, "arn:aws:kms:eu-west-1:123456789012:key/0", map[string][]string{
+			"aws:RequestTag/gatepass:stack": {"gatepass"}, "aws:RequestTag/gatepass:authority": {"ssh-host"},
+			"aws:TagKeys": {"gatepass:stack", "gatepass:authority"}, "kms:KeySpec": {"ECC_NIST_P256"}, "kms:KeyUsage": {"SIGN_VERIFY"}}}
+		maps.Copy(c.Context, more)
+		return c
+	}
+	for name, c := range map[string]struct {
+		call awsCall
+		want bool
+	}{
+		"a new key":              {tag("kms:CreateKey", nil), true},
+		"the tags of a new key":  {tag("kms:TagResource", nil), true},
+		"a key of this stack":    {tag("kms:TagResource", map[string][]string{"aws:ResourceTag/gatepass:stack": {"gatepass"}}), true},
+		"a key of another stack": {tag("kms:TagResource", map[string][]string{"aws:ResourceTag/gatepass:stack": {"production"}}), false},
+		"a key with a name":      {tag("kms:TagResource", map[string][]string{"kms:ResourceAliases": {"alias/payments"}}), false},
+		"a key of another kind":  {tag("kms:TagResource", map[string][]string{"kms:KeySpec": {"RSA_2048"}}), false},
+		"another stack's tag":    {tag("kms:TagResource", map[string][]string{"aws:RequestTag/gatepass:stack": {"production"}}), false},
+	} {
+		if got := allows(t, administrators, c.call); got != c.want {
+			t.Errorf("%s: allowed %v", name, got)
+		}
+	}
+	for _, p := range cert.Purposes() {
+		if tags := jsonText(s.resource(authority(p))["Tags"]); tags != `[{"Key":"gatepass:stack","Value":"gatepass"}]` {
+			t.Errorf("the key of %s has the tags %s", p, tags)
+		}
 	}
 }
 

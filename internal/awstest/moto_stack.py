@@ -177,6 +177,7 @@ def authorize(original):
 OPERATORS = {
     "StringEquals": lambda have, want: bool(have) and all(h in want for h in have),
     "StringEqualsIfExists": lambda have, want: all(h in want for h in have),
+    "Null": lambda have, want: want == ["false" if have else "true"],
     "ForAllValues:StringEquals": lambda have, want: all(h in want for h in have),
     "ForAllValues:StringLike": lambda have, want: all(any(fnmatch.fnmatchcase(h, w) for w in want) for h in have),
 }
