@@ -161,7 +161,7 @@ func (w *world) sample(t *testing.T, text, published, deployment string) (pipes 
 			job.DeploymentEnvironmentUUID = deployment
 		}
 		if job.Audience == nil {
-			job.Audience = []string{"https://" + join} // a rule of this test's own has no other
+			job.Audience = []string{"ari:cloud:bitbucket::workspace/" + strings.Trim(issuertest.WorkspaceUUID, "{}")} // as of oidc: true
 		}
 		s := w.newStep(t, job)
 		if !e.Step.OIDC.on {
