@@ -18,7 +18,7 @@ func (c *cli) caCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "ca",
 		Short:   "the authorities that servers trust",
-		Example: "  gatepassctl ca export --type ssh-user --data ./gatepass-data -o /etc/ssh/gatepass-user-ca.pub\n  gatepassctl ca rotate",
+		Example: "  gatepassctl ca export --type ssh-user --data ./gatepass-data -o user_ca.pub\n  gatepassctl ca rotate",
 		Args:    cobra.NoArgs,
 		RunE:    needsCommand,
 	}
@@ -44,7 +44,7 @@ usual one:
   jwt        jwks, pem
 
 It is read from the signing key itself. During a rotation it has both keys.`,
-		Example: `  gatepassctl ca export --type ssh-user --data ./gatepass-data -o /etc/ssh/gatepass-user-ca.pub
+		Example: `  gatepassctl ca export --type ssh-user --data ./gatepass-data -o user_ca.pub
   gatepassctl ca export --type ssh-host --hosts '*.example.com' >> ~/.ssh/known_hosts
   gatepassctl ca export --type x509-application --form p12 -o gatepass.p12
   gatepassctl ca export --type x509-database --fingerprint`,

@@ -32,8 +32,8 @@ func trusteesOf(p cert.Purpose, export string) trustees {
 	case cert.SSHUser:
 		return trustees{
 			who:   "every sshd, in the file that TrustedUserCAKeys names; it is read at each login",
-			bring: []string{export + " -o /etc/ssh/gatepass-user-ca.pub    or gatepassctl host setup --apply"},
-			check: "ssh-keygen -l -f /etc/ssh/gatepass-user-ca.pub",
+			bring: []string{export + " -o user_ca.pub", "gatepassctl host setup --logins LOGINS --authority user_ca.pub --apply, on every host, with the options that it was set up with"},
+			check: "ssh-keygen -l -f /etc/ssh/gatepass/user_ca.pub",
 			seen:  "ssh-keygen -L -f key-cert.pub, of a job that joined since",
 		}
 	case cert.SSHHost:
