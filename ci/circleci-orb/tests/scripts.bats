@@ -280,6 +280,23 @@ END
   says 'mine yours' "$job/home/.local/bin/gatepass" key-cert.pub
 }
 
+@test "install: by shasum, as on macOS; without either nothing is downloaded" {
+  mkdir "$job/few"
+  for tool in bash chmod cp curl cut mkdir mv rm uname; do
+    ln -s "$(command -v "$tool")" "$job/few/"
+  done
+  ln -s "$(PATH=$WORLD_PATH command -v circleci)" "$job/few/"
+  run -1 install_step PATH="$job/few"
+  says 'neither sha256sum nor shasum is here'
+  [ -z "$(find "$job/home" -type f)" ]
+  printf '#!/bin/bash\n[ "$*" = "-a 256" ] && exec %q\n' "$(command -v sha256sum)" >"$job/few/shasum"
+  chmod +x "$job/few/shasum"
+  run -1 install_step PATH="$job/few" ORB_BASE_URL="$RELEASES/tampered"
+  says 'it was removed and has not been run'
+  run -0 install_step PATH="$job/few"
+  says "installed $CLIENT"
+}
+
 # ---- join, and the later steps
 
 @test "join: the next step logs in, and logout leaves nothing" {
