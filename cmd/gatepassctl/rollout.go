@@ -54,7 +54,7 @@ func trusteesOf(p cert.Purpose, export string) trustees {
 		return x509("every kube-apiserver, appended to the file of --client-ca-file; it is read again when it changes", "gatepass-x509-kubernetes.pem")
 	}
 	return trustees{
-		who:   "relying parties fetch /.well-known/jwks.json by themselves, and keep it for a while; those that were given a file need it again",
+		who:   "relying parties that were given a file; the others fetch /.well-known/jwks.json by themselves, and keep it for a while",
 		bring: []string{export + " -o jwks.json"},
 		check: "curl -s PUBLIC-URL/.well-known/jwks.json",
 		seen:  "the kid in the header of a JWT of a job that joined since",

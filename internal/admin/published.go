@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -51,13 +52,17 @@ func AskPublished(ctx context.Context, client *http.Client, url string) (Publish
 		} `json:"keys"`
 	}
 	// A service that signs no JWTs has none, and says so by 404.
-	if err := askJSON(ctx, client, url+api.PathJWKS, &set); err == nil {
-		for _, k := range set.Keys {
-			found[cert.JWT] = append(found[cert.JWT], "kid "+k.KID)
-		}
+	if err := askJSON(ctx, client, url+api.PathJWKS, &set); err != nil && !errors.Is(err, errNotThere) {
+		return nil, err
+	}
+	for _, k := range set.Keys {
+		found[cert.JWT] = append(found[cert.JWT], "kid "+k.KID)
 	}
 	return found, nil
 }
+
+// errNotThere says that a service has nothing at a path.
+var errNotThere = errors.New("404 Not Found")
 
 func askJSON(ctx context.Context, client *http.Client, url string, v any) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -69,6 +74,9 @@ func askJSON(ctx context.Context, client *http.Client, url string, v any) error 
 		return err
 	}
 	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusNotFound {
+		return fmt.Errorf("%s answered %w", url, errNotThere)
+	}
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("%s answered %s", url, resp.Status)
 	}

@@ -137,14 +137,17 @@ func (r *Rotator) Rotate(ctx context.Context, step RotationStep, force bool, pur
 
 // taken tells whether an earlier run has made this step.
 func taken(step RotationStep, a rotation.Authority) bool {
-	past := slices.ContainsFunc(a.Keys, func(k rotation.Key) bool { return k.Use == rotation.Retired })
+	newest := a.Keys[len(a.Keys)-1]
 	switch step {
 	case RotationAnnounce:
 		return a.Phase() == rotation.Announced
 	case RotationSign:
 		return a.Phase() == rotation.Switched
 	}
-	return a.Phase() == rotation.Settled && past
+	// Which of the two ended the last rotation its new key tells: a rotation that
+	// somebody called off was not finished.
+	called := newest.Use == rotation.Retired
+	return a.Phase() == rotation.Settled && len(a.Keys) > 1 && called == (step == RotationBack)
 }
 
 // check tells whether an authority can take a step now.

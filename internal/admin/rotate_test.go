@@ -375,6 +375,28 @@ func TestSeveralAuthoritiesStepTogetherOrNotAtAll(t *testing.T) {
 	}
 }
 
+// Who asks for the end of a rotation that somebody else ended in the other way must
+// not be told that it was so.
+func TestTheOtherEndOfARotation(t *testing.T) {
+	o := newOffice(t, 0)
+	wrong := func(s admin.RotationStep) {
+		t.Helper()
+		_, err := o.Rotate(t.Context(), s, true, cert.SSHUser)
+		if _, ok := errors.AsType[*rotation.PhaseError](err); !ok {
+			t.Errorf("phase %s: got %v, want that there is no rotation", s, err)
+		}
+	}
+	o.step(admin.RotationAnnounce, true, cert.SSHUser)
+	o.step(admin.RotationBack, true, cert.SSHUser)
+	wrong(admin.RotationFinish)
+	o.step(admin.RotationBack, true, cert.SSHUser) // as it was
+	o.step(admin.RotationAnnounce, true, cert.SSHUser)
+	o.step(admin.RotationSign, true, cert.SSHUser)
+	o.step(admin.RotationFinish, true, cert.SSHUser)
+	wrong(admin.RotationBack)
+	o.step(admin.RotationFinish, true, cert.SSHUser) // as it was
+}
+
 func TestSomeoneElseRotates(t *testing.T) {
 	o := newOffice(t, 0)
 	o.step(admin.RotationAnnounce, false, cert.SSHUser)
