@@ -289,6 +289,7 @@ func TestWrongAuthorities(t *testing.T) {
 		config.Certificates = &certificates{}
 		config.Keys = maps.Clone(config.Keys)
 		config.Keys[cert.X509Identity] = config.Keys[cert.JWT]
+		config.Keys[cert.JWT] = ""
 		a, err := kms.New(config).Authority(w.t.Context(), cert.X509Identity)
 		must(w.t, err)
 		return cert.CertificatePEM(a.Certificate)
@@ -308,8 +309,11 @@ func TestWrongAuthorities(t *testing.T) {
 			_, err := kms.New(w.config).Authority(w.t.Context(), cert.X509Database)
 			must(w.t, err)
 			store.stored[cert.X509Identity] = store.stored[cert.X509Database]
-			w.config.Keys[cert.X509Identity] = w.config.Keys[cert.X509Database]
+			w.config.Keys[cert.X509Identity], w.config.Keys[cert.X509Database] = w.config.Keys[cert.X509Database], ""
 		}, cert.X509Identity, "not of the authority x509-identity"},
+		{"a key of another authority", func(w *world) {
+			w.config.Keys[cert.X509Identity] = w.config.Keys[cert.X509Database]
+		}, cert.X509Identity, "is a key of the authority x509-database too"},
 		{"no certificate but text", func(w *world) {
 			w.config.Certificates = &certificates{stored: map[cert.Purpose]string{cert.X509Identity: "x"}}
 		}, cert.X509Identity, "its stored certificate"},

@@ -56,6 +56,9 @@ func (a *Authorities) keys(p cert.Purpose, rotated map[cert.Purpose]rotation.Aut
 	first := a.c.Keys[p]
 	r, ok := rotated[p]
 	if !ok {
+		if err := a.checkOwn(p, first, rotated); err != nil {
+			return nil, err
+		}
 		return []wanted{{slot: slot{p, first}, signs: true}}, nil
 	}
 	if !slices.ContainsFunc(r.Keys, func(k rotation.Key) bool { return keyID(k.ID) == keyID(first) }) {
@@ -63,6 +66,9 @@ func (a *Authorities) keys(p cert.Purpose, rotated map[cert.Purpose]rotation.Aut
 	}
 	var all []wanted
 	for _, k := range r.InUse() {
+		if err := a.checkOwn(p, k.ID, rotated); err != nil {
+			return nil, err
+		}
 		w := wanted{slot: slot{p, k.ID}, stored: &k, signs: k.Use == rotation.Signs}
 		if k.ID != r.Keys[0].ID {
 			w.certificate = keyID(k.ID)
@@ -70,6 +76,21 @@ func (a *Authorities) keys(p cert.Purpose, rotated map[cert.Purpose]rotation.Aut
 		all = append(all, w)
 	}
 	return all, nil
+}
+
+// checkOwn refuses a key that another authority has, or had: a server that trusts the
+// one would trust what the other signs.
+func (a *Authorities) checkOwn(p cert.Purpose, key string, rotated map[cert.Purpose]rotation.Authority) error {
+	for _, q := range cert.Purposes() {
+		others := []string{a.c.Keys[q]}
+		for _, k := range rotated[q].Keys {
+			others = append(others, k.ID)
+		}
+		if q != p && slices.ContainsFunc(others, func(other string) bool { return keyID(other) == keyID(key) }) {
+			return fmt.Errorf("KMS key %s is a key of the authority %s too; one key is of one authority: deploy it with another", key, q)
+		}
+	}
+	return nil
 }
 
 // leaveOut notes that a key cannot be read, if it can be done without.

@@ -189,6 +189,9 @@ func TestWrongRotatedAuthorities(t *testing.T) {
 		{"a deployment with a key that it never had", func(w *world, s *store, a *rotation.Authority) {
 			w.config.Keys[cert.SSHUser] = w.config.Keys[cert.SSHHost]
 		}, "the deployment names another KMS key"},
+		{"a key that another authority signs with", func(w *world, s *store, a *rotation.Authority) {
+			a.Keys[1].ID = w.config.Keys[cert.SSHHost]
+		}, "is a key of the authority ssh-host too"},
 		{"a trusted key that is disabled", func(w *world, s *store, a *rotation.Authority) {
 			_, err := w.client.DisableKey(w.t.Context(), &awskms.DisableKeyInput{KeyId: &a.Keys[1].ID})
 			must(w.t, err)
