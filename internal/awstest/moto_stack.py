@@ -3,7 +3,8 @@
 As it comes, moto
 * gives a stack that was made by a change set, as sam deploy does, no outputs,
 * keeps numbers in functions' environments, which Lambda has as text,
-* makes each key of a stack a symmetric one, whatever KeySpec and KeyUsage say,
+* makes each key of a stack a symmetric one, whatever KeySpec and KeyUsage say, and
+  knows the tags of CloudFormation for none of KMS,
 * keeps AWS::NoValue as null in lists, such as in a policy's statements,
 * stores the policies that a role is made with as Python and not as JSON,
 * when it enforces policies, takes every call of DynamoDB and KMS for one on resource *,
@@ -73,7 +74,7 @@ def create_key(_):
             key_usage=properties.get("KeyUsage", "ENCRYPT_DECRYPT"),
             key_spec=properties.get("KeySpec", "SYMMETRIC_DEFAULT"),
             description=properties.get("Description"),
-            tags=properties.get("Tags", []),
+            tags=[{"TagKey": tag["Key"], "TagValue": tag["Value"]} for tag in properties.get("Tags", [])],
         )
 
     return classmethod(mended)
