@@ -49,7 +49,7 @@ func (d *deployment) testRevoked(t *testing.T) {
 		t.Errorf("revoke said:\n%s", out)
 	}
 	for _, file := range []string{krl, crl} {
-		if content, err := os.ReadFile(file); err != nil || len(content) < 200 {
+		if content, err := os.ReadFile(file); err != nil || len(content) < 100 { // a list of nothing is shorter
 			t.Errorf("%s has %d bytes, %v", file, len(content), err)
 		}
 	}
