@@ -68,6 +68,13 @@ func credentials(t *testing.T, w *world) {
 	s.pipe(t, variables{"CLEANUP": "true"}).ok(t, green+"Removed the credentials in "+cloneDir+"/.gatepass")
 	s.unchanged(t, before)
 	s.pipe(t, variables{"CLEANUP": "true"}).ok(t, green+"There are no credentials")
+
+	// A pipe that was killed has written a key, and no link to it.
+	s = w.newStep(t, issuertest.BitbucketJob{})
+	s.pipe(t, w.service(nil)).ok(t)
+	commandtest.Must(t, os.Remove(filepath.Join(s.clone, ".gatepass/identity/.gatepass/current")))
+	s.pipe(t, variables{"CLEANUP": "true"}).ok(t, green+"Removed")
+	s.unchanged(t, before)
 }
 
 func runAsUser(t *testing.T, w *world) {

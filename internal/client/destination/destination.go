@@ -29,6 +29,7 @@ import (
 const (
 	stateDir    = ".gatepass"
 	currentLink = "current"
+	setPrefix   = "set-"
 	lockFile    = "lock"
 	// ManifestName is the file of each set that says what it holds.
 	ManifestName = ".gatepass.json"
@@ -295,8 +296,14 @@ func explain(path string, err error) error {
 // opens it once reads files of one set, whatever is written meanwhile.
 func CurrentSet(path string) string { return filepath.Join(path, stateDir, currentLink) }
 
-// Is reports whether a directory of the tree is a destination that holds a set.
+// Is reports whether a directory of the tree is a destination that holds a set, or what is
+// left of one that was being written when its writer was killed.
 func Is(tree fs.FS, dir string) bool {
-	info, err := fs.Lstat(tree, path.Join(dir, stateDir, currentLink))
-	return err == nil && info.Mode().Type() == fs.ModeSymlink
+	entries, err := fs.ReadDir(tree, path.Join(dir, stateDir))
+	return err == nil && slices.ContainsFunc(entries, func(entry fs.DirEntry) bool {
+		if entry.IsDir() {
+			return strings.HasPrefix(entry.Name(), setPrefix)
+		}
+		return entry.Name() == currentLink && entry.Type() == fs.ModeSymlink
+	})
 }

@@ -76,7 +76,14 @@ func TestIs(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(dir, "no/.gatepass"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]bool{"id": true, "no": false, "none": false, "id/.gatepass": false} {
+	// Killed before the first set was published: its key is there all the same.
+	if err := write(filepath.Join(dir, "killed"), "x", nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(dir, "killed/.gatepass/current")); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{"id": true, "killed": true, "no": false, "none": false, "id/.gatepass": false} {
 		if got := destination.Is(os.DirFS(dir), name); got != want {
 			t.Errorf("%s: %v", name, got)
 		}

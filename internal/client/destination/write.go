@@ -59,7 +59,7 @@ func (d *Dir) replace(ctx context.Context, files []File) error {
 
 // stage writes the files into a new directory that nothing refers to yet.
 func (d *Dir) stage(state *os.Root, files []File) (string, error) {
-	id := "set-" + strings.ToLower(rand.Text())
+	id := setPrefix + strings.ToLower(rand.Text())
 	if err := d.before("mkdir " + id); err != nil {
 		return "", err
 	}
