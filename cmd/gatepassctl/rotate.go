@@ -142,9 +142,9 @@ func (c *cli) rotationStatus(ctx context.Context, r *admin.Rotator, s rotation.S
 func (c *cli) command(args string) string {
 	switch {
 	case c.stack != "":
-		return "gatepassctl " + args + " --stack " + c.stack
+		return "gatepassctl " + args + " --stack " + admin.ShellWord(c.stack)
 	case c.data != "":
-		return "gatepassctl " + args + " --data " + c.data
+		return "gatepassctl " + args + " --data " + admin.ShellWord(c.data)
 	}
 	return "gatepassctl " + args
 }
@@ -256,7 +256,7 @@ func (c *cli) rotateFailed(b *backend, step admin.RotationStep, purposes []cert.
 	case errors.Is(err, context.Canceled) && rotated != nil:
 		return failed("what was stored stays, and reaches the whole service by itself; go on: "+again, "interrupted")
 	}
-	return failed("nothing is lost: go on: "+again, "%w", err)
+	return failed("when that is mended, go on: "+again, "%w", err)
 }
 
 // phases says in words what is so in a phase.

@@ -130,5 +130,5 @@ func (r *KeyRing) Retire(_ context.Context, id string) (string, error) {
 	if _, err := f.root.Lstat(id + ".key" + retired); err != nil {
 		return "", ignoreMissing(err)
 	}
-	return "rm " + f.path(id+".key"+retired), f.sync()
+	return "rm " + admin.ShellWord(f.path(id+".key"+retired)), f.sync()
 }

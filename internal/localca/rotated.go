@@ -91,7 +91,16 @@ func (a *Authorities) install(ctx context.Context, began time.Time, stored []rot
 }
 
 // errGone says that the key of a rotated authority has no file.
-var errGone = errors.New("its file is missing; restore it from a backup")
+var errGone = errors.New("its file is missing")
+
+// gone says what became of a key's file.
+func (f *folder) gone(id string) error {
+	name := id + ".key"
+	if _, err := f.root.Lstat(name + retired); err == nil {
+		return fmt.Errorf("%s: %w: the key was retired, and gatepass.db is older than that; restore it from the backup that the key files are of", f.path(name), errGone)
+	}
+	return fmt.Errorf("%s: %w; restore it from a backup", f.path(name), errGone)
+}
 
 func (a *Authorities) readKeys(stored []rotation.Stored) (map[cert.Purpose]*join.Authority, error) {
 	f, err := openFolder(a.dir, !a.o.ReadOnly)
@@ -131,7 +140,7 @@ func (f *folder) rotated(r rotation.Authority, o Options) (*join.Authority, erro
 		}
 		key, err := f.key(k.ID, Options{ReadOnly: true})
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("%s: %w", f.path(k.ID+".key"), errGone)
+			return nil, f.gone(k.ID)
 		}
 		if err != nil {
 			return nil, err

@@ -194,6 +194,10 @@ func TestRotatedKeysThatAreRefused(t *testing.T) {
 		{"a key that is missing", func(t *testing.T, dir string, s *store, a *rotation.Authority) {
 			must(t, os.Remove(filepath.Join(dir, a.Keys[1].ID+".key")))
 		}, ".key: its file is missing; restore it from a backup"},
+		{"a key that was retired", func(t *testing.T, dir string, s *store, a *rotation.Authority) {
+			name := filepath.Join(dir, a.Keys[1].ID+".key")
+			must(t, os.Rename(name, name+".retired"))
+		}, ".key: its file is missing: the key was retired, and gatepass.db is older than that"},
 		{"a key that others can read", func(t *testing.T, dir string, s *store, a *rotation.Authority) {
 			must(t, os.Chmod(filepath.Join(dir, a.Keys[1].ID+".key"), 0o644))
 		}, "run chmod 600"},
