@@ -22,6 +22,7 @@ func TestMain(m *testing.M) { commandtest.Main(m) }
 // stories hold on both stores, each on one of its own.
 var stories = map[string]func(*place){
 	"a thousand token rules": thousandTokens,
+	"edited at once":         editedAtOnce,
 	"killed":                 killedInTheMiddle,
 }
 
