@@ -125,10 +125,14 @@ func (c *cli) openSession(r ref, stored admin.Stored) (*session, error) {
 		path: filepath.Join(dir, fmt.Sprintf("%s-%.200s.yaml", r.kind, r.name))}, nil
 }
 
+// maxRounds is how often the editor opens: one that is a program of its own, which
+// makes the same mistake each time, would else never end.
+const maxRounds = 20
+
 // run has the text edited until it is valid, or whoever edits gives up.
 func (s *session) run() (admin.Step, error) {
 	text, problems := s.clean, []string(nil)
-	for {
+	for range maxRounds {
 		edited, err := s.show(text, problems)
 		if err != nil {
 			return admin.Step{}, err
@@ -150,6 +154,7 @@ func (s *session) run() (admin.Step, error) {
 			fmt.Fprintf(s.c.err, "%s\n", line)
 		}
 	}
+	return admin.Step{}, s.keep(failed("", "the text is still wrong after %d times; nothing was stored", maxRounds))
 }
 
 // parse reads one resource with the kind and the name of the one that is edited;
