@@ -310,11 +310,19 @@ func TestKeysThatAreFound(t *testing.T) {
 		}
 		return id
 	}
-	for range 2 {
+	for _, later := range []time.Duration{0, 14 * time.Minute} {
+		ring.Now = func() time.Time { return time.Now().Add(later) }
 		if got := find(); got != first.Keys[1].ID {
 			t.Errorf("the key that was made before is not found, but %s", got)
 		}
 	}
+	ring.Now = func() time.Time { return time.Now().Add(16 * time.Minute) }
+	if got := find(); got == first.Keys[1].ID {
+		t.Error("a key is taken that has waited for a rotation")
+	} else {
+		must(t, disable(w, got))
+	}
+	ring.Now = nil
 	must(t, disable(w, first.Keys[1].ID))
 
 	planted := map[string]string{
