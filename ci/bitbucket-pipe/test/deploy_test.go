@@ -1,4 +1,4 @@
-package pipe
+package test
 
 import (
 	"bufio"

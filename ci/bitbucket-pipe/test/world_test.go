@@ -1,7 +1,7 @@
-// Package pipe runs the image of the Bitbucket pipe as Bitbucket does: beside a step, in
+// Package test runs the image of the Bitbucket pipe as Bitbucket does: beside a step, in
 // a container of its own that shares the clone with it. The image is built from this
 // commit by tools/pipe.sh, and run by podman.
-package pipe
+package test
 
 import (
 	"bytes"
