@@ -61,7 +61,7 @@ func (o *Application) Accept(g Granted) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	file := func(name string) string { return shellQuote(g.Path + "/" + name) }
+	file := func(name string) string { return ShellQuote(g.Path + "/" + name) }
 	return &Result{
 		Files:   tlsFiles(granted, o.config.ServerCAs.PEM),
 		Subject: granted.cert.Subject.String(),

@@ -33,7 +33,7 @@ func postgresFiles(o *Database, g Granted, cert grantedCert) ([]destination.File
 }
 
 func postgresNext(_ *Database, dir string) string {
-	return "set -a; . " + shellQuote(dir+"/"+fileEnv) + "; set +a; psql -h HOST"
+	return "set -a; . " + ShellQuote(dir+"/"+fileEnv) + "; set +a; psql -h HOST"
 }
 
 // MongoDB takes certificate and key in one file (tlsCertificateKeyFile).
@@ -52,7 +52,7 @@ func mongoFiles(o *Database, _ Granted, cert grantedCert) ([]destination.File, e
 }
 
 func mongoNext(_ *Database, dir string) string {
-	return "mongosh --tls --tlsCertificateKeyFile " + shellQuote(dir+"/"+fileMongoCert) + " --tlsCAFile " + shellQuote(dir+"/"+fileMongoCAs) +
+	return "mongosh --tls --tlsCertificateKeyFile " + ShellQuote(dir+"/"+fileMongoCert) + " --tlsCAFile " + ShellQuote(dir+"/"+fileMongoCAs) +
 		" --authenticationMechanism MONGODB-X509 --authenticationDatabase '$external' --host HOST"
 }
 
@@ -74,7 +74,7 @@ func cockroachFiles(o *Database, _ Granted, cert grantedCert) ([]destination.Fil
 }
 
 func cockroachNext(o *Database, dir string) string {
-	return "cockroach sql --certs-dir " + shellQuote(dir+"/"+dirCockroach) + " --user " + shellQuote(o.config.User) + " --host HOST"
+	return "cockroach sql --certs-dir " + ShellQuote(dir+"/"+dirCockroach) + " --user " + ShellQuote(o.config.User) + " --host HOST"
 }
 
 // MySQL's own tools call these files so (mysql_ssl_rsa_setup), and read options from a file.
@@ -115,9 +115,9 @@ func mysqlEscape(value string) string {
 }
 
 func mysqlNext(o *Database, dir string) string {
-	next := "mysql --defaults-extra-file=" + shellQuote(dir+"/"+fileMySQLConfig) + " -h HOST"
+	next := "mysql --defaults-extra-file=" + ShellQuote(dir+"/"+fileMySQLConfig) + " -h HOST"
 	if o.config.Name != "" {
-		next += " " + shellQuote(o.config.Name)
+		next += " " + ShellQuote(o.config.Name)
 	}
 	return next
 }

@@ -127,7 +127,7 @@ func (o *Identity) Accept(g Granted) (*Result, error) {
 		},
 		Principals: slices.Clone(sshCert.ValidPrincipals),
 		Expires:    earlier(sshTime(sshCert.ValidBefore), tlsCert.NotAfter),
-		Next:       "ssh -F " + shellQuote(g.Path+"/"+fileSSHConfig) + " " + shellQuote(api.Login(sshCert.ValidPrincipals[0])) + "@HOST",
+		Next:       "ssh -F " + ShellQuote(g.Path+"/"+fileSSHConfig) + " " + ShellQuote(api.Login(sshCert.ValidPrincipals[0])) + "@HOST",
 	}
 	if len(hosts) == 0 && len(o.known) == 0 {
 		r.Warnings = append(r.Warnings, "the service has no SSH host authority and no --known-hosts was given, so ssh will know no host; give --known-hosts FILE")

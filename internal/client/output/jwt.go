@@ -67,7 +67,7 @@ func (o *JWT) Accept(g Granted) (*Result, error) {
 		Files:   []destination.File{{Name: fileJWT, Data: []byte(token.text)}},
 		Subject: token.subject,
 		Expires: token.expires,
-		Next:    "cat " + shellQuote(g.Path+"/"+fileJWT),
+		Next:    "cat " + ShellQuote(g.Path+"/"+fileJWT),
 	}, nil
 }
 

@@ -146,7 +146,7 @@ func (o *Kubernetes) Accept(g Granted) (*Result, error) {
 		return nil, fmt.Errorf("encoding %s: %w", fileKubeconfig, err)
 	}
 	result.Files = append([]destination.File{{Name: fileKubeconfig, Data: data}}, result.Files...)
-	result.Next = "kubectl --kubeconfig " + shellQuote(g.Path+"/"+fileKubeconfig) + " auth whoami"
+	result.Next = "kubectl --kubeconfig " + ShellQuote(g.Path+"/"+fileKubeconfig) + " auth whoami"
 	return result, nil
 }
 

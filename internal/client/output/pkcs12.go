@@ -79,5 +79,5 @@ func newPassword(random io.Reader) (string, error) {
 }
 
 func pkcs12Next(_ *Database, dir string) string {
-	return "keytool -list -keystore " + shellQuote(dir+"/"+fileKeystore) + " -storepass:file " + shellQuote(dir+"/"+FilePassword)
+	return "keytool -list -keystore " + ShellQuote(dir+"/"+fileKeystore) + " -storepass:file " + ShellQuote(dir+"/"+FilePassword)
 }

@@ -100,10 +100,7 @@ Host *
 }
 
 // ShellQuote makes a word safe to paste into a shell.
-func ShellQuote(word string) string { return shellQuote(word) }
-
-// shellQuote makes a word safe to paste into a shell.
-func shellQuote(word string) string {
+func ShellQuote(word string) string {
 	plain := strings.IndexFunc(word, func(r rune) bool {
 		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+:@%", r))
 	}) < 0

@@ -52,7 +52,7 @@ func TestShellQuote(t *testing.T) {
 	for word, want := range map[string]string{
 		"/id/ssh_config": "/id/ssh_config", "a b": "'a b'", "$(x)": "'$(x)'", "it's": `'it'\''s'`, "": "''", "-x": "-x",
 	} {
-		if got := shellQuote(word); got != want {
+		if got := ShellQuote(word); got != want {
 			t.Errorf("%q: %s, want %s", word, got, want)
 		}
 	}
