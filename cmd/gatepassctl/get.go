@@ -231,7 +231,7 @@ var columns = map[rules.Kind]struct {
 		return []string{dash(strings.Join(r.(*rules.Bot).Roles, ","))}
 	}},
 	rules.KindToken: {[]string{"METHOD", "BOT", "RULES", "EXPIRES"}, func(r rules.Resource) []string {
-		t := r.(*rules.Token)
+		t := r.(*rules.TokenRule)
 		n := 0
 		if t.Bitbucket != nil {
 			n = len(t.Bitbucket.Allow)

@@ -100,7 +100,7 @@ type explainer struct {
 	Explanation
 	reasons Reasons
 	q       Question
-	rule    *rules.Token
+	rule    *rules.TokenRule
 }
 
 // add notes a check. The first one that refuses decides the whole.

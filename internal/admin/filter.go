@@ -38,13 +38,13 @@ func (s State) fits(r rules.Resource, f Filter) bool {
 	if len(f.Labels.labels) > 0 && !f.Labels.Selects(r) {
 		return false
 	}
-	if t, ok := r.(*rules.Token); f.Method != "" && (!ok || t.JoinMethod != f.Method) {
+	if t, ok := r.(*rules.TokenRule); f.Method != "" && (!ok || t.JoinMethod != f.Method) {
 		return false
 	}
 	switch r := r.(type) {
 	case *rules.Bot:
 		return f.fitsBot(r.Name()) && (f.Role == "" || slices.Contains(r.Roles, f.Role))
-	case *rules.Token:
+	case *rules.TokenRule:
 		return f.fitsBot(r.BotName) && (f.Role == "" || slices.Contains(s.rolesOf(r.BotName), f.Role))
 	case *rules.Role:
 		return (f.Role == "" || r.Name() == f.Role) && (f.Bot == "" || slices.Contains(s.rolesOf(f.Bot), r.Name()))

@@ -15,7 +15,7 @@ import (
 func NewIssuers(ctx context.Context, store join.KeySets, steps []Step) ([]string, error) {
 	var issuers []string
 	for _, s := range steps {
-		t, ok := s.After.(*rules.Token)
+		t, ok := s.After.(*rules.TokenRule)
 		if !ok || s.Action == Unchanged || slices.Contains(issuers, t.Issuer()) {
 			continue
 		}

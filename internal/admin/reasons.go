@@ -15,7 +15,7 @@ type Reasons interface {
 	join.Locks
 	join.KeySets
 	// Tokens returns every token rule.
-	Tokens(ctx context.Context) ([]*rules.Token, error)
+	Tokens(ctx context.Context) ([]*rules.TokenRule, error)
 }
 
 // StoreReasons are those of a store.
@@ -23,14 +23,14 @@ func StoreReasons(store Store) Reasons { return storeReasons{store} }
 
 type storeReasons struct{ Store }
 
-func (s storeReasons) Tokens(ctx context.Context) ([]*rules.Token, error) {
+func (s storeReasons) Tokens(ctx context.Context) ([]*rules.TokenRule, error) {
 	stored, err := s.List(ctx, rules.KindToken)
 	if err != nil {
 		return nil, fmt.Errorf("reading every token rule: %w", err)
 	}
-	tokens := make([]*rules.Token, 0, len(stored))
+	tokens := make([]*rules.TokenRule, 0, len(stored))
 	for _, s := range stored {
-		t, ok := s.Resource.(*rules.Token)
+		t, ok := s.Resource.(*rules.TokenRule)
 		if !ok {
 			return nil, fmt.Errorf("the store lists %s/%s among the token rules", s.Resource.Kind(), s.Resource.Name())
 		}

@@ -43,7 +43,7 @@ func references(r rules.Resource) []id {
 			roles[i] = id{rules.KindRole, name}
 		}
 		return roles
-	case *rules.Token:
+	case *rules.TokenRule:
 		return []id{{rules.KindBot, r.BotName}}
 	}
 	return nil

@@ -37,8 +37,8 @@ func named[R rules.Resource](s *Static, kind rules.Kind, name string) (R, error)
 }
 
 // Token is join.Rules'.
-func (s *Static) Token(_ context.Context, name string) (*rules.Token, error) {
-	return named[*rules.Token](s, rules.KindToken, name)
+func (s *Static) Token(_ context.Context, name string) (*rules.TokenRule, error) {
+	return named[*rules.TokenRule](s, rules.KindToken, name)
 }
 
 // Bot is join.Rules'.
@@ -76,10 +76,10 @@ func (s *Static) KeySet(context.Context, string) (join.KeySet, error) {
 }
 
 // Tokens is Reasons'.
-func (s *Static) Tokens(context.Context) ([]*rules.Token, error) {
-	var tokens []*rules.Token
+func (s *Static) Tokens(context.Context) ([]*rules.TokenRule, error) {
+	var tokens []*rules.TokenRule
 	for _, r := range s.resources {
-		if t, ok := r.(*rules.Token); ok {
+		if t, ok := r.(*rules.TokenRule); ok {
 			tokens = append(tokens, t)
 		}
 	}

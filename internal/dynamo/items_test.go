@@ -168,8 +168,8 @@ func TestMisplacedItems(t *testing.T) {
 func TestIssuersOfDamagedTokens(t *testing.T) {
 	names := tables(t)
 	s := open(t, names)
-	token := func(name, issuer string) *rules.Token {
-		return &rules.Token{Metadata: rules.Metadata{Name: name}, JoinMethod: "circleci", BotName: "example", MaxJoins: 1, MaxTokenAge: time.Hour,
+	token := func(name, issuer string) *rules.TokenRule {
+		return &rules.TokenRule{Metadata: rules.Metadata{Name: name}, JoinMethod: "circleci", BotName: "example", MaxJoins: 1, MaxTokenAge: time.Hour,
 			CircleCI: &rules.CircleCI{OrganizationID: "00000000-0000-0000-0000-000000000001", Issuer: issuer,
 				Allow: []rules.CircleCIRule{{ProjectID: "00000000-0000-0000-0000-000000000002"}}}}
 	}
@@ -334,7 +334,7 @@ func TestNoJoinsTable(t *testing.T) {
 func TestLargestWrites(t *testing.T) {
 	s := open(t, tables(t))
 	large := func(i, allow int) rules.Resource {
-		token := &rules.Token{Metadata: rules.Metadata{Name: fmt.Sprintf("token-%d", i)}, JoinMethod: "circleci", BotName: "example",
+		token := &rules.TokenRule{Metadata: rules.Metadata{Name: fmt.Sprintf("token-%d", i)}, JoinMethod: "circleci", BotName: "example",
 			MaxJoins: 1, MaxTokenAge: time.Hour, CircleCI: &rules.CircleCI{OrganizationID: "00000000-0000-0000-0000-000000000001"}}
 		for range allow {
 			token.CircleCI.Allow = append(token.CircleCI.Allow, rules.CircleCIRule{

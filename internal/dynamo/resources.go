@@ -111,8 +111,8 @@ func decodeResource(key resourceKey, found item) (admin.Stored, error) {
 }
 
 // Token implements join.Rules.
-func (s *Store) Token(ctx context.Context, name string) (*rules.Token, error) {
-	return one[*rules.Token](ctx, s, rules.KindToken, name)
+func (s *Store) Token(ctx context.Context, name string) (*rules.TokenRule, error) {
+	return one[*rules.TokenRule](ctx, s, rules.KindToken, name)
 }
 
 // Bot implements join.Rules.

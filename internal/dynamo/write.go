@@ -147,7 +147,7 @@ func encodeResource(key resourceKey, c admin.Change) (item, error) {
 	}
 	encoded := key.item()
 	encoded[attrBody], encoded[attrRevision], encoded[attrUpdatedAt] = text(string(body)), text(rand.Text()), at
-	if token, ok := c.Resource.(*rules.Token); ok {
+	if token, ok := c.Resource.(*rules.TokenRule); ok {
 		encoded[attrIssuer] = text(token.Issuer())
 	}
 	if c.Edited {

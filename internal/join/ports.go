@@ -29,7 +29,7 @@ var (
 // Rules reads resources, consistently: a change that an administrator was told
 // is stored is seen by the next read. ErrNotFound for one that does not exist.
 type Rules interface {
-	Token(ctx context.Context, name string) (*rules.Token, error)
+	Token(ctx context.Context, name string) (*rules.TokenRule, error)
 	Bot(ctx context.Context, name string) (*rules.Bot, error)
 	// Roles returns the roles that exist of those named, in the order of names. A
 	// name that is there twice yields one role.

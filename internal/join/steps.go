@@ -16,7 +16,7 @@ import (
 // state is what the steps of an attempt find out, each for those after it.
 type state struct {
 	parsed      *token.Parsed
-	rule        *rules.Token
+	rule        *rules.TokenRule
 	expect      token.Expect
 	locks       []*rules.Lock
 	bot         *rules.Bot // nil if it does not exist
@@ -73,7 +73,7 @@ func (a *attempt) readRule(ctx context.Context) error {
 }
 
 // Expectations are what the rule demands of the ID token itself.
-func Expectations(t *rules.Token) token.Expect {
+func Expectations(t *rules.TokenRule) token.Expect {
 	e := token.Expect{Method: t.JoinMethod, Issuer: t.Issuer(), Audience: t.Audience(), MaxAge: t.MaxTokenAge}
 	if c := t.CircleCI; c != nil {
 		e.OrganizationID = c.OrganizationID

@@ -97,7 +97,7 @@ func or(s, otherwise string) string {
 
 // claims are those of the case over those of its file, over the defaults, over what
 // every ID token that the rule is about has.
-func (c Config) claims(k *Case, defaults Defaults, token *rules.Token, now time.Time) ([]byte, error) {
+func (c Config) claims(k *Case, defaults Defaults, token *rules.TokenRule, now time.Time) ([]byte, error) {
 	claims := usual(token, now)
 	maps.Copy(claims, defaults.Claims)
 	if k.ClaimsFile != "" {
@@ -117,7 +117,7 @@ func (c Config) claims(k *Case, defaults Defaults, token *rules.Token, now time.
 }
 
 // usual are the claims that say nothing of the job: a case need not write them.
-func usual(t *rules.Token, now time.Time) map[string]any {
+func usual(t *rules.TokenRule, now time.Time) map[string]any {
 	claims := map[string]any{
 		"iss": t.Issuer(), "aud": t.Audience(), "sub": "a job",
 		"iat": now.Unix(), "exp": now.Add(time.Hour).Unix(),

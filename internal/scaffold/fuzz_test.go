@@ -39,11 +39,11 @@ func FuzzAnswers(f *testing.F) {
 		if err != nil || len(docs) != 3 {
 			t.Fatalf("%d documents, %v\n%s", len(docs), err, text)
 		}
-		check(t, a, docs[0].Resource.(*rules.Role), docs[2].Resource.(*rules.Token))
+		check(t, a, docs[0].Resource.(*rules.Role), docs[2].Resource.(*rules.TokenRule))
 	})
 }
 
-func check(t *testing.T, a scaffold.Answers, role *rules.Role, token *rules.Token) {
+func check(t *testing.T, a scaffold.Answers, role *rules.Role, token *rules.TokenRule) {
 	got := scaffold.Answers{
 		"bot": token.BotName, "audience": token.Audience(), "logins": strings.Join(role.Allow.Logins, ","),
 		"expires": token.Metadata.Expires.Format("2006-01-02T15:04:05Z07:00"),

@@ -19,15 +19,15 @@ import (
 
 type noRules struct{}
 
-func (noRules) Token(context.Context, string) (*rules.Token, error) { return nil, errDown }
-func (noRules) Bot(context.Context, string) (*rules.Bot, error)     { return nil, errDown }
+func (noRules) Token(context.Context, string) (*rules.TokenRule, error) { return nil, errDown }
+func (noRules) Bot(context.Context, string) (*rules.Bot, error)         { return nil, errDown }
 func (noRules) Roles(context.Context, []string) ([]*rules.Role, error) {
 	return nil, errDown
 }
 
 type panicking struct{ noRules }
 
-func (panicking) Token(context.Context, string) (*rules.Token, error) { panic("a fault of ours") }
+func (panicking) Token(context.Context, string) (*rules.TokenRule, error) { panic("a fault of ours") }
 
 type noKeySets struct{}
 

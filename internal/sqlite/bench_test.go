@@ -78,8 +78,8 @@ func BenchmarkRecord(b *testing.B) {
 	}
 }
 
-func sampleToken(name string) *rules.Token {
-	return &rules.Token{
+func sampleToken(name string) *rules.TokenRule {
+	return &rules.TokenRule{
 		Metadata: rules.Metadata{Name: name}, JoinMethod: "circleci", BotName: "example", MaxJoins: 1, MaxTokenAge: time.Hour,
 		CircleCI: &rules.CircleCI{
 			OrganizationID: "00000000-0000-0000-0000-000000000001",

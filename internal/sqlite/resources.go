@@ -97,8 +97,8 @@ func (s *Store) decode(key resourceKey, found row, body []byte) (admin.Stored, e
 }
 
 // Token implements join.Rules.
-func (s *Store) Token(ctx context.Context, name string) (*rules.Token, error) {
-	return one[*rules.Token](ctx, s, rules.KindToken, name)
+func (s *Store) Token(ctx context.Context, name string) (*rules.TokenRule, error) {
+	return one[*rules.TokenRule](ctx, s, rules.KindToken, name)
 }
 
 // Bot implements join.Rules.

@@ -100,7 +100,7 @@ func prepareChange(key resourceKey, c admin.Change) (change, error) {
 		return change{}, err
 	}
 	var issuer sql.NullString
-	if token, ok := c.Resource.(*rules.Token); ok {
+	if token, ok := c.Resource.(*rules.TokenRule); ok {
 		issuer = sql.NullString{String: token.Issuer(), Valid: true}
 	}
 	args := []any{c.Kind, c.Name, rand.Text(), at, issuer, body, c.Edited}

@@ -54,8 +54,8 @@ func lock(t *testing.T, name string) *rules.Lock {
 	})
 }
 
-func bitbucketToken(t *testing.T, name, issuer string) *rules.Token {
-	return canonical(t, &rules.Token{
+func bitbucketToken(t *testing.T, name, issuer string) *rules.TokenRule {
+	return canonical(t, &rules.TokenRule{
 		Metadata:    rules.Metadata{Name: name},
 		JoinMethod:  "bitbucket",
 		BotName:     "example",
@@ -70,8 +70,8 @@ func bitbucketToken(t *testing.T, name, issuer string) *rules.Token {
 	})
 }
 
-func circleToken(t *testing.T, name, issuer string) *rules.Token {
-	return canonical(t, &rules.Token{
+func circleToken(t *testing.T, name, issuer string) *rules.TokenRule {
+	return canonical(t, &rules.TokenRule{
 		Metadata:    rules.Metadata{Name: name},
 		JoinMethod:  "circleci",
 		BotName:     "example",

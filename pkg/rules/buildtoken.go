@@ -21,8 +21,8 @@ const (
 	defaultMaxTokenAge = time.Hour
 )
 
-func (c *checker) token(spec *path, w *wireToken, m Metadata) *Token {
-	t := &Token{Metadata: m, JoinMethod: string(w.JoinMethod), BotName: string(w.BotName), MaxJoins: defaultMaxJoins}
+func (c *checker) token(spec *path, w *wireToken, m Metadata) *TokenRule {
+	t := &TokenRule{Metadata: m, JoinMethod: string(w.JoinMethod), BotName: string(w.BotName), MaxJoins: defaultMaxJoins}
 	roles, bot, joins, age := spec.field("roles"), spec.field("bot_name"), spec.field("max_joins"), spec.field("max_token_age")
 
 	if len(w.Roles) != 1 || w.Roles[0] != tokenRole {
@@ -50,7 +50,7 @@ func (c *checker) token(spec *path, w *wireToken, m Metadata) *Token {
 }
 
 // method checks that the section of the join method is there, and no other.
-func (c *checker) method(spec *path, w *wireToken, t *Token) {
+func (c *checker) method(spec *path, w *wireToken, t *TokenRule) {
 	method := spec.field("join_method")
 	bitbucket, circleci := spec.field("bitbucket"), spec.field("circleci")
 	switch t.JoinMethod {

@@ -117,7 +117,7 @@ func isNil(r Resource) bool {
 	switch r := r.(type) {
 	case *Bot:
 		return r == nil
-	case *Token:
+	case *TokenRule:
 		return r == nil
 	case *Role:
 		return r == nil

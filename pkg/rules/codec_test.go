@@ -70,7 +70,7 @@ spec: {traits: [{name: t, values: ["true", "null", "1.0", "~", "- a", "*x", "&x"
 }
 
 func TestMarshalYAMLIsWhatPeopleWrite(t *testing.T) {
-	got, err := rules.MarshalYAML(parseOne[*rules.Token](t, bitbucketYAML))
+	got, err := rules.MarshalYAML(parseOne[*rules.TokenRule](t, bitbucketYAML))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,8 +127,8 @@ func TestEncodeRefusesWhatDecodeWould(t *testing.T) {
 		"nothing":             nil,
 		"no bot":              none,
 		"a bot without name":  &rules.Bot{},
-		"a rule without ids":  &rules.Token{Metadata: rules.Metadata{Name: "a"}, JoinMethod: "circleci", BotName: "b", MaxJoins: 1, CircleCI: &rules.CircleCI{OrganizationID: project, Allow: []rules.CircleCIRule{{VCSRef: "x"}}}},
-		"max_joins of 0":      &rules.Token{Metadata: rules.Metadata{Name: "a"}, JoinMethod: "circleci", BotName: "b", CircleCI: &rules.CircleCI{OrganizationID: project, Allow: []rules.CircleCIRule{{ProjectID: project}}}},
+		"a rule without ids":  &rules.TokenRule{Metadata: rules.Metadata{Name: "a"}, JoinMethod: "circleci", BotName: "b", MaxJoins: 1, CircleCI: &rules.CircleCI{OrganizationID: project, Allow: []rules.CircleCIRule{{VCSRef: "x"}}}},
+		"max_joins of 0":      &rules.TokenRule{Metadata: rules.Metadata{Name: "a"}, JoinMethod: "circleci", BotName: "b", CircleCI: &rules.CircleCI{OrganizationID: project, Allow: []rules.CircleCIRule{{ProjectID: project}}}},
 		"a lock of nothing":   &rules.Lock{Metadata: rules.Metadata{Name: "a"}},
 		"a role of version 9": &rules.Role{Metadata: rules.Metadata{Name: "a"}, Version: "v9"},
 		"an empty login":      &rules.Role{Metadata: rules.Metadata{Name: "a"}, Version: "v7", Allow: rules.Conditions{Logins: []string{""}}},
@@ -166,7 +166,7 @@ func TestEncodeBringsValuesIntoOneForm(t *testing.T) {
 }
 
 func TestDecodeIsStrict(t *testing.T) {
-	encoded, err := rules.Encode(parseOne[*rules.Token](t, bitbucketYAML))
+	encoded, err := rules.Encode(parseOne[*rules.TokenRule](t, bitbucketYAML))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -273,7 +273,7 @@ func FuzzRoundTrip(f *testing.F) {
 				Options: rules.Options{ForceCommand: value, CertExtensions: []rules.CertExtension{{Type: "ssh", Mode: "extension", Name: grant, Value: value}}}},
 			&rules.Role{Metadata: meta, Version: "v8", Allow: rules.Conditions{Logins: []string{"x"}, NodeLabels: map[string][]string{value: {grant, pattern}, "env": {value}}}},
 			&rules.Role{Metadata: meta, Version: "v3", Deny: rules.Conditions{AppNames: []string{grant}, KubernetesGroups: []string{value}}},
-			&rules.Token{Metadata: rules.Metadata{Name: "fuzz", Expires: time.Unix(end, 0)}, JoinMethod: "circleci", BotName: "b", MaxJoins: 1, MaxTokenAge: time.Hour,
+			&rules.TokenRule{Metadata: rules.Metadata{Name: "fuzz", Expires: time.Unix(end, 0)}, JoinMethod: "circleci", BotName: "b", MaxJoins: 1, MaxTokenAge: time.Hour,
 				CircleCI: &rules.CircleCI{OrganizationID: project, Audience: value, Issuer: "https://" + pattern, Allow: []rules.CircleCIRule{{ProjectID: project, VCSRef: pattern}}}},
 			&rules.Lock{Metadata: meta, Target: rules.Target{All: true}, Message: prose, Expires: time.Unix(end, 0)},
 		} {

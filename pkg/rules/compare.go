@@ -19,7 +19,7 @@ type FieldComparison struct {
 
 // Compare holds every deny rule and then every allow rule against a job. It is
 // for telling people what Decide, which says who may join, looks at.
-func (t *Token) Compare(c Claims) []RuleComparison {
+func (t *TokenRule) Compare(c Claims) []RuleComparison {
 	var all []RuleComparison
 	for _, list := range []ruleList{denyRules, allowRules} {
 		for i := range t.count(list) {
@@ -29,7 +29,7 @@ func (t *Token) Compare(c Claims) []RuleComparison {
 	return all
 }
 
-func (t *Token) compare(list ruleList, i int, c Claims) RuleComparison {
+func (t *TokenRule) compare(list ruleList, i int, c Claims) RuleComparison {
 	conditions := t.conditions(list, i)
 	barred := list == allowRules && t.barredFork(&conditions, c)
 	r := RuleComparison{Deny: list == denyRules, Rule: i, Matches: t.matches(list, i, c)}

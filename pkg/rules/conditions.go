@@ -68,7 +68,7 @@ func (c condition) acceptsValue(got string) bool {
 }
 
 // count returns how many rules a list has; none if the token has no known method.
-func (t *Token) count(list ruleList) int {
+func (t *TokenRule) count(list ruleList) int {
 	switch {
 	case t.JoinMethod == methodBitbucket && t.Bitbucket != nil:
 		return len(t.Bitbucket.rules(list))
@@ -79,7 +79,7 @@ func (t *Token) count(list ruleList) int {
 }
 
 // conditions returns the fields of a rule; i is below count.
-func (t *Token) conditions(list ruleList, i int) conditions {
+func (t *TokenRule) conditions(list ruleList, i int) conditions {
 	if t.JoinMethod == methodBitbucket {
 		r, text := &t.Bitbucket.rules(list)[i], textComparison(t.Bitbucket.EnableGlobMatching)
 		return conditions{
@@ -122,7 +122,7 @@ func (c *CircleCI) rules(list ruleList) []CircleCIRule {
 
 // Fields returns the names of the fields that rules of the token's method can
 // test, in the order of docs/rules.md.
-func (t *Token) Fields() []string {
+func (t *TokenRule) Fields() []string {
 	switch t.JoinMethod {
 	case methodBitbucket:
 		return []string{fieldWorkspaceUUID, fieldRepositoryUUID, fieldEnvironmentUUID, fieldBranchName}

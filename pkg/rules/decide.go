@@ -79,7 +79,7 @@ func (d Decision) UnmatchedFields() []string {
 
 // Decide says whether a job may join. Deny rules come first; then the first
 // allow rule that matches lets the job in; then nothing does.
-func (t *Token) Decide(c Claims) Decision {
+func (t *TokenRule) Decide(c Claims) Decision {
 	for i := range t.count(denyRules) {
 		if t.matches(denyRules, i, c) {
 			return Decision{Outcome: Denied, Rule: i}
@@ -95,7 +95,7 @@ func (t *Token) Decide(c Claims) Decision {
 
 // matches reports whether a job matches every field that a rule names. A rule
 // that names none matches nothing.
-func (t *Token) matches(list ruleList, i int, c Claims) bool {
+func (t *TokenRule) matches(list ruleList, i int, c Claims) bool {
 	conditions := t.conditions(list, i)
 	named := false
 	for _, cond := range conditions {
@@ -111,7 +111,7 @@ func (t *Token) matches(list ruleList, i int, c Claims) bool {
 }
 
 // explain says of every allow rule what does not match.
-func (t *Token) explain(c Claims) Decision {
+func (t *TokenRule) explain(c Claims) Decision {
 	d := Decision{Outcome: NoMatch, Rule: -1, accepted: map[string]bool{}}
 	for i := range t.count(allowRules) {
 		mismatch := RuleMismatch{Rule: i}
@@ -130,7 +130,7 @@ func (t *Token) explain(c Claims) Decision {
 // barredFork reports that the job may be a fork's and that the rule does not
 // say of which repository. A fork's job has the project and the organization of
 // the repository that it was forked from; only its origin tells them apart.
-func (t *Token) barredFork(conditions *conditions, c Claims) bool {
+func (t *TokenRule) barredFork(conditions *conditions, c Claims) bool {
 	if t.CircleCI == nil || t.CircleCI.AllowForks || !slices.ContainsFunc(c[fieldVCSRef], isPullRequest) {
 		return false
 	}
@@ -146,7 +146,7 @@ func isPullRequest(ref string) bool {
 
 // Issuer returns the issuer whose ID tokens the rule is about; "" if the token
 // has no join method.
-func (t *Token) Issuer() string {
+func (t *TokenRule) Issuer() string {
 	switch {
 	case t.Bitbucket != nil:
 		return t.Bitbucket.IdentityProviderURL
@@ -160,7 +160,7 @@ func (t *Token) Issuer() string {
 
 // Audience returns the audience that ID tokens must have; "" if the token has
 // no join method.
-func (t *Token) Audience() string {
+func (t *TokenRule) Audience() string {
 	switch {
 	case t.Bitbucket != nil:
 		return t.Bitbucket.Audience
@@ -173,7 +173,7 @@ func (t *Token) Audience() string {
 }
 
 // Expired reports whether the rule admits nobody any more.
-func (t *Token) Expired(now time.Time) bool { return over(t.Metadata.Expires, now) }
+func (t *TokenRule) Expired(now time.Time) bool { return over(t.Metadata.Expires, now) }
 
 // over reports whether end has come; the zero time never does.
 func over(end, now time.Time) bool { return !end.IsZero() && !now.Before(end) }

@@ -24,13 +24,13 @@ const (
 )
 
 // withRules returns a token rule with these lists in place of those of document.
-func withRules(t testing.TB, document, lists string) *rules.Token {
+func withRules(t testing.TB, document, lists string) *rules.TokenRule {
 	t.Helper()
 	head, _, found := strings.Cut(document, "    allow:\n")
 	if !found {
 		t.Fatal("no allow rules in the document")
 	}
-	return parseOne[*rules.Token](t, head+lists)
+	return parseOne[*rules.TokenRule](t, head+lists)
 }
 
 func claims(pairs ...string) rules.Claims {
@@ -50,7 +50,7 @@ type decision struct {
 	unmatched string
 }
 
-func checkDecisions(t *testing.T, token *rules.Token, tests []decision) {
+func checkDecisions(t *testing.T, token *rules.TokenRule, tests []decision) {
 	t.Helper()
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -248,7 +248,7 @@ func TestMismatchesAreExplained(t *testing.T) {
 // These cannot be parsed. Should one come about all the same, it lets nobody in.
 func TestWhatIsNoRuleMatchesNothing(t *testing.T) {
 	all := claims("workspace_uuid", acme, "repository_uuid", shop, "branch_name", "main", "project_id", project)
-	tests := map[string]*rules.Token{
+	tests := map[string]*rules.TokenRule{
 		"zero token":            {},
 		"unknown method":        {JoinMethod: "github", Bitbucket: &rules.Bitbucket{Allow: []rules.BitbucketRule{{RepositoryUUID: shop}}}},
 		"section of another":    {JoinMethod: "circleci", Bitbucket: &rules.Bitbucket{Allow: []rules.BitbucketRule{{RepositoryUUID: shop}}}},
@@ -270,14 +270,14 @@ func TestWhatIsNoRuleMatchesNothing(t *testing.T) {
 }
 
 func TestTokenExpires(t *testing.T) {
-	token := parseOne[*rules.Token](t, bitbucketYAML)
+	token := parseOne[*rules.TokenRule](t, bitbucketYAML)
 	end := token.Metadata.Expires
 	for at, want := range map[time.Time]bool{end.Add(-time.Nanosecond): false, end: true, end.Add(time.Hour): true} {
 		if got := token.Expired(at); got != want {
 			t.Errorf("expired at %s: %t, want %t", at, got, want)
 		}
 	}
-	token = parseOne[*rules.Token](t, edit(t, bitbucketYAML, `, expires: "2100-01-01T00:00:00Z"`, ""))
+	token = parseOne[*rules.TokenRule](t, edit(t, bitbucketYAML, `, expires: "2100-01-01T00:00:00Z"`, ""))
 	if token.Expired(end.AddDate(5000, 0, 0)) {
 		t.Error("a token without expires has expired")
 	}
@@ -288,7 +288,7 @@ func TestFieldsAreThoseOfTheMethod(t *testing.T) {
 		bitbucketYAML: "workspace_uuid repository_uuid deployment_environment_uuid branch_name",
 		circleYAML:    "context_id project_id pipeline_definition_id vcs_origin vcs_ref",
 	} {
-		token := parseOne[*rules.Token](t, document)
+		token := parseOne[*rules.TokenRule](t, document)
 		if got := strings.Join(token.Fields(), " "); got != want {
 			t.Errorf("fields of %s: %s, want %s", token.JoinMethod, got, want)
 		}

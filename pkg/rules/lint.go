@@ -48,7 +48,7 @@ func Lint(all []Resource) []Finding {
 		switch r := r.(type) {
 		case *Bot:
 			l.bot(r)
-		case *Token:
+		case *TokenRule:
 			l.token(r)
 		case *Role:
 			l.role(r)
@@ -79,7 +79,7 @@ func newLinter(all []Resource) *linter {
 			for _, name := range r.Roles {
 				l.used[name] = true
 			}
-		case *Token:
+		case *TokenRule:
 			l.tokens[r.Name()] = true
 		case *Role:
 			l.roles[r.Name()] = r

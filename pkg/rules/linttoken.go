@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-func (l *linter) token(t *Token) {
+func (l *linter) token(t *TokenRule) {
 	if !l.bots[t.BotName] {
 		l.find(SeverityError, "spec.bot_name", "there is no bot %q, so no job can join; create it or name another", t.BotName)
 	}

@@ -20,7 +20,7 @@ func TestParseReadsEveryKind(t *testing.T) {
 			Traits:        map[string][]string{"logins": {"deploy"}},
 			MaxSessionTTL: time.Hour,
 		},
-		&rules.Token{
+		&rules.TokenRule{
 			Metadata:    rules.Metadata{Name: "example-bot", Expires: time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)},
 			JoinMethod:  "bitbucket",
 			BotName:     "example",
@@ -37,7 +37,7 @@ func TestParseReadsEveryKind(t *testing.T) {
 				Deny: []rules.BitbucketRule{{BranchName: "legacy"}},
 			},
 		},
-		&rules.Token{
+		&rules.TokenRule{
 			Metadata:    rules.Metadata{Name: "circle-bot", Expires: time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)},
 			JoinMethod:  "circleci",
 			BotName:     "example",
@@ -94,11 +94,11 @@ func TestParseReadsEveryKind(t *testing.T) {
 }
 
 func TestParseReadsEveryFlag(t *testing.T) {
-	token := parseOne[*rules.Token](t, edit(t, circleYAML, "    allow:\n", "    enable_glob_matching: true\n    allow_ssh_rerun: true\n    allow_forks: true\n    allow:\n"))
+	token := parseOne[*rules.TokenRule](t, edit(t, circleYAML, "    allow:\n", "    enable_glob_matching: true\n    allow_ssh_rerun: true\n    allow_forks: true\n    allow:\n"))
 	if c := token.CircleCI; !c.EnableGlobMatching || !c.AllowSSHRerun || !c.AllowForks {
 		t.Errorf("flags of CircleCI: %+v", c)
 	}
-	if token := parseOne[*rules.Token](t, edit(t, bitbucketYAML, "matching: false", "matching: true")); !token.Bitbucket.EnableGlobMatching {
+	if token := parseOne[*rules.TokenRule](t, edit(t, bitbucketYAML, "matching: false", "matching: true")); !token.Bitbucket.EnableGlobMatching {
 		t.Error("enable_glob_matching of Bitbucket is lost")
 	}
 	role := parseOne[*rules.Role](t, edit(t, roleYAML, "    permit_pty: true\n", `    permit_pty: true
@@ -126,11 +126,11 @@ func TestParseBringsValuesIntoOneForm(t *testing.T) {
 		"922e118c-f34f-4226-a897-0e0afbec553d", `"{922e118c-f34f-4226-a897-0e0afbec553d}"`,
 		"922E118C-F34F-4226-A897-0E0AFBEC553D", `"{922E118C-f34f-4226-a897-0e0afbec553d}"`,
 	} {
-		token := parseOne[*rules.Token](t, edit(t, bitbucketYAML, `"{922e118c-f34f-4226-a897-0e0afbec553d}"`, id))
+		token := parseOne[*rules.TokenRule](t, edit(t, bitbucketYAML, `"{922e118c-f34f-4226-a897-0e0afbec553d}"`, id))
 		if got := token.Bitbucket.Allow[0].WorkspaceUUID; got != "{922e118c-f34f-4226-a897-0e0afbec553d}" {
 			t.Errorf("workspace %s became %s", id, got)
 		}
-		token = parseOne[*rules.Token](t, edit(t, circleYAML, "00000000-0000-0000-0000-000000000003", id))
+		token = parseOne[*rules.TokenRule](t, edit(t, circleYAML, "00000000-0000-0000-0000-000000000003", id))
 		if got := token.CircleCI.Allow[0].ProjectID; got != "922e118c-f34f-4226-a897-0e0afbec553d" {
 			t.Errorf("project %s became %s", id, got)
 		}
@@ -139,7 +139,7 @@ func TestParseBringsValuesIntoOneForm(t *testing.T) {
 	if got := role.Allow.Logins[1]; got != "{{external.logins}}" {
 		t.Errorf("template became %s", got)
 	}
-	token := parseOne[*rules.Token](t, edit(t, bitbucketYAML, `"2100-01-01T00:00:00Z"`, "2100-01-01T02:00:00+02:00"))
+	token := parseOne[*rules.TokenRule](t, edit(t, bitbucketYAML, `"2100-01-01T00:00:00Z"`, "2100-01-01T02:00:00+02:00"))
 	if want := time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC); !token.Metadata.Expires.Equal(want) || token.Metadata.Expires.Location() != time.UTC {
 		t.Errorf("expires %s, want %s", token.Metadata.Expires, want)
 	}
@@ -147,11 +147,11 @@ func TestParseBringsValuesIntoOneForm(t *testing.T) {
 
 func TestDefaults(t *testing.T) {
 	document := edit(t, edit(t, bitbucketYAML, "  max_joins: 1\n", ""), "  max_token_age: 1h\n", "")
-	token := parseOne[*rules.Token](t, document)
+	token := parseOne[*rules.TokenRule](t, document)
 	if token.MaxJoins != 1 || token.MaxTokenAge != time.Hour {
 		t.Errorf("max_joins %d and max_token_age %s, want 1 and 1h", token.MaxJoins, token.MaxTokenAge)
 	}
-	token = parseOne[*rules.Token](t, edit(t, edit(t, circleYAML, "    audience: https://join.example.com\n", ""), "    issuer: https://oidc.circleci.com\n", ""))
+	token = parseOne[*rules.TokenRule](t, edit(t, edit(t, circleYAML, "    audience: https://join.example.com\n", ""), "    issuer: https://oidc.circleci.com\n", ""))
 	if got, want := token.Issuer(), "https://oidc.circleci.com/org/00000000-0000-0000-0000-000000000001"; got != want {
 		t.Errorf("issuer %s, want %s", got, want)
 	}
@@ -161,10 +161,10 @@ func TestDefaults(t *testing.T) {
 	if token.CircleCI.Audience != "" || token.CircleCI.Issuer != "" {
 		t.Error("defaults were written into the token")
 	}
-	if token = parseOne[*rules.Token](t, circleYAML); token.Issuer() != "https://oidc.circleci.com" || token.Audience() != "https://join.example.com" {
+	if token = parseOne[*rules.TokenRule](t, circleYAML); token.Issuer() != "https://oidc.circleci.com" || token.Audience() != "https://join.example.com" {
 		t.Errorf("issuer %s and audience %s are not as written", token.Issuer(), token.Audience())
 	}
-	if token = parseOne[*rules.Token](t, bitbucketYAML); token.Issuer() != token.Bitbucket.IdentityProviderURL || token.Audience() != "https://join.example.com" {
+	if token = parseOne[*rules.TokenRule](t, bitbucketYAML); token.Issuer() != token.Bitbucket.IdentityProviderURL || token.Audience() != "https://join.example.com" {
 		t.Errorf("issuer %s and audience %s are not as written", token.Issuer(), token.Audience())
 	}
 }

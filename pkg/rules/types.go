@@ -13,7 +13,7 @@ const (
 	KindLock  Kind = "lock"
 )
 
-// Resource is one of *Bot, *Token, *Role and *Lock: parsed, valid, in canonical
+// Resource is one of *Bot, *TokenRule, *Role and *Lock: parsed, valid, in canonical
 // form, and not to be changed afterwards.
 type Resource interface {
 	Kind() Kind
@@ -39,8 +39,8 @@ type Bot struct {
 	MaxSessionTTL time.Duration       // 0 means no limit of its own
 }
 
-// Token is a token rule: which jobs may join as which bot.
-type Token struct {
+// TokenRule says which jobs may join as which bot.
+type TokenRule struct {
 	Metadata    Metadata
 	JoinMethod  string // "bitbucket" or "circleci"
 	BotName     string
@@ -148,15 +148,15 @@ type Target struct {
 }
 
 // The Resource methods.
-func (*Bot) Kind() Kind         { return KindBot }
-func (*Token) Kind() Kind       { return KindToken }
-func (*Role) Kind() Kind        { return KindRole }
-func (*Lock) Kind() Kind        { return KindLock }
-func (b *Bot) Name() string     { return b.Metadata.Name }
-func (t *Token) Name() string   { return t.Metadata.Name }
-func (r *Role) Name() string    { return r.Metadata.Name }
-func (l *Lock) Name() string    { return l.Metadata.Name }
-func (b *Bot) Meta() Metadata   { return b.Metadata }
-func (t *Token) Meta() Metadata { return t.Metadata }
-func (r *Role) Meta() Metadata  { return r.Metadata }
-func (l *Lock) Meta() Metadata  { return l.Metadata }
+func (*Bot) Kind() Kind             { return KindBot }
+func (*TokenRule) Kind() Kind       { return KindToken }
+func (*Role) Kind() Kind            { return KindRole }
+func (*Lock) Kind() Kind            { return KindLock }
+func (b *Bot) Name() string         { return b.Metadata.Name }
+func (t *TokenRule) Name() string   { return t.Metadata.Name }
+func (r *Role) Name() string        { return r.Metadata.Name }
+func (l *Lock) Name() string        { return l.Metadata.Name }
+func (b *Bot) Meta() Metadata       { return b.Metadata }
+func (t *TokenRule) Meta() Metadata { return t.Metadata }
+func (r *Role) Meta() Metadata      { return r.Metadata }
+func (l *Lock) Meta() Metadata      { return l.Metadata }

@@ -19,7 +19,7 @@ func unbuild(r Resource) wire {
 	switch r := r.(type) {
 	case *Bot:
 		w.Version, w.bot = botVersion, unbuildBot(r)
-	case *Token:
+	case *TokenRule:
 		w.Version, w.token = tokenVersion, unbuildToken(r)
 	case *Role:
 		w.Version, w.role = text(r.Version), unbuildRole(r)
@@ -44,7 +44,7 @@ func unbuildBot(b *Bot) *wireBot {
 	return w
 }
 
-func unbuildToken(t *Token) *wireToken {
+func unbuildToken(t *TokenRule) *wireToken {
 	w := &wireToken{
 		Roles:       []text{tokenRole},
 		JoinMethod:  text(t.JoinMethod),

@@ -162,7 +162,7 @@ func TestIssuersAreValidated(t *testing.T) {
 		})
 	}
 	for _, issuer := range []string{"https://ci.example.com", "https://ci.example.com:8443/a/b", "https://[2001:db8::1]:8443", "https://127.0.0.1:1234"} {
-		token := parseOne[*rules.Token](t, edit(t, circleYAML, "https://oidc.circleci.com", issuer))
+		token := parseOne[*rules.TokenRule](t, edit(t, circleYAML, "https://oidc.circleci.com", issuer))
 		if token.Issuer() != issuer {
 			t.Errorf("issuer %s became %s", issuer, token.Issuer())
 		}

@@ -120,7 +120,7 @@ func (p *place) complete(all []rules.Resource) {
 	}
 	for _, r := range all {
 		switch r := r.(type) {
-		case *rules.Token:
+		case *rules.TokenRule:
 			if !there["bot/"+r.BotName] {
 				p.t.Errorf("%s is stored without its bot", id(r))
 			}
