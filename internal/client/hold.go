@@ -3,8 +3,8 @@ package client
 import (
 	"context"
 
+	"github.com/gatepass-ci/gatepass/internal/client/credentials"
 	"github.com/gatepass-ci/gatepass/internal/client/failure"
-	"github.com/gatepass-ci/gatepass/internal/client/output"
 	"github.com/gatepass-ci/gatepass/internal/client/service"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
@@ -14,7 +14,7 @@ type Held struct {
 	// Report has no Outputs: nothing is written.
 	Report *Report
 	// Results are in the order of Join.Outputs.
-	Results []*output.Result
+	Results []*credentials.Result
 }
 
 // Hold joins once and writes nothing: the files of the results are for the
@@ -42,7 +42,7 @@ func (j Join) Hold(ctx context.Context) (*Held, error) {
 	}
 	held := &Held{Report: newReport(response)}
 	for _, out := range j.Outputs {
-		result, err := out.Accept(output.Granted{Response: response, Now: j.Now(), Path: out.Destination()})
+		result, err := out.Accept(credentials.Granted{Response: response, Now: j.Now(), Path: out.Destination()})
 		if err != nil {
 			return nil, err
 		}

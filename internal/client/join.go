@@ -10,9 +10,9 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/gatepass-ci/gatepass/internal/client/credentials"
 	"github.com/gatepass-ci/gatepass/internal/client/destination"
 	"github.com/gatepass-ci/gatepass/internal/client/failure"
-	"github.com/gatepass-ci/gatepass/internal/client/output"
 	"github.com/gatepass-ci/gatepass/internal/client/service"
 	"github.com/gatepass-ci/gatepass/internal/client/source"
 	"github.com/gatepass-ci/gatepass/pkg/api"
@@ -25,7 +25,7 @@ type Join struct {
 	Info    api.ClientInfo
 	Source  source.Finder
 	Service service.Config
-	Outputs []output.Output
+	Outputs []credentials.Output
 	// Within is a directory above all destinations, or empty: no link below it is followed.
 	Within string
 
@@ -217,10 +217,10 @@ func newRetryKey(random io.Reader) (string, error) {
 	return string(raw), nil
 }
 
-func (j Join) accept(response *api.JoinResponse, dirs []*destination.Dir) ([]*output.Result, error) {
-	var results []*output.Result
+func (j Join) accept(response *api.JoinResponse, dirs []*destination.Dir) ([]*credentials.Result, error) {
+	var results []*credentials.Result
 	for i, out := range j.Outputs {
-		granted := output.Granted{Response: response, Now: j.Now()}
+		granted := credentials.Granted{Response: response, Now: j.Now()}
 		if dirs[i] != nil {
 			granted.Path = dirs[i].Path()
 		}
@@ -233,7 +233,7 @@ func (j Join) accept(response *api.JoinResponse, dirs []*destination.Dir) ([]*ou
 	return results, nil
 }
 
-func (j Join) write(ctx context.Context, response *api.JoinResponse, dirs []*destination.Dir, results []*output.Result) (*Report, error) {
+func (j Join) write(ctx context.Context, response *api.JoinResponse, dirs []*destination.Dir, results []*credentials.Result) (*Report, error) {
 	report := newReport(response)
 	for i, result := range results {
 		written := WrittenOutput{
@@ -257,7 +257,7 @@ func (j Join) write(ctx context.Context, response *api.JoinResponse, dirs []*des
 const memory = "memory"
 
 // writeOne puts an output's files in the place of its earlier ones.
-func (j Join) writeOne(ctx context.Context, report *Report, written *WrittenOutput, dir *destination.Dir, result *output.Result) error {
+func (j Join) writeOne(ctx context.Context, report *Report, written *WrittenOutput, dir *destination.Dir, result *credentials.Result) error {
 	written.Destination, written.Next = dir.Path(), result.Next
 	for _, file := range result.Files {
 		written.Files = append(written.Files, file.Name)

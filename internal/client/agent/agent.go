@@ -1,5 +1,8 @@
-// Package agent is an ssh-agent for one certificate: it signs with the key and
-// gives it to nobody, takes no other, and forgets it when its time is up.
+// Package agent runs a command with credentials that are there only while it runs:
+// a private folder, the environment that names them, signals passed on, and
+// everything gone afterwards. An SSH key is in no file: an ssh-agent for that one
+// certificate signs with it and gives it to nobody, takes no other, and forgets it
+// when its time is up.
 package agent
 
 import (

@@ -12,9 +12,8 @@ import (
 	"golang.org/x/term"
 
 	"github.com/gatepass-ci/gatepass/internal/client/command"
-	"github.com/gatepass-ci/gatepass/internal/client/copy"
 	"github.com/gatepass-ci/gatepass/internal/client/failure"
-	"github.com/gatepass-ci/gatepass/internal/client/sshclient"
+	"github.com/gatepass-ci/gatepass/internal/client/ssh"
 )
 
 const cpExample = `  gatepass cp app.tar.gz deploy@host.example.com:releases/
@@ -48,7 +47,7 @@ func newCopy(env *Env) *command.Command {
 
 // route is what goes where: paths on one host, and paths here.
 type route struct {
-	host        sshclient.Target
+	host        ssh.Target
 	upload      bool
 	sources     []string
 	destination string
@@ -86,7 +85,7 @@ func parseRoute(args []string) (route, error) {
 		return route{}, failure.New(failure.Usage, "the paths are on several hosts").Hint("run gatepass cp once for each host")
 	}
 	for text := range hosts {
-		target, err := sshclient.ParseTarget(text)
+		target, err := ssh.ParseTarget(text)
 		if err != nil {
 			return route{}, err
 		}
@@ -122,7 +121,7 @@ func (f *cpFlags) copy(ctx context.Context, env *Env, r route) error {
 	}
 	ctx, stop := interruptible(ctx)
 	defer stop()
-	targets := []sshclient.Target{r.host}
+	targets := []ssh.Target{r.host}
 	if err := p.join(ctx, env, targets); err != nil {
 		return interrupted(ctx, err)
 	}
@@ -132,9 +131,9 @@ func (f *cpFlags) copy(ctx context.Context, env *Env, r route) error {
 	}
 	defer conn.Close()
 	progress := newProgress(env)
-	copier := &copy.Copier{Recursive: f.recursive, Progress: progress.tell}
+	copier := &ssh.Copier{Recursive: f.recursive, Progress: progress.tell}
 	begin := env.Now()
-	total, err := transfer(ctx, conn, copier, func() (copy.Total, error) {
+	total, err := transfer(ctx, conn, copier, func() (ssh.Total, error) {
 		if r.upload {
 			return copier.Upload(ctx, r.sources, r.destination)
 		}
@@ -150,20 +149,20 @@ func (f *cpFlags) copy(ctx context.Context, env *Env, r route) error {
 }
 
 // transfer lets a copier work over a connection.
-func transfer(ctx context.Context, conn *sshclient.Conn, copier *copy.Copier, work func() (copy.Total, error)) (copy.Total, error) {
+func transfer(ctx context.Context, conn *ssh.Conn, copier *ssh.Copier, work func() (ssh.Total, error)) (ssh.Total, error) {
 	// The files stop by themselves at a signal, which leaves time to remove a
 	// partial one; a host that does not answer must not keep us.
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(3*time.Second, func() { conn.Close() }) })()
-	remote, err := sftp.NewClient(conn.Client, sftp.UseConcurrentWrites(true), sftp.MaxConcurrentRequestsPerFile(copy.Concurrent))
+	remote, err := sftp.NewClient(conn.Client, sftp.UseConcurrentWrites(true), sftp.MaxConcurrentRequestsPerFile(ssh.Concurrent))
 	if err != nil {
-		return copy.Total{}, failure.New(sshclient.StatusConnection, "the host offers no SFTP: %s", failure.Clean(err.Error())).
+		return ssh.Total{}, failure.New(ssh.StatusConnection, "the host offers no SFTP: %s", failure.Clean(err.Error())).
 			Hint("have `Subsystem sftp internal-sftp` in its sshd_config, and no force_command in the bot's roles")
 	}
 	defer remote.Close()
 	copier.Remote = remote
 	total, err := work()
 	if broken := conn.Broken(); broken != nil && err != nil {
-		err = failure.New(sshclient.StatusConnection, "the connection to the host broke off: %w", broken).Hint("run it again: files that are not whole have not got their names")
+		err = failure.New(ssh.StatusConnection, "the connection to the host broke off: %w", broken).Hint("run it again: files that are not whole have not got their names")
 	}
 	return total, err
 }

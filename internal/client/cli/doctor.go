@@ -7,10 +7,10 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/gatepass-ci/gatepass/internal/client"
 	"github.com/gatepass-ci/gatepass/internal/client/command"
-	"github.com/gatepass-ci/gatepass/internal/client/doctor"
+	"github.com/gatepass-ci/gatepass/internal/client/credentials"
 	"github.com/gatepass-ci/gatepass/internal/client/failure"
-	"github.com/gatepass-ci/gatepass/internal/client/output"
 	"github.com/gatepass-ci/gatepass/internal/client/service"
 )
 
@@ -30,8 +30,8 @@ func newDoctor(env *Env) *command.Command {
 			return err
 		}
 		flags.fill(env.Getenv)
-		join, err := flags.join(env, []output.Output{})
-		d := doctor.Doctor{Source: flags.source(env), ServiceError: err, Now: env.Now}
+		join, err := flags.join(env, []credentials.Output{})
+		d := client.Doctor{Source: flags.source(env), ServiceError: err, Now: env.Now}
 		if err == nil {
 			d.Service, d.ServiceError = service.New(join.Service)
 		}
@@ -52,8 +52,8 @@ func newDoctor(env *Env) *command.Command {
 }
 
 // printDiagnosis writes a line for each check, what to change below it, and the claims.
-func (env *Env) printDiagnosis(report *doctor.Report) {
-	colours := map[doctor.Status]string{doctor.OK: "\x1b[32m", doctor.Warning: "\x1b[33m", doctor.Failed: "\x1b[1;31m"}
+func (env *Env) printDiagnosis(report *client.Diagnosis) {
+	colours := map[client.CheckStatus]string{client.CheckOK: "\x1b[32m", client.CheckWarning: "\x1b[33m", client.CheckFailed: "\x1b[1;31m"}
 	for _, c := range report.Checks {
 		status := fmt.Sprintf("%-8s", c.Status)
 		if code := colours[c.Status]; code != "" && env.colour(env.Stdout) {

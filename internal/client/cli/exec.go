@@ -14,9 +14,8 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/client"
 	"github.com/gatepass-ci/gatepass/internal/client/agent"
 	"github.com/gatepass-ci/gatepass/internal/client/command"
+	"github.com/gatepass-ci/gatepass/internal/client/credentials"
 	"github.com/gatepass-ci/gatepass/internal/client/failure"
-	"github.com/gatepass-ci/gatepass/internal/client/output"
-	"github.com/gatepass-ci/gatepass/internal/client/run"
 	"github.com/gatepass-ci/gatepass/internal/client/source"
 )
 
@@ -47,8 +46,8 @@ func (f *loginFlags) bind(fs *pflag.FlagSet) {
 }
 
 // login is the output for SSH; dir is where its files will be, or empty.
-func (f *loginFlags) login(dir string, hosts []string) (*output.Login, error) {
-	config := output.LoginConfig{Path: dir, Roles: f.roles, SSHHosts: hosts}
+func (f *loginFlags) login(dir string, hosts []string) (*credentials.Login, error) {
+	config := credentials.LoginConfig{Path: dir, Roles: f.roles, SSHHosts: hosts}
 	if f.knownHosts != "" {
 		raw, err := os.ReadFile(f.knownHosts)
 		if err != nil {
@@ -57,7 +56,7 @@ func (f *loginFlags) login(dir string, hosts []string) (*output.Login, error) {
 		}
 		config.KnownHosts = raw
 	}
-	return output.NewLogin(config)
+	return credentials.NewLogin(config)
 }
 
 func newExec(env *Env) *command.Command {
@@ -116,25 +115,25 @@ func (f *execFlags) unused(given func(string) bool) error {
 // newJanitor is what exec starts beside the command; it is no business of users.
 func newJanitor(env *Env) *command.Command {
 	return &command.Command{
-		Use:    run.JanitorCommand + " DIR",
+		Use:    agent.JanitorCommand + " DIR",
 		Short:  "Remove the private folder of an exec when it ends",
 		Hidden: true,
 		Args: func(_ *command.Command, args []string) error {
 			if len(args) != 1 {
-				return failure.New(failure.Usage, "%s takes one directory", run.JanitorCommand)
+				return failure.New(failure.Usage, "%s takes one directory", agent.JanitorCommand)
 			}
 			return nil
 		},
-		Run: func(_ context.Context, args []string) error { return run.Sweep(env.Stdin, args[0]) },
+		Run: func(_ context.Context, args []string) error { return agent.Sweep(env.Stdin, args[0]) },
 	}
 }
 
 // exec runs the command. From the first line on no signal ends this process
 // before it has cleaned up.
 func (f *execFlags) exec(ctx context.Context, env *Env, args []string) error {
-	ctx, signals := run.CatchSignals(ctx)
+	ctx, signals := agent.CatchSignals(ctx)
 	defer signals.Stop()
-	place, err := run.NewPlace(env.Getenv)
+	place, err := agent.NewPlace(env.Getenv)
 	if err != nil {
 		return failure.New(failure.Local, "making a private folder: %w", err).
 			Hint("set XDG_RUNTIME_DIR or TMPDIR to a directory that this user can write to")
@@ -165,9 +164,9 @@ func (f *execFlags) exec(ctx context.Context, env *Env, args []string) error {
 	if err != nil {
 		return err
 	}
-	status, err := run.Child{Args: args, Env: environ.List(), Stdin: env.Stdin, Stdout: env.Stdout, Stderr: env.Stderr}.Run(signals)
+	status, err := agent.Child{Args: args, Env: environ.List(), Stdin: env.Stdin, Stdout: env.Stdout, Stderr: env.Stderr}.Run(signals)
 	switch {
-	case errors.Is(err, run.ErrInterrupted):
+	case errors.Is(err, agent.ErrInterrupted):
 		return exitStatus(signals.Early())
 	case err != nil:
 		return err
@@ -178,10 +177,10 @@ func (f *execFlags) exec(ctx context.Context, env *Env, args []string) error {
 }
 
 // outputs are what to ask for, each with a directory of its own in the private folder.
-func (f *execFlags) outputs(place *run.Place) ([]output.Output, error) {
-	var outputs []output.Output
+func (f *execFlags) outputs(place *agent.Place) ([]credentials.Output, error) {
+	var outputs []credentials.Output
 	if f.ssh {
-		login, err := f.login(path.Join(place.Path(), output.TypeLogin), f.hosts)
+		login, err := f.login(path.Join(place.Path(), credentials.TypeLogin), f.hosts)
 		if err != nil {
 			return nil, err
 		}
@@ -213,8 +212,8 @@ func (f *execFlags) outputs(place *run.Place) ([]output.Output, error) {
 }
 
 // prepare puts what was granted where the command finds it.
-func (f *execFlags) prepare(env *Env, place *run.Place, join client.Join, held *client.Held) (*run.Environ, error) {
-	environ := run.NewEnviron(os.Environ())
+func (f *execFlags) prepare(env *Env, place *agent.Place, join client.Join, held *client.Held) (*agent.Environ, error) {
+	environ := agent.NewEnviron(os.Environ())
 	if !f.keepIDToken {
 		environ.Unset(source.Variables()...)
 	}
@@ -227,7 +226,7 @@ func (f *execFlags) prepare(env *Env, place *run.Place, join client.Join, held *
 		if err := environ.SetOutput(out.Type(), dir, held.Results[i].Files); err != nil {
 			return nil, err
 		}
-		if login, ok := out.(*output.Login); ok {
+		if login, ok := out.(*credentials.Login); ok {
 			if err := place.Serve(identity(login, held), env.Now); err != nil {
 				return nil, failure.New(failure.Local, "starting the ssh-agent: %w", err).Hint("set XDG_RUNTIME_DIR or TMPDIR to a directory with a short path")
 			}
@@ -238,7 +237,7 @@ func (f *execFlags) prepare(env *Env, place *run.Place, join client.Join, held *
 }
 
 // identity is a login as an agent has it.
-func identity(login *output.Login, held *client.Held) agent.Identity {
+func identity(login *credentials.Login, held *client.Held) agent.Identity {
 	cert := login.Certificate()
 	return agent.Identity{
 		Key:         login.Key(),
@@ -250,7 +249,7 @@ func identity(login *output.Login, held *client.Held) agent.Identity {
 
 // add hands the login to the agent that runs already.
 func (f *execFlags) add(ctx context.Context, env *Env) error {
-	if err := run.Conceal(); err != nil {
+	if err := agent.Conceal(); err != nil {
 		return err
 	}
 	socket := env.Getenv("SSH_AUTH_SOCK")
@@ -266,7 +265,7 @@ func (f *execFlags) add(ctx context.Context, env *Env) error {
 	if err != nil {
 		return err
 	}
-	join, err := f.join(env, []output.Output{login})
+	join, err := f.join(env, []credentials.Output{login})
 	if err != nil {
 		return err
 	}

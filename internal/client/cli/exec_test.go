@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gatepass-ci/gatepass/internal/client/run"
+	"github.com/gatepass-ci/gatepass/internal/client/agent"
 )
 
 // What an output does with its directory after the join has no meaning for a
@@ -13,7 +13,7 @@ func TestExecRefusesWhatNeedsADirectory(t *testing.T) {
 	for _, flag := range []string{"destination=d", "owner=0", "reader-user=0", "reader-group=0", "acls=try", "exec-plugin"} {
 		f := execFlags{also: []string{"kubernetes,kubernetes-server=https://k,kubernetes-user=ci," + flag}}
 		name, _, _ := strings.Cut(flag, "=")
-		if _, err := f.outputs(&run.Place{}); err == nil || !strings.Contains(err.Error(), name+" has no meaning for exec") {
+		if _, err := f.outputs(&agent.Place{}); err == nil || !strings.Contains(err.Error(), name+" has no meaning for exec") {
 			t.Errorf("%s: %v", flag, err)
 		}
 	}

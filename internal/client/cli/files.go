@@ -7,9 +7,9 @@ import (
 	"strings"
 
 	"github.com/gatepass-ci/gatepass/internal/client/command"
+	"github.com/gatepass-ci/gatepass/internal/client/credentials"
 	"github.com/gatepass-ci/gatepass/internal/client/destination"
 	"github.com/gatepass-ci/gatepass/internal/client/failure"
-	"github.com/gatepass-ci/gatepass/internal/client/inspect"
 )
 
 func newInspect(env *Env) *command.Command {
@@ -32,9 +32,9 @@ func newInspect(env *Env) *command.Command {
 		if err := checkFormat(format); err != nil {
 			return err
 		}
-		all := []inspect.Credential{}
+		all := []credentials.Credential{}
 		for _, path := range args {
-			found, err := inspect.Path(path, passwordFile, env.Now())
+			found, err := credentials.Inspect(path, passwordFile, env.Now())
 			if err != nil {
 				return failure.New(failure.Local, "%w", err).Hint("name the directory that was given to --destination, or a file in it")
 			}

@@ -12,10 +12,10 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
+	"github.com/gatepass-ci/gatepass/internal/client/agent"
+	"github.com/gatepass-ci/gatepass/internal/client/credentials"
 	"github.com/gatepass-ci/gatepass/internal/client/failure"
-	"github.com/gatepass-ci/gatepass/internal/client/output"
-	"github.com/gatepass-ci/gatepass/internal/client/run"
-	"github.com/gatepass-ci/gatepass/internal/client/sshclient"
+	"github.com/gatepass-ci/gatepass/internal/client/ssh"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -36,7 +36,7 @@ func (f *hostFlags) bind(fs *pflag.FlagSet, portLetter string) {
 	f.bindService(fs)
 	f.loginFlags.bind(fs)
 	fs.StringVarP(&f.login, "login", "l", "", "login on the hosts that name none (default: the certificate's, if it has one)")
-	fs.Uint16VarP(&f.port, "port", portLetter, sshclient.DefaultPort, "port of the hosts that name none")
+	fs.Uint16VarP(&f.port, "port", portLetter, ssh.DefaultPort, "port of the hosts that name none")
 	fs.StringSliceVarP(&f.jumps, "jump", "J", nil, "go through [user@]host[:port]; several are passed in turn")
 	fs.StringArrayVar(&f.hostKeys, "host-key", nil, "the host's public key or its SHA256 fingerprint, and no other will do; repeatable")
 	fs.BoolVar(&f.insecure, "insecure-ignore-host-key", false, "log in to whoever answers: for throw-away hosts only")
@@ -48,37 +48,37 @@ func (f *hostFlags) bind(fs *pflag.FlagSet, portLetter string) {
 // the command line.
 type prepared struct {
 	flags  *hostFlags
-	config sshclient.Config
+	config ssh.Config
 }
 
 func (f *hostFlags) prepare(env *Env) (*prepared, error) {
-	if err := run.Conceal(); err != nil {
+	if err := agent.Conceal(); err != nil {
 		return nil, err
 	}
-	p := &prepared{flags: f, config: sshclient.Config{
+	p := &prepared{flags: f, config: ssh.Config{
 		Timeout: f.connectTimeout, KeepAlive: f.keepAlive, Version: plainVersion(env.Version),
-		HostKeys: sshclient.HostKeys{InsecureIgnore: f.insecure, Now: env.Now},
+		HostKeys: ssh.HostKeys{InsecureIgnore: f.insecure, Now: env.Now},
 	}}
 	if f.connectTimeout <= 0 || f.keepAlive < 0 || f.port == 0 {
 		return nil, failure.New(failure.Usage, "--connect-timeout, --keepalive or --port is out of range").
 			Hint("write them like --connect-timeout=15s --keepalive=15s --port=22")
 	}
 	for _, text := range f.hostKeys {
-		pin, err := sshclient.ParsePin(text)
+		pin, err := ssh.ParsePin(text)
 		if err != nil {
 			return nil, err
 		}
 		p.config.HostKeys.Pins = append(p.config.HostKeys.Pins, pin)
 	}
 	for _, text := range f.jumps {
-		jump, err := sshclient.ParseTarget(text)
+		jump, err := ssh.ParseTarget(text)
 		if err != nil {
 			return nil, err
 		}
 		p.config.Jumps = append(p.config.Jumps, jump)
 	}
 	if f.knownHosts != "" {
-		check, err := sshclient.ReadKnownHosts(f.knownHosts)
+		check, err := ssh.ReadKnownHosts(f.knownHosts)
 		if err != nil {
 			return nil, err
 		}
@@ -91,12 +91,12 @@ func (f *hostFlags) prepare(env *Env) (*prepared, error) {
 }
 
 // join gets the certificate, and with it all that was left open in the targets.
-func (p *prepared) join(ctx context.Context, env *Env, targets []sshclient.Target) error {
+func (p *prepared) join(ctx context.Context, env *Env, targets []ssh.Target) error {
 	login, err := p.flags.loginFlags.login("", nil)
 	if err != nil {
 		return err
 	}
-	join, err := p.flags.join(env, []output.Output{login})
+	join, err := p.flags.join(env, []credentials.Output{login})
 	if err != nil {
 		return err
 	}
@@ -114,7 +114,7 @@ func (p *prepared) join(ctx context.Context, env *Env, targets []sshclient.Targe
 	if user == "" {
 		user = onlyLogin(login.Certificate().ValidPrincipals)
 	}
-	for _, all := range [][]sshclient.Target{targets, p.config.Jumps} {
+	for _, all := range [][]ssh.Target{targets, p.config.Jumps} {
 		for i := range all {
 			all[i] = all[i].Or(user, int(p.flags.port))
 			if all[i].User == "" {
@@ -149,7 +149,7 @@ func interruptible(ctx context.Context) (context.Context, func()) {
 		select {
 		case sig := <-caught:
 			number, _ := sig.(syscall.Signal)
-			cancel(sshclient.Interrupted{Signal: number})
+			cancel(ssh.Interrupted{Signal: number})
 		case <-ctx.Done():
 		}
 	}()
@@ -161,7 +161,7 @@ func interruptible(ctx context.Context) (context.Context, func()) {
 
 // interrupted is the status to end with when a signal broke something off, or err.
 func interrupted(ctx context.Context, err error) error {
-	if by, ok := context.Cause(ctx).(sshclient.Interrupted); ok && err != nil {
+	if by, ok := context.Cause(ctx).(ssh.Interrupted); ok && err != nil {
 		return exitStatus(128 + int(by.Signal))
 	}
 	return err

@@ -5,8 +5,8 @@ import (
 	"fmt"
 
 	"github.com/gatepass-ci/gatepass/internal/client/command"
+	"github.com/gatepass-ci/gatepass/internal/client/credentials"
 	"github.com/gatepass-ci/gatepass/internal/client/failure"
-	"github.com/gatepass-ci/gatepass/internal/client/output"
 )
 
 func newKubeCredentials(env *Env) *command.Command {
@@ -24,7 +24,7 @@ func newKubeCredentials(env *Env) *command.Command {
 			return nil
 		},
 		Run: func(_ context.Context, args []string) error {
-			answer, err := output.ExecCredential(args[0], env.Now())
+			answer, err := credentials.ExecCredential(args[0], env.Now())
 			if err != nil {
 				return err
 			}

@@ -7,45 +7,45 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/gatepass-ci/gatepass/internal/client/credentials"
 	"github.com/gatepass-ci/gatepass/internal/client/failure"
 	"github.com/gatepass-ci/gatepass/internal/client/nearest"
-	"github.com/gatepass-ci/gatepass/internal/client/output"
 )
 
 // outputCommand is one type of output on the command line. A new type is an
-// entry in outputCommands and a file in internal/client/output.
+// entry in outputCommands and a file in internal/client/credentials.
 type outputCommand struct {
 	name    string
 	aliases []string // tbot's other names for it
 	short   string
 	example string // its own flags
 	// bind adds the output's own flags, and returns what makes the output once they are parsed.
-	bind func(*pflag.FlagSet) func(place) (output.Output, error)
+	bind func(*pflag.FlagSet) func(place) (credentials.Output, error)
 }
 
 func outputCommands() []outputCommand {
 	return []outputCommand{
 		{
-			name: output.TypeIdentity, aliases: []string{"ssh", "id"}, bind: bindIdentity,
+			name: credentials.TypeIdentity, aliases: []string{"ssh", "id"}, bind: bindIdentity,
 			short: "an SSH and an X.509 certificate for the bot itself",
 		},
 		{
-			name: output.TypeDatabase, aliases: []string{"db"}, bind: bindDatabase,
+			name: credentials.TypeDatabase, aliases: []string{"db"}, bind: bindDatabase,
 			short:   "a client certificate of a database user",
 			example: "--username app --database orders --server-ca db-ca.pem",
 		},
 		{
-			name: output.TypeApplication, aliases: []string{"app"}, bind: bindApplication,
+			name: credentials.TypeApplication, aliases: []string{"app"}, bind: bindApplication,
 			short:   "a client certificate for a web application",
 			example: "--app grafana",
 		},
 		{
-			name: output.TypeKubernetes, aliases: []string{"k8s"}, bind: bindKubernetes,
+			name: credentials.TypeKubernetes, aliases: []string{"k8s"}, bind: bindKubernetes,
 			short:   "a kubeconfig",
 			example: "--kubernetes-server https://10.0.0.1:6443 --kubernetes-ca cluster-ca.pem --kubernetes-user ci",
 		},
 		{
-			name: output.TypeJWT, bind: bindJWT,
+			name: credentials.TypeJWT, bind: bindJWT,
 			short:   "a token for a relying party that verifies OIDC tokens",
 			example: "--jwt-audience https://vault.example.com",
 		},
@@ -90,7 +90,7 @@ type wish struct {
 	command outputCommand
 	flags   *pflag.FlagSet // the output's own and those of its place
 	place   placeFlags
-	make    func(place) (output.Output, error)
+	make    func(place) (credentials.Output, error)
 }
 
 func newWish(command outputCommand) *wish {
@@ -102,7 +102,7 @@ func newWish(command outputCommand) *wish {
 }
 
 // output makes the output.
-func (w *wish) output() (output.Output, error) {
+func (w *wish) output() (credentials.Output, error) {
 	where, err := w.place.settle()
 	if err != nil {
 		return nil, err
@@ -166,7 +166,7 @@ func parseOutput(spec, where, example string) (*wish, error) {
 }
 
 // outputsOf makes the output of a command and those of its --also flags.
-func outputsOf(first *wish, also []string) ([]output.Output, error) {
+func outputsOf(first *wish, also []string) ([]credentials.Output, error) {
 	wishes := []*wish{first}
 	for _, spec := range also {
 		w, err := parseAlso(spec)
@@ -178,8 +178,8 @@ func outputsOf(first *wish, also []string) ([]output.Output, error) {
 	return makeOutputs(wishes)
 }
 
-func makeOutputs(wishes []*wish) ([]output.Output, error) {
-	var outputs []output.Output
+func makeOutputs(wishes []*wish) ([]credentials.Output, error) {
+	var outputs []credentials.Output
 	for _, w := range wishes {
 		made, err := w.output()
 		if err != nil {

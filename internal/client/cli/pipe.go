@@ -11,12 +11,12 @@ import (
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/client"
+	"github.com/gatepass-ci/gatepass/internal/client/agent"
 	"github.com/gatepass-ci/gatepass/internal/client/command"
+	"github.com/gatepass-ci/gatepass/internal/client/credentials"
 	"github.com/gatepass-ci/gatepass/internal/client/destination"
 	"github.com/gatepass-ci/gatepass/internal/client/failure"
-	"github.com/gatepass-ci/gatepass/internal/client/output"
 	"github.com/gatepass-ci/gatepass/internal/client/pipe"
-	"github.com/gatepass-ci/gatepass/internal/client/run"
 	"github.com/gatepass-ci/gatepass/internal/client/service"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
@@ -38,8 +38,8 @@ type piped struct {
 	plan    *pipe.Plan
 	workdir string // the script's current directory
 	flags   hostFlags
-	outputs []output.Output // of Files
-	login   *prepared       // of Deploy
+	outputs []credentials.Output // of Files
+	login   *prepared            // of Deploy
 }
 
 // runPipe says everything itself; its error is only the exit status.
@@ -124,7 +124,7 @@ func (p *piped) checkOutputs(problems *pipe.Problems) {
 			known = known || w.flags.Lookup("known-hosts") != nil
 			err = p.place(w, taken)
 		}
-		var made output.Output
+		var made credentials.Output
 		if err == nil {
 			made, err = w.output()
 		}
@@ -220,13 +220,13 @@ func (p *piped) write(ctx context.Context) error {
 
 // activation is a script of plain assignments, each exported. Nothing in it is secret.
 func activation(report *client.Report) ([]byte, error) {
-	environ := run.NewEnviron(nil)
+	environ := agent.NewEnviron(nil)
 	environ.SetJoin(report.JoinID, report.Bot, report.ExpiresAt)
 	for _, out := range report.Outputs {
 		var files []destination.File
 		for _, name := range out.Files {
 			file := destination.File{Name: name}
-			if name == output.FileEnv {
+			if name == credentials.FileEnv {
 				var err error
 				if file.Data, err = os.ReadFile(filepath.Join(out.Destination, name)); err != nil {
 					return nil, failure.New(failure.Local, "reading what was just written: %w", err)
@@ -237,7 +237,7 @@ func activation(report *client.Report) ([]byte, error) {
 		if err := environ.SetOutput(out.Type, out.Destination, files); err != nil {
 			return nil, err
 		}
-		if slices.Contains(out.Files, output.FileSSHConfig) {
+		if slices.Contains(out.Files, credentials.FileSSHConfig) {
 			environ.SetSSHFiles(out.Destination)
 		}
 	}
@@ -260,7 +260,7 @@ func (p *piped) report(report *client.Report) {
 		}
 		p.log.Info("%s for %s: %s", out.Type, whose, out.Destination)
 	}
-	p.log.Success("Credentials are there. In the lines of the script that follow: . %s", output.ShellQuote(filepath.Join(p.plan.Files.Destination, activate)))
+	p.log.Success("Credentials are there. In the lines of the script that follow: . %s", credentials.ShellQuote(filepath.Join(p.plan.Files.Destination, activate)))
 }
 
 func (p *piped) until(end time.Time) string {

@@ -7,15 +7,12 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/crypto/ssh"
-
-	"github.com/gatepass-ci/gatepass/internal/client/copy"
-	"github.com/gatepass-ci/gatepass/internal/client/doctor"
+	"github.com/gatepass-ci/gatepass/internal/client"
+	"github.com/gatepass-ci/gatepass/internal/client/credentials"
 	"github.com/gatepass-ci/gatepass/internal/client/failure"
-	"github.com/gatepass-ci/gatepass/internal/client/output"
 	"github.com/gatepass-ci/gatepass/internal/client/pipe"
 	"github.com/gatepass-ci/gatepass/internal/client/service"
-	"github.com/gatepass-ci/gatepass/internal/client/sshclient"
+	"github.com/gatepass-ci/gatepass/internal/client/ssh"
 )
 
 // checkLogin gets ready for all that follows the join.
@@ -39,7 +36,7 @@ func (p *piped) deploy(ctx context.Context) error {
 	if err := p.login.join(ctx, p.env, targets); err != nil {
 		return interrupted(ctx, err)
 	}
-	if cert, ok := p.login.config.Signer.PublicKey().(*ssh.Certificate); ok {
+	if cert, ok := p.login.config.Certificate(); ok {
 		p.log.Info("certificate %s for %s, %s", cert.KeyId, strings.Join(cert.ValidPrincipals, ", "), p.until(time.Unix(int64(cert.ValidBefore), 0)))
 	}
 	done, first := 0, 0
@@ -57,7 +54,7 @@ func (p *piped) deploy(ctx context.Context) error {
 			first = status
 		}
 	}
-	if by, ok := context.Cause(ctx).(sshclient.Interrupted); ok {
+	if by, ok := context.Cause(ctx).(ssh.Interrupted); ok {
 		p.log.Fail("Interrupted; deployed to %d of %d hosts", done, len(targets))
 		return exitStatus(128 + int(by.Signal))
 	}
@@ -70,7 +67,7 @@ func (p *piped) deploy(ctx context.Context) error {
 }
 
 // visit does what is to be done on one host, and returns an exit status.
-func (p *piped) visit(ctx context.Context, target sshclient.Target, named bool) int {
+func (p *piped) visit(ctx context.Context, target ssh.Target, named bool) int {
 	begin := p.env.Now()
 	status, err := p.onHost(ctx, target, named)
 	took := p.env.Now().Sub(begin).Round(10 * time.Millisecond)
@@ -88,7 +85,7 @@ func (p *piped) visit(ctx context.Context, target sshclient.Target, named bool) 
 	return status
 }
 
-func (p *piped) onHost(ctx context.Context, target sshclient.Target, named bool) (int, error) {
+func (p *piped) onHost(ctx context.Context, target ssh.Target, named bool) (int, error) {
 	conn, err := p.login.config.Dial(ctx, target)
 	if err != nil {
 		return 0, err
@@ -106,7 +103,7 @@ func (p *piped) onHost(ctx context.Context, target sshclient.Target, named bool)
 		what = d.Script
 	}
 	p.log.Info("%s: running %s", target.Name(), what)
-	command := sshclient.Command{Line: d.Command, Stdin: strings.NewReader(""), Stdout: p.env.Stdout, Stderr: p.env.Stderr}
+	command := ssh.Command{Line: d.Command, Stdin: strings.NewReader(""), Stdout: p.env.Stdout, Stderr: p.env.Stderr}
 	if named {
 		printer := &linePrinter{}
 		stdout, stderr := printer.to(p.env.Stdout, target.Name()), printer.to(p.env.Stderr, target.Name())
@@ -119,12 +116,12 @@ func (p *piped) onHost(ctx context.Context, target sshclient.Target, named bool)
 
 // copy puts files and the contents of folders where they are to be. Folders on the way
 // are made, nothing is removed: the same deployment again comes to the same.
-func (p *piped) copy(ctx context.Context, conn *sshclient.Conn, target sshclient.Target) error {
+func (p *piped) copy(ctx context.Context, conn *ssh.Conn, target ssh.Target) error {
 	if len(p.plan.Deploy.Copies) == 0 {
 		return nil
 	}
-	copier := &copy.Copier{Recursive: true}
-	_, err := transfer(ctx, conn, copier, func() (total copy.Total, err error) {
+	copier := &ssh.Copier{Recursive: true}
+	_, err := transfer(ctx, conn, copier, func() (total ssh.Total, err error) {
 		for _, c := range p.plan.Deploy.Copies {
 			source, folder := c.Source, path.Dir(c.To)
 			if c.Folder {
@@ -154,8 +151,8 @@ func (p *piped) debug(ctx context.Context) {
 		return
 	}
 	p.log.Debugf("gatepass %s, the clone is %s", p.env.Version, p.plan.Clone)
-	join, err := p.flags.join(p.env, []output.Output{})
-	d := doctor.Doctor{Source: p.flags.source(p.env), ServiceError: err, Now: p.env.Now}
+	join, err := p.flags.join(p.env, []credentials.Output{})
+	d := client.Doctor{Source: p.flags.source(p.env), ServiceError: err, Now: p.env.Now}
 	if err == nil {
 		d.Service, d.ServiceError = service.New(join.Service)
 	}

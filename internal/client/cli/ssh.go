@@ -16,7 +16,7 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/client/command"
 	"github.com/gatepass-ci/gatepass/internal/client/failure"
-	"github.com/gatepass-ci/gatepass/internal/client/sshclient"
+	"github.com/gatepass-ci/gatepass/internal/client/ssh"
 )
 
 const sshExample = `  gatepass ssh deploy@host.example.com -- systemctl --user restart shop
@@ -71,10 +71,10 @@ func (f *sshFlags) ssh(ctx context.Context, env *Env, hosts []string, line strin
 	if err := f.check(hosts, line); err != nil {
 		return err
 	}
-	targets := make([]sshclient.Target, len(hosts))
+	targets := make([]ssh.Target, len(hosts))
 	for i, host := range hosts {
 		var err error
-		if targets[i], err = sshclient.ParseTarget(host); err != nil {
+		if targets[i], err = ssh.ParseTarget(host); err != nil {
 			return err
 		}
 	}
@@ -90,7 +90,7 @@ func (f *sshFlags) ssh(ctx context.Context, env *Env, hosts []string, line strin
 	if len(targets) > 1 {
 		return f.many(ctx, env, p.config, targets, line)
 	}
-	command := sshclient.Command{Line: line, Stdin: env.Stdin, Stdout: env.Stdout, Stderr: env.Stderr}
+	command := ssh.Command{Line: line, Stdin: env.Stdin, Stdout: env.Stdout, Stderr: env.Stderr}
 	if f.pty {
 		restore, err := terminal(env, &command)
 		if err != nil {
@@ -108,7 +108,7 @@ func (f *sshFlags) ssh(ctx context.Context, env *Env, hosts []string, line strin
 	return nil
 }
 
-func runOn(ctx context.Context, config sshclient.Config, target sshclient.Target, command sshclient.Command) (int, error) {
+func runOn(ctx context.Context, config ssh.Config, target ssh.Target, command ssh.Command) (int, error) {
 	conn, err := config.Dial(ctx, target)
 	if err != nil {
 		return 0, err
@@ -119,7 +119,7 @@ func runOn(ctx context.Context, config sshclient.Config, target sshclient.Target
 
 // many runs the command on one host after another, or on some at a time. What the
 // hosts print has their names before each line; what came of each is one line at the end.
-func (f *sshFlags) many(ctx context.Context, env *Env, config sshclient.Config, targets []sshclient.Target, line string) error {
+func (f *sshFlags) many(ctx context.Context, env *Env, config ssh.Config, targets []ssh.Target, line string) error {
 	var (
 		wg      sync.WaitGroup
 		printer = &linePrinter{}
@@ -138,7 +138,7 @@ func (f *sshFlags) many(ctx context.Context, env *Env, config sshclient.Config, 
 			stdout, stderr := printer.to(env.Stdout, target.Name()), printer.to(env.Stderr, target.Name())
 			begin := env.Now()
 			// Each needs a stdin of its own, so all have none.
-			status, err := runOn(ctx, config, target, sshclient.Command{Line: line, Stdin: strings.NewReader(""), Stdout: stdout, Stderr: stderr})
+			status, err := runOn(ctx, config, target, ssh.Command{Line: line, Stdin: strings.NewReader(""), Stdout: stdout, Stderr: stderr})
 			stdout.flush()
 			stderr.flush()
 			if err != nil || status != 0 {
@@ -172,7 +172,7 @@ type hostResult struct {
 
 // summary says what came of each host. The exit status is that of the first one,
 // in the order of the command line, where it was not 0.
-func (env *Env) summary(ctx context.Context, targets []sshclient.Target, results []*hostResult) error {
+func (env *Env) summary(ctx context.Context, targets []ssh.Target, results []*hostResult) error {
 	first := 0
 	for i, result := range results {
 		said := "not tried"
@@ -196,7 +196,7 @@ func (env *Env) summary(ctx context.Context, targets []sshclient.Target, results
 			first = status
 		}
 	}
-	if by, ok := context.Cause(ctx).(sshclient.Interrupted); ok {
+	if by, ok := context.Cause(ctx).(ssh.Interrupted); ok {
 		return exitStatus(128 + int(by.Signal))
 	}
 	if first != 0 {
@@ -255,11 +255,11 @@ func (p *prefixed) flush() {
 }
 
 // terminal lets the command have ours. What it returns puts ours back.
-func terminal(env *Env, command *sshclient.Command) (func(), error) {
+func terminal(env *Env, command *ssh.Command) (func(), error) {
 	file, ok := env.Stdin.(*os.File)
 	if !ok || !term.IsTerminal(int(file.Fd())) {
 		// A command that wants a terminal can have one though nobody sits at it.
-		command.PTY = &sshclient.PTY{Term: "dumb", Width: 80, Height: 24}
+		command.PTY = &ssh.PTY{Term: "dumb", Width: 80, Height: 24}
 		return func() {}, nil
 	}
 	fd := int(file.Fd())
@@ -281,7 +281,7 @@ func terminal(env *Env, command *sshclient.Command) (func(), error) {
 			}
 		}
 	}()
-	command.PTY = &sshclient.PTY{Term: env.Getenv("TERM"), Width: width, Height: height, Resized: resized}
+	command.PTY = &ssh.PTY{Term: env.Getenv("TERM"), Width: width, Height: height, Resized: resized}
 	return func() {
 		signal.Stop(changes)
 		_ = term.Restore(fd, state)

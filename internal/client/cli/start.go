@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/gatepass-ci/gatepass/internal/client/command"
+	"github.com/gatepass-ci/gatepass/internal/client/credentials"
 	"github.com/gatepass-ci/gatepass/internal/client/failure"
-	"github.com/gatepass-ci/gatepass/internal/client/output"
 	"github.com/gatepass-ci/gatepass/internal/client/tbot"
 )
 
@@ -140,7 +140,7 @@ func newStartOutput(env *Env, out outputCommand) *command.Command {
 		if err != nil {
 			return err
 		}
-		return flags.run(ctx, env, []output.Output{made})
+		return flags.run(ctx, env, []credentials.Output{made})
 	}
 	return cmd
 }

@@ -12,9 +12,9 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/gatepass-ci/gatepass/internal/client/credentials"
 	"github.com/gatepass-ci/gatepass/internal/client/destination"
 	"github.com/gatepass-ci/gatepass/internal/client/failure"
-	"github.com/gatepass-ci/gatepass/internal/client/output"
 )
 
 // names is the layout of most tests.
@@ -102,28 +102,28 @@ func TestReplaceLeavesOneSetPrivately(t *testing.T) {
 func layouts(t *testing.T) map[string]layout {
 	t.Helper()
 	all := make(map[string]layout)
-	add := func(name string, out output.Output, err error) {
+	add := func(name string, out credentials.Output, err error) {
 		t.Helper()
 		if err != nil {
 			t.Fatal(err)
 		}
 		all[name] = append(out.Names(), destination.ManifestName)
 	}
-	identity, err := output.NewIdentity(output.IdentityConfig{Path: "x"})
+	identity, err := credentials.NewIdentity(credentials.IdentityConfig{Path: "x"})
 	add("identity", identity, err)
-	application, err := output.NewApplication(output.ApplicationConfig{App: "a"})
+	application, err := credentials.NewApplication(credentials.ApplicationConfig{App: "a"})
 	add("application", application, err)
-	token, err := output.NewJWT(output.JWTConfig{Audience: "a"})
+	token, err := credentials.NewJWT(credentials.JWTConfig{Audience: "a"})
 	add("jwt", token, err)
-	for _, format := range output.DatabaseFormats() {
-		database, err := output.NewDatabase(output.DatabaseConfig{User: "app", Format: format})
+	for _, format := range credentials.DatabaseFormats() {
+		database, err := credentials.NewDatabase(credentials.DatabaseConfig{User: "app", Format: format})
 		add(format, database, err)
 	}
-	for name, config := range map[string]output.KubernetesConfig{
+	for name, config := range map[string]credentials.KubernetesConfig{
 		"kubeconfig": {User: "u"}, "certificate-plugin": {User: "u", Plugin: "p"}, "token-plugin": {Auth: "jwt", Audience: "a", Plugin: "p"},
 	} {
 		config.Server = "https://k"
-		kubernetes, err := output.NewKubernetes(config)
+		kubernetes, err := credentials.NewKubernetes(config)
 		add(name, kubernetes, err)
 	}
 	return all

@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"github.com/gatepass-ci/gatepass/internal/client/destination"
-	"github.com/gatepass-ci/gatepass/internal/client/sshclient"
+	"github.com/gatepass-ci/gatepass/internal/client/ssh"
 )
 
 // Bounds of a script, in bytes, and of what it is in quotes: that becomes one argument of
@@ -52,7 +52,7 @@ func (r *reader) deploy(c clone) *Deploy {
 	}
 	r.hosts(d)
 	for _, key := range d.HostKeys {
-		if _, err := sshclient.ParsePin(key); err != nil {
+		if _, err := ssh.ParsePin(key); err != nil {
 			r.problems.AddError(varHostKey, err)
 		}
 	}
@@ -72,7 +72,7 @@ func (r *reader) deploy(c clone) *Deploy {
 func (r *reader) port() uint16 {
 	text := r.text(varSSHPort)
 	if text == "" {
-		return sshclient.DefaultPort
+		return ssh.DefaultPort
 	}
 	port, err := strconv.ParseUint(text, 10, 16)
 	if err != nil || port == 0 {
@@ -90,9 +90,9 @@ func (r *reader) hosts(d *Deploy) {
 	if len(hosts) == 0 && !r.problems.Has(name) {
 		r.problems.Add(name, missing+": the host to log in to, or a list of hosts")
 	}
-	seen := make(map[sshclient.Target]bool)
+	seen := make(map[ssh.Target]bool)
 	for _, text := range hosts {
-		target, err := sshclient.ParseTarget(text)
+		target, err := ssh.ParseTarget(text)
 		switch {
 		case err != nil:
 			r.problems.AddError(name, err)
@@ -103,7 +103,7 @@ func (r *reader) hosts(d *Deploy) {
 		d.Hosts = append(d.Hosts, target)
 	}
 	if d.User != "" {
-		if _, err := sshclient.ParseTarget(d.User + "@host"); err != nil || strings.Contains(d.User, "@") {
+		if _, err := ssh.ParseTarget(d.User + "@host"); err != nil || strings.Contains(d.User, "@") {
 			r.problems.Add(varSSHUser, "unallowed value %q: write the login's name, such as deploy", d.User)
 		}
 	}

@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/client/service"
-	"github.com/gatepass-ci/gatepass/internal/client/sshclient"
+	"github.com/gatepass-ci/gatepass/internal/client/ssh"
 )
 
 // Plan is what a pipe is to do: exactly one of Files, Deploy and Cleanup is set.
@@ -49,7 +49,7 @@ type Cleanup struct{ Destination string }
 
 // Deploy logs in to hosts, with credentials that are in memory only.
 type Deploy struct {
-	Hosts     []sshclient.Target
+	Hosts     []ssh.Target
 	User      string // of hosts that name none; empty for the certificate's
 	Port      uint16 // of hosts that name none
 	HostKeys  []string

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/client/failure"
-	"github.com/gatepass-ci/gatepass/internal/client/sshclient"
+	"github.com/gatepass-ci/gatepass/internal/client/ssh"
 )
 
 // checkout is a clone with a folder, files, and links in and out of it.
@@ -63,7 +63,7 @@ func TestPlans(t *testing.T) {
 		}
 		return func(p *Plan) { p.Deploy = &d }
 	}
-	host := func(name string) sshclient.Target { return sshclient.Target{Host: name} }
+	host := func(name string) ssh.Target { return ssh.Target{Host: name} }
 	identity := []string{"identity"}
 	for name, test := range map[string]struct {
 		vars    map[string]string
@@ -91,25 +91,25 @@ func TestPlans(t *testing.T) {
 		"a destination with any name":  {map[string]string{"DESTINATION": "it's $(touch x) `y` \"z\""}, "", files(Files{Destination: in("it's $(touch x) `y` \"z\""), Outputs: identity})},
 		"cleaning up":                  {map[string]string{"CLEANUP": "true", "SERVER": "", "TOKEN": ""}, "", func(p *Plan) { p.Server, p.Token, p.Cleanup = "", "", &Cleanup{in(".gatepass")} }},
 		"cleaning up, with the others": {map[string]string{"CLEANUP": "true", "OUTPUT": "identity", "DESTINATION": "id"}, "", func(p *Plan) { p.Server, p.Token, p.Cleanup = "", "", &Cleanup{in("id")} }},
-		"a command":                    {map[string]string{"SSH_HOST": "h", "COMMAND": " echo $X 'a' \"$(b)\"\necho c\n"}, "", deploy(Deploy{Hosts: []sshclient.Target{host("h")}, Command: "echo $X 'a' \"$(b)\"\necho c"})},
-		"a command with a variable":    {map[string]string{"SSH_HOST": "h", "COMMAND": "$HOME/run"}, "", deploy(Deploy{Hosts: []sshclient.Target{host("h")}, Command: "$HOME/run"})},
+		"a command":                    {map[string]string{"SSH_HOST": "h", "COMMAND": " echo $X 'a' \"$(b)\"\necho c\n"}, "", deploy(Deploy{Hosts: []ssh.Target{host("h")}, Command: "echo $X 'a' \"$(b)\"\necho c"})},
+		"a command with a variable":    {map[string]string{"SSH_HOST": "h", "COMMAND": "$HOME/run"}, "", deploy(Deploy{Hosts: []ssh.Target{host("h")}, Command: "$HOME/run"})},
 		"hosts": {
 			map[string]string{"SSH_HOST": "a, deploy@b:2222\n[::1]:22 c", "SSH_USER": "d", "SSH_PORT": "2200", "COMMAND": "x", "KEEP_GOING": "true"}, "",
-			deploy(Deploy{Hosts: []sshclient.Target{host("a"), {User: "deploy", Host: "b", Port: 2222}, {Host: "::1", Port: 22}, host("c")}, User: "d", Port: 2200, Command: "x", KeepGoing: true}),
+			deploy(Deploy{Hosts: []ssh.Target{host("a"), {User: "deploy", Host: "b", Port: 2222}, {Host: "::1", Port: 22}, host("c")}, User: "d", Port: 2200, Command: "x", KeepGoing: true}),
 		},
-		"hosts by the other name": {map[string]string{"SSH_HOSTS_COUNT": "2", "SSH_HOSTS_0": "a", "SSH_HOSTS_1": "b", "COMMAND": "x"}, "", deploy(Deploy{Hosts: []sshclient.Target{host("a"), host("b")}, Command: "x"})},
+		"hosts by the other name": {map[string]string{"SSH_HOSTS_COUNT": "2", "SSH_HOSTS_0": "a", "SSH_HOSTS_1": "b", "COMMAND": "x"}, "", deploy(Deploy{Hosts: []ssh.Target{host("a"), host("b")}, Command: "x"})},
 		"copies": {
 			map[string]string{"SSH_HOST": "a", "COPY": "index.html:/srv/www/\n../public:~/shop\nindex.html:~\nindex.html:~//releases/"}, "public",
-			deploy(Deploy{Hosts: []sshclient.Target{host("a")}, Copies: []Copy{
+			deploy(Deploy{Hosts: []ssh.Target{host("a")}, Copies: []Copy{
 				{Source: in("public/index.html"), Name: "index.html", To: "/srv/www/"}, {Source: in("public"), Name: "../public", Folder: true, To: "shop"},
 				{Source: in("public/index.html"), Name: "index.html", To: "."}, {Source: in("public/index.html"), Name: "index.html", To: "releases/"},
 			}}),
 		},
-		"a link in the clone is copied": {map[string]string{"SSH_HOST": "a", "COPY": "www:www"}, "", deploy(Deploy{Hosts: []sshclient.Target{host("a")}, Copies: []Copy{{Source: in("www"), Name: "www", Folder: true, To: "www"}}})},
-		"a script":                      {map[string]string{"SSH_HOST": "a", "SCRIPT": "deploy.sh"}, "", deploy(Deploy{Hosts: []sshclient.Target{host("a")}, Script: "deploy.sh", Command: "/bin/bash -eu -c '#!/bin/bash -eu\necho it'\\''s done\n' 'deploy.sh'"})},
-		"a script by a link":            {map[string]string{"SSH_HOST": "a", "SCRIPT": "in.sh"}, "", deploy(Deploy{Hosts: []sshclient.Target{host("a")}, Script: "in.sh", Command: "/bin/bash -eu -c '#!/bin/bash -eu\necho it'\\''s done\n' 'in.sh'"})},
-		"a script of no shell named":    {map[string]string{"SSH_HOST": "a", "SCRIPT": "plain"}, "", deploy(Deploy{Hosts: []sshclient.Target{host("a")}, Script: "plain", Command: "sh -c 'ls\n' 'plain'"})},
-		"a script of Python":            {map[string]string{"SSH_HOST": "a", "SCRIPT": "task.py"}, "", deploy(Deploy{Hosts: []sshclient.Target{host("a")}, Script: "task.py", Command: "/usr/bin/env python3 -c '#!/usr/bin/env python3\n' 'task.py'"})},
+		"a link in the clone is copied": {map[string]string{"SSH_HOST": "a", "COPY": "www:www"}, "", deploy(Deploy{Hosts: []ssh.Target{host("a")}, Copies: []Copy{{Source: in("www"), Name: "www", Folder: true, To: "www"}}})},
+		"a script":                      {map[string]string{"SSH_HOST": "a", "SCRIPT": "deploy.sh"}, "", deploy(Deploy{Hosts: []ssh.Target{host("a")}, Script: "deploy.sh", Command: "/bin/bash -eu -c '#!/bin/bash -eu\necho it'\\''s done\n' 'deploy.sh'"})},
+		"a script by a link":            {map[string]string{"SSH_HOST": "a", "SCRIPT": "in.sh"}, "", deploy(Deploy{Hosts: []ssh.Target{host("a")}, Script: "in.sh", Command: "/bin/bash -eu -c '#!/bin/bash -eu\necho it'\\''s done\n' 'in.sh'"})},
+		"a script of no shell named":    {map[string]string{"SSH_HOST": "a", "SCRIPT": "plain"}, "", deploy(Deploy{Hosts: []ssh.Target{host("a")}, Script: "plain", Command: "sh -c 'ls\n' 'plain'"})},
+		"a script of Python":            {map[string]string{"SSH_HOST": "a", "SCRIPT": "task.py"}, "", deploy(Deploy{Hosts: []ssh.Target{host("a")}, Script: "task.py", Command: "/usr/bin/env python3 -c '#!/usr/bin/env python3\n' 'task.py'"})},
 	} {
 		t.Run(name, func(t *testing.T) {
 			plan, problems := parse(clone, filepath.Join(clone, test.workdir), test.vars)

@@ -1,0 +1,74 @@
+package agent
+
+import (
+	"errors"
+	"path"
+	"path/filepath"
+	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/client/credentials"
+	"github.com/gatepass-ci/gatepass/internal/client/destination"
+)
+
+// Place is where a child finds its credentials: a private folder, an agent in it,
+// and a janitor for the case that we are killed.
+type Place struct {
+	folder  *folder
+	janitor *janitor
+	agent   *Server
+}
+
+// NewPlace makes one. Close it whatever happens afterwards.
+func NewPlace(getenv func(string) string) (*Place, error) {
+	// Before there is a secret in memory.
+	if err := Conceal(); err != nil {
+		return nil, err
+	}
+	folder, err := newFolder(getenv)
+	if err != nil {
+		return nil, err
+	}
+	janitor, err := startJanitor(folder)
+	if err != nil {
+		return nil, errors.Join(err, folder.remove())
+	}
+	return &Place{folder: folder, janitor: janitor}, nil
+}
+
+// Path is the folder's absolute path. It has only letters, digits and /._-+.
+func (p *Place) Path() string { return p.folder.path }
+
+// Serve starts the agent, in a directory that Write has made.
+func (p *Place) Serve(id Identity, now func() time.Time) error {
+	var err error
+	p.agent, err = Listen(p.Socket(), id, now)
+	return err
+}
+
+// Socket is the agent's: in the directory of the files of an credentials.Login.
+func (p *Place) Socket() string {
+	return path.Join(p.folder.path, credentials.TypeLogin, credentials.FileAgentSocket)
+}
+
+// Write puts an output's files into its directory, which is below Path.
+func (p *Place) Write(dir string, files []destination.File) error {
+	below, err := filepath.Rel(p.folder.path, dir)
+	if err != nil || !filepath.IsLocal(below) {
+		return errors.New("the directory is not in the private folder")
+	}
+	for _, file := range files {
+		if err := p.folder.write(path.Join(below, file.Name), file.Data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close ends the agent and removes the folder.
+func (p *Place) Close() error {
+	var err error
+	if p.agent != nil {
+		err = p.agent.Close()
+	}
+	return errors.Join(err, p.folder.remove(), p.janitor.close())
+}

@@ -1,0 +1,74 @@
+package credentials
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/client/failure"
+)
+
+// Colours of a terminal (ECMA-48 §8.3.117).
+const (
+	bold   = "\x1b[1m"
+	red    = "\x1b[31m"
+	yellow = "\x1b[33m"
+	green  = "\x1b[32m"
+	plain  = "\x1b[0m"
+)
+
+// Text writes a credential as aligned lines for people, for a terminal in colour.
+func (c *Credential) Text(w io.Writer, colour bool) {
+	paint := func(code, text string) string {
+		if !colour {
+			return text
+		}
+		return code + text + plain
+	}
+	kind := c.Kind
+	if c.Authority {
+		kind += " (authority)"
+	}
+	fmt.Fprintf(w, "%s: %s\n", failure.Clean(c.File), paint(bold, kind))
+	line := func(label, value string) {
+		if value != "" {
+			fmt.Fprintf(w, "  %-12s %s\n", label, failure.Clean(value))
+		}
+	}
+	line("key id", c.KeyID)
+	line("subject", c.Subject)
+	line("names", strings.Join(c.Names, ", "))
+	line("principals", strings.Join(c.Principals, ", "))
+	line("plugin", c.Plugin)
+	line("note", c.Note)
+	line("issuer", c.Issuer)
+	line("serial", c.Serial)
+	line("key", c.Algorithm)
+	line("fingerprint", c.Fingerprint)
+	line("extensions", strings.Join(c.Extensions, ", "))
+	line("critical", strings.Join(c.CriticalOptions, ", "))
+	if c.ValidUntil != nil {
+		line("valid from", c.ValidFrom.Local().Format(time.DateTime))
+		left := paint(c.urgency(), remainingText(*c.RemainingSeconds))
+		fmt.Fprintf(w, "  %-12s %s, %s\n", "valid until", c.ValidUntil.Local().Format("2006-01-02 15:04:05 MST"), left)
+	}
+}
+
+// urgency is the colour of what has ended, ends within a minute, or holds.
+func (c *Credential) urgency() string {
+	switch {
+	case *c.RemainingSeconds < 0:
+		return red
+	case *c.RemainingSeconds < 60:
+		return yellow
+	}
+	return green
+}
+
+func remainingText(seconds int64) string {
+	if seconds < 0 {
+		return fmt.Sprintf("expired %s ago", time.Duration(-seconds)*time.Second)
+	}
+	return fmt.Sprintf("%s left", time.Duration(seconds)*time.Second)
+}

@@ -1,0 +1,162 @@
+package credentials
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/client/destination"
+	"github.com/gatepass-ci/gatepass/internal/client/failure"
+)
+
+// execCredentialVersion is of the exec plugin protocol, stable since Kubernetes 1.22.
+const execCredentialVersion = "client.authentication.k8s.io/v1"
+
+// kubeconfig is the file's shape, as far as it is used (k8s.io/client-go/tools/clientcmd/api/v1).
+type kubeconfig struct {
+	APIVersion string      `json:"apiVersion"`
+	Kind       string      `json:"kind"`
+	Clusters   []kubeNamed `json:"clusters"`
+	Users      []kubeNamed `json:"users"`
+	Contexts   []kubeNamed `json:"contexts"`
+	Current    string      `json:"current-context"`
+}
+
+type kubeNamed struct {
+	Name    string       `json:"name"`
+	Cluster *kubeCluster `json:"cluster,omitempty"`
+	User    *kubeUser    `json:"user,omitempty"`
+	Context *kubeContext `json:"context,omitempty"`
+}
+
+type kubeCluster struct {
+	Server string `json:"server"`
+	CA     string `json:"certificate-authority-data,omitempty"` // base64 of PEM
+}
+
+type kubeContext struct {
+	Cluster   string `json:"cluster"`
+	User      string `json:"user"`
+	Namespace string `json:"namespace,omitempty"`
+}
+
+type kubeUser struct {
+	Certificate string    `json:"client-certificate-data,omitempty"` // base64 of PEM
+	Key         string    `json:"client-key-data,omitempty"`
+	Token       string    `json:"token,omitempty"`
+	Exec        *kubeExec `json:"exec,omitempty"`
+}
+
+type kubeExec struct {
+	APIVersion      string   `json:"apiVersion"`
+	Command         string   `json:"command"`
+	Args            []string `json:"args"`
+	InteractiveMode string   `json:"interactiveMode"`
+	InstallHint     string   `json:"installHint"`
+}
+
+// kubeconfig is the file with one cluster, one user and one context. JSON is YAML
+// too (YAML 1.2 §1.3), and its encoder is in the client already.
+func (o *Kubernetes) kubeconfig(user kubeUser) ([]byte, error) {
+	cluster := kubeCluster{Server: o.config.Server}
+	if !o.config.ServerCAs.System {
+		cluster.CA = base64of(o.config.ServerCAs.PEM)
+	}
+	const userName = "gatepass"
+	name := o.config.Cluster
+	var out bytes.Buffer
+	out.WriteString("# Written by gatepass; replaced by the next join.\n")
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	err := encoder.Encode(kubeconfig{
+		APIVersion: "v1", Kind: "Config", Current: name,
+		Clusters: []kubeNamed{{Name: name, Cluster: &cluster}},
+		Users:    []kubeNamed{{Name: userName, User: &user}},
+		Contexts: []kubeNamed{{Name: name, Context: &kubeContext{Cluster: name, User: userName, Namespace: o.config.Namespace}}},
+	})
+	return out.Bytes(), err
+}
+
+func base64of(data []byte) string { return base64.StdEncoding.EncodeToString(data) }
+
+// execCredential is the answer of an exec plugin (k8s.io/client-go/pkg/apis/clientauthentication/v1).
+type execCredential struct {
+	APIVersion string     `json:"apiVersion"`
+	Kind       string     `json:"kind"`
+	Status     execStatus `json:"status"`
+}
+
+type execStatus struct {
+	Expires     time.Time `json:"expirationTimestamp"`
+	Token       string    `json:"token,omitempty"`
+	Certificate string    `json:"clientCertificateData,omitempty"`
+	Key         string    `json:"clientKeyData,omitempty"`
+}
+
+// ExecCredential reads the credentials of a kubernetes output from its directory,
+// and returns what an exec plugin answers. It refuses what has expired: the
+// cluster's "Unauthorized" would say less.
+func ExecCredential(dir string, now time.Time) ([]byte, error) {
+	answer := execCredential{APIVersion: execCredentialVersion, Kind: "ExecCredential"}
+	status, err := readKubeCredentials(dir)
+	if err != nil {
+		return nil, err
+	}
+	if !status.Expires.After(now) {
+		return nil, failure.New(failure.Local, "the credentials in %s expired at %s", dir, status.Expires.UTC().Format(time.RFC3339)).
+			Hint("join again: gatepass join kubernetes --destination %s …", dir)
+	}
+	answer.Status = status
+	return json.Marshal(answer)
+}
+
+// readKubeCredentials takes all files from one set: while they are read a
+// renewal may exchange it, so the set is looked up once.
+func readKubeCredentials(dir string) (execStatus, error) {
+	root, err := os.OpenRoot(destination.CurrentSet(dir))
+	if err != nil {
+		return execStatus{}, noKubeCredentials(dir, err)
+	}
+	defer root.Close()
+	if token, err := root.ReadFile(fileJWT); err == nil {
+		text := strings.TrimSpace(string(token))
+		expires, err := jwtExpiry(text)
+		return execStatus{Token: text, Expires: expires}, err
+	}
+	cert, err := root.ReadFile(fileClientCert)
+	if err != nil {
+		return execStatus{}, noKubeCredentials(dir, err)
+	}
+	key, err := root.ReadFile(fileClientKey)
+	if err != nil {
+		return execStatus{}, noKubeCredentials(dir, err)
+	}
+	certs, err := parseCertificates(string(cert))
+	if err != nil || len(certs) == 0 {
+		return execStatus{}, failure.New(failure.Local, "%s in %s is not a certificate", fileClientCert, dir).Hint("join again")
+	}
+	return execStatus{Certificate: string(cert), Key: string(key), Expires: certs[0].NotAfter}, nil
+}
+
+func noKubeCredentials(dir string, err error) error {
+	return failure.New(failure.Local, "no Kubernetes credentials in %s: %w", dir, err).
+		Hint("write them with: gatepass join kubernetes --exec-plugin --destination %s …", dir)
+}
+
+func jwtExpiry(token string) (time.Time, error) {
+	var claims struct {
+		Expires int64 `json:"exp"`
+	}
+	parts := strings.Split(token, ".")
+	if len(parts) == 3 {
+		payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+		if err == nil && json.Unmarshal(payload, &claims) == nil && claims.Expires > 0 {
+			return sshTime(uint64(claims.Expires)), nil
+		}
+	}
+	return time.Time{}, failure.New(failure.Local, "the file %s is not a JWT", fileJWT).Hint("join again")
+}

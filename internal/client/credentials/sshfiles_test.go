@@ -1,0 +1,99 @@
+package credentials
+
+import (
+	"crypto/rand"
+	"strings"
+	"testing"
+
+	"github.com/gatepass-ci/gatepass/pkg/api"
+)
+
+func TestHostPatterns(t *testing.T) {
+	tests := map[string]string{ // an empty result is a refusal
+		"host":                "host",
+		"*.example.com":       "*.example.com",
+		"a,b":                 "a,b",
+		"!bad,*":              "!bad,*",
+		"[host]:2222":         "[host]:2222",
+		"":                    "",
+		"a b":                 "",
+		"a\nhost2 ssh-rsa x":  "",
+		"a,,b":                "",
+		"|1|hash|hash":        "",
+		"#":                   "",
+		"@cert-authority":     "",
+		"!":                   "",
+		"host\tssh-ed25519 A": "",
+	}
+	for pattern, want := range tests {
+		got, err := hostPatterns([]string{pattern})
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("%q: %q %v, want %q", pattern, got, err, want)
+		}
+	}
+	if got, err := hostPatterns(nil); got != "*" || err != nil {
+		t.Errorf("no patterns: %q %v", got, err)
+	}
+}
+
+func TestPathsThatSSHConfigCannotHold(t *testing.T) {
+	for _, path := range []string{`/a"b`, "/a\nProxyCommand x", `/a\b`, "/a${HOME}", "/a\x00"} {
+		if _, err := NewIdentity(IdentityConfig{Path: path}); err == nil {
+			t.Errorf("%q was accepted", path)
+		}
+	}
+	config := string(sshConfig("/a b/50%"))
+	if !strings.Contains(config, `IdentityFile "/a b/50%%/key"`) {
+		t.Errorf("the configuration is %s", config)
+	}
+}
+
+func TestShellQuote(t *testing.T) {
+	for word, want := range map[string]string{
+		"/id/ssh_config": "/id/ssh_config", "a b": "'a b'", "$(x)": "'$(x)'", "it's": `'it'\''s'`, "": "''", "-x": "-x",
+	} {
+		if got := ShellQuote(word); got != want {
+			t.Errorf("%q: %s, want %s", word, got, want)
+		}
+	}
+}
+
+// TestEachRequestHasItsOwnKey: a key that two joins share would outlive the first.
+func TestEachRequestHasItsOwnKey(t *testing.T) {
+	seen := make(map[string]bool)
+	for range 2 {
+		o, err := NewIdentity(IdentityConfig{Path: t.TempDir()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		credentials, err := o.Request("x-", rand.Reader)
+		if err != nil || len(credentials) != 2 {
+			t.Fatal(credentials, err)
+		}
+		if credentials[0].Name != "x-ssh" || credentials[1].Name != "x-tls" || credentials[1].Usage != api.UsageIdentity {
+			t.Errorf("%+v", credentials)
+		}
+		seen[credentials[0].PublicKey] = true
+	}
+	if len(seen) != 2 {
+		t.Error("two requests have one key")
+	}
+}
+
+// TestAnAuthorityLineCannotSmuggleAnother: what the service sends is parsed and made anew.
+func TestAnAuthorityLineCannotSmuggleAnother(t *testing.T) {
+	key, err := newKeyPair(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := keyLine(key.ssh)
+	for _, line := range []string{good + "\n* " + good, "garbage", "", good + "\nssh-ed25519 x"} {
+		if _, err := parseAuthorities([]string{line}); err == nil {
+			t.Errorf("%q was accepted", line)
+		}
+	}
+	keys, err := parseAuthorities([]string{`command="x" ` + good + " a comment"})
+	if err != nil || string(knownHosts("*", keys, nil)) != "@cert-authority * "+good+"\n" {
+		t.Errorf("%q %v", knownHosts("*", keys, nil), err)
+	}
+}
