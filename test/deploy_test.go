@@ -10,7 +10,7 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -127,7 +127,7 @@ func (d *deployment) testJoins(t *testing.T) {
 	keys, err := d.issuer.JWKS()
 	must(t, err)
 	before := time.Now().Add(-2 * time.Minute)
-	must(t, d.store.PutKeySet(t.Context(), join.KeySet{Issuer: d.issuer.BitbucketURL(), JWKS: keys, FetchedAt: before, TriedAt: before}))
+	must(t, d.store.PutKeySet(t.Context(), store.KeySet{Issuer: d.issuer.BitbucketURL(), JWKS: keys, FetchedAt: before, TriedAt: before}))
 	cmd := d.ctl(t, "apply", "-f", write(t, t.TempDir(), "rules.yaml", lambdaRules(d.issuer)))
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "fetched the keys of "+d.issuer.CircleCIURL()) || strings.Contains(string(out), "keys of "+d.issuer.BitbucketURL()) {

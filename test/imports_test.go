@@ -43,11 +43,14 @@ var (
 		{packages: []string{"pkg/api"}, only: []string{}, never: outside, unlinked: []string{aws}},
 		{packages: []string{"internal/token"}, only: []string{}, never: outside, unlinked: []string{aws}},
 		{packages: []string{"internal/cert"}, only: []string{}, never: outside, unlinked: []string{aws}},
+		// What is stored is said in their terms.
+		{packages: []string{"internal/store"}, only: []string{"pkg/rules", "pkg/api", "internal/cert"},
+			never: outside, unlinked: []string{aws}},
 		// The use case joins them, and reaches the world through its ports alone.
-		{packages: []string{"internal/join"}, only: []string{"pkg/rules", "pkg/api", "internal/token", "internal/cert"},
+		{packages: []string{"internal/join"}, only: []string{"pkg/rules", "pkg/api", "internal/token", "internal/cert", "internal/store"},
 			never: outside, unlinked: []string{aws}},
 		// What it needs to know of keys and revocations is as pure.
-		{packages: []string{"internal/rotation", "internal/revoke"}, only: []string{"internal/cert", "internal/join", "pkg/api", "pkg/rules"},
+		{packages: []string{"internal/rotation", "internal/revoke"}, only: []string{"internal/cert", "internal/join", "internal/store", "pkg/api", "pkg/rules"},
 			never: outside, unlinked: []string{aws}},
 		// The client runs in other people's jobs.
 		{packages: []string{"cmd/gatepass", "internal/client/..."}, only: []string{"pkg/api", "internal/client/..."},
@@ -144,6 +147,7 @@ func TestImportRulesCatch(t *testing.T) {
 			{ImportPath: module + "pkg/api", Imports: []string{"net/netip"}},
 			{ImportPath: module + "internal/token"},
 			{ImportPath: module + "internal/cert"},
+			{ImportPath: module + "internal/store", Imports: []string{module + "pkg/rules", module + "internal/cert"}},
 			{ImportPath: module + "internal/join", Imports: []string{module + "pkg/rules", module + "internal/cert"}, Deps: []string{"os"}},
 			{ImportPath: module + "internal/rotation", Imports: []string{module + "internal/join"}},
 			{ImportPath: module + "internal/revoke", Imports: []string{module + "internal/join", "crypto/x509"}, Deps: []string{"os"}},
@@ -161,6 +165,7 @@ func TestImportRulesCatch(t *testing.T) {
 		{name: "a part imports the use case", of: "internal/cert", imports: module + "internal/join", want: "internal/cert imports internal/join"},
 		{name: "a part does HTTP", of: "internal/token", imports: "net/http", want: "internal/token imports net/http"},
 		{name: "a part runs programs", of: "pkg/api", imports: "os/exec", want: "pkg/api imports os/exec"},
+		{name: "what is stored imports the use case", of: "internal/store", imports: module + "internal/join", want: "internal/store imports internal/join"},
 		{name: "the use case reads files", of: "internal/join", imports: "os", want: "internal/join imports os"},
 		{name: "the use case imports an adapter", of: "internal/join", imports: module + "internal/dynamo", want: "internal/join imports internal/dynamo"},
 		{name: "the use case links AWS", of: "internal/join", links: "github.com/aws/smithy-go", want: "internal/join links github.com/aws/smithy-go"},

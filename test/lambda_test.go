@@ -14,8 +14,8 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/dynamotest"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
-	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/lambda"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -35,7 +35,7 @@ func TestLambdaJoins(t *testing.T) {
 				answer := f.granted(allowed())
 				checkGranted(t, answer)
 				record := w.record(answer.JoinID)
-				if record.Code != join.CodeOK || record.SourceAddr != callerAddr || len(record.Credentials) != 6 {
+				if record.Code != store.CodeOK || record.SourceAddr != callerAddr || len(record.Credentials) != 6 {
 					t.Errorf("the record: %+v", record)
 				}
 			})

@@ -28,9 +28,9 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/dynamo"
 	"github.com/gatepass-ci/gatepass/internal/dynamotest"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
-	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/kms"
 	"github.com/gatepass-ci/gatepass/internal/lambda"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 	gaterules "github.com/gatepass-ci/gatepass/pkg/rules"
 )
@@ -342,7 +342,7 @@ func (w *lambdaWorld) circleci(job issuertest.CircleCIJob, options ...issuertest
 	return w.request("circleci", token)
 }
 
-func (w *lambdaWorld) record(id string) join.Record {
+func (w *lambdaWorld) record(id string) store.Record {
 	w.t.Helper()
 	r, err := w.store.Join(w.t.Context(), id)
 	lambdaMust(w.t, err)
@@ -356,7 +356,7 @@ func (w *lambdaWorld) importKeys(age time.Duration) {
 	lambdaMust(w.t, err)
 	at := time.Now().Add(-age)
 	for _, issuer := range []string{w.issuer.BitbucketURL(), w.issuer.CircleCIURL()} {
-		lambdaMust(w.t, w.store.PutKeySet(w.t.Context(), join.KeySet{Issuer: issuer, JWKS: keys, FetchedAt: at, TriedAt: at}))
+		lambdaMust(w.t, w.store.PutKeySet(w.t.Context(), store.KeySet{Issuer: issuer, JWKS: keys, FetchedAt: at, TriedAt: at}))
 	}
 }
 

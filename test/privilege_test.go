@@ -18,8 +18,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 // madeByLambda are the statements whose calls the function itself does not make, by Sid.
@@ -210,4 +210,4 @@ func (d *deployment) enforce(t *testing.T, after string) {
 }
 
 // adminQuery asks for the newest records.
-func adminQuery(limit int) admin.Query { return admin.Query{Limit: limit} }
+func adminQuery(limit int) store.Query { return store.Query{Limit: limit} }

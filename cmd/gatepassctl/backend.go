@@ -17,6 +17,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/rotation"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
 	"github.com/gatepass-ci/gatepass/internal/stack"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 // backend is what a command works on.
@@ -39,7 +40,7 @@ type backend struct {
 	// its token rule is stored. An embedded server does so at the first join.
 	refreshesNew bool
 	// crl makes the CRLs of revocations, by lists of its own or of the service's.
-	crl func(ctx context.Context, lists *revoke.Lists, revocations []join.Revocation) (string, error)
+	crl func(ctx context.Context, lists *revoke.Lists, revocations []store.Revocation) (string, error)
 	// signsForUs says that the service alone can sign.
 	signsForUs bool
 	publicURL  string // of the service; empty if it is not known
@@ -89,7 +90,7 @@ func (c *cli) openStack(ctx context.Context) (*backend, error) {
 		published:   func(ctx context.Context) (admin.Published, error) { return askPublished(ctx, s.JoinURL) },
 		refresher:   func() (refresher, error) { return s.Refresher, nil },
 		running:     func(ctx context.Context) *embedded.Running { return embedded.Ask(ctx, s.JoinURL, s.PublicURL, within) },
-		crl: func(ctx context.Context, _ *revoke.Lists, all []join.Revocation) (string, error) {
+		crl: func(ctx context.Context, _ *revoke.Lists, all []store.Revocation) (string, error) {
 			return s.CRL(ctx, all, c.now)
 		},
 		signsForUs:       true,
@@ -103,7 +104,7 @@ func (c *cli) openStack(ctx context.Context) (*backend, error) {
 }
 
 func (c *cli) openLocal(ctx context.Context, create bool) (*backend, error) {
-	store, err := sqlite.Open(ctx, c.data, sqlite.Options{MustExist: !create})
+	s, err := sqlite.Open(ctx, c.data, sqlite.Options{MustExist: !create})
 	if errors.Is(err, sqlite.ErrNoData) {
 		return nil, failed("check the path, or start with: gatepassctl serve --data "+c.data, "there is %w in %s", sqlite.ErrNoData, c.data)
 	}
@@ -111,8 +112,8 @@ func (c *cli) openLocal(ctx context.Context, create bool) (*backend, error) {
 		return nil, err
 	}
 	return &backend{
-		store:       store,
-		authorities: func() (join.Authorities, error) { return c.localAuthorities(ctx, store) },
+		store:       s,
+		authorities: func() (join.Authorities, error) { return c.localAuthorities(ctx, s) },
 		keys:        localca.NewKeyRing(filepath.Join(c.data, embedded.AuthoritiesDir), c.now, nil),
 		published: func(ctx context.Context) (admin.Published, error) {
 			if running := embedded.FindRunning(ctx, c.data, within); running != nil {
@@ -125,22 +126,22 @@ func (c *cli) openLocal(ctx context.Context, create bool) (*backend, error) {
 			if err != nil {
 				return nil, err
 			}
-			return embedded.NewRefresher(store, issuers, c.now, quiet())
+			return embedded.NewRefresher(s, issuers, c.now, quiet())
 		},
 		running: func(ctx context.Context) *embedded.Running { return embedded.FindRunning(ctx, c.data, within) },
-		crl: func(ctx context.Context, lists *revoke.Lists, _ []join.Revocation) (string, error) {
+		crl: func(ctx context.Context, lists *revoke.Lists, _ []store.Revocation) (string, error) {
 			return lists.CRL(ctx, x509Authorities()...)
 		},
 		silent:           "not running",
 		where:            c.data,
 		makesAuthorities: "start gatepassctl serve once: it makes them",
-		close:            store.Close,
+		close:            s.Close,
 	}, nil
 }
 
 // localAuthorities reads the key files. Only serve makes them.
-func (c *cli) localAuthorities(ctx context.Context, store rotation.Reader) (join.Authorities, error) {
-	all, err := localca.Open(ctx, filepath.Join(c.data, embedded.AuthoritiesDir), localca.Options{ReadOnly: true, Rotated: store})
+func (c *cli) localAuthorities(ctx context.Context, s rotation.Reader) (join.Authorities, error) {
+	all, err := localca.Open(ctx, filepath.Join(c.data, embedded.AuthoritiesDir), localca.Options{ReadOnly: true, Rotated: s})
 	if errors.Is(err, fs.ErrNotExist) {
 		return noAuthorities{}, nil
 	}
@@ -151,5 +152,5 @@ func (c *cli) localAuthorities(ctx context.Context, store rotation.Reader) (join
 type noAuthorities struct{}
 
 func (noAuthorities) Authority(context.Context, cert.Purpose) (*join.Authority, error) {
-	return nil, join.ErrNotFound
+	return nil, store.ErrNotFound
 }

@@ -8,8 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
@@ -81,7 +80,7 @@ func completeFlags(cmd *cobra.Command, flags map[string]completer) {
 }
 
 func allCodes() []string {
-	codes := []string{join.CodeOK}
+	codes := []string{store.CodeOK}
 	for code := range api.Codes() {
 		codes = append(codes, string(code))
 	}
@@ -136,7 +135,7 @@ func (c *cli) completeJoin(cmd *cobra.Command, args []string, _ string) (ids []s
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	c.quietly(cmd, func(ctx context.Context, b *backend) error {
-		for r, err := range b.store.Joins(ctx, admin.Query{Limit: 20}) {
+		for r, err := range b.store.Joins(ctx, store.Query{Limit: 20}) {
 			if err != nil {
 				continue // a damaged record; after any other error there is no more
 			}

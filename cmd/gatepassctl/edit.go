@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -105,13 +106,13 @@ func (c *cli) printUnchanged(p *plan, r ref) error {
 type session struct {
 	c      *cli
 	ref    ref
-	stored admin.Stored
+	stored store.Stored
 	dir    string // 0700, for the editor's own files too
 	path   string
 	clean  []byte // the resource as it is stored
 }
 
-func (c *cli) openSession(r ref, stored admin.Stored) (*session, error) {
+func (c *cli) openSession(r ref, stored store.Stored) (*session, error) {
 	text, err := rules.MarshalYAML(stored.Resource)
 	if err != nil {
 		return nil, err

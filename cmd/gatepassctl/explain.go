@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -80,10 +80,10 @@ func (c *cli) explain(ctx context.Context, f explainFlags) error {
 	}
 	defer done()
 	e, err := admin.Explain(ctx, reasons, q)
-	if errors.Is(err, join.ErrNotFound) && len(f.files) > 0 {
+	if errors.Is(err, store.ErrNotFound) && len(f.files) > 0 {
 		return failed("see which there are: grep -A2 'kind: token'", "token/%s is not in %s", q.Token, strings.Join(f.files, ", "))
 	}
-	if errors.Is(err, join.ErrNotFound) {
+	if errors.Is(err, store.ErrNotFound) {
 		return notStored(rules.KindToken, q.Token, err)
 	}
 	if _, ok := errors.AsType[*admin.AmbiguousError](err); ok {
@@ -136,7 +136,7 @@ func (c *cli) explainLast(ctx context.Context, f explainFlags) error {
 	}
 	defer b.close()
 	record, err := b.store.Join(ctx, f.last)
-	if errors.Is(err, join.ErrNotFound) {
+	if errors.Is(err, store.ErrNotFound) {
 		return failed("a join that was refused before its ID token was verified leaves a line in the service's log only; see gatepassctl joins ls",
 			"there is no record of join %s", f.last)
 	}
@@ -160,7 +160,7 @@ func (c *cli) concludeExplanation(e admin.Explanation) error {
 	if err := c.print(e, func() { c.printExplanation(e) }); err != nil {
 		return err
 	}
-	if e.Code != join.CodeOK {
+	if e.Code != store.CodeOK {
 		return failed("docs/errors.md tells what to do about "+e.Code, "this job would be refused: %s", e.Code)
 	}
 	return nil

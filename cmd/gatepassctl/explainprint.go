@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 func (c *cli) printExplanation(e admin.Explanation) {
@@ -29,7 +29,7 @@ func (c *cli) printExplanation(e admin.Explanation) {
 	}
 	c.printGrants(e)
 	verdict := "would join"
-	if e.Code != join.CodeOK {
+	if e.Code != store.CodeOK {
 		verdict = "would be refused: " + e.Code
 	}
 	fmt.Fprintf(c.out, "\n%s\n", bold(verdict))

@@ -21,8 +21,8 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/embedded"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
-	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 // recordedJoin is the join that the store of TestEveryCommandWritesJSON has.
@@ -179,10 +179,10 @@ func writeJSONFixtures(t *testing.T) {
 	server, err := embedded.Open(t.Context(), embedded.Config{Data: "data", Listen: "127.0.0.1:0", Log: quiet()}) // makes the authorities
 	must(t, err)
 	must(t, server.Close())
-	store, err := sqlite.Open(t.Context(), filepath.Join(".", "data"), sqlite.Options{MustExist: true})
+	s, err := sqlite.Open(t.Context(), filepath.Join(".", "data"), sqlite.Options{MustExist: true})
 	must(t, err)
-	defer store.Close()
-	must(t, store.Record(context.WithoutCancel(t.Context()), join.Record{
+	defer s.Close()
+	must(t, s.Record(context.WithoutCancel(t.Context()), store.Record{
 		JoinID: recordedJoin, Time: time.Now(), Code: "no_rule_matched", Token: "example-bot", Bot: "example", Method: "bitbucket",
 		IDToken: strings.Repeat("0", 64), Claims: map[string]any{"iss": "x", "iat": json.Number("1")},
 	}, time.Now().Add(time.Hour)))

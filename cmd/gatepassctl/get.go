@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -76,7 +77,7 @@ func (c *cli) get(cmd *cobra.Command, args []string, f getFlags) error {
 		if !f.table && !f.names {
 			return c.printResource(stored.Resource)
 		}
-		return c.printList([]admin.Stored{stored}, f)
+		return c.printList([]store.Stored{stored}, f)
 	}
 	var read []rules.Kind
 	for _, r := range refs {
@@ -119,8 +120,8 @@ func (f *getFlags) check(refs []ref) error {
 
 // choose returns what was asked for, once each, by kind and name. Whoever asks
 // for one by its name is told if it does not exist, or does not fit.
-func choose(state admin.State, refs []ref, filter admin.Filter) ([]admin.Stored, error) {
-	var chosen []admin.Stored
+func choose(state admin.State, refs []ref, filter admin.Filter) ([]store.Stored, error) {
+	var chosen []store.Stored
 	found := map[ref]bool{}
 	for _, stored := range state.Choose(filter) {
 		kind, name := stored.Resource.Kind(), stored.Resource.Name()
@@ -169,7 +170,7 @@ func (c *cli) printResource(r rules.Resource) error {
 	return err
 }
 
-func (c *cli) printList(all []admin.Stored, f getFlags) error {
+func (c *cli) printList(all []store.Stored, f getFlags) error {
 	switch {
 	case f.names:
 		for _, s := range all {
@@ -198,12 +199,12 @@ func (c *cli) printList(all []admin.Stored, f getFlags) error {
 }
 
 // printTables prints a table for each kind. Of several, names have their kind before them.
-func (c *cli) printTables(all []admin.Stored) {
+func (c *cli) printTables(all []store.Stored) {
 	if len(all) == 0 {
 		fmt.Fprintln(c.err, "there are none")
 		return
 	}
-	several := slices.ContainsFunc(all, func(s admin.Stored) bool { return s.Resource.Kind() != all[0].Resource.Kind() })
+	several := slices.ContainsFunc(all, func(s store.Stored) bool { return s.Resource.Kind() != all[0].Resource.Kind() })
 	for len(all) > 0 {
 		kind := all[0].Resource.Kind()
 		rows := [][]string{slices.Concat([]string{"NAME"}, columns[kind].head, []string{"CHANGED"})}

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -53,8 +53,8 @@ func (f *joinsFilter) flags(flags *pflag.FlagSet) {
 }
 
 // query checks the flags.
-func (f *joinsFilter) query(now time.Time) (q admin.Query, err error) {
-	q = admin.Query{Bot: f.bot, Token: f.token, Code: f.code, Refused: f.refused}
+func (f *joinsFilter) query(now time.Time) (q store.Query, err error) {
+	q = store.Query{Bot: f.bot, Token: f.token, Code: f.code, Refused: f.refused}
 	switch f.outcome {
 	case "":
 	case "refused":
@@ -62,7 +62,7 @@ func (f *joinsFilter) query(now time.Time) (q admin.Query, err error) {
 	default:
 		q.Code = f.outcome
 	}
-	if _, known := api.Codes()[api.Code(q.Code)]; !known && q.Code != "" && q.Code != join.CodeOK {
+	if _, known := api.Codes()[api.Code(q.Code)]; !known && q.Code != "" && q.Code != store.CodeOK {
 		return q, misused("write ok, refused, or one of the codes in docs/errors.md", "no join comes to %q", q.Code)
 	}
 	if q.Since, err = pastTime("since", f.since, now); err != nil {
@@ -134,7 +134,7 @@ func nonNil[T any](s []T) []T {
 	return s
 }
 
-func (c *cli) printJoins(records []join.Record) {
+func (c *cli) printJoins(records []store.Record) {
 	rows := [][]string{{"JOIN", "WHEN", "CODE", "BOT", "TOKEN", "FROM"}}
 	for _, r := range records {
 		rows = append(rows, []string{r.JoinID, ago(c.now(), r.Time), r.Code, plain(r.Bot), plain(r.Token), dash(r.SourceAddr)})
@@ -150,7 +150,7 @@ func (c *cli) warn(format string, args ...any) {
 
 // damaged names records that could not be read, and makes the command fail if there
 // are any: what it printed is not all.
-func (c *cli) damaged(all []*admin.DamagedError) error {
+func (c *cli) damaged(all []*store.DamagedError) error {
 	for _, d := range all {
 		c.warn("%v", d)
 	}

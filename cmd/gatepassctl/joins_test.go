@@ -15,8 +15,8 @@ import (
 
 	"github.com/oklog/ulid/v2"
 
-	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -29,17 +29,17 @@ func testCLI(out *bytes.Buffer) *cli {
 func TestJoinsShowHasEveryField(t *testing.T) {
 	rule := 7
 	at := time.Now().UTC().Truncate(time.Second)
-	r := join.Record{
+	r := store.Record{
 		JoinID: "the-join", Time: at, Code: "the_code", Detail: "the-detail", Token: "the-token", Bot: "the-bot", Method: "the-method",
 		SourceAddr: "192.0.2.1", Client: &api.ClientInfo{Version: "the-version", OS: "the-os", Arch: "the-arch"},
 		IDToken: "the-id-token", Digest: "the-digest", Claims: map[string]any{"claim": map[string]any{"nested": []any{json.Number("12345678901234567890")}}},
 		Rule: &rule, MismatchesLeftOut: 4711, Lock: "the-lock", TTLSeconds: 754, TTLLimitedBy: "role:limits", Retry: true,
-		Mismatches: []join.RuleMismatch{{Rule: 3, Fields: []join.FieldMismatch{{Field: "the_field", Want: "the-want", Got: []string{"got-1", "got-2"}}, {Field: "lacking"}}}},
-		Credentials: []join.RecordCredential{{Name: "the-name", Type: "the-type", Usage: "the-usage", Serial: "the-serial", Subject: "the-subject",
+		Mismatches: []store.RuleMismatch{{Rule: 3, Fields: []store.FieldMismatch{{Field: "the_field", Want: "the-want", Got: []string{"got-1", "got-2"}}, {Field: "lacking"}}}},
+		Credentials: []store.RecordCredential{{Name: "the-name", Type: "the-type", Usage: "the-usage", Serial: "the-serial", Subject: "the-subject",
 			Principals: []string{"principal-1", "principal-2"}, Roles: []string{"role-1", "role-2"}, ExpiresAt: at.Add(time.Hour)}},
 	}
 	var fields map[string]any
-	encoded, err := join.EncodeRecord(r)
+	encoded, err := store.EncodeRecord(r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,17 +74,17 @@ func TestJoinsShowHasEveryField(t *testing.T) {
 // What a job wrote does not reach the terminal as it is: it may move the cursor.
 func TestWhatAJobWroteIsPlain(t *testing.T) {
 	const nasty = "\x1b[2J\x1b]0;title\x07\r\u202eevil\u0085"
-	r := join.Record{
-		JoinID: "x", Code: join.CodeOK, Detail: nasty, Client: &api.ClientInfo{Version: nasty, OS: nasty, Arch: nasty},
+	r := store.Record{
+		JoinID: "x", Code: store.CodeOK, Detail: nasty, Client: &api.ClientInfo{Version: nasty, OS: nasty, Arch: nasty},
 		Claims:      map[string]any{nasty: nasty, "list": []any{nasty}},
-		Mismatches:  []join.RuleMismatch{{Fields: []join.FieldMismatch{{Field: "branch_name", Want: nasty, Got: []string{nasty}}}}},
-		Credentials: []join.RecordCredential{{Name: nasty, Subject: nasty, Principals: []string{nasty}}},
+		Mismatches:  []store.RuleMismatch{{Fields: []store.FieldMismatch{{Field: "branch_name", Want: nasty, Got: []string{nasty}}}}},
+		Credentials: []store.RecordCredential{{Name: nasty, Subject: nasty, Principals: []string{nasty}}},
 	}
 	var out bytes.Buffer
 	c := testCLI(&out)
 	c.printJoin(r)
-	c.printJoins([]join.Record{{Bot: nasty, Token: nasty}})
-	c.printRevocations([]join.Revocation{{By: nasty, Reason: nasty, Bot: nasty, Token: nasty}})
+	c.printJoins([]store.Record{{Bot: nasty, Token: nasty}})
+	c.printRevocations([]store.Revocation{{By: nasty, Reason: nasty, Bot: nasty, Token: nasty}})
 	for _, control := range []string{"\x1b", "\x07", "\r", "\u202e", "\u0085"} {
 		if strings.Contains(out.String(), control) {
 			t.Errorf("%q is printed:\n%q", control, out.String())
@@ -96,19 +96,19 @@ func TestWhatAJobWroteIsPlain(t *testing.T) {
 func damagedData(t *testing.T) (data string, good, bad string) {
 	t.Helper()
 	data = filepath.Join(t.TempDir(), "data")
-	store, err := sqlite.Open(t.Context(), data, sqlite.Options{})
+	s, err := sqlite.Open(t.Context(), data, sqlite.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ids := make([]string, 2)
 	for i := range ids {
 		ids[i] = ulid.Make().String()
-		r := join.Record{JoinID: ids[i], Time: time.Now(), Code: join.CodeOK, Bot: "example", Claims: map[string]any{}}
-		if err := store.Record(t.Context(), r, time.Now().Add(time.Hour)); err != nil {
+		r := store.Record{JoinID: ids[i], Time: time.Now(), Code: store.CodeOK, Bot: "example", Claims: map[string]any{}}
+		if err := s.Record(t.Context(), r, time.Now().Add(time.Hour)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := store.Close(); err != nil {
+	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	db, err := sql.Open("sqlite", filepath.Join(data, sqlite.FileName))
@@ -161,10 +161,10 @@ func (l *lineCounter) Write(p []byte) (int, error) {
 func TestExportWritesAsItReads(t *testing.T) {
 	const n = 20_000
 	written, furthest := &lineCounter{}, 0
-	records := func(yield func(join.Record, error) bool) {
+	records := func(yield func(store.Record, error) bool) {
 		for i := range n {
 			furthest = max(furthest, i-written.lines)
-			if !yield(join.Record{JoinID: fmt.Sprint(i), Claims: map[string]any{}}, nil) {
+			if !yield(store.Record{JoinID: fmt.Sprint(i), Claims: map[string]any{}}, nil) {
 				return
 			}
 		}

@@ -7,8 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 func (c *cli) joinsExportCommand() *cobra.Command {
@@ -35,7 +34,7 @@ docs/gatepassctl.md. Records have no ID tokens and no credentials.`,
 				return err
 			}
 			defer b.close()
-			var damaged []*admin.DamagedError
+			var damaged []*store.DamagedError
 			write := func(w io.Writer) (err error) {
 				damaged, err = exportJoins(w, b.store.Joins(cmd.Context(), q))
 				return err
@@ -54,11 +53,11 @@ docs/gatepassctl.md. Records have no ID tokens and no credentials.`,
 }
 
 // exportJoins writes records as they come. Those that are damaged are returned.
-func exportJoins(w io.Writer, records func(func(join.Record, error) bool)) ([]*admin.DamagedError, error) {
-	var damaged []*admin.DamagedError
+func exportJoins(w io.Writer, records func(func(store.Record, error) bool)) ([]*store.DamagedError, error) {
+	var damaged []*store.DamagedError
 	lines := bufio.NewWriter(w)
 	for r, err := range records {
-		if d, ok := errors.AsType[*admin.DamagedError](err); ok {
+		if d, ok := errors.AsType[*store.DamagedError](err); ok {
 			damaged = append(damaged, d)
 			continue
 		}
@@ -73,8 +72,8 @@ func exportJoins(w io.Writer, records func(func(join.Record, error) bool)) ([]*a
 }
 
 // writeLine writes a record as stores keep it, in one line.
-func writeLine(w io.Writer, r join.Record) error {
-	line, err := join.EncodeRecord(r)
+func writeLine(w io.Writer, r store.Record) error {
+	line, err := store.EncodeRecord(r)
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 const (
@@ -33,7 +33,7 @@ type followed struct {
 
 // followJoins prints the records that fit q and those that come, until ctx ends,
 // which is how people stop it.
-func (c *cli) followJoins(ctx context.Context, store admin.Joins, q admin.Query) error {
+func (c *cli) followJoins(ctx context.Context, s admin.Joins, q store.Query) error {
 	if q.Since.IsZero() {
 		q.Since = c.now().Add(-followBack)
 	}
@@ -44,7 +44,7 @@ func (c *cli) followJoins(ctx context.Context, store admin.Joins, q admin.Query)
 	}
 	for failures := 0; ; {
 		asked := c.now()
-		err := f.print(ctx, store, q)
+		err := f.print(ctx, s, q)
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -73,9 +73,9 @@ func (c *cli) followJoins(ctx context.Context, store admin.Joins, q admin.Query)
 // errOutput says that nobody reads what is printed any longer.
 var errOutput = errors.New("writing the output")
 
-func (f *follower) print(ctx context.Context, store admin.Joins, q admin.Query) error {
-	for r, err := range store.Joins(ctx, q) {
-		if damaged, ok := errors.AsType[*admin.DamagedError](err); ok {
+func (f *follower) print(ctx context.Context, s admin.Joins, q store.Query) error {
+	for r, err := range s.Joins(ctx, q) {
+		if damaged, ok := errors.AsType[*store.DamagedError](err); ok {
 			if !f.known(damaged.JoinID, "damaged", f.c.now()) {
 				f.c.warn("%v", damaged)
 			}
@@ -110,7 +110,7 @@ func (f *follower) forget(since time.Time) {
 	}
 }
 
-func (f *follower) show(r join.Record) error {
+func (f *follower) show(r store.Record) error {
 	switch f.c.format {
 	case "json":
 		return writeLine(f.c.out, r)

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -27,7 +27,7 @@ func (c *cli) joinsShowCommand() *cobra.Command {
 			}
 			defer b.close()
 			record, err := b.store.Join(cmd.Context(), joinID(args[0]))
-			if errors.Is(err, join.ErrNotFound) {
+			if errors.Is(err, store.ErrNotFound) {
 				return noRecord(args[0])
 			}
 			if err != nil {
@@ -53,7 +53,7 @@ func noRecord(id string) error {
 }
 
 // printJoin shows every field of a record.
-func (c *cli) printJoin(r join.Record) {
+func (c *cli) printJoin(r store.Record) {
 	_, bold := c.colours(c.out)
 	c.table(c.joinRows(r))
 	c.printMismatches(r.Mismatches, r.MismatchesLeftOut)
@@ -77,10 +77,10 @@ func (c *cli) printJoin(r join.Record) {
 }
 
 // joinRows are the fields of a record that have one value.
-func (c *cli) joinRows(r join.Record) [][]string {
+func (c *cli) joinRows(r store.Record) [][]string {
 	red, bold := c.colours(c.out)
 	code := bold(r.Code)
-	if r.Code != join.CodeOK {
+	if r.Code != store.CodeOK {
 		code = red(r.Code)
 	}
 	rows := [][]string{
@@ -146,7 +146,7 @@ func claimText(value any) string {
 }
 
 // printMismatches says for each allow rule what did not match.
-func (c *cli) printMismatches(all []join.RuleMismatch, leftOut int) {
+func (c *cli) printMismatches(all []store.RuleMismatch, leftOut int) {
 	if len(all) == 0 {
 		return
 	}

@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
-	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/jwks"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 // keyCommands are those about issuers' keys and our own.
@@ -103,7 +103,7 @@ func (c *cli) refresh(ctx context.Context, issuer string, unpin bool) error {
 	}
 	if unpin {
 		if err := b.store.Unpin(ctx, issuer); err != nil {
-			if errors.Is(err, join.ErrNotFound) {
+			if errors.Is(err, store.ErrNotFound) {
 				return failed("see gatepassctl keys ls", "there are no keys of %s", issuer)
 			}
 			return err

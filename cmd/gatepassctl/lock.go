@@ -14,7 +14,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -216,12 +216,12 @@ func targetWords(t rules.Target) string {
 
 // warnUnknown warns of a target that does not exist. It was locked all the same: in
 // an emergency it may be created again at any moment.
-func (c *cli) warnUnknown(ctx context.Context, store admin.Resources, t rules.Target) {
+func (c *cli) warnUnknown(ctx context.Context, s admin.Resources, t rules.Target) {
 	kind, name, named := strings.Cut(admin.TargetID(t), "/")
 	if !named {
 		return
 	}
-	if _, err := store.Get(ctx, rules.Kind(kind), name); errors.Is(err, join.ErrNotFound) {
+	if _, err := s.Get(ctx, rules.Kind(kind), name); errors.Is(err, store.ErrNotFound) {
 		c.warn("there is no %s/%s: check the name. It is locked all the same", kind, name)
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -91,7 +91,7 @@ func parseID(s string) (rules.Kind, string, error) {
 	return k, name, nil
 }
 
-func isNotFound(err error) bool { return errors.Is(err, join.ErrNotFound) }
+func isNotFound(err error) bool { return errors.Is(err, store.ErrNotFound) }
 
 func notStored(kind rules.Kind, name string, err error) error {
 	if isNotFound(err) {

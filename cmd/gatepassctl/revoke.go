@@ -15,6 +15,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/revoke"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -53,10 +54,10 @@ before. docs/incident.md says what reaches whom.`,
 	}
 	for _, of := range []struct {
 		kind, what string
-		query      func(name string) admin.Query
+		query      func(name string) store.Query
 	}{
-		{"bot", "what was issued to a bot", func(name string) admin.Query { return admin.Query{Bot: name} }},
-		{"token", "what was issued by a token rule", func(name string) admin.Query { return admin.Query{Token: name} }},
+		{"bot", "what was issued to a bot", func(name string) store.Query { return store.Query{Bot: name} }},
+		{"token", "what was issued by a token rule", func(name string) store.Query { return store.Query{Token: name} }},
 	} {
 		var f revokeFlags
 		sub := &cobra.Command{
@@ -88,7 +89,7 @@ func (c *cli) revokeJoinCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.revoke(cmd.Context(), "join/"+joinID(args[0]), f, func(b *backend) (issued admin.Issued, err error) {
 				record, err := b.store.Join(cmd.Context(), joinID(args[0]))
-				if errors.Is(err, join.ErrNotFound) {
+				if errors.Is(err, store.ErrNotFound) {
 					return issued, noRecord(args[0])
 				}
 				if err == nil {
@@ -170,7 +171,7 @@ func (c *cli) revokeAllCommand() *cobra.Command {
 				}
 			}
 			return c.revoke(cmd.Context(), "everything", f, func(b *backend) (admin.Issued, error) {
-				return admin.ValidOf(cmd.Context(), b.store, admin.Query{}, c.now())
+				return admin.ValidOf(cmd.Context(), b.store, store.Query{}, c.now())
 			})
 		},
 	}
@@ -228,7 +229,7 @@ func (c *cli) revoke(ctx context.Context, what string, f revokeFlags, find func(
 
 // storeRevocations stores what is new, and returns how many that were and all that
 // the lists are to have.
-func (c *cli) storeRevocations(ctx context.Context, b *backend, wanted []join.Revocation, f revokeFlags) (int, []join.Revocation, error) {
+func (c *cli) storeRevocations(ctx context.Context, b *backend, wanted []store.Revocation, f revokeFlags) (int, []store.Revocation, error) {
 	stored, err := b.store.Revocations(ctx)
 	if err != nil {
 		return 0, nil, err
@@ -244,7 +245,7 @@ func (c *cli) storeRevocations(ctx context.Context, b *backend, wanted []join.Re
 	for _, r := range stored {
 		known[r.ID] = true
 	}
-	fresh := slices.DeleteFunc(slices.Clone(wanted), func(r join.Revocation) bool { return known[r.ID] })
+	fresh := slices.DeleteFunc(slices.Clone(wanted), func(r store.Revocation) bool { return known[r.ID] })
 	all := slices.Concat(stored, fresh)
 	if f.dryRun || f.noStore {
 		return len(fresh), all, nil
@@ -275,7 +276,7 @@ func (c *cli) whoami() string {
 }
 
 // suggestLock says so if a bot whose certificates were revoked may get new ones.
-func (c *cli) suggestLock(ctx context.Context, b *backend, revoked []join.Revocation) {
+func (c *cli) suggestLock(ctx context.Context, b *backend, revoked []store.Revocation) {
 	var bots []string
 	for _, r := range revoked {
 		if r.Bot == "" || slices.Contains(bots, r.Bot) {

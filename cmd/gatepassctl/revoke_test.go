@@ -11,19 +11,19 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/revoke"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 // busy is a store in which someone else revokes something just before we do.
 type busy struct {
 	admin.Store
-	theirs join.Revocation
+	theirs store.Revocation
 }
 
-func (b busy) Revoke(ctx context.Context, all []join.Revocation) (int, error) {
-	if _, err := b.Store.Revoke(ctx, []join.Revocation{b.theirs}); err != nil {
+func (b busy) Revoke(ctx context.Context, all []store.Revocation) (int, error) {
+	if _, err := b.Store.Revoke(ctx, []store.Revocation{b.theirs}); err != nil {
 		return 0, err
 	}
 	return b.Store.Revoke(ctx, all)
@@ -31,29 +31,29 @@ func (b busy) Revoke(ctx context.Context, all []join.Revocation) (int, error) {
 
 func emptyStore(t *testing.T) admin.Store {
 	t.Helper()
-	store, err := sqlite.Open(t.Context(), t.TempDir(), sqlite.Options{})
+	s, err := sqlite.Open(t.Context(), t.TempDir(), sqlite.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = store.Close() })
-	return store
+	t.Cleanup(func() { _ = s.Close() })
+	return s
 }
 
-func revocation(serial string, ends time.Time) join.Revocation {
-	return join.Revocation{ID: "ssh-user." + serial, At: ends.Add(-time.Hour), By: "ada", Certificates: []join.RevokedCertificate{
+func revocation(serial string, ends time.Time) store.Revocation {
+	return store.Revocation{ID: "ssh-user." + serial, At: ends.Add(-time.Hour), By: "ada", Certificates: []store.RevokedCertificate{
 		{Authority: cert.SSHUser, Serial: serial, ExpiresAt: ends}}}
 }
 
 // A server has no list but the one that it is given: what two administrators revoke
 // at the same time is in the files of both.
 func TestRevokeWritesWhatOthersRevokeMeanwhile(t *testing.T) {
-	store, now := emptyStore(t), time.Now().UTC().Truncate(time.Second)
-	of := func(serial string) join.Revocation { return revocation(serial, now.Add(time.Hour)) }
-	b := &backend{store: busy{store, of("1")}, publicURL: "https://join.example.com"}
+	s, now := emptyStore(t), time.Now().UTC().Truncate(time.Second)
+	of := func(serial string) store.Revocation { return revocation(serial, now.Add(time.Hour)) }
+	b := &backend{store: busy{s, of("1")}, publicURL: "https://join.example.com"}
 	c := testCLI(new(bytes.Buffer))
 	file := filepath.Join(t.TempDir(), "revoked.krl")
 	f := revokeFlags{files: listFiles{krl: file}}
-	_, all, err := c.storeRevocations(t.Context(), b, []join.Revocation{of("2")}, f)
+	_, all, err := c.storeRevocations(t.Context(), b, []store.Revocation{of("2")}, f)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,14 +74,14 @@ func TestRevokeWritesWhatOthersRevokeMeanwhile(t *testing.T) {
 // What is removed is gone from the service's lists: a clock that is ahead, of the
 // machine that revokes something else, must not take back a revocation.
 func TestRevokeForgetsNothingThatMayCount(t *testing.T) {
-	store, now := emptyStore(t), time.Now().UTC().Truncate(time.Second)
+	s, now := emptyStore(t), time.Now().UTC().Truncate(time.Second)
 	for serial, ago := range map[string]time.Duration{"1": 25 * time.Hour, "2": 23 * time.Hour, "3": -time.Hour} {
-		if _, err := store.Revoke(t.Context(), []join.Revocation{revocation(serial, now.Add(-ago))}); err != nil {
+		if _, err := s.Revoke(t.Context(), []store.Revocation{revocation(serial, now.Add(-ago))}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	c := testCLI(new(bytes.Buffer))
-	_, all, err := c.storeRevocations(t.Context(), &backend{store: store}, []join.Revocation{revocation("4", now.Add(time.Hour))}, revokeFlags{})
+	_, all, err := c.storeRevocations(t.Context(), &backend{store: s}, []store.Revocation{revocation("4", now.Add(time.Hour))}, revokeFlags{})
 	if err != nil {
 		t.Fatal(err)
 	}

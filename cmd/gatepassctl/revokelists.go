@@ -12,8 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/revoke"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 // listFiles are where the lists are written; empty names are not.
@@ -27,13 +27,13 @@ func (f *listFiles) flags(cmd *cobra.Command) {
 func (f listFiles) none() bool { return f.krl == "" && f.crl == "" }
 
 // listed are revocations as lists are made of them.
-type listed []join.Revocation
+type listed []store.Revocation
 
-func (l listed) Revocations(context.Context) ([]join.Revocation, error) { return l, nil }
+func (l listed) Revocations(context.Context) ([]store.Revocation, error) { return l, nil }
 
 // writeLists writes files that servers read: whole, or not at all, and of all that is
 // revoked, since a server has no other list.
-func (c *cli) writeLists(ctx context.Context, b *backend, files listFiles, all []join.Revocation) error {
+func (c *cli) writeLists(ctx context.Context, b *backend, files listFiles, all []store.Revocation) error {
 	if files.none() {
 		return nil
 	}
@@ -62,7 +62,7 @@ func (c *cli) writeLists(ctx context.Context, b *backend, files listFiles, all [
 }
 
 func (c *cli) noList(b *backend, err error) error {
-	if errors.Is(err, join.ErrNotFound) {
+	if errors.Is(err, store.ErrNotFound) {
 		return failed(b.makesAuthorities, "there is no authority to make the list for in %s", b.where)
 	}
 	return failed("what is revoked is stored all the same; write the files again with gatepassctl revoke export", "the list could not be made: %w", err)
@@ -122,8 +122,8 @@ func (c *cli) revokeLsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			all = slices.DeleteFunc(all, func(r join.Revocation) bool { return !r.Ends().After(c.now()) })
-			slices.SortFunc(all, func(x, y join.Revocation) int {
+			all = slices.DeleteFunc(all, func(r store.Revocation) bool { return !r.Ends().After(c.now()) })
+			slices.SortFunc(all, func(x, y store.Revocation) int {
 				if order := y.At.Compare(x.At); order != 0 {
 					return order
 				}
@@ -134,7 +134,7 @@ func (c *cli) revokeLsCommand() *cobra.Command {
 	}
 }
 
-func (c *cli) printRevocations(all []join.Revocation) {
+func (c *cli) printRevocations(all []store.Revocation) {
 	rows := [][]string{{"REVOKED", "BOT", "TOKEN", "CERTIFICATES", "WHEN", "BY", "UNTIL", "REASON"}}
 	for _, r := range all {
 		rows = append(rows, []string{r.ID, dash(plain(r.Bot)), dash(plain(r.Token)), fmt.Sprint(len(r.Certificates)),

@@ -6,16 +6,16 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/revoke"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
 // revokeAnswer is what revoke prints for machines.
 type revokeAnswer struct {
-	Revocations []join.Revocation `json:"revocations"`
-	Added       int               `json:"added"` // that were not revoked before
-	DryRun      bool              `json:"dry_run,omitempty"`
+	Revocations []store.Revocation `json:"revocations"`
+	Added       int                `json:"added"` // that were not revoked before
+	DryRun      bool               `json:"dry_run,omitempty"`
 	// JWTs are valid and cannot be revoked.
 	JWTs      int        `json:"jwts"`
 	JWTsUntil *time.Time `json:"jwts_until,omitempty"`

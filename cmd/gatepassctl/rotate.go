@@ -14,6 +14,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/rotation"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 func (c *cli) caRotateCommand() *cobra.Command {
@@ -244,7 +245,7 @@ func (c *cli) rotateFailed(b *backend, step admin.RotationStep, purposes []cert.
 	if phase, ok := errors.AsType[*rotation.PhaseError](err); ok {
 		return failed("see what comes next: "+c.command("ca rotate --type "+string(phase.Purpose)), "%w", err)
 	}
-	if _, ok := errors.AsType[*admin.ConflictError](err); ok {
+	if _, ok := errors.AsType[*store.ConflictError](err); ok {
 		return failed("see how it stands: "+c.command("ca rotate"), "%w", err)
 	}
 	if _, ok := errors.AsType[*admin.UnpublishedError](err); ok {

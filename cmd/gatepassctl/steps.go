@@ -11,6 +11,7 @@ import (
 	"github.com/fatih/color"
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -100,14 +101,14 @@ func (p *plan) findUnlocks(now time.Time) {
 }
 
 // execute makes the steps. What an error left stored is in its message.
-func (c *cli) execute(ctx context.Context, store admin.Resources, steps []admin.Step) error {
+func (c *cli) execute(ctx context.Context, st admin.Resources, steps []admin.Step) error {
 	total := 0
 	for _, s := range steps {
 		if s.Action != admin.Unchanged {
 			total++
 		}
 	}
-	stored, err := admin.Execute(ctx, store, steps, c.now(), c.progress)
+	stored, err := admin.Execute(ctx, st, steps, c.now(), c.progress)
 	if err == nil {
 		return nil
 	}
@@ -115,7 +116,7 @@ func (c *cli) execute(ctx context.Context, store admin.Resources, steps []admin.
 	if stored > 0 {
 		soFar = fmt.Sprintf("%d of %d changes were stored", stored, total)
 	}
-	if conflict, ok := errors.AsType[*admin.ConflictError](err); ok {
+	if conflict, ok := errors.AsType[*store.ConflictError](err); ok {
 		return failed("look at it with gatepassctl get, then run the command again", "%w; %s", conflict, soFar)
 	}
 	if stored > 0 {
@@ -126,7 +127,7 @@ func (c *cli) execute(ctx context.Context, store admin.Resources, steps []admin.
 
 // progress shows, at a terminal, how far several transactions have come.
 func (c *cli) progress(done, total int) {
-	if !isTerminal(c.err) || total <= admin.MaxChanges {
+	if !isTerminal(c.err) || total <= store.MaxChanges {
 		return
 	}
 	fmt.Fprintf(c.err, "\rstored %d of %d changes", done, total)

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -76,7 +77,7 @@ func (c *cli) unlockWhere(ctx context.Context, fits func(*rules.Lock) bool, none
 	if isNotFound(err) {
 		return failed("see what is locked with gatepassctl lock ls", "%s", none)
 	}
-	if conflict, ok := errors.AsType[*admin.ConflictError](err); ok {
+	if conflict, ok := errors.AsType[*store.ConflictError](err); ok {
 		return failed("look at it with gatepassctl lock ls, then run the command again", "%w; nothing was unlocked", conflict)
 	}
 	if err != nil {

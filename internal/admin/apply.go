@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -61,7 +61,7 @@ func containsKind(kinds []rules.Kind, kind rules.Kind) bool { return slices.Cont
 
 // Plan compares resources with what is stored, and reads what it needs for it.
 // See State.Plan.
-func Plan(ctx context.Context, store Resources, wanted []rules.Resource) ([]Step, error) {
+func Plan(ctx context.Context, s Resources, wanted []rules.Resource) ([]Step, error) {
 	var kinds []rules.Kind
 	for _, r := range wanted {
 		kinds = append(kinds, r.Kind())
@@ -69,7 +69,7 @@ func Plan(ctx context.Context, store Resources, wanted []rules.Resource) ([]Step
 	if len(kinds) == 0 {
 		return nil, nil
 	}
-	state, err := Read(ctx, store, kinds...)
+	state, err := Read(ctx, s, kinds...)
 	if err != nil {
 		return nil, err
 	}
@@ -112,14 +112,14 @@ func (s State) Plan(wanted []rules.Resource) ([]Step, error) {
 }
 
 // onto makes the step one that is only right while stored is as it is.
-func (s Step) onto(stored Stored) Step {
+func (s Step) onto(stored store.Stored) Step {
 	s.Before, s.revision = stored.Resource, stored.Revision
 	s.Edited, s.EditedAt = stored.Edited, stored.UpdatedAt
 	return s
 }
 
 // PlanEdit plans to replace a resource by what someone wrote by hand.
-func PlanEdit(stored Stored, edited rules.Resource) (Step, error) {
+func PlanEdit(stored store.Stored, edited rules.Resource) (Step, error) {
 	step := Step{Action: Update, Kind: edited.Kind(), Name: edited.Name(), After: edited, byHand: true}
 	if idOf(stored.Resource) != idOf(edited) {
 		return Step{}, fmt.Errorf("%s cannot become %s", idOf(stored.Resource), idOf(edited))
@@ -131,28 +131,28 @@ func PlanEdit(stored Stored, edited rules.Resource) (Step, error) {
 	return step.onto(stored), err
 }
 
-// PlanRemove plans the removal of one resource; join.ErrNotFound if it does not exist.
-func PlanRemove(ctx context.Context, store Resources, kind rules.Kind, name string) (Step, error) {
-	stored, err := store.Get(ctx, kind, name)
+// PlanRemove plans the removal of one resource; store.ErrNotFound if it does not exist.
+func PlanRemove(ctx context.Context, s Resources, kind rules.Kind, name string) (Step, error) {
+	stored, err := s.Get(ctx, kind, name)
 	if err != nil {
 		return Step{}, err
 	}
 	return removal(stored), nil
 }
 
-// PlanRemove plans the removal of a resource; join.ErrNotFound if it does not exist.
+// PlanRemove plans the removal of a resource; store.ErrNotFound if it does not exist.
 func (s State) PlanRemove(kind rules.Kind, name string) (Step, error) {
 	if invalid := s.invalid[id{kind, name}]; invalid != nil {
 		return Step{Action: Remove, Kind: kind, Name: name, revision: invalid.Revision}, nil
 	}
 	stored, ok := s.Get(kind, name)
 	if !ok {
-		return Step{}, fmt.Errorf("%s: %w", id{kind, name}, join.ErrNotFound)
+		return Step{}, fmt.Errorf("%s: %w", id{kind, name}, store.ErrNotFound)
 	}
 	return removal(stored), nil
 }
 
-func removal(stored Stored) Step {
+func removal(stored store.Stored) Step {
 	r := stored.Resource
 	return Step{Action: Remove, Kind: r.Kind(), Name: r.Name()}.onto(stored)
 }
@@ -182,14 +182,14 @@ type Progress func(done, total int)
 // Execute makes the steps of a plan: what one Write takes in one transaction, more
 // in several, which a second run of the same plan completes. It returns how many
 // changes were stored; a *ConflictError says that someone else changed one meanwhile.
-func Execute(ctx context.Context, store Resources, steps []Step, now time.Time, watch ...Progress) (int, error) {
+func Execute(ctx context.Context, s Resources, steps []Step, now time.Time, watch ...Progress) (int, error) {
 	batches, total, err := batches(steps, now)
 	if err != nil {
 		return 0, err
 	}
 	done := 0
 	for _, batch := range batches {
-		if err := store.Write(ctx, batch); err != nil {
+		if err := s.Write(ctx, batch); err != nil {
 			return done, err
 		}
 		done += len(batch)
@@ -201,7 +201,7 @@ func Execute(ctx context.Context, store Resources, steps []Step, now time.Time, 
 }
 
 // batches are the changes of steps, so many together as one Write takes.
-func batches(steps []Step, now time.Time) (all [][]Change, total int, err error) {
+func batches(steps []Step, now time.Time) (all [][]store.Change, total int, err error) {
 	size := 0
 	for _, s := range steps {
 		if s.Action == Unchanged {
@@ -216,11 +216,11 @@ func batches(steps []Step, now time.Time) (all [][]Change, total int, err error)
 			weight = len(encoded)
 		}
 		last := len(all) - 1
-		if last < 0 || len(all[last]) == MaxChanges || size+weight > MaxBytes {
+		if last < 0 || len(all[last]) == store.MaxChanges || size+weight > store.MaxBytes {
 			all, size = append(all, nil), 0
 			last++
 		}
-		all[last] = append(all[last], Change{
+		all[last] = append(all[last], store.Change{
 			Kind: s.Kind, Name: s.Name, Resource: s.After, Revision: s.revision, At: now, Edited: s.byHand,
 		})
 		size += weight

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -146,7 +146,7 @@ func TestMeanwhile(t *testing.T) {
 				t.Fatal(err)
 			}
 			done, err := admin.Execute(t.Context(), m, steps, noon)
-			conflict, ok := errors.AsType[*admin.ConflictError](err)
+			conflict, ok := errors.AsType[*store.ConflictError](err)
 			if done != 0 || !ok || string(conflict.Kind)+"/"+conflict.Name != c.conflict {
 				t.Errorf("%d changes were stored: %v", done, err)
 			}
@@ -175,7 +175,7 @@ func TestMeanwhile(t *testing.T) {
 			t.Fatal(err)
 		}
 		done, err := admin.Execute(t.Context(), m, steps, noon)
-		if _, ok := errors.AsType[*admin.ConflictError](err); !ok || done != 100 || len(m.stored) != 101 {
+		if _, ok := errors.AsType[*store.ConflictError](err); !ok || done != 100 || len(m.stored) != 101 {
 			t.Errorf("%d changes were stored, %d resources are there: %v", done, len(m.stored), err)
 		}
 	})
@@ -247,7 +247,7 @@ func TestOrphans(t *testing.T) {
 			}
 		})
 	}
-	if _, err := read(t, &memory{}).PlanRemove(rules.KindBot, "shop"); !errors.Is(err, join.ErrNotFound) {
+	if _, err := read(t, &memory{}).PlanRemove(rules.KindBot, "shop"); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("removing what does not exist: %v", err)
 	}
 }
@@ -289,7 +289,7 @@ func TestUnlocks(t *testing.T) {
 // TestInvalid has two resources stored that cannot be decoded.
 func TestInvalid(t *testing.T) {
 	m := holding(t, shop)
-	m.invalid = []*admin.InvalidError{
+	m.invalid = []*store.InvalidError{
 		{Kind: rules.KindBot, Name: "bad", Revision: "r1", Err: errors.New("damaged")},
 		{Kind: rules.KindRole, Name: "bad", Revision: "r2", Err: errors.New("damaged")},
 	}

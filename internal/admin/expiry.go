@@ -9,6 +9,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/rotation"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -54,10 +55,10 @@ func (r *Rotator) lastOf(ctx context.Context, a rotation.Authority, now time.Tim
 		return time.Time{}, true, nil
 	}
 	// What was granted earlier has ended; what was granted later the other key signed.
-	q := Query{Since: now.Add(-join.MaxTTL), Until: rotation.Ceased(other), Code: join.CodeOK, Limit: maxRead}
+	q := store.Query{Since: now.Add(-join.MaxTTL), Until: rotation.Ceased(other), Code: store.CodeOK, Limit: maxRead}
 	last, n := q.Until, 0 // joins that are under way are not recorded yet
 	for record, err := range r.Store.Joins(ctx, q) {
-		if _, damaged := errors.AsType[*DamagedError](err); damaged {
+		if _, damaged := errors.AsType[*store.DamagedError](err); damaged {
 			return time.Time{}, false, nil
 		}
 		if err != nil {
@@ -74,7 +75,7 @@ func (r *Rotator) lastOf(ctx context.Context, a rotation.Authority, now time.Tim
 }
 
 // signedBy is the authority that signed a recorded credential.
-func signedBy(c join.RecordCredential) cert.Purpose {
+func signedBy(c store.RecordCredential) cert.Purpose {
 	switch c.Type {
 	case api.TypeSSH:
 		return cert.SSHUser

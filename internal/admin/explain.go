@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/internal/token"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
@@ -47,7 +47,7 @@ func (e *AmbiguousError) Error() string {
 }
 
 // Explain answers q. It makes every check that it can, so that all that is wrong
-// is seen at once; it claims nothing and records nothing. join.ErrNotFound says
+// is seen at once; it claims nothing and records nothing. store.ErrNotFound says
 // that there is no such token rule.
 func Explain(ctx context.Context, reasons Reasons, q Question) (Explanation, error) {
 	if q.Presented.IsZero() {
@@ -57,7 +57,7 @@ func Explain(ctx context.Context, reasons Reasons, q Question) (Explanation, err
 	if err := e.findRule(ctx); err != nil {
 		return Explanation{}, err
 	}
-	e.Token, e.Bot, e.Code = e.rule.Name(), e.rule.BotName, join.CodeOK
+	e.Token, e.Bot, e.Code = e.rule.Name(), e.rule.BotName, store.CodeOK
 	claims := e.idToken(ctx)
 	bot, err := e.bot(ctx)
 	if err != nil {
@@ -78,13 +78,13 @@ func Explain(ctx context.Context, reasons Reasons, q Question) (Explanation, err
 
 // ExplainRecord explains a join by its record: its ID token as it was then, by
 // the rules and locks as they are now.
-func ExplainRecord(ctx context.Context, reasons Reasons, r join.Record, now time.Time) (Explanation, error) {
+func ExplainRecord(ctx context.Context, reasons Reasons, r store.Record, now time.Time) (Explanation, error) {
 	claims, err := json.Marshal(r.Claims)
 	if err != nil {
 		return Explanation{}, fmt.Errorf("the claims of join %s: %w", r.JoinID, err)
 	}
 	e, err := Explain(ctx, reasons, Question{Token: r.Token, Claims: claims, Verified: true, Now: now, Presented: r.Time})
-	if errors.Is(err, join.ErrNotFound) {
+	if errors.Is(err, store.ErrNotFound) {
 		e = Explanation{Token: r.Token, Bot: r.Bot, Code: codeTokenNotFound}
 		e.Checks = []Check{{"token rule", codeTokenNotFound, "token/" + r.Token + " does not exist any more"}}
 	} else if err != nil {
@@ -106,7 +106,7 @@ type explainer struct {
 // add notes a check. The first one that refuses decides the whole.
 func (e *explainer) add(name, code, detail string) {
 	e.Checks = append(e.Checks, Check{name, code, detail})
-	if e.Code == join.CodeOK && code != join.CodeOK && code != CodeUnknown {
+	if e.Code == store.CodeOK && code != store.CodeOK && code != CodeUnknown {
 		e.Code = code
 	}
 }
@@ -115,7 +115,7 @@ func (e *explainer) addError(name string, err error, good string) {
 	refusal, ok := errors.AsType[*token.Error](err)
 	switch {
 	case err == nil:
-		e.add(name, join.CodeOK, good)
+		e.add(name, store.CodeOK, good)
 	case ok:
 		e.add(name, string(refusal.Code), refusal.Detail)
 	default:
@@ -153,7 +153,7 @@ func (e *explainer) decide(fields map[string][]string) {
 	e.Rules = verdicts(e.rule.Compare(rules.Claims(fields)))
 	switch d.Outcome {
 	case rules.Allowed:
-		e.add("rules", join.CodeOK, fmt.Sprintf("allow[%d] matches", d.Rule))
+		e.add("rules", store.CodeOK, fmt.Sprintf("allow[%d] matches", d.Rule))
 	case rules.Denied:
 		e.add("rules", "denied_by_rule", fmt.Sprintf("deny[%d] matches", d.Rule))
 	default:
@@ -164,7 +164,7 @@ func (e *explainer) decide(fields map[string][]string) {
 // bot returns the bot, nil if it does not exist.
 func (e *explainer) bot(ctx context.Context) (*rules.Bot, error) {
 	bot, err := e.reasons.Bot(ctx, e.rule.BotName)
-	if errors.Is(err, join.ErrNotFound) {
+	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
 	}
 	return bot, err
@@ -181,7 +181,7 @@ func (e *explainer) locks(ctx context.Context, bot *rules.Bot) error {
 	}
 	lock := rules.ActiveLock(locks, e.rule.BotName, e.rule.Name(), roles, e.q.Now)
 	if lock == nil {
-		e.add("locks", join.CodeOK, "none applies")
+		e.add("locks", store.CodeOK, "none applies")
 		return nil
 	}
 	detail := "lock/" + lock.Name()

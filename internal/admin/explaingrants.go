@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -24,7 +25,7 @@ func (e *explainer) roles(ctx context.Context, bot *rules.Bot) (err error) {
 		e.add("roles", "not_permitted", "these do not exist: "+strings.Join(missing, ", "))
 		return nil
 	}
-	e.add("roles", join.CodeOK, dashIfEmpty(strings.Join(bot.Roles, ", ")))
+	e.add("roles", store.CodeOK, dashIfEmpty(strings.Join(bot.Roles, ", ")))
 	for _, g := range bot.Granted(roles) {
 		e.Grants = append(e.Grants, RoleGrants{g.Role, describe(g.Allow)})
 	}

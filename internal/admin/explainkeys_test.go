@@ -8,17 +8,17 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
 // withKeys are reasons with stored keys of every issuer.
 type withKeys struct {
 	admin.Reasons
-	keys join.KeySet
+	keys store.KeySet
 }
 
-func (r withKeys) KeySet(context.Context, string) (join.KeySet, error) { return r.keys, nil }
+func (r withKeys) KeySet(context.Context, string) (store.KeySet, error) { return r.keys, nil }
 
 // What the service would ask the issuer about is not told as if it were known: neither
 // that the job would be refused, nor that its signature is good.
@@ -50,12 +50,12 @@ func TestExplainBySomeKeys(t *testing.T) {
 	fatal(err)
 
 	now := time.Now()
-	fresh := join.KeySet{JWKS: jwks, FetchedAt: now.Add(-time.Hour)}
-	stale := join.KeySet{JWKS: jwks, FetchedAt: now.Add(-25 * time.Hour)}
-	pinned := join.KeySet{JWKS: jwks, FetchedAt: now.Add(-1000 * time.Hour), Pinned: true}
+	fresh := store.KeySet{JWKS: jwks, FetchedAt: now.Add(-time.Hour)}
+	stale := store.KeySet{JWKS: jwks, FetchedAt: now.Add(-25 * time.Hour)}
+	pinned := store.KeySet{JWKS: jwks, FetchedAt: now.Add(-1000 * time.Hour), Pinned: true}
 	for _, tt := range []struct {
 		name   string
-		keys   join.KeySet
+		keys   store.KeySet
 		option []issuertest.Option
 		code   string // of the signature
 		want   string // of the whole
@@ -67,8 +67,8 @@ func TestExplainBySomeKeys(t *testing.T) {
 		{"unknown key beside a set that is pinned", pinned, []issuertest.Option{stranger.Signs()}, "id_token_unknown_key", "id_token_unknown_key"},
 		{"somebody's signature", fresh, []issuertest.Option{impostor.Signs()}, "id_token_bad_signature", "id_token_bad_signature"},
 		{"somebody's signature, and a set that is too old", stale, []issuertest.Option{impostor.Signs()}, admin.CodeUnknown, "ok"},
-		{"a set that cannot be read", join.KeySet{JWKS: []byte("x"), FetchedAt: now}, nil, admin.CodeUnknown, "ok"},
-		{"no keys", join.KeySet{}, nil, admin.CodeUnknown, "ok"},
+		{"a set that cannot be read", store.KeySet{JWKS: []byte("x"), FetchedAt: now}, nil, admin.CodeUnknown, "ok"},
+		{"no keys", store.KeySet{}, nil, admin.CodeUnknown, "ok"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			idToken, err := issuer.Bitbucket(issuertest.BitbucketJob{}, tt.option...)

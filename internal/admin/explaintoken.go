@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/internal/token"
 )
 
@@ -40,7 +41,7 @@ func (e *explainer) idToken(ctx context.Context) *token.Unverified {
 	if e.rule.Expired(e.q.Now) {
 		e.add("token rule", codeTokenNotFound, "it expired at "+e.rule.Metadata.Expires.Format(time.RFC3339))
 	} else {
-		e.add("token rule", join.CodeOK, fmt.Sprintf("%s, for bot/%s", e.rule.JoinMethod, e.rule.BotName))
+		e.add("token rule", store.CodeOK, fmt.Sprintf("%s, for bot/%s", e.rule.JoinMethod, e.rule.BotName))
 	}
 	if err != nil {
 		return nil
@@ -59,7 +60,7 @@ func (e *explainer) idToken(ctx context.Context) *token.Unverified {
 func (e *explainer) signature(ctx context.Context) {
 	switch {
 	case e.q.Verified:
-		e.add("signature", join.CodeOK, "verified when the job joined")
+		e.add("signature", store.CodeOK, "verified when the job joined")
 		return
 	case e.q.IDToken == "":
 		e.add("signature", CodeUnknown, "not checked: claims were given without their token")
@@ -67,7 +68,7 @@ func (e *explainer) signature(ctx context.Context) {
 	}
 	stored, err := e.reasons.KeySet(ctx, e.rule.Issuer())
 	switch {
-	case errors.Is(err, join.ErrNotFound) || err == nil && len(stored.JWKS) == 0:
+	case errors.Is(err, store.ErrNotFound) || err == nil && len(stored.JWKS) == 0:
 		e.add("signature", CodeUnknown, "not checked: no keys of the issuer are stored; run gatepassctl keys refresh")
 		return
 	case err != nil:

@@ -3,7 +3,7 @@ package admin
 import (
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -105,9 +105,9 @@ func verdicts(all []rules.RuleComparison) []RuleVerdict {
 }
 
 // compareWith says what became of a recorded join.
-func (e *Explanation) compareWith(r join.Record) {
+func (e *Explanation) compareWith(r store.Record) {
 	e.Recorded = &Recorded{JoinID: r.JoinID, Time: r.Time, Code: r.Code, Detail: r.Detail, Differs: r.Code != e.Code}
-	if e.Code == join.CodeOK && !decidedByRules(r.Code) {
+	if e.Code == store.CodeOK && !decidedByRules(r.Code) {
 		e.Recorded.Differs = false
 		e.Recorded.Note = "it was refused for another reason than its claims: " + r.Detail
 	}

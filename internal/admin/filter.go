@@ -3,6 +3,7 @@ package admin
 import (
 	"slices"
 
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -24,8 +25,8 @@ type Filter struct {
 func (f Filter) Relates() bool { return f.Bot != "" || f.Role != "" }
 
 // Choose returns those of s that fit, in its order.
-func (s State) Choose(f Filter) []Stored {
-	var chosen []Stored
+func (s State) Choose(f Filter) []store.Stored {
+	var chosen []store.Stored
 	for _, stored := range s.order {
 		if s.fits(stored.Resource, f) {
 			chosen = append(chosen, stored)

@@ -7,20 +7,21 @@ import (
 	"slices"
 
 	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
 // NewIssuers returns the issuers of the token rules that steps store, once each,
 // that have no keys stored.
-func NewIssuers(ctx context.Context, store join.KeySets, steps []Step) ([]string, error) {
+func NewIssuers(ctx context.Context, st join.KeySets, steps []Step) ([]string, error) {
 	var issuers []string
 	for _, s := range steps {
 		t, ok := s.After.(*rules.TokenRule)
 		if !ok || s.Action == Unchanged || slices.Contains(issuers, t.Issuer()) {
 			continue
 		}
-		ks, err := store.KeySet(ctx, t.Issuer())
-		if err != nil && !errors.Is(err, join.ErrNotFound) {
+		ks, err := st.KeySet(ctx, t.Issuer())
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return nil, fmt.Errorf("reading the key set of %s: %w", t.Issuer(), err)
 		}
 		if len(ks.JWKS) == 0 {

@@ -4,16 +4,16 @@ import (
 	"errors"
 	"iter"
 
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 // Records gathers what Joins yields. Those that are damaged are returned apart:
 // the others can still be told.
-func Records(all iter.Seq2[join.Record, error]) ([]join.Record, []*DamagedError, error) {
-	var records []join.Record
-	var damaged []*DamagedError
+func Records(all iter.Seq2[store.Record, error]) ([]store.Record, []*store.DamagedError, error) {
+	var records []store.Record
+	var damaged []*store.DamagedError
 	for r, err := range all {
-		if d, ok := errors.AsType[*DamagedError](err); ok {
+		if d, ok := errors.AsType[*store.DamagedError](err); ok {
 			damaged = append(damaged, d)
 			continue
 		}

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -46,24 +46,24 @@ func TargetID(t rules.Target) string {
 // Lock stores a lock of t and returns it as stored. One that the same target has
 // from an earlier call is replaced, unless that one is longer: then the error is a
 // *LongerError, and nothing changes.
-func Lock(ctx context.Context, store Resources, t rules.Target, message string, expires, now time.Time) (*rules.Lock, error) {
+func Lock(ctx context.Context, s Resources, t rules.Target, message string, expires, now time.Time) (*rules.Lock, error) {
 	for try := 1; ; try++ {
-		lock, err := lockOnce(ctx, store, t, message, expires, now)
-		if _, conflict := errors.AsType[*ConflictError](err); !conflict || try == lockTries {
+		lock, err := lockOnce(ctx, s, t, message, expires, now)
+		if _, conflict := errors.AsType[*store.ConflictError](err); !conflict || try == lockTries {
 			return lock, err
 		}
 	}
 }
 
-func lockOnce(ctx context.Context, store Resources, t rules.Target, message string, expires, now time.Time) (*rules.Lock, error) {
-	stored, err := store.List(ctx, rules.KindLock)
+func lockOnce(ctx context.Context, st Resources, t rules.Target, message string, expires, now time.Time) (*rules.Lock, error) {
+	stored, err := st.List(ctx, rules.KindLock)
 	if err != nil {
 		return nil, fmt.Errorf("reading the locks: %w", err)
 	}
 	name, revision := lockName(t), ""
 	var meta rules.Metadata // the labels of one that a file made stay: by them it can be pruned
 	for i := 2; ; i++ {
-		at := slices.IndexFunc(stored, func(s Stored) bool { return s.Resource.Name() == name })
+		at := slices.IndexFunc(stored, func(s store.Stored) bool { return s.Resource.Name() == name })
 		if at < 0 {
 			break
 		}
@@ -81,7 +81,7 @@ func lockOnce(ctx context.Context, store Resources, t rules.Target, message stri
 	if err != nil {
 		return nil, err
 	}
-	return lock, store.Write(ctx, []Change{{Kind: rules.KindLock, Name: name, Resource: lock, Revision: revision, At: now, Edited: true}})
+	return lock, st.Write(ctx, []store.Change{{Kind: rules.KindLock, Name: name, Resource: lock, Revision: revision, At: now, Edited: true}})
 }
 
 // longer tells whether a lock that ends at before ends later than one that ends at
@@ -127,25 +127,25 @@ func canonicalLock(l *rules.Lock) (*rules.Lock, error) {
 	return decoded.(*rules.Lock), nil
 }
 
-// Unlock removes every lock that fits and returns them; join.ErrNotFound if none does.
-func Unlock(ctx context.Context, store Resources, fits func(*rules.Lock) bool, now time.Time) ([]*rules.Lock, error) {
-	stored, err := store.List(ctx, rules.KindLock)
+// Unlock removes every lock that fits and returns them; store.ErrNotFound if none does.
+func Unlock(ctx context.Context, st Resources, fits func(*rules.Lock) bool, now time.Time) ([]*rules.Lock, error) {
+	stored, err := st.List(ctx, rules.KindLock)
 	if err != nil {
 		return nil, fmt.Errorf("reading the locks: %w", err)
 	}
 	var removed []*rules.Lock
-	var changes []Change
+	var changes []store.Change
 	for _, s := range stored {
 		if l, ok := s.Resource.(*rules.Lock); ok && fits(l) {
 			removed = append(removed, l)
-			changes = append(changes, Change{Kind: rules.KindLock, Name: l.Name(), Revision: s.Revision, At: now})
+			changes = append(changes, store.Change{Kind: rules.KindLock, Name: l.Name(), Revision: s.Revision, At: now})
 		}
 	}
 	if len(removed) == 0 {
-		return nil, fmt.Errorf("lock: %w", join.ErrNotFound)
+		return nil, fmt.Errorf("lock: %w", store.ErrNotFound)
 	}
-	for batch := range slices.Chunk(changes, MaxChanges) {
-		if err := store.Write(ctx, batch); err != nil {
+	for batch := range slices.Chunk(changes, store.MaxChanges) {
+		if err := st.Write(ctx, batch); err != nil {
 			return nil, err
 		}
 	}
@@ -154,8 +154,8 @@ func Unlock(ctx context.Context, store Resources, fits func(*rules.Lock) bool, n
 
 // StillLocked returns the first lock that stops t at now; nil if none does. Of a bot
 // the locks of its roles count too.
-func StillLocked(ctx context.Context, store Store, t rules.Target, now time.Time) (*rules.Lock, error) {
-	locks, err := store.Locks(ctx)
+func StillLocked(ctx context.Context, s Store, t rules.Target, now time.Time) (*rules.Lock, error) {
+	locks, err := s.Locks(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -165,8 +165,8 @@ func StillLocked(ctx context.Context, store Store, t rules.Target, now time.Time
 	}
 	name := t.Bot
 	if t.Token != "" {
-		token, err := store.Token(ctx, t.Token)
-		if err != nil && !errors.Is(err, join.ErrNotFound) {
+		token, err := s.Token(ctx, t.Token)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return nil, err
 		}
 		if err == nil {
@@ -174,8 +174,8 @@ func StillLocked(ctx context.Context, store Store, t rules.Target, now time.Time
 		}
 	}
 	if name != "" {
-		bot, err := store.Bot(ctx, name)
-		if err != nil && !errors.Is(err, join.ErrNotFound) {
+		bot, err := s.Bot(ctx, name)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return nil, err
 		}
 		if err == nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/revoke"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 // lag is by how much a server's clock may lag: it still takes what ended so long ago.
@@ -18,12 +19,12 @@ const lag = 5 * time.Minute
 // Issued is what joins issued that may still be accepted.
 type Issued struct {
 	// Revocations are of one join each, and lack who, when and why.
-	Revocations []join.Revocation
+	Revocations []store.Revocation
 	// JWTs that are still valid cannot be revoked.
 	JWTs      int
 	JWTsUntil time.Time
 	// Damaged records may have certificates that are not among those.
-	Damaged []*DamagedError
+	Damaged []*store.DamagedError
 }
 
 // Certificates counts what can be revoked, by authority.
@@ -39,11 +40,11 @@ func (i Issued) Certificates() map[cert.Purpose]int {
 
 // ValidOf gathers what the joins that fit q issued, q's times and outcome aside: no
 // credential lives longer than join.MaxTTL, so records are read no further back.
-func ValidOf(ctx context.Context, store Joins, q Query, now time.Time) (Issued, error) {
-	q.Since, q.Until, q.Code = now.Add(-join.MaxTTL-2*lag), time.Time{}, join.CodeOK
+func ValidOf(ctx context.Context, s Joins, q store.Query, now time.Time) (Issued, error) {
+	q.Since, q.Until, q.Code = now.Add(-join.MaxTTL-2*lag), time.Time{}, store.CodeOK
 	var issued Issued
-	for r, err := range store.Joins(ctx, q) {
-		if d, ok := errors.AsType[*DamagedError](err); ok {
+	for r, err := range s.Joins(ctx, q) {
+		if d, ok := errors.AsType[*store.DamagedError](err); ok {
 			issued.Damaged = append(issued.Damaged, d)
 			continue
 		}
@@ -56,10 +57,10 @@ func ValidOf(ctx context.Context, store Joins, q Query, now time.Time) (Issued, 
 }
 
 // Add adds what a join issued.
-func (i *Issued) Add(r join.Record, now time.Time) {
-	one := join.Revocation{ID: r.JoinID, JoinID: r.JoinID, Bot: r.Bot, Token: r.Token}
+func (i *Issued) Add(r store.Record, now time.Time) {
+	one := store.Revocation{ID: r.JoinID, JoinID: r.JoinID, Bot: r.Bot, Token: r.Token}
 	for _, c := range r.Credentials {
-		authority := c.Authority()
+		authority := join.AuthorityOf(c)
 		switch {
 		case now.After(c.ExpiresAt.Add(lag)):
 		case authority == cert.JWT:
@@ -68,7 +69,7 @@ func (i *Issued) Add(r join.Record, now time.Time) {
 				i.JWTsUntil = c.ExpiresAt
 			}
 		default:
-			one.Certificates = append(one.Certificates, join.RevokedCertificate{Authority: authority, Serial: c.Serial, ExpiresAt: c.ExpiresAt})
+			one.Certificates = append(one.Certificates, store.RevokedCertificate{Authority: authority, Serial: c.Serial, ExpiresAt: c.ExpiresAt})
 		}
 	}
 	if len(one.Certificates) > 0 {
@@ -79,7 +80,7 @@ func (i *Issued) Add(r join.Record, now time.Time) {
 // BySerial is the revocation of one certificate, of the join that a record tells of
 // it. Without a record, found is false and it is revoked for as long as any
 // certificate can live.
-func BySerial(ctx context.Context, store Joins, authority cert.Purpose, text string, now time.Time) (r join.Revocation, found bool, err error) {
+func BySerial(ctx context.Context, s Joins, authority cert.Purpose, text string, now time.Time) (r store.Revocation, found bool, err error) {
 	serial, err := revoke.ParseSerial(authority, strings.ToLower(strings.ReplaceAll(text, ":", ""))) // as openssl x509 -text shows it
 	if err != nil {
 		return r, false, err
@@ -89,9 +90,9 @@ func BySerial(ctx context.Context, store Joins, authority cert.Purpose, text str
 		base = 10
 	}
 	number := serial.Text(base)
-	r = join.Revocation{ID: fmt.Sprintf("%s.%s", authority, number)}
-	c := join.RevokedCertificate{Authority: authority, Serial: number, ExpiresAt: now.Add(join.MaxTTL)}
-	issued, err := ValidOf(ctx, store, Query{}, now)
+	r = store.Revocation{ID: fmt.Sprintf("%s.%s", authority, number)}
+	c := store.RevokedCertificate{Authority: authority, Serial: number, ExpiresAt: now.Add(join.MaxTTL)}
+	issued, err := ValidOf(ctx, s, store.Query{}, now)
 	if err != nil {
 		return r, false, err
 	}
@@ -102,14 +103,14 @@ func BySerial(ctx context.Context, store Joins, authority cert.Purpose, text str
 			}
 		}
 	}
-	r.Certificates = []join.RevokedCertificate{c}
+	r.Certificates = []store.RevokedCertificate{c}
 	return r, found, nil
 }
 
 // CheckRevocable checks that the lists can have what is stored and what is added;
 // revoke.ErrTooMany if they cannot.
-func CheckRevocable(stored, added []join.Revocation, now time.Time) error {
-	all := append(append([]join.Revocation{}, stored...), added...)
+func CheckRevocable(stored, added []store.Revocation, now time.Time) error {
+	all := append(append([]store.Revocation{}, stored...), added...)
 	total := 0
 	for _, p := range cert.Purposes() {
 		entries, err := revoke.Current(all, p, now)

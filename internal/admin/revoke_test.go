@@ -14,48 +14,49 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/revoke"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 // records are those of a store, which notes what it is asked for.
 type records struct {
-	all   []join.Record
+	all   []store.Record
 	fails error
-	asked admin.Query
+	asked store.Query
 }
 
-func (r *records) Joins(_ context.Context, q admin.Query) iter.Seq2[join.Record, error] {
+func (r *records) Joins(_ context.Context, q store.Query) iter.Seq2[store.Record, error] {
 	r.asked = q
-	return func(yield func(join.Record, error) bool) {
+	return func(yield func(store.Record, error) bool) {
 		for _, one := range r.all {
 			if !yield(one, nil) {
 				return
 			}
 		}
 		if r.fails != nil {
-			yield(join.Record{}, r.fails)
+			yield(store.Record{}, r.fails)
 		}
 	}
 }
 
-func (r *records) Join(context.Context, string) (join.Record, error) {
-	return join.Record{}, join.ErrNotFound
+func (r *records) Join(context.Context, string) (store.Record, error) {
+	return store.Record{}, store.ErrNotFound
 }
 
-func given(kind, usage, serial string, ends time.Duration) join.RecordCredential {
-	return join.RecordCredential{Type: kind, Usage: usage, Serial: serial, ExpiresAt: noon.Add(ends)}
+func given(kind, usage, serial string, ends time.Duration) store.RecordCredential {
+	return store.RecordCredential{Type: kind, Usage: usage, Serial: serial, ExpiresAt: noon.Add(ends)}
 }
 
 func TestValidOf(t *testing.T) {
-	store := &records{all: []join.Record{
-		{JoinID: "one", Bot: "example", Token: "example-bot", Credentials: []join.RecordCredential{
+	s := &records{all: []store.Record{
+		{JoinID: "one", Bot: "example", Token: "example-bot", Credentials: []store.RecordCredential{
 			given("ssh", "", "1", time.Hour), given("x509", "database", "a", time.Hour), given("x509", "kubernetes", "b", time.Hour),
 			given("jwt", "", "one-3", time.Hour), given("jwt", "", "one-4", 2*time.Hour),
 		}},
-		{JoinID: "over", Credentials: []join.RecordCredential{given("ssh", "", "2", -5*time.Minute-time.Second), given("jwt", "", "3", -time.Hour)}},
-		{JoinID: "over, by a clock that lags it is not", Credentials: []join.RecordCredential{given("ssh", "", "4", -5*time.Minute)}},
+		{JoinID: "over", Credentials: []store.RecordCredential{given("ssh", "", "2", -5*time.Minute-time.Second), given("jwt", "", "3", -time.Hour)}},
+		{JoinID: "over, by a clock that lags it is not", Credentials: []store.RecordCredential{given("ssh", "", "4", -5*time.Minute)}},
 		{JoinID: "granted nothing"},
 	}}
-	issued, err := admin.ValidOf(t.Context(), store, admin.Query{Bot: "example", Limit: 0}, noon)
+	issued, err := admin.ValidOf(t.Context(), s, store.Query{Bot: "example", Limit: 0}, noon)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,26 +76,26 @@ func TestValidOf(t *testing.T) {
 	if r := issued.Revocations[0]; r.JoinID != "one" || r.Bot != "example" || r.Token != "example-bot" {
 		t.Errorf("the revocation is %+v", r)
 	}
-	if q := store.asked; q.Bot != "example" || q.Code != join.CodeOK || !q.Since.Before(noon.Add(-join.MaxTTL-5*time.Minute)) || !q.Until.IsZero() {
+	if q := s.asked; q.Bot != "example" || q.Code != store.CodeOK || !q.Since.Before(noon.Add(-join.MaxTTL-5*time.Minute)) || !q.Until.IsZero() {
 		t.Errorf("asked for %+v", q)
 	}
 }
 
 func TestValidOfWhatCannotBeRead(t *testing.T) {
-	store := &records{all: []join.Record{{JoinID: "one", Credentials: []join.RecordCredential{given("ssh", "", "1", time.Hour)}}}}
-	store.fails = &admin.DamagedError{JoinID: "bad", Err: errors.New("no JSON")}
-	issued, err := admin.ValidOf(t.Context(), store, admin.Query{}, noon)
+	s := &records{all: []store.Record{{JoinID: "one", Credentials: []store.RecordCredential{given("ssh", "", "1", time.Hour)}}}}
+	s.fails = &store.DamagedError{JoinID: "bad", Err: errors.New("no JSON")}
+	issued, err := admin.ValidOf(t.Context(), s, store.Query{}, noon)
 	if err != nil || len(issued.Revocations) != 1 || len(issued.Damaged) != 1 {
 		t.Errorf("a damaged record: %+v, %v", issued, err)
 	}
-	store.fails = errors.New("throttled")
-	if issued, err := admin.ValidOf(t.Context(), store, admin.Query{}, noon); err == nil {
+	s.fails = errors.New("throttled")
+	if issued, err := admin.ValidOf(t.Context(), s, store.Query{}, noon); err == nil {
 		t.Errorf("a store that fails: %+v", issued)
 	}
 }
 
 func TestBySerial(t *testing.T) {
-	store := &records{all: []join.Record{{JoinID: "one", Bot: "example", Credentials: []join.RecordCredential{
+	s := &records{all: []store.Record{{JoinID: "one", Bot: "example", Credentials: []store.RecordCredential{
 		given("ssh", "", "255", time.Hour), given("x509", "database", "ff0a", time.Hour), given("x509", "identity", "ff0a", 2*time.Hour),
 	}}}}
 	for _, c := range []struct {
@@ -113,7 +114,7 @@ func TestBySerial(t *testing.T) {
 		{cert.JWT, "255", "", false, 0},
 	} {
 		t.Run(fmt.Sprintf("%s %s", c.authority, c.text), func(t *testing.T) {
-			r, found, err := admin.BySerial(t.Context(), store, c.authority, c.text, noon)
+			r, found, err := admin.BySerial(t.Context(), s, c.authority, c.text, noon)
 			if (err == nil) != (c.id != "") || found != c.found || r.ID != c.id {
 				t.Fatalf("got %q, %t, %v", r.ID, found, err)
 			}
@@ -125,23 +126,23 @@ func TestBySerial(t *testing.T) {
 }
 
 func TestCheckRevocable(t *testing.T) {
-	many := func(p cert.Purpose, n int) join.Revocation {
-		r := join.Revocation{ID: string(p)}
+	many := func(p cert.Purpose, n int) store.Revocation {
+		r := store.Revocation{ID: string(p)}
 		for i := range n {
-			r.Certificates = append(r.Certificates, join.RevokedCertificate{Authority: p, Serial: fmt.Sprint(i + 1), ExpiresAt: noon.Add(time.Hour)})
+			r.Certificates = append(r.Certificates, store.RevokedCertificate{Authority: p, Serial: fmt.Sprint(i + 1), ExpiresAt: noon.Add(time.Hour)})
 		}
 		return r
 	}
 	half := revoke.MaxCertificates / 2
 	ssh, x509 := many(cert.SSHUser, half), many(cert.X509Database, half)
-	if err := admin.CheckRevocable([]join.Revocation{ssh}, []join.Revocation{ssh, x509}, noon); err != nil {
+	if err := admin.CheckRevocable([]store.Revocation{ssh}, []store.Revocation{ssh, x509}, noon); err != nil {
 		t.Errorf("as many as there may be, some of them twice: %v", err)
 	}
-	one := join.Revocation{ID: "one", Certificates: []join.RevokedCertificate{{Authority: cert.X509Identity, Serial: "1", ExpiresAt: noon.Add(time.Hour)}}}
-	if err := admin.CheckRevocable([]join.Revocation{ssh, x509}, []join.Revocation{one}, noon); !errors.Is(err, revoke.ErrTooMany) || !strings.Contains(err.Error(), "50001") {
+	one := store.Revocation{ID: "one", Certificates: []store.RevokedCertificate{{Authority: cert.X509Identity, Serial: "1", ExpiresAt: noon.Add(time.Hour)}}}
+	if err := admin.CheckRevocable([]store.Revocation{ssh, x509}, []store.Revocation{one}, noon); !errors.Is(err, revoke.ErrTooMany) || !strings.Contains(err.Error(), "50001") {
 		t.Errorf("one more: %v", err)
 	}
-	if err := admin.CheckRevocable([]join.Revocation{ssh, x509}, []join.Revocation{one}, noon.Add(3*time.Hour)); err != nil {
+	if err := admin.CheckRevocable([]store.Revocation{ssh, x509}, []store.Revocation{one}, noon.Add(3*time.Hour)); err != nil {
 		t.Errorf("when they have ended: %v", err)
 	}
 }

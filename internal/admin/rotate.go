@@ -74,7 +74,7 @@ type Rotated struct {
 	Removals []string
 }
 
-// State returns how an authority stands; join.ErrNotFound if there is none. One that
+// State returns how an authority stands; store.ErrNotFound if there is none. One that
 // was never rotated has no revision.
 func (r *Rotator) State(ctx context.Context, p cert.Purpose) (rotation.Stored, error) {
 	all, err := r.Store.RotatedAuthorities(ctx)

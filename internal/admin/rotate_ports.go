@@ -7,12 +7,7 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/rotation"
-	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
-
-// KindAuthority is what the keys of authorities are stored under. They are no
-// resources: nobody applies them, and get does not show them.
-const KindAuthority rules.Kind = "authority"
 
 // AuthorityStore stores which keys the authorities have that were ever rotated.
 type AuthorityStore interface {
@@ -25,7 +20,7 @@ type AuthorityStore interface {
 
 // KeyRing is where a deployment keeps the keys of its authorities.
 type KeyRing interface {
-	// First is the key of an authority that was never rotated; join.ErrNotFound if
+	// First is the key of an authority that was never rotated; store.ErrNotFound if
 	// the deployment has no such authority.
 	First(ctx context.Context, p cert.Purpose) (id string, public crypto.PublicKey, err error)
 	// Make makes a key that may take the place of the one that signs for a. One that

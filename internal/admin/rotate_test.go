@@ -17,6 +17,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/localca"
 	"github.com/gatepass-ci/gatepass/internal/rotation"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -30,15 +31,15 @@ func must(t testing.TB, err error) {
 // recorded is a store whose records of joins a test makes up.
 type recorded struct {
 	*sqlite.Store
-	joins   []join.Record
+	joins   []store.Record
 	damaged bool
 	asked   int
 }
 
-func (r *recorded) Joins(_ context.Context, q admin.Query) iter.Seq2[join.Record, error] {
+func (r *recorded) Joins(_ context.Context, q store.Query) iter.Seq2[store.Record, error] {
 	r.asked++
-	return func(yield func(join.Record, error) bool) {
-		if r.damaged && !yield(join.Record{}, &admin.DamagedError{JoinID: "1", Err: errors.New("cut off")}) {
+	return func(yield func(store.Record, error) bool) {
+		if r.damaged && !yield(store.Record{}, &store.DamagedError{JoinID: "1", Err: errors.New("cut off")}) {
 			return
 		}
 		n := 0
@@ -67,16 +68,16 @@ type office struct {
 func newOffice(t *testing.T, cacheFor time.Duration) *office {
 	t.Helper()
 	data := t.TempDir()
-	store, err := sqlite.Open(t.Context(), data, sqlite.Options{})
+	s, err := sqlite.Open(t.Context(), data, sqlite.Options{})
 	must(t, err)
-	t.Cleanup(func() { _ = store.Close() })
+	t.Cleanup(func() { _ = s.Close() })
 	folder := filepath.Join(data, "authorities")
 	authorities := func() (join.Authorities, error) {
-		return localca.Open(context.Background(), folder, localca.Options{Rotated: store})
+		return localca.Open(context.Background(), folder, localca.Options{Rotated: s})
 	}
 	_, err = authorities()
 	must(t, err)
-	o := &office{t: t, store: &recorded{Store: store}, now: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)}
+	o := &office{t: t, store: &recorded{Store: s}, now: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)}
 	o.Rotator = &admin.Rotator{
 		Store: o.store, Keys: localca.NewKeyRing(folder, nil, nil), Authorities: authorities, CacheFor: cacheFor,
 		Now: func() time.Time { return o.now },
@@ -190,12 +191,12 @@ func TestAnOldKeyIsRetiredWhenNothingRelies(t *testing.T) {
 			at := func(minutes int) time.Time { return switched.Add(time.Duration(minutes) * time.Minute) }
 			o.store.damaged = c.damaged
 			for _, r := range c.records {
-				code := join.CodeOK
+				code := store.CodeOK
 				if r.code != "" {
 					code = r.code
 				}
-				o.store.joins = append(o.store.joins, join.Record{Time: at(r.joined), Code: code,
-					Credentials: []join.RecordCredential{{Type: r.kind, Usage: r.usage, ExpiresAt: at(r.ends)}}})
+				o.store.joins = append(o.store.joins, store.Record{Time: at(r.joined), Code: code,
+					Credentials: []store.RecordCredential{{Type: r.kind, Usage: r.usage, ExpiresAt: at(r.ends)}}})
 			}
 			o.now = switched.Add(c.after)
 			if got := o.early(admin.RotationFinish, c.purpose); got != c.want {
@@ -212,7 +213,7 @@ func TestAnOldKeyIsRetiredWhenNothingRelies(t *testing.T) {
 		o.step(admin.RotationSign, true, cert.SSHUser)
 		o.now = o.now.Add(time.Hour)
 		o.step(admin.RotationBack, false, cert.SSHUser)
-		o.store.joins = []join.Record{{Time: o.now.Add(-time.Minute), Code: join.CodeOK, Credentials: []join.RecordCredential{{Type: api.TypeSSH, ExpiresAt: o.now.Add(9 * time.Minute)}}}}
+		o.store.joins = []store.Record{{Time: o.now.Add(-time.Minute), Code: store.CodeOK, Credentials: []store.RecordCredential{{Type: api.TypeSSH, ExpiresAt: o.now.Add(9 * time.Minute)}}}}
 		if got := o.early(admin.RotationBack, cert.SSHUser); got != 9*time.Minute {
 			t.Errorf("the new key, which has signed, can go after %s, want 9m", got)
 		}
@@ -407,7 +408,7 @@ func TestSomeoneElseRotates(t *testing.T) {
 	back, err := seen.Back(o.now)
 	must(t, err)
 	err = o.store.PutRotatedAuthority(t.Context(), back, seen.Revision, o.now)
-	if conflict, ok := errors.AsType[*admin.ConflictError](err); !ok || conflict.Error() != "authority/ssh-user was changed by someone else meanwhile" {
+	if conflict, ok := errors.AsType[*store.ConflictError](err); !ok || conflict.Error() != "authority/ssh-user was changed by someone else meanwhile" {
 		t.Errorf("got %v, want a conflict", err)
 	}
 	// While one waits, another goes on.

@@ -7,15 +7,16 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
 // State is what was stored when it was read: one listing a kind, however many
 // resources a plan is about. The zero State has nothing stored.
 type State struct {
-	byID    map[id]Stored
-	order   []Stored // by kindOrder, then by name
-	invalid map[id]*InvalidError
+	byID    map[id]store.Stored
+	order   []store.Stored // by kindOrder, then by name
+	invalid map[id]*store.InvalidError
 }
 
 // id names a resource.
@@ -30,13 +31,13 @@ func idOf(r rules.Resource) id { return id{r.Kind(), r.Name()} }
 
 // Read reads all resources of some kinds; without kinds, of all. What cannot be
 // decoded is no error here: it can be applied again, or removed. See Invalid.
-func Read(ctx context.Context, store Resources, kinds ...rules.Kind) (State, error) {
-	s := State{byID: map[id]Stored{}, invalid: map[id]*InvalidError{}}
+func Read(ctx context.Context, st Resources, kinds ...rules.Kind) (State, error) {
+	s := State{byID: map[id]store.Stored{}, invalid: map[id]*store.InvalidError{}}
 	for _, kind := range kindOrder {
 		if len(kinds) > 0 && !containsKind(kinds, kind) {
 			continue
 		}
-		stored, err := store.List(ctx, kind)
+		stored, err := st.List(ctx, kind)
 		if err := s.passOver(err); err != nil {
 			return State{}, fmt.Errorf("reading every %s: %w", kind, err)
 		}
@@ -55,7 +56,7 @@ func (s State) passOver(err error) error {
 		return err
 	}
 	for _, one := range joined.Unwrap() {
-		invalid, ok := errors.AsType[*InvalidError](one)
+		invalid, ok := errors.AsType[*store.InvalidError](one)
 		if !ok {
 			return err
 		}
@@ -82,13 +83,13 @@ func (s State) Invalid(steps []Step) error {
 }
 
 // Get returns a resource and whether there is one.
-func (s State) Get(kind rules.Kind, name string) (Stored, bool) {
+func (s State) Get(kind rules.Kind, name string) (store.Stored, bool) {
 	stored, ok := s.byID[id{kind, name}]
 	return stored, ok
 }
 
 // Stored returns everything, locks first, then roles, bots and token rules, each by name.
-func (s State) Stored() []Stored { return s.order }
+func (s State) Stored() []store.Stored { return s.order }
 
 // Resources returns the same without what stores add.
 func (s State) Resources() []rules.Resource {
@@ -118,8 +119,8 @@ func (s State) After(steps []Step) []rules.Resource {
 }
 
 // All returns every stored resource.
-func All(ctx context.Context, store Resources) ([]rules.Resource, error) {
-	s, err := Read(ctx, store)
+func All(ctx context.Context, st Resources) ([]rules.Resource, error) {
+	s, err := Read(ctx, st)
 	if err == nil {
 		err = s.Invalid(nil)
 	}

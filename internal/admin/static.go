@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -31,7 +31,7 @@ func NewStatic(resources []rules.Resource) (*Static, error) {
 func named[R rules.Resource](s *Static, kind rules.Kind, name string) (R, error) {
 	r, ok := s.byID[string(kind)+"/"+name].(R)
 	if !ok {
-		return r, join.ErrNotFound
+		return r, store.ErrNotFound
 	}
 	return r, nil
 }
@@ -71,8 +71,8 @@ func (s *Static) Locks(context.Context) ([]*rules.Lock, error) {
 }
 
 // KeySet is join.KeySets': there is none.
-func (s *Static) KeySet(context.Context, string) (join.KeySet, error) {
-	return join.KeySet{}, join.ErrNotFound
+func (s *Static) KeySet(context.Context, string) (store.KeySet, error) {
+	return store.KeySet{}, store.ErrNotFound
 }
 
 // Tokens is Reasons'.

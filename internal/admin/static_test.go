@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -47,7 +47,7 @@ func TestStaticAnswersAsAStoreDoes(t *testing.T) {
 		"a token rule":            second(s.Token(ctx, "a")),
 		"a key set":               second(s.KeySet(ctx, "https://issuer.example.com")),
 	} {
-		if !errors.Is(err, join.ErrNotFound) {
+		if !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("%s: %v, want not found", name, err)
 		}
 	}

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/jwks"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -31,7 +31,7 @@ type IssuerStatus struct {
 }
 
 // Status tells how a key set stands.
-func Status(ks join.KeySet, now time.Time) IssuerStatus {
+func Status(ks store.KeySet, now time.Time) IssuerStatus {
 	s := IssuerStatus{
 		Issuer: ks.Issuer, Keys: jwks.Count(ks.JWKS),
 		FetchedAt: ks.FetchedAt, TriedAt: ks.TriedAt, Failure: ks.Failure,
@@ -53,8 +53,8 @@ func Status(ks join.KeySet, now time.Time) IssuerStatus {
 
 // Issuers returns how the keys stand of every issuer that token rules name, and
 // of every other that has keys stored.
-func Issuers(ctx context.Context, store Store, now time.Time) ([]IssuerStatus, error) {
-	sets, err := store.KeySets(ctx)
+func Issuers(ctx context.Context, s Store, now time.Time) ([]IssuerStatus, error) {
+	sets, err := s.KeySets(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reading the key sets: %w", err)
 	}
@@ -64,13 +64,13 @@ func Issuers(ctx context.Context, store Store, now time.Time) ([]IssuerStatus, e
 		known[ks.Issuer] = true
 		all = append(all, Status(ks, now))
 	}
-	named, err := store.Issuers(ctx)
+	named, err := s.Issuers(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("listing the issuers of token rules: %w", err)
 	}
 	for _, issuer := range named {
 		if !known[issuer] {
-			all = append(all, Status(join.KeySet{Issuer: issuer}, now))
+			all = append(all, Status(store.KeySet{Issuer: issuer}, now))
 		}
 	}
 	return all, nil
@@ -87,27 +87,27 @@ type Overview struct {
 }
 
 // Look gathers an Overview.
-func Look(ctx context.Context, store Store, now time.Time) (Overview, error) {
+func Look(ctx context.Context, s Store, now time.Time) (Overview, error) {
 	o := Overview{Resources: map[rules.Kind]int{}, Codes: map[string]int{}}
 	for _, kind := range kindOrder {
-		stored, err := store.List(ctx, kind)
+		stored, err := s.List(ctx, kind)
 		if err != nil {
 			return o, fmt.Errorf("reading every %s: %w", kind, err)
 		}
 		o.Resources[kind] = len(stored)
 	}
 	var err error
-	if o.Issuers, err = Issuers(ctx, store, now); err != nil {
+	if o.Issuers, err = Issuers(ctx, s, now); err != nil {
 		return o, err
 	}
-	for r, err := range store.Joins(ctx, Query{Since: now.Add(-time.Hour)}) {
-		if _, damaged := errors.AsType[*DamagedError](err); damaged {
+	for r, err := range s.Joins(ctx, store.Query{Since: now.Add(-time.Hour)}) {
+		if _, damaged := errors.AsType[*store.DamagedError](err); damaged {
 			continue // joins ls names it
 		}
 		if err != nil {
 			return o, fmt.Errorf("reading the joins of the last hour: %w", err)
 		}
-		if r.Code == join.CodeOK {
+		if r.Code == store.CodeOK {
 			o.Granted++
 			continue
 		}

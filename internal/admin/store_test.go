@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -18,32 +18,32 @@ var noon = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 
 // memory is a store in memory that keeps what it was told to write.
 type memory struct {
-	stored   map[string]admin.Stored
-	writes   [][]admin.Change
+	stored   map[string]store.Stored
+	writes   [][]store.Change
 	lists    int
 	revision int
 	// beforeWrite is what someone else does just before the nth Write, from 1.
 	beforeWrite func(n int, m *memory) error
-	invalid     []*admin.InvalidError
+	invalid     []*store.InvalidError
 	broken      error
 }
 
-func (m *memory) Get(_ context.Context, kind rules.Kind, name string) (admin.Stored, error) {
+func (m *memory) Get(_ context.Context, kind rules.Kind, name string) (store.Stored, error) {
 	if s, ok := m.stored[string(kind)+"/"+name]; ok {
 		return s, nil
 	}
-	return admin.Stored{}, join.ErrNotFound
+	return store.Stored{}, store.ErrNotFound
 }
 
-func (m *memory) List(_ context.Context, kind rules.Kind) ([]admin.Stored, error) {
+func (m *memory) List(_ context.Context, kind rules.Kind) ([]store.Stored, error) {
 	m.lists++
-	var all []admin.Stored
+	var all []store.Stored
 	for _, s := range m.stored {
 		if s.Resource.Kind() == kind {
 			all = append(all, s)
 		}
 	}
-	slices.SortFunc(all, func(a, b admin.Stored) int { return strings.Compare(a.Resource.Name(), b.Resource.Name()) })
+	slices.SortFunc(all, func(a, b store.Stored) int { return strings.Compare(a.Resource.Name(), b.Resource.Name()) })
 	var invalid []error
 	for _, e := range m.invalid {
 		if e.Kind == kind {
@@ -56,7 +56,7 @@ func (m *memory) List(_ context.Context, kind rules.Kind) ([]admin.Stored, error
 	return all, errors.Join(invalid...)
 }
 
-func (m *memory) Write(_ context.Context, changes []admin.Change) error {
+func (m *memory) Write(_ context.Context, changes []store.Change) error {
 	m.writes = append(m.writes, changes)
 	if m.beforeWrite != nil {
 		if err := m.beforeWrite(len(m.writes), m); err != nil {
@@ -66,7 +66,7 @@ func (m *memory) Write(_ context.Context, changes []admin.Change) error {
 	size := 0
 	for _, c := range changes {
 		if m.stored[string(c.Kind)+"/"+c.Name].Revision != c.Revision {
-			return &admin.ConflictError{Kind: c.Kind, Name: c.Name}
+			return &store.ConflictError{Kind: c.Kind, Name: c.Name}
 		}
 		if c.Resource != nil {
 			encoded, err := rules.Encode(c.Resource)
@@ -76,7 +76,7 @@ func (m *memory) Write(_ context.Context, changes []admin.Change) error {
 			size += len(encoded)
 		}
 	}
-	if len(changes) == 0 || len(changes) > admin.MaxChanges || size > admin.MaxBytes {
+	if len(changes) == 0 || len(changes) > store.MaxChanges || size > store.MaxBytes {
 		return fmt.Errorf("%d changes with %d bytes", len(changes), size)
 	}
 	for _, c := range changes {
@@ -87,7 +87,7 @@ func (m *memory) Write(_ context.Context, changes []admin.Change) error {
 
 func (m *memory) put(kind rules.Kind, name string, r rules.Resource, at time.Time, edited bool) {
 	if m.stored == nil {
-		m.stored = map[string]admin.Stored{}
+		m.stored = map[string]store.Stored{}
 	}
 	key := string(kind) + "/" + name
 	if r == nil {
@@ -95,7 +95,7 @@ func (m *memory) put(kind rules.Kind, name string, r rules.Resource, at time.Tim
 		return
 	}
 	m.revision++
-	m.stored[key] = admin.Stored{Resource: r, Revision: fmt.Sprint(m.revision), UpdatedAt: at, Edited: edited}
+	m.stored[key] = store.Stored{Resource: r, Revision: fmt.Sprint(m.revision), UpdatedAt: at, Edited: edited}
 }
 
 // holding is a store with the resources of some text in it.

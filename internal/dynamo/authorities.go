@@ -11,15 +11,15 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/rotation"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 // RotatedAuthorities implements rotation.Reader by one Query.
 func (s *Store) RotatedAuthorities(ctx context.Context) ([]rotation.Stored, error) {
 	var all []rotation.Stored
-	for found, err := range s.query(ctx, s.ofKind(admin.KindAuthority)) {
+	for found, err := range s.query(ctx, s.ofKind(store.KindAuthority)) {
 		if err != nil {
 			return nil, fail("reading the keys of authorities", err)
 		}
@@ -57,7 +57,7 @@ func (s *Store) PutRotatedAuthority(ctx context.Context, a rotation.Authority, r
 		return fail(doing, err)
 	}
 	fresh := rand.Text()
-	put := resourceKey{admin.KindAuthority, string(a.Purpose)}.item()
+	put := resourceKey{store.KindAuthority, string(a.Purpose)}.item()
 	put[attrBody], put[attrRevision], put[attrUpdatedAt] = text(string(body)), text(fresh), updated
 	in := &dynamodb.PutItemInput{
 		TableName: &s.tables.Resources, Item: put,
@@ -76,7 +76,7 @@ func (s *Store) PutRotatedAuthority(ctx context.Context, a rotation.Authority, r
 		if r := (reader{item: refused.Item}); refused.Item != nil && r.text(attrRevision) == fresh {
 			return nil
 		}
-		return &admin.ConflictError{Kind: admin.KindAuthority, Name: string(a.Purpose)}
+		return &store.ConflictError{Kind: store.KindAuthority, Name: string(a.Purpose)}
 	}
 	return fail(doing, err)
 }

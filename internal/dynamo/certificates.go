@@ -10,7 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 const attrPEM = "pem"
@@ -26,7 +26,7 @@ func certificateKey(p cert.Purpose, key string) item {
 }
 
 // Certificate returns the stored certificate (PEM) of a key of an X.509 authority;
-// join.ErrNotFound if there is none. key is the id of one that a rotation made, and
+// store.ErrNotFound if there is none. key is the id of one that a rotation made, and
 // empty for the one that the authority began with.
 func (s *Store) Certificate(ctx context.Context, p cert.Purpose, key string) (string, error) {
 	doing := fmt.Sprintf("reading the certificate of the authority %s", p)
@@ -35,7 +35,7 @@ func (s *Store) Certificate(ctx context.Context, p cert.Purpose, key string) (st
 		return "", fail(doing, err)
 	}
 	if found == nil {
-		return "", fmt.Errorf("certificate of the authority %s: %w", p, join.ErrNotFound)
+		return "", fmt.Errorf("certificate of the authority %s: %w", p, store.ErrNotFound)
 	}
 	r := reader{item: found}
 	pem := r.text(attrPEM)

@@ -10,7 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 // The conditional write of a use, and why it is as it is: docs/storage.md.
@@ -67,15 +67,15 @@ func usesOf(claim item) (map[string]time.Time, error) {
 
 // Use implements join.Claims. It is one call, save where the claim would be
 // deleted before u.KeepUntil: then there is another one, which keeps it longer.
-func (s *Store) Use(ctx context.Context, u join.Use) (time.Time, error) {
+func (s *Store) Use(ctx context.Context, u store.Use) (time.Time, error) {
 	notAfter, err := s.use(ctx, u)
-	if errors.Is(err, join.ErrUsed) {
+	if errors.Is(err, store.ErrUsed) {
 		return time.Time{}, fmt.Errorf("claim %s: %w", u.IDToken, err)
 	}
 	return notAfter, fail("claiming a use of the ID token "+u.IDToken, err)
 }
 
-func (s *Store) use(ctx context.Context, u join.Use) (time.Time, error) {
+func (s *Store) use(ctx context.Context, u store.Use) (time.Time, error) {
 	allowed := useKept
 	if u.MaxJoins <= 0 { // not even the first, which has no digests to count
 		allowed = useAgain
@@ -97,7 +97,7 @@ func (s *Store) use(ctx context.Context, u join.Use) (time.Time, error) {
 		case !refused:
 			return time.Time{}, errors.New("the claim does not have the use that was stored")
 		case len(uses) >= u.MaxJoins:
-			return time.Time{}, join.ErrUsed
+			return time.Time{}, store.ErrUsed
 		}
 		r := reader{item: claim}
 		condition, ttl = allowed, setTTL
@@ -113,7 +113,7 @@ func (s *Store) use(ctx context.Context, u join.Use) (time.Time, error) {
 
 // updateClaim sends the one conditional write of a use. It returns the claim as
 // it is then, and whether the condition refused the write.
-func (s *Store) updateClaim(ctx context.Context, u join.Use, condition, ttl string) (claim item, refused bool, err error) {
+func (s *Store) updateClaim(ctx context.Context, u store.Use, condition, ttl string) (claim item, refused bool, err error) {
 	values := item{
 		":digests":  &types.AttributeValueMemberSS{Value: []string{u.Digest}},
 		":notAfter": number(wholeSeconds(u.NotAfter)),

@@ -20,9 +20,8 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/dynamo"
 	"github.com/gatepass-ci/gatepass/internal/dynamotest"
-	"github.com/gatepass-ci/gatepass/internal/join"
-	"github.com/gatepass-ci/gatepass/internal/jwks"
 	"github.com/gatepass-ci/gatepass/internal/rotation"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -38,21 +37,21 @@ func role(name string) *rules.Role {
 	return &rules.Role{Metadata: rules.Metadata{Name: name}, Version: "v7", Allow: rules.Conditions{Logins: []string{"deploy"}}}
 }
 
-func use(digest string, maxJoins int) join.Use {
-	return join.Use{IDToken: "token", Digest: digest, MaxJoins: maxJoins,
+func use(digest string, maxJoins int) store.Use {
+	return store.Use{IDToken: "token", Digest: digest, MaxJoins: maxJoins,
 		NotAfter: base.Add(15 * time.Minute), KeepUntil: base.Add(2 * time.Hour)}
 }
 
-func record(minute int) join.Record {
+func record(minute int) store.Record {
 	at := base.Add(time.Duration(minute) * time.Minute)
 	id := ulid.MustNew(ulid.Timestamp(at), ulid.DefaultEntropy())
-	return join.Record{JoinID: id.String(), Time: at, Code: join.CodeOK, Bot: "example", Token: "example-bot", Claims: map[string]any{}}
+	return store.Record{JoinID: id.String(), Time: at, Code: store.CodeOK, Bot: "example", Token: "example-bot", Claims: map[string]any{}}
 }
 
-func create(resources ...rules.Resource) []admin.Change {
-	var changes []admin.Change
+func create(resources ...rules.Resource) []store.Change {
+	var changes []store.Change
 	for _, r := range resources {
-		changes = append(changes, admin.Change{Kind: r.Kind(), Name: r.Name(), Resource: r, At: base})
+		changes = append(changes, store.Change{Kind: r.Kind(), Name: r.Name(), Resource: r, At: base})
 	}
 	return changes
 }
@@ -76,8 +75,8 @@ func authority() rotation.Authority {
 	return a
 }
 
-func keySet() join.KeySet {
-	return join.KeySet{Issuer: issuer, JWKS: []byte(`{"keys":[]}`), FetchedAt: base, TriedAt: base}
+func keySet() store.KeySet {
+	return store.KeySet{Issuer: issuer, JWKS: []byte(`{"keys":[]}`), FetchedAt: base, TriedAt: base}
 }
 
 // behindProxy returns a store that calls DynamoDB through a proxy, and one of the
@@ -105,7 +104,7 @@ type call struct {
 
 var (
 	stored     = record(0)
-	revocation = join.Revocation{ID: stored.JoinID, Certificates: []join.RevokedCertificate{
+	revocation = store.Revocation{ID: stored.JoinID, Certificates: []store.RevokedCertificate{
 		{Authority: cert.SSHUser, Serial: "1", ExpiresAt: base.Add(time.Hour)},
 	}}
 )
@@ -149,7 +148,7 @@ var calls = []call{
 	{"Record", "PutItem", func(ctx context.Context, s *dynamo.Store) error { return s.Record(ctx, stored, base.Add(time.Hour)) }},
 	{"Join", "GetItem", func(ctx context.Context, s *dynamo.Store) error { _, err := s.Join(ctx, stored.JoinID); return err }},
 	{"Joins", "Query", func(ctx context.Context, s *dynamo.Store) error {
-		records, _, err := admin.Records(s.Joins(ctx, admin.Query{}))
+		records, _, err := admin.Records(s.Joins(ctx, store.Query{}))
 		return want(len(records), 1, err)
 	}},
 	{"PutKeySet", "PutItem", func(ctx context.Context, s *dynamo.Store) error { return s.PutKeySet(ctx, keySet()) }},
@@ -173,7 +172,7 @@ var calls = []call{
 		return want(len(all), 1, err)
 	}},
 	{"Revoke", "PutItem", func(ctx context.Context, s *dynamo.Store) error {
-		_, err := s.Revoke(ctx, []join.Revocation{revocation}) // none added, if the answer to the one that added it was lost
+		_, err := s.Revoke(ctx, []store.Revocation{revocation}) // none added, if the answer to the one that added it was lost
 		return err
 	}},
 	{"Revocations", "Query", func(ctx context.Context, s *dynamo.Store) error {
@@ -194,12 +193,12 @@ var calls = []call{
 	}},
 }
 
-// absent is nil if err is join.ErrNotFound.
+// absent is nil if err is store.ErrNotFound.
 func absent(err error) error {
 	if err == nil {
 		return errors.New("it is there")
 	}
-	if errors.Is(err, join.ErrNotFound) {
+	if errors.Is(err, store.ErrNotFound) {
 		return nil
 	}
 	return err
@@ -214,8 +213,8 @@ func want[T comparable](got, want T, err error) error {
 
 // answers are what a port says of the store's content, which a fault may never look like.
 func isAnswer(err error) bool {
-	_, conflict := errors.AsType[*admin.ConflictError](err)
-	return conflict || errors.Is(err, join.ErrNotFound) || errors.Is(err, join.ErrUsed) || errors.Is(err, jwks.ErrPinned)
+	_, conflict := errors.AsType[*store.ConflictError](err)
+	return conflict || errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrUsed) || errors.Is(err, store.ErrPinned)
 }
 
 // TestFaultsThatPass have the first tries of each call fail. The SDK tries again,
@@ -275,8 +274,8 @@ func counted(t *testing.T, s *dynamo.Store) {
 	if err != nil || len(uses) != 1 {
 		t.Errorf("the claim is %v, %v; want the one use", uses, err)
 	}
-	if _, err := s.Use(t.Context(), use("second", 1)); !errors.Is(err, join.ErrUsed) {
-		t.Errorf("another use: %v, want join.ErrUsed", err)
+	if _, err := s.Use(t.Context(), use("second", 1)); !errors.Is(err, store.ErrUsed) {
+		t.Errorf("another use: %v, want store.ErrUsed", err)
 	}
 	if got, err := s.Lease(t.Context(), "refresh", base, base.Add(time.Minute)); err != nil || got {
 		t.Errorf("the lease: %t, %v; want it held", got, err)
@@ -370,8 +369,8 @@ func TestDeadline(t *testing.T) {
 		if notAfter, err := direct.Use(context.Background(), use("first", 1)); err != nil || !notAfter.Equal(use("", 0).NotAfter) {
 			t.Errorf("the same use again: %s, %v", notAfter, err)
 		}
-		if _, err := direct.Use(context.Background(), use("second", 1)); !errors.Is(err, join.ErrUsed) {
-			t.Errorf("another use: %v, want join.ErrUsed", err)
+		if _, err := direct.Use(context.Background(), use("second", 1)); !errors.Is(err, store.ErrUsed) {
+			t.Errorf("another use: %v, want store.ErrUsed", err)
 		}
 	})
 }
@@ -384,8 +383,8 @@ func TestLateRefusal(t *testing.T) {
 		t.Fatal(err)
 	}
 	proxy.Set(dynamotest.Late(300 * time.Millisecond))
-	if _, err := s.Use(t.Context(), use("second", 1)); !errors.Is(err, join.ErrUsed) {
-		t.Errorf("in time: %v, want join.ErrUsed", err)
+	if _, err := s.Use(t.Context(), use("second", 1)); !errors.Is(err, store.ErrUsed) {
+		t.Errorf("in time: %v, want store.ErrUsed", err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
@@ -432,7 +431,7 @@ func TestCancelledTransactions(t *testing.T) {
 			s, _, proxy := behindProxy(t)
 			proxy.Set(c.fault)
 			err := s.Write(t.Context(), create(bot("example"), role("deployer")))
-			conflict, isConflict := errors.AsType[*admin.ConflictError](err)
+			conflict, isConflict := errors.AsType[*store.ConflictError](err)
 			switch {
 			case c.conflict != "":
 				if !isConflict || fmt.Sprintf("%s/%s", conflict.Kind, conflict.Name) != c.conflict {

@@ -18,7 +18,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/dynamo"
 	"github.com/gatepass-ci/gatepass/internal/dynamotest"
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -74,7 +74,7 @@ func TestMalformedItems(t *testing.T) {
 		"record": {names.Joins, recordKey, []string{"body"}, nil, stored.JoinID, []func() error{
 			func() error { _, err := s.Join(t.Context(), stored.JoinID); return err },
 			func() error {
-				_, damaged, err := admin.Records(s.Joins(t.Context(), admin.Query{}))
+				_, damaged, err := admin.Records(s.Joins(t.Context(), store.Query{}))
 				return errors.Join(err, errors.Join(asErrors(damaged)...))
 			},
 		}},
@@ -272,8 +272,8 @@ func TestCertificateRace(t *testing.T) {
 	if err != nil || len(winners) != 1 || !winners[stored] {
 		t.Errorf("starts got %v, and stored is %q, %v", winners, stored, err)
 	}
-	if _, err := s.Certificate(t.Context(), cert.X509Identity, ""); !errors.Is(err, join.ErrNotFound) {
-		t.Errorf("the certificate of another authority: %v, want join.ErrNotFound", err)
+	if _, err := s.Certificate(t.Context(), cert.X509Identity, ""); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("the certificate of another authority: %v, want store.ErrNotFound", err)
 	}
 }
 
@@ -365,7 +365,7 @@ func TestLargestWrites(t *testing.T) {
 func TestKeptLongerMeanwhile(t *testing.T) {
 	t.Parallel()
 	s, direct, proxy := behindProxy(t)
-	at := func(digest string, hours int) join.Use {
+	at := func(digest string, hours int) store.Use {
 		u := use(digest, 5)
 		u.KeepUntil = base.Add(time.Duration(hours) * time.Hour)
 		return u
@@ -404,15 +404,15 @@ func TestImpossibleNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"", strings.Repeat("a", 1025), strings.Repeat("a", 16<<10)} {
-		if _, err := s.Token(t.Context(), name); !errors.Is(err, join.ErrNotFound) {
-			t.Errorf("a token with a name of %d bytes: %v, want join.ErrNotFound", len(name), err)
+		if _, err := s.Token(t.Context(), name); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("a token with a name of %d bytes: %v, want store.ErrNotFound", len(name), err)
 		}
 		if roles, err := s.Roles(t.Context(), []string{name, "deployer"}); err != nil || len(roles) != 1 {
 			t.Errorf("a role with a name of %d bytes: %d roles, %v; want the other", len(name), len(roles), err)
 		}
 	}
-	if stored, err := s.Get(t.Context(), "", "deployer"); !errors.Is(err, join.ErrNotFound) {
-		t.Errorf("no kind: %v, %v; want join.ErrNotFound", stored, err)
+	if stored, err := s.Get(t.Context(), "", "deployer"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("no kind: %v, %v; want store.ErrNotFound", stored, err)
 	}
 }
 

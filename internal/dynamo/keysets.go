@@ -13,8 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"github.com/gatepass-ci/gatepass/internal/join"
-	"github.com/gatepass-ci/gatepass/internal/jwks"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 const (
@@ -26,23 +25,23 @@ const (
 )
 
 // KeySet implements join.KeySets.
-func (s *Store) KeySet(ctx context.Context, issuer string) (join.KeySet, error) {
+func (s *Store) KeySet(ctx context.Context, issuer string) (store.KeySet, error) {
 	doing := "reading the key set of " + issuer
 	found, err := s.get(ctx, s.tables.KeySets, item{attrIssuer: text(issuer)})
 	if err != nil {
-		return join.KeySet{}, fail(doing, err)
+		return store.KeySet{}, fail(doing, err)
 	}
 	if found == nil {
-		return join.KeySet{}, fmt.Errorf("key set of %s: %w", issuer, join.ErrNotFound)
+		return store.KeySet{}, fmt.Errorf("key set of %s: %w", issuer, store.ErrNotFound)
 	}
 	ks, err := decodeKeySet(found)
 	return ks, fail(doing, err)
 }
 
 // KeySets implements admin.KeySets. It scans the table, which has few items.
-func (s *Store) KeySets(ctx context.Context) ([]join.KeySet, error) {
+func (s *Store) KeySets(ctx context.Context) ([]store.KeySet, error) {
 	const doing = "reading the key sets"
-	var all []join.KeySet
+	var all []store.KeySet
 	in := &dynamodb.ScanInput{TableName: &s.tables.KeySets, ConsistentRead: aws.Bool(true)}
 	for pages := dynamodb.NewScanPaginator(s.db, in); pages.HasMorePages(); {
 		page, err := pages.NextPage(ctx)
@@ -57,13 +56,13 @@ func (s *Store) KeySets(ctx context.Context) ([]join.KeySet, error) {
 			all = append(all, ks)
 		}
 	}
-	slices.SortFunc(all, func(a, b join.KeySet) int { return strings.Compare(a.Issuer, b.Issuer) })
+	slices.SortFunc(all, func(a, b store.KeySet) int { return strings.Compare(a.Issuer, b.Issuer) })
 	return all, nil
 }
 
-func decodeKeySet(found item) (join.KeySet, error) {
+func decodeKeySet(found item) (store.KeySet, error) {
 	r := reader{item: found}
-	ks := join.KeySet{Issuer: r.text(attrIssuer), Pinned: r.truth(attrPinned), Failure: r.text(attrFailure)}
+	ks := store.KeySet{Issuer: r.text(attrIssuer), Pinned: r.truth(attrPinned), Failure: r.text(attrFailure)}
 	if r.has(attrJWKS) {
 		ks.JWKS = []byte(r.text(attrJWKS))
 	}
@@ -74,21 +73,21 @@ func decodeKeySet(found item) (join.KeySet, error) {
 		ks.TriedAt = r.instant(attrTriedAt)
 	}
 	if r.err != nil {
-		return join.KeySet{}, fmt.Errorf("the key set of %s is stored but not valid: %w", ks.Issuer, r.err)
+		return store.KeySet{}, fmt.Errorf("the key set of %s is stored but not valid: %w", ks.Issuer, r.err)
 	}
 	return ks, nil
 }
 
 // PutKeySet implements jwks.Store.
-func (s *Store) PutKeySet(ctx context.Context, ks join.KeySet) error {
+func (s *Store) PutKeySet(ctx context.Context, ks store.KeySet) error {
 	err := s.putKeySet(ctx, ks)
-	if errors.Is(err, jwks.ErrPinned) {
+	if errors.Is(err, store.ErrPinned) {
 		return fmt.Errorf("key set of %s: %w", ks.Issuer, err)
 	}
 	return fail("storing the key set of "+ks.Issuer, err)
 }
 
-func (s *Store) putKeySet(ctx context.Context, ks join.KeySet) error {
+func (s *Store) putKeySet(ctx context.Context, ks store.KeySet) error {
 	put, err := encodeKeySet(ks)
 	if err != nil {
 		return err
@@ -113,12 +112,12 @@ func (s *Store) putKeySet(ctx context.Context, ks join.KeySet) error {
 	}
 	r := reader{item: refused.Item}
 	if r.truth(attrPinned) {
-		return jwks.ErrPinned
+		return store.ErrPinned
 	}
 	return r.err
 }
 
-func encodeKeySet(ks join.KeySet) (item, error) {
+func encodeKeySet(ks store.KeySet) (item, error) {
 	put := item{attrIssuer: text(ks.Issuer), attrPinned: truth(ks.Pinned), attrFailure: text("")}
 	if len(ks.JWKS) > 0 {
 		if !utf8.Valid(ks.JWKS) {
@@ -173,7 +172,7 @@ func (s *Store) Unpin(ctx context.Context, issuer string) error {
 		ExpressionAttributeValues: item{":false": truth(false)},
 	})
 	if _, missing := errors.AsType[*types.ConditionalCheckFailedException](err); missing {
-		return fmt.Errorf("key set of %s: %w", issuer, join.ErrNotFound)
+		return fmt.Errorf("key set of %s: %w", issuer, store.ErrNotFound)
 	}
 	return fail("unpinning the key set of "+issuer, err)
 }

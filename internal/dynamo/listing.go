@@ -13,8 +13,7 @@ import (
 	"github.com/oklog/ulid/v2"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 const (
@@ -32,8 +31,8 @@ const (
 // Of a listing with a limit the newest hour is read first, then four hours, and so
 // on: a partition in which nothing fits would else be read to its beginning before
 // the first record is yielded.
-func (s *Store) Joins(ctx context.Context, q admin.Query) iter.Seq2[join.Record, error] {
-	return func(yield func(join.Record, error) bool) {
+func (s *Store) Joins(ctx context.Context, q store.Query) iter.Seq2[store.Record, error] {
+	return func(yield func(store.Record, error) bool) {
 		all, possible := idRange(q.Since, q.Until)
 		if !possible {
 			return
@@ -48,7 +47,7 @@ func (s *Store) Joins(ctx context.Context, q admin.Query) iter.Seq2[join.Record,
 				if !yield(record, err) {
 					return
 				}
-				if _, damaged := errors.AsType[*admin.DamagedError](err); err != nil && !damaged {
+				if _, damaged := errors.AsType[*store.DamagedError](err); err != nil && !damaged {
 					return
 				}
 				if yielded++; yielded == q.Limit {
@@ -70,8 +69,8 @@ type head struct {
 func (h *head) advance() { h.found, h.err, h.more = h.next() }
 
 // merged yields the records of all partitions in a span of join ids.
-func (s *Store) merged(ctx context.Context, part span, q admin.Query) iter.Seq2[join.Record, error] {
-	return func(yield func(join.Record, error) bool) {
+func (s *Store) merged(ctx context.Context, part span, q store.Query) iter.Seq2[store.Record, error] {
+	return func(yield func(store.Record, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		heads := make([]*head, len(shards))
@@ -90,14 +89,14 @@ func (s *Store) merged(ctx context.Context, part span, q admin.Query) iter.Seq2[
 			})
 		}
 		if err := group.Wait(); err != nil {
-			yield(join.Record{}, fail("reading records", err))
+			yield(store.Record{}, fail("reading records", err))
 			return
 		}
 		for {
 			var first *head
 			for _, h := range heads {
 				if h.more && h.err != nil {
-					yield(join.Record{}, fail("reading records", h.err))
+					yield(store.Record{}, fail("reading records", h.err))
 					return
 				}
 				if h.more && (first == nil || earlier(h.found, first.found, q.OldestFirst)) {
@@ -122,7 +121,7 @@ func earlier(a, b item, oldestFirst bool) bool {
 }
 
 // recordsQuery is the query of one partition.
-func (s *Store) recordsQuery(shard string, part span, q admin.Query) *dynamodb.QueryInput {
+func (s *Store) recordsQuery(shard string, part span, q store.Query) *dynamodb.QueryInput {
 	f := filter{names: map[string]string{"#pk": attrPK, "#sk": attrSK}, values: item{
 		":pk": text(recordPrefix + shard), ":oldest": text(part.oldest.String()), ":newest": text(part.newest.String()),
 	}}
@@ -138,7 +137,7 @@ func (s *Store) recordsQuery(shard string, part span, q admin.Query) *dynamodb.Q
 		}
 	}
 	if q.Refused {
-		f.add(attrCode, "<>", "ok", text(join.CodeOK))
+		f.add(attrCode, "<>", "ok", text(store.CodeOK))
 	}
 	in := &dynamodb.QueryInput{
 		TableName: &s.tables.Joins, ScanIndexForward: &q.OldestFirst,

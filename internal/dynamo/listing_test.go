@@ -15,13 +15,13 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/dynamo"
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 // TestListingMerges has records in all partitions, some at one time, and in no order.
 func TestListingMerges(t *testing.T) {
 	s := open(t, tables(t))
-	var want []join.Record // newest first
+	var want []store.Record // newest first
 	shards := map[byte]bool{}
 	for i := range 200 {
 		r := record(-(i / 2)) // two at a time
@@ -43,18 +43,18 @@ func TestListingMerges(t *testing.T) {
 		}
 	}
 	for name, c := range map[string]struct {
-		q    admin.Query
-		fits func(i int, r join.Record) bool
+		q    store.Query
+		fits func(i int, r store.Record) bool
 	}{
-		"all":             {admin.Query{}, func(int, join.Record) bool { return true }},
-		"limit":           {admin.Query{Limit: 50}, func(i int, _ join.Record) bool { return i < 50 }},
-		"since":           {admin.Query{Since: base.Add(-30 * time.Minute)}, func(i int, _ join.Record) bool { return i/2 <= 30 }},
-		"until":           {admin.Query{Until: base.Add(-30 * time.Minute)}, func(i int, _ join.Record) bool { return i/2 > 30 }},
-		"bot":             {admin.Query{Bot: "other"}, func(_ int, r join.Record) bool { return r.Bot == "other" }},
-		"before all time": {admin.Query{Until: time.Date(1066, 1, 1, 0, 0, 0, 0, time.UTC)}, func(int, join.Record) bool { return false }},
-		"after all time":  {admin.Query{Since: time.Date(20000, 1, 1, 0, 0, 0, 0, time.UTC)}, func(int, join.Record) bool { return false }},
-		"of all time": {admin.Query{Since: time.Date(1066, 1, 1, 0, 0, 0, 0, time.UTC), Until: time.Date(20000, 1, 1, 0, 0, 0, 0, time.UTC)},
-			func(int, join.Record) bool { return true }},
+		"all":             {store.Query{}, func(int, store.Record) bool { return true }},
+		"limit":           {store.Query{Limit: 50}, func(i int, _ store.Record) bool { return i < 50 }},
+		"since":           {store.Query{Since: base.Add(-30 * time.Minute)}, func(i int, _ store.Record) bool { return i/2 <= 30 }},
+		"until":           {store.Query{Until: base.Add(-30 * time.Minute)}, func(i int, _ store.Record) bool { return i/2 > 30 }},
+		"bot":             {store.Query{Bot: "other"}, func(_ int, r store.Record) bool { return r.Bot == "other" }},
+		"before all time": {store.Query{Until: time.Date(1066, 1, 1, 0, 0, 0, 0, time.UTC)}, func(int, store.Record) bool { return false }},
+		"after all time":  {store.Query{Since: time.Date(20000, 1, 1, 0, 0, 0, 0, time.UTC)}, func(int, store.Record) bool { return false }},
+		"of all time": {store.Query{Since: time.Date(1066, 1, 1, 0, 0, 0, 0, time.UTC), Until: time.Date(20000, 1, 1, 0, 0, 0, 0, time.UTC)},
+			func(int, store.Record) bool { return true }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			records, _, err := admin.Records(s.Joins(t.Context(), c.q))
@@ -81,10 +81,10 @@ func TestListingMerges(t *testing.T) {
 func TestNoULID(t *testing.T) {
 	s := open(t, tables(t))
 	for _, id := range []string{"", "x", "01J", "not-a-ulid-but-as-long-as-1", ulid.Make().String() + "0", "01j00000000000000000000000", "81J00000000000000000000000"} {
-		if _, err := s.Join(t.Context(), id); !errors.Is(err, join.ErrNotFound) {
-			t.Errorf("reading %q: %v, want join.ErrNotFound", id, err)
+		if _, err := s.Join(t.Context(), id); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("reading %q: %v, want store.ErrNotFound", id, err)
 		}
-		if err := s.Record(t.Context(), join.Record{JoinID: id, Time: base}, base); err == nil {
+		if err := s.Record(t.Context(), store.Record{JoinID: id, Time: base}, base); err == nil {
 			t.Errorf("a record was stored as %q", id)
 		}
 	}
@@ -150,7 +150,7 @@ func TestAListingStops(t *testing.T) {
 	put := func(age time.Duration, bot string) {
 		t.Helper()
 		id := ulid.MustNew(ulid.Timestamp(now.Add(-age)), rand.Reader)
-		r := join.Record{JoinID: id.String(), Time: now.Add(-age), Bot: bot, Code: join.CodeOK, Claims: map[string]any{}}
+		r := store.Record{JoinID: id.String(), Time: now.Add(-age), Bot: bot, Code: store.CodeOK, Claims: map[string]any{}}
 		if err := s.Record(t.Context(), r, now.Add(time.Hour)); err != nil {
 			t.Fatal(err)
 		}
@@ -161,7 +161,7 @@ func TestAListingStops(t *testing.T) {
 	for i := range 3 {
 		put(time.Duration(i)*time.Minute, "example")
 	}
-	for _, q := range []admin.Query{{Bot: "example", Limit: 3}, {Limit: 3}} {
+	for _, q := range []store.Query{{Bot: "example", Limit: 3}, {Limit: 3}} {
 		atomic.StoreInt32(&scanned, 0)
 		records, _, err := admin.Records(s.Joins(t.Context(), q))
 		if err != nil || len(records) != 3 || scanned > 10 {
@@ -169,7 +169,7 @@ func TestAListingStops(t *testing.T) {
 		}
 	}
 	atomic.StoreInt32(&scanned, 0)
-	for range s.Joins(t.Context(), admin.Query{}) {
+	for range s.Joins(t.Context(), store.Query{}) {
 		break
 	}
 	if scanned == 0 {

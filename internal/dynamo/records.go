@@ -8,8 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/oklog/ulid/v2"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 const (
@@ -37,7 +36,7 @@ func recordKey(joinID string) (item, error) {
 }
 
 // Record implements join.Records by one PutItem.
-func (s *Store) Record(ctx context.Context, r join.Record, keepUntil time.Time) error {
+func (s *Store) Record(ctx context.Context, r store.Record, keepUntil time.Time) error {
 	put, err := encodeRecord(r, keepUntil)
 	if err == nil {
 		_, err = s.db.PutItem(ctx, &dynamodb.PutItemInput{TableName: &s.tables.Joins, Item: put})
@@ -45,7 +44,7 @@ func (s *Store) Record(ctx context.Context, r join.Record, keepUntil time.Time) 
 	return fail("storing the record "+r.JoinID, err)
 }
 
-func encodeRecord(r join.Record, keepUntil time.Time) (item, error) {
+func encodeRecord(r store.Record, keepUntil time.Time) (item, error) {
 	put, err := recordKey(r.JoinID)
 	if err != nil {
 		return nil, err
@@ -54,7 +53,7 @@ func encodeRecord(r join.Record, keepUntil time.Time) (item, error) {
 	if err != nil {
 		return nil, err
 	}
-	body, err := join.EncodeRecord(r)
+	body, err := store.EncodeRecord(r)
 	if err != nil {
 		return nil, err
 	}
@@ -64,35 +63,35 @@ func encodeRecord(r join.Record, keepUntil time.Time) (item, error) {
 }
 
 // Join implements admin.Joins.
-func (s *Store) Join(ctx context.Context, id string) (join.Record, error) {
+func (s *Store) Join(ctx context.Context, id string) (store.Record, error) {
 	key, err := recordKey(id)
 	if err != nil { // none is stored under such an id
-		return join.Record{}, fmt.Errorf("record %q: %w", id, join.ErrNotFound)
+		return store.Record{}, fmt.Errorf("record %q: %w", id, store.ErrNotFound)
 	}
 	found, err := s.get(ctx, s.tables.Joins, key)
 	if err != nil {
-		return join.Record{}, fail("reading the record "+id, err)
+		return store.Record{}, fail("reading the record "+id, err)
 	}
 	if found == nil {
-		return join.Record{}, fmt.Errorf("record %s: %w", id, join.ErrNotFound)
+		return store.Record{}, fmt.Errorf("record %s: %w", id, store.ErrNotFound)
 	}
 	return decodeRecord(found)
 }
 
-// decodeRecord returns the record, or a *admin.DamagedError.
-func decodeRecord(found item) (join.Record, error) {
+// decodeRecord returns the record, or a *store.DamagedError.
+func decodeRecord(found item) (store.Record, error) {
 	r := reader{item: found}
 	id, body := r.text(attrSK), r.text(attrBody)
 	err := r.err
-	var record join.Record
+	var record store.Record
 	if err == nil {
-		record, err = join.DecodeRecord([]byte(body))
+		record, err = store.DecodeRecord([]byte(body))
 	}
 	if err == nil && record.JoinID != id {
 		err = fmt.Errorf("it holds the record %q", record.JoinID)
 	}
 	if err != nil {
-		return join.Record{}, &admin.DamagedError{JoinID: id, Err: err}
+		return store.Record{}, &store.DamagedError{JoinID: id, Err: err}
 	}
 	return record, nil
 }

@@ -10,8 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -36,26 +35,26 @@ func (k resourceKey) String() string { return fmt.Sprintf("%s/%s", k.kind, k.nam
 
 func (k resourceKey) item() item { return item{attrKind: text(string(k.kind)), attrName: text(k.name)} }
 
-// Get returns one resource; join.ErrNotFound if it does not exist.
-func (s *Store) Get(ctx context.Context, kind rules.Kind, name string) (admin.Stored, error) {
+// Get returns one resource; store.ErrNotFound if it does not exist.
+func (s *Store) Get(ctx context.Context, kind rules.Kind, name string) (store.Stored, error) {
 	key := resourceKey{kind, name}
 	if kind == "" || !possible(name) {
-		return admin.Stored{}, fmt.Errorf("%s: %w", key, join.ErrNotFound)
+		return store.Stored{}, fmt.Errorf("%s: %w", key, store.ErrNotFound)
 	}
 	found, err := s.get(ctx, s.tables.Resources, key.item())
 	switch {
 	case err != nil:
-		return admin.Stored{}, fail("reading "+key.String(), err)
+		return store.Stored{}, fail("reading "+key.String(), err)
 	case found == nil:
-		return admin.Stored{}, fmt.Errorf("%s: %w", key, join.ErrNotFound)
+		return store.Stored{}, fmt.Errorf("%s: %w", key, store.ErrNotFound)
 	}
 	return decodeResource(key, found)
 }
 
 // List returns all resources of a kind, by name.
-func (s *Store) List(ctx context.Context, kind rules.Kind) ([]admin.Stored, error) {
+func (s *Store) List(ctx context.Context, kind rules.Kind) ([]store.Stored, error) {
 	var (
-		all     []admin.Stored
+		all     []store.Stored
 		invalid []error
 	)
 	for found, err := range s.query(ctx, s.ofKind(kind)) {
@@ -81,19 +80,19 @@ func (s *Store) ofKind(kind rules.Kind) *dynamodb.QueryInput {
 	}
 }
 
-func decodeListed(kind rules.Kind, found item) (admin.Stored, error) {
+func decodeListed(kind rules.Kind, found item) (store.Stored, error) {
 	r := reader{item: found}
 	name := r.text(attrName)
 	if r.err != nil { // never: it is the key
-		return admin.Stored{}, fmt.Errorf("an item of kind %s: %w", kind, r.err)
+		return store.Stored{}, fmt.Errorf("an item of kind %s: %w", kind, r.err)
 	}
 	return decodeResource(resourceKey{kind, name}, found)
 }
 
 // decodeResource makes a resource of an item.
-func decodeResource(key resourceKey, found item) (admin.Stored, error) {
+func decodeResource(key resourceKey, found item) (store.Stored, error) {
 	r := reader{item: found}
-	body, stored := r.text(attrBody), admin.Stored{Revision: r.text(attrRevision), UpdatedAt: r.instant(attrUpdatedAt)}
+	body, stored := r.text(attrBody), store.Stored{Revision: r.text(attrRevision), UpdatedAt: r.instant(attrUpdatedAt)}
 	if r.has(attrEdited) {
 		stored.Edited = r.truth(attrEdited)
 	}
@@ -105,7 +104,7 @@ func decodeResource(key resourceKey, found item) (admin.Stored, error) {
 		err = fmt.Errorf("it holds %s/%s", stored.Resource.Kind(), stored.Resource.Name())
 	}
 	if err != nil {
-		return admin.Stored{}, &admin.InvalidError{Kind: key.kind, Name: key.name, Revision: stored.Revision, Err: err}
+		return store.Stored{}, &store.InvalidError{Kind: key.kind, Name: key.name, Revision: stored.Revision, Err: err}
 	}
 	return stored, nil
 }
@@ -164,7 +163,7 @@ func one[T rules.Resource](ctx context.Context, s *Store, kind rules.Kind, name 
 }
 
 // as is a resource by its own type, which its kind promises.
-func as[T rules.Resource](stored admin.Stored) (T, error) {
+func as[T rules.Resource](stored store.Stored) (T, error) {
 	resource, ok := stored.Resource.(T)
 	if !ok {
 		return resource, fmt.Errorf("%s/%s is a %T", stored.Resource.Kind(), stored.Resource.Name(), stored.Resource)

@@ -12,7 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -27,8 +27,8 @@ const (
 )
 
 // Revocations implements join.Revocations by one Query.
-func (s *Store) Revocations(ctx context.Context) ([]join.Revocation, error) {
-	var all []join.Revocation
+func (s *Store) Revocations(ctx context.Context) ([]store.Revocation, error) {
+	var all []store.Revocation
 	for found, err := range s.query(ctx, s.ofKind(kindRevocation)) {
 		if err != nil {
 			return nil, fail("reading the revocations", err)
@@ -42,25 +42,25 @@ func (s *Store) Revocations(ctx context.Context) ([]join.Revocation, error) {
 	return all, nil
 }
 
-func decodeRevocation(found item) (join.Revocation, error) {
+func decodeRevocation(found item) (store.Revocation, error) {
 	r := reader{item: found}
 	id, body := r.text(attrName), r.text(attrBody)
 	err := r.err
-	var revocation join.Revocation
+	var revocation store.Revocation
 	if err == nil {
-		revocation, err = join.DecodeRevocation([]byte(body))
+		revocation, err = store.DecodeRevocation([]byte(body))
 	}
 	if err == nil && revocation.ID != id {
 		err = fmt.Errorf("it holds the revocation %q", revocation.ID)
 	}
 	if err != nil {
-		return join.Revocation{}, fmt.Errorf("the revocation %s is stored but not valid: %w", id, err)
+		return store.Revocation{}, fmt.Errorf("the revocation %s is stored but not valid: %w", id, err)
 	}
 	return revocation, nil
 }
 
 // Revoke implements admin.Revocations, by one PutItem each.
-func (s *Store) Revoke(ctx context.Context, all []join.Revocation) (int, error) {
+func (s *Store) Revoke(ctx context.Context, all []store.Revocation) (int, error) {
 	var added atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallelWrites)
@@ -77,8 +77,8 @@ func (s *Store) Revoke(ctx context.Context, all []join.Revocation) (int, error) 
 	return int(added.Load()), err
 }
 
-func (s *Store) revoke(ctx context.Context, r join.Revocation) (bool, error) {
-	body, err := join.EncodeRevocation(r)
+func (s *Store) revoke(ctx context.Context, r store.Revocation) (bool, error) {
+	body, err := store.EncodeRevocation(r)
 	if err != nil {
 		return false, err
 	}

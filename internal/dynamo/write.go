@@ -10,7 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -29,18 +29,18 @@ const writeTries = 8
 
 // maxBodies is how many bytes the resources of one transaction may have: it takes
 // 4 MB, their other attributes included. It is not below what admin promises.
-const maxBodies = 4<<20 - admin.MaxChanges*2<<10
+const maxBodies = 4<<20 - store.MaxChanges*2<<10
 
-var _ [maxBodies - admin.MaxBytes]struct{}
+var _ [maxBodies - store.MaxBytes]struct{}
 
 // Write implements admin.Resources by one transaction.
-func (s *Store) Write(ctx context.Context, changes []admin.Change) error {
+func (s *Store) Write(ctx context.Context, changes []store.Change) error {
 	writes, err := s.prepareChanges(changes)
 	if err != nil {
 		return fmt.Errorf("writing resources: %w", err)
 	}
 	err = s.transact(ctx, writes, changes)
-	if conflict, ok := errors.AsType[*admin.ConflictError](err); ok {
+	if conflict, ok := errors.AsType[*store.ConflictError](err); ok {
 		return conflict
 	}
 	return fail("writing resources", err)
@@ -50,7 +50,7 @@ func (s *Store) Write(ctx context.Context, changes []admin.Change) error {
 // another one under way, or too many. The SDK gives each a token (ClientRequestToken), so that
 // one that it sends again, because the answer was lost, is not refused for having
 // changed the revisions.
-func (s *Store) transact(ctx context.Context, writes []types.TransactWriteItem, changes []admin.Change) error {
+func (s *Store) transact(ctx context.Context, writes []types.TransactWriteItem, changes []store.Change) error {
 	for try := 1; ; try++ {
 		_, err := s.db.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: writes})
 		cancelled, ok := errors.AsType[*types.TransactionCanceledException](err)
@@ -62,7 +62,7 @@ func (s *Store) transact(ctx context.Context, writes []types.TransactWriteItem, 
 			switch code := aws.ToString(reason.Code); {
 			case code == "" || code == reasonNone || i >= len(changes):
 			case code == reasonChanged:
-				return &admin.ConflictError{Kind: changes[i].Kind, Name: changes[i].Name}
+				return &store.ConflictError{Kind: changes[i].Kind, Name: changes[i].Name}
 			case code == reasonConflict || code == reasonThrottled || code == reasonCapacity:
 				again = true
 			default:
@@ -79,9 +79,9 @@ func (s *Store) transact(ctx context.Context, writes []types.TransactWriteItem, 
 }
 
 // prepareChanges checks and encodes changes before anything is sent.
-func (s *Store) prepareChanges(changes []admin.Change) ([]types.TransactWriteItem, error) {
-	if len(changes) == 0 || len(changes) > admin.MaxChanges {
-		return nil, fmt.Errorf("%d changes: make 1 to %d at once", len(changes), admin.MaxChanges)
+func (s *Store) prepareChanges(changes []store.Change) ([]types.TransactWriteItem, error) {
+	if len(changes) == 0 || len(changes) > store.MaxChanges {
+		return nil, fmt.Errorf("%d changes: make 1 to %d at once", len(changes), store.MaxChanges)
 	}
 	writes := make([]types.TransactWriteItem, len(changes))
 	seen := make(map[resourceKey]bool, len(changes))
@@ -106,7 +106,7 @@ func (s *Store) prepareChanges(changes []admin.Change) ([]types.TransactWriteIte
 	return writes, nil
 }
 
-func (s *Store) prepareChange(key resourceKey, c admin.Change) (types.TransactWriteItem, error) {
+func (s *Store) prepareChange(key resourceKey, c store.Change) (types.TransactWriteItem, error) {
 	if c.Resource == nil && c.Revision == "" {
 		return types.TransactWriteItem{}, errors.New("it cannot be removed without its revision: read it first")
 	}
@@ -133,7 +133,7 @@ func (s *Store) prepareChange(key resourceKey, c admin.Change) (types.TransactWr
 }
 
 // encodeResource makes an item of a change, with a new revision.
-func encodeResource(key resourceKey, c admin.Change) (item, error) {
+func encodeResource(key resourceKey, c store.Change) (item, error) {
 	if c.Resource.Kind() != c.Kind || c.Resource.Name() != c.Name {
 		return nil, fmt.Errorf("the change holds %s/%s", c.Resource.Kind(), c.Resource.Name())
 	}

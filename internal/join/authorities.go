@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -50,7 +51,7 @@ func (s *Service) publicAuthorities(ctx context.Context) (*api.Authorities, erro
 	all := &api.Authorities{SSHUser: user, SSHHost: host, X509: map[string]string{}}
 	for usage, p := range usages {
 		authority, err := s.Authorities.Authority(ctx, p)
-		if errors.Is(err, ErrNotFound) {
+		if errors.Is(err, store.ErrNotFound) {
 			continue
 		}
 		if err != nil {
@@ -63,7 +64,7 @@ func (s *Service) publicAuthorities(ctx context.Context) (*api.Authorities, erro
 
 func (s *Service) sshLines(ctx context.Context, p cert.Purpose, comment string) ([]string, error) {
 	authority, err := s.Authorities.Authority(ctx, p)
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, store.ErrNotFound) {
 		return []string{}, nil
 	}
 	if err != nil {
@@ -91,7 +92,7 @@ func CertificatesPEM(a *Authority) string {
 func (s *Service) JWTKeys(ctx context.Context) ([]crypto.PublicKey, error) {
 	s.prepareAuthorities(ctx)
 	authority, err := s.Authorities.Authority(ctx, cert.JWT)
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
 	}
 	if err != nil {
@@ -99,3 +100,6 @@ func (s *Service) JWTKeys(ctx context.Context) ([]crypto.PublicKey, error) {
 	}
 	return authority.TrustedKeys, nil
 }
+
+// AuthorityOf is the authority that signed a credential of a record.
+func AuthorityOf(c store.RecordCredential) cert.Purpose { return authorityOf(c.Type, c.Usage) }

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
@@ -78,7 +79,7 @@ func (a *attempt) grant(ctx context.Context, c *api.CredentialRequest, w rules.W
 			"credential %q: its roles pin it to the caller's address, and the service does not see one; ask an administrator to check how the service is reached", c.Name)
 	}
 	authority, err := a.Authorities.Authority(ctx, purpose(c))
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, store.ErrNotFound) {
 		return nil, refuse(api.CodeNotPermitted, "credential %q: this service has no %s authority; ask for another type, or an administrator to add it", c.Name, purpose(c))
 	}
 	if err != nil {

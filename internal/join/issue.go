@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -39,7 +40,7 @@ func (a *attempt) claimSignRecord(ctx context.Context) ([]api.Credential, time.T
 	if err != nil {
 		return nil, time.Time{}, asRefusal(err)
 	}
-	a.record.Code = CodeOK
+	a.record.Code = store.CodeOK
 	a.record.TTLSeconds = int64(a.notAfter.Sub(a.now) / time.Second)
 	a.record.Credentials = a.record.Credentials[:0]
 	for _, d := range drafts {
@@ -53,7 +54,7 @@ func (a *attempt) claimSignRecord(ctx context.Context) ([]api.Credential, time.T
 		claimErr, signErr, recordErr error
 	)
 	claim := guarded(func() (err error) {
-		first, err = a.Claims.Use(ctx, Use{
+		first, err = a.Claims.Use(ctx, store.Use{
 			IDToken: a.record.IDToken, Digest: a.digest, NotAfter: a.notAfter, MaxJoins: a.rule.MaxJoins,
 			KeepUntil: a.verified.Expires.Add(claimGrace),
 		})
@@ -67,7 +68,7 @@ func (a *attempt) claimSignRecord(ctx context.Context) ([]api.Credential, time.T
 	wg.Wait()
 
 	switch {
-	case errors.Is(claimErr, ErrUsed):
+	case errors.Is(claimErr, store.ErrUsed):
 		return nil, first, a.alreadyUsed()
 	case claimErr != nil:
 		return nil, first, storeUnavailable(fmt.Errorf("claiming the ID token: %w", claimErr))

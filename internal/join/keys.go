@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/internal/token"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
@@ -33,7 +34,7 @@ type keyCache struct {
 }
 
 type cachedKeySet struct {
-	stored KeySet
+	stored store.KeySet
 	parsed *token.KeySet
 	readAt time.Time
 }
@@ -84,7 +85,7 @@ func (s *Service) findKeySet(ctx context.Context, issuer, kid, alg string) (*tok
 
 // refreshKeySet has the issuer's keys fetched, once a minute across all
 // instances, and looks again.
-func (s *Service) refreshKeySet(ctx context.Context, issuer, kid, alg string, before KeySet) (*token.KeySet, error) {
+func (s *Service) refreshKeySet(ctx context.Context, issuer, kid, alg string, before store.KeySet) (*token.KeySet, error) {
 	now := s.Now()
 	// The lease is spent whatever comes of it. A caller who hangs up must not end
 	// the refresh, or one request a minute would keep every job with a new key out.
@@ -150,19 +151,19 @@ func (s *Service) lookAgain(ctx context.Context, issuer, kid, alg string) (*toke
 
 // readKeySet reads the stored set, parses it unless it is the one in the cache,
 // and caches it. parsed is nil if there is none yet.
-func (s *Service) readKeySet(ctx context.Context, issuer string) (stored KeySet, parsed *token.KeySet, err error) {
+func (s *Service) readKeySet(ctx context.Context, issuer string) (stored store.KeySet, parsed *token.KeySet, err error) {
 	readAt := s.Now() // before the read: the set is at least as new as that
 	stored, err = s.KeySets.KeySet(ctx, issuer)
-	if errors.Is(err, ErrNotFound) || err == nil && len(stored.JWKS) == 0 {
+	if errors.Is(err, store.ErrNotFound) || err == nil && len(stored.JWKS) == 0 {
 		return stored, nil, nil
 	}
 	if err != nil {
-		return KeySet{}, nil, storeUnavailable(fmt.Errorf("reading the key set of %s: %w", issuer, err))
+		return store.KeySet{}, nil, storeUnavailable(fmt.Errorf("reading the key set of %s: %w", issuer, err))
 	}
 	if c, ok := s.keys.get(issuer); ok && bytes.Equal(c.stored.JWKS, stored.JWKS) {
 		parsed = c.parsed
 	} else if parsed, err = token.ParseKeySet(stored.JWKS); err != nil {
-		return KeySet{}, nil, keysUnavailable(fmt.Errorf("the stored key set of %s: %w", issuer, err))
+		return store.KeySet{}, nil, keysUnavailable(fmt.Errorf("the stored key set of %s: %w", issuer, err))
 	}
 	s.keys.put(issuer, cachedKeySet{stored: stored, parsed: parsed, readAt: readAt})
 	return stored, parsed, nil

@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
 // keyWorld is an issuer, a store of its key set and a lease, as findKeySet sees them.
 type keyWorld struct {
 	now     time.Time
-	stored  *KeySet // nil if there is none
+	stored  *store.KeySet // nil if there is none
 	issuer  *issuertest.Issuer
 	kid     string // asked for
 	down    error  // what a fetch ends with
@@ -24,10 +25,10 @@ type keyWorld struct {
 	waits   int
 }
 
-func (w *keyWorld) KeySet(context.Context, string) (KeySet, error) {
+func (w *keyWorld) KeySet(context.Context, string) (store.KeySet, error) {
 	w.reads++
 	if w.stored == nil {
-		return KeySet{}, ErrNotFound
+		return store.KeySet{}, store.ErrNotFound
 	}
 	return *w.stored, nil
 }
@@ -55,7 +56,7 @@ func (w *keyWorld) fetched() {
 	if err != nil {
 		panic(err)
 	}
-	w.stored = &KeySet{JWKS: keys, FetchedAt: w.now, TriedAt: w.now}
+	w.stored = &store.KeySet{JWKS: keys, FetchedAt: w.now, TriedAt: w.now}
 }
 
 func (w *keyWorld) wait(_ context.Context, d time.Duration) error {
@@ -360,7 +361,7 @@ func TestTheCacheKeepsNothingTooLong(t *testing.T) {
 	})
 	t.Run("a set that grows too old", func(t *testing.T) {
 		w, s := newKeyWorld(t)
-		w.now, w.down = w.now.Add(MaxKeySetAge-10*time.Second), errors.New("connection refused")
+		w.now, w.down = w.now.Add(store.MaxKeySetAge-10*time.Second), errors.New("connection refused")
 		if _, err := s.findKeySet(t.Context(), name, w.kid, issuertest.ES256); err != nil {
 			t.Fatal(err)
 		}
@@ -374,10 +375,10 @@ func TestTheCacheKeepsNothingTooLong(t *testing.T) {
 // A refresh that says it went well and left an old set, or none, gives no keys.
 func TestARefreshThatStoresNothing(t *testing.T) {
 	for name, prepare := range map[string]func(*keyWorld){
-		"over an old set": func(w *keyWorld) { w.now = w.now.Add(MaxKeySetAge + time.Second) },
+		"over an old set": func(w *keyWorld) { w.now = w.now.Add(store.MaxKeySetAge + time.Second) },
 		"over no set":     func(w *keyWorld) { w.stored = nil },
 		"while another instance refreshes": func(w *keyWorld) {
-			w.now = w.now.Add(MaxKeySetAge + time.Second)
+			w.now = w.now.Add(store.MaxKeySetAge + time.Second)
 			w.held = w.now.Add(time.Minute)
 		},
 	} {

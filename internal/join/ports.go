@@ -4,11 +4,11 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
-	"errors"
 	"net/netip"
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -16,15 +16,6 @@ import (
 // says whole seconds are rounded up, so that nothing ends or is deleted too early.
 // A stored item that cannot be decoded is an error that names it, never as if it
 // did not exist. A call whose context has ended returns its error.
-
-// What ports answer with. Any other error means that the part behind the port
-// could not be reached or is broken, and refuses the join.
-var (
-	// ErrNotFound says that there is no such thing in the store.
-	ErrNotFound = errors.New("not found")
-	// ErrUsed says that an ID token has no use left.
-	ErrUsed = errors.New("ID token has no use left")
-)
 
 // Rules reads resources, consistently: a change that an administrator was told
 // is stored is seen by the next read. ErrNotFound for one that does not exist.
@@ -43,22 +34,7 @@ type Locks interface {
 
 // KeySets reads the key set that was last stored for an issuer; ErrNotFound if none was.
 type KeySets interface {
-	KeySet(ctx context.Context, issuer string) (KeySet, error)
-}
-
-// KeySet is an issuer's public keys as stored.
-type KeySet struct {
-	Issuer string
-	// JWKS is the key set (RFC 7517 §5), checked and with only the keys that may
-	// verify ID tokens. Empty if no fetch ever succeeded.
-	JWKS []byte
-	// FetchedAt is when JWKS was fetched or imported.
-	FetchedAt time.Time
-	// Pinned key sets were imported by hand: never fetched over, never stale.
-	Pinned bool
-	// TriedAt and Failure tell of the last fetch; Failure is empty if it succeeded.
-	TriedAt time.Time
-	Failure string
+	KeySet(ctx context.Context, issuer string) (store.KeySet, error)
 }
 
 // Refresher fetches one issuer's key set and stores it. It returns when the
@@ -86,16 +62,7 @@ type Claims interface {
 	// is by now. Otherwise, if it has fewer than MaxJoins uses, this is another one
 	// and its NotAfter is returned; if it has not, ErrUsed. Of any number of concurrent calls, never
 	// more than MaxJoins digests succeed. A use is forgotten no earlier than KeepUntil.
-	Use(ctx context.Context, u Use) (notAfter time.Time, err error)
-}
-
-// Use is one use of an ID token.
-type Use struct {
-	IDToken   string    // lower-case hexadecimal SHA-256 of its signing input
-	Digest    string    // lower-case hexadecimal digest of the request
-	NotAfter  time.Time // when the credentials of this use end; whole seconds
-	MaxJoins  int       // digests that the ID token may have; none if it is 0 or less
-	KeepUntil time.Time // the claim may be deleted after this; whole seconds
+	Use(ctx context.Context, u store.Use) (notAfter time.Time, err error)
 }
 
 // Records store what each join came to.
@@ -103,14 +70,14 @@ type Records interface {
 	// Record stores r, in place of an earlier one with the same JoinID. It is
 	// durable before it returns. The record may be deleted after keepUntil, in
 	// whole seconds. r is not changed.
-	Record(ctx context.Context, r Record, keepUntil time.Time) error
+	Record(ctx context.Context, r store.Record, keepUntil time.Time) error
 }
 
 // Revocations reads what was revoked.
 type Revocations interface {
 	// Revocations returns all revocations, consistently and in any order, those
 	// included whose certificates have ended.
-	Revocations(ctx context.Context) ([]Revocation, error)
+	Revocations(ctx context.Context) ([]store.Revocation, error)
 }
 
 // Authorities give the signing keys.

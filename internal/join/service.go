@@ -12,6 +12,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -93,7 +94,7 @@ type attempt struct {
 	req    *api.JoinRequest
 	caller Caller
 	now    time.Time // whole seconds: certificates know no finer time
-	record Record
+	record store.Record
 	state
 }
 
@@ -106,7 +107,7 @@ func (s *Service) Join(ctx context.Context, req *api.JoinRequest, caller Caller)
 		return nil, refuse(api.CodeInternal, "the service has no randomness; try again later").because(err)
 	}
 	a := &attempt{Service: s, req: req, caller: caller, now: now.Truncate(time.Second)}
-	a.record = Record{JoinID: id.String(), Time: now.UTC()}
+	a.record = store.Record{JoinID: id.String(), Time: now.UTC()}
 	if caller.Addr.IsValid() {
 		a.record.SourceAddr = caller.Addr.String()
 	}
@@ -173,7 +174,7 @@ const recordTimeout = 5 * time.Second
 
 // log writes the join's one line.
 func (a *attempt) log(ctx context.Context, r *Refusal) {
-	level, code := slog.LevelInfo, CodeOK
+	level, code := slog.LevelInfo, store.CodeOK
 	args := []any{slog.Any("join", a.record), slog.Bool("recorded", a.recorded)}
 	if r != nil {
 		level, code = slog.LevelWarn, string(r.Problem.Code)

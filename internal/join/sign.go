@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -53,7 +54,7 @@ func (d draft) serial() string {
 	return strconv.FormatUint(d.sshSerial, 10)
 }
 
-func (d draft) record(notAfter time.Time) RecordCredential {
+func (d draft) record(notAfter time.Time) store.RecordCredential {
 	c := d.request
 	subject := map[string]string{
 		api.UsageDatabase:    c.DBUser,
@@ -63,7 +64,7 @@ func (d draft) record(notAfter time.Time) RecordCredential {
 	if c.Type == api.TypeJWT {
 		subject = c.Audience
 	}
-	return RecordCredential{
+	return store.RecordCredential{
 		Name: c.Name, Type: c.Type, Usage: c.Usage, Serial: d.serial(), Subject: subject,
 		Principals: d.granted.Principals, Roles: d.granted.Roles, ExpiresAt: notAfter.UTC(),
 	}

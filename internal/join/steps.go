@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/internal/token"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
@@ -56,7 +57,7 @@ func (a *attempt) readRule(ctx context.Context) error {
 		a.prepareAuthorities(ctx)
 		return nil
 	})
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
 	if err != nil || a.rule.Expired(a.record.Time) {
@@ -93,7 +94,7 @@ func (a *attempt) precheckIDToken(context.Context) error {
 func (a *attempt) readBotAndKeys(ctx context.Context) error {
 	return parallel(ctx, func(ctx context.Context) error {
 		bot, err := a.Rules.Bot(ctx, a.rule.BotName)
-		if errors.Is(err, ErrNotFound) {
+		if errors.Is(err, store.ErrNotFound) {
 			return nil
 		}
 		a.bot = bot
@@ -149,7 +150,7 @@ func (a *attempt) decide(context.Context) error {
 	case rules.Denied:
 		return refuse(api.CodeDeniedByRule, "a deny rule of %q matches this job; run it as one that the rule does not exclude, or ask an administrator", a.rule.Name())
 	}
-	a.record.Mismatches, a.record.MismatchesLeftOut = Mismatches(d.Mismatches)
+	a.record.Mismatches, a.record.MismatchesLeftOut = store.Mismatches(d.Mismatches)
 	r := refuse(api.CodeNoRuleMatched, "no allow rule of %q matches this job; compare what it presented with what you meant to allow", a.rule.Name())
 	r.Problem.UnmatchedFields = d.UnmatchedFields()
 	return r
@@ -271,7 +272,7 @@ func authorityOf(credentialType, usage string) cert.Purpose {
 
 // unavailable makes an error of the store one that refuses the join, save for ErrNotFound.
 func unavailable(doing string, err error) error {
-	if err == nil || errors.Is(err, ErrNotFound) {
+	if err == nil || errors.Is(err, store.ErrNotFound) {
 		return err
 	}
 	return storeUnavailable(fmt.Errorf("%s: %w", doing, err))

@@ -25,21 +25,21 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 // memStore is a Store in memory that keeps to the port's contract.
 type memStore struct {
 	mu      sync.Mutex
 	issuers []string
-	sets    map[string]join.KeySet
+	sets    map[string]store.KeySet
 	err     error // answers everything with it
 	failErr error // answers KeySetFailed with it
 	pinNow  bool  // pins the set when a fetched one is put, as a racing import does
 }
 
 func newStore(issuers ...string) *memStore {
-	return &memStore{issuers: issuers, sets: map[string]join.KeySet{}}
+	return &memStore{issuers: issuers, sets: map[string]store.KeySet{}}
 }
 
 func (s *memStore) Issuers(context.Context) ([]string, error) {
@@ -50,17 +50,17 @@ func (s *memStore) Issuers(context.Context) ([]string, error) {
 	return slices.Compact(list), s.err
 }
 
-func (s *memStore) KeySet(_ context.Context, issuer string) (join.KeySet, error) {
+func (s *memStore) KeySet(_ context.Context, issuer string) (store.KeySet, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ks, ok := s.sets[issuer]
 	if !ok {
-		return join.KeySet{}, cmp.Or(s.err, join.ErrNotFound)
+		return store.KeySet{}, cmp.Or(s.err, store.ErrNotFound)
 	}
 	return ks, s.err
 }
 
-func (s *memStore) PutKeySet(_ context.Context, ks join.KeySet) error {
+func (s *memStore) PutKeySet(_ context.Context, ks store.KeySet) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old := s.sets[ks.Issuer]
@@ -68,7 +68,7 @@ func (s *memStore) PutKeySet(_ context.Context, ks join.KeySet) error {
 	case s.err != nil:
 		return s.err
 	case !ks.Pinned && (old.Pinned || s.pinNow):
-		return ErrPinned
+		return store.ErrPinned
 	case !ks.Pinned && old.FetchedAt.After(ks.FetchedAt):
 		return nil
 	}
@@ -89,7 +89,7 @@ func (s *memStore) KeySetFailed(_ context.Context, issuer string, at time.Time, 
 	return nil
 }
 
-func (s *memStore) get(issuer string) join.KeySet {
+func (s *memStore) get(issuer string) store.KeySet {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.sets[issuer]

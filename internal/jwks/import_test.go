@@ -5,20 +5,20 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 func TestImport(t *testing.T) {
 	const issuer = "https://circleci.example.com"
-	store := newStore()
-	ks, dropped, err := Import(t.Context(), store, issuer, []byte(keySet(ecJWK(`,"kid":"e"`), rsaJWK(``))), testNow)
+	s := newStore()
+	ks, dropped, err := Import(t.Context(), s, issuer, []byte(keySet(ecJWK(`,"kid":"e"`), rsaJWK(``))), testNow)
 	if err != nil || len(dropped) != 1 || !strings.Contains(dropped[0].Reason, "kid") {
 		t.Fatalf("dropped %v, %v", dropped, err)
 	}
 	if want := keySet(ecJWK(`,"kid":"e","alg":"ES256","use":"sig"`)); string(ks.JWKS) != want {
 		t.Errorf("got  %s\nwant %s", ks.JWKS, want)
 	}
-	got := store.get(issuer)
+	got := s.get(issuer)
 	if got.Issuer != issuer || !got.Pinned || string(got.JWKS) != string(ks.JWKS) || !got.FetchedAt.Equal(testNow) {
 		t.Errorf("stored %+v", got)
 	}
@@ -27,19 +27,19 @@ func TestImport(t *testing.T) {
 	}
 
 	// It replaces what is there, pinned or not, older or newer.
-	store.sets[issuer] = join.KeySet{Issuer: issuer, JWKS: []byte(`{}`), FetchedAt: testNow.Add(time.Hour), Failure: "down"}
+	s.sets[issuer] = store.KeySet{Issuer: issuer, JWKS: []byte(`{}`), FetchedAt: testNow.Add(time.Hour), Failure: "down"}
 	for range 2 {
-		if _, _, err := Import(t.Context(), store, issuer, []byte(keySet(rsaJWK(`,"kid":"r"`))), testNow); err != nil {
+		if _, _, err := Import(t.Context(), s, issuer, []byte(keySet(rsaJWK(`,"kid":"r"`))), testNow); err != nil {
 			t.Fatal(err)
 		}
-		if got := store.get(issuer); !strings.Contains(string(got.JWKS), `"kid":"r"`) || got.Failure != "" || !got.Pinned {
+		if got := s.get(issuer); !strings.Contains(string(got.JWKS), `"kid":"r"`) || got.Failure != "" || !got.Pinned {
 			t.Errorf("stored %+v", got)
 		}
 	}
 }
 
 func TestImportRefuses(t *testing.T) {
-	store := newStore()
+	s := newStore()
 	good := keySet(ecJWK(`,"kid":"e"`))
 	for name, tc := range map[string]struct{ issuer, jwks, want string }{
 		"issuer over http":       {"http://circleci.example.com", good, "https://"},
@@ -49,12 +49,12 @@ func TestImportRefuses(t *testing.T) {
 		"none that may be used":  {"https://circleci.example.com", keySet(ecJWK(``)), "no kid"},
 		"a file that is too big": {"https://circleci.example.com", good + strings.Repeat(" ", 1<<20), "larger"},
 	} {
-		_, _, err := Import(t.Context(), store, tc.issuer, []byte(tc.jwks), testNow)
+		_, _, err := Import(t.Context(), s, tc.issuer, []byte(tc.jwks), testNow)
 		if err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
-	if len(store.sets) != 0 {
-		t.Errorf("stored %v", store.sets)
+	if len(s.sets) != 0 {
+		t.Errorf("stored %v", s.sets)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 // DefaultConcurrency is how many issuers are asked at a time. One that hangs
@@ -86,7 +87,7 @@ type Result struct {
 func (r *Refresher) Refresh(ctx context.Context, issuer string) error {
 	res := r.refresh(ctx, issuer)
 	if res.Pinned {
-		return fmt.Errorf("%s: %w", issuer, ErrPinned)
+		return fmt.Errorf("%s: %w", issuer, store.ErrPinned)
 	}
 	return res.Err
 }
@@ -150,7 +151,7 @@ func (r *Refresher) refresh(ctx context.Context, issuer string) Result {
 func (r *Refresher) fetchAndStore(ctx context.Context, issuer string) (res Result) {
 	res.Issuer = issuer
 	old, err := r.c.Store.KeySet(ctx, issuer)
-	if err != nil && !errors.Is(err, join.ErrNotFound) {
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		res.Err = fmt.Errorf("reading the stored key set of %s: %w", issuer, err)
 		return res
 	}
@@ -168,9 +169,9 @@ func (r *Refresher) fetchAndStore(ctx context.Context, issuer string) (res Resul
 		res.Err = r.note(ctx, issuer, at, err)
 		return res
 	}
-	err = r.c.Store.PutKeySet(ctx, join.KeySet{Issuer: issuer, JWKS: set, FetchedAt: at, TriedAt: at})
+	err = r.c.Store.PutKeySet(ctx, store.KeySet{Issuer: issuer, JWKS: set, FetchedAt: at, TriedAt: at})
 	switch {
-	case errors.Is(err, ErrPinned): // meanwhile
+	case errors.Is(err, store.ErrPinned): // meanwhile
 		res.Pinned = true
 		return res
 	case err != nil:

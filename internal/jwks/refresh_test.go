@@ -14,7 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 var testNow = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -56,12 +56,12 @@ func refreshOne(t *testing.T, r *Refresher) Result {
 
 func TestRefreshStory(t *testing.T) {
 	issuer := newIssuer(t, keySet(rsaJWK(`,"kid":"a"`)))
-	store := newStore(issuer.URL)
+	s := newStore(issuer.URL)
 	now := testNow
-	r := New(Config{Store: store, HTTP: issuer.client(t), Now: func() time.Time { return now }})
+	r := New(Config{Store: s, HTTP: issuer.client(t), Now: func() time.Time { return now }})
 
 	res := refreshOne(t, r)
-	first := store.get(issuer.URL)
+	first := s.get(issuer.URL)
 	if res.Err != nil || res.Keys != 1 || !slices.Equal(res.Added, []string{"a"}) || res.Removed != nil {
 		t.Errorf("first fetch: %+v", res)
 	}
@@ -73,7 +73,7 @@ func TestRefreshStory(t *testing.T) {
 	if res := refreshOne(t, r); res.Err != nil || res.Keys != 1 || res.Added != nil || res.Removed != nil {
 		t.Errorf("the same again: %+v", res)
 	}
-	if got := store.get(issuer.URL).FetchedAt; !got.Equal(now) {
+	if got := s.get(issuer.URL).FetchedAt; !got.Equal(now) {
 		t.Errorf("fetched at %s", got)
 	}
 
@@ -84,7 +84,7 @@ func TestRefreshStory(t *testing.T) {
 		t.Errorf("rotated: %+v", res)
 	}
 
-	good := store.get(issuer.URL)
+	good := s.get(issuer.URL)
 	for name, bad := range map[string]string{
 		"empty set": `{"keys":[]}`, "nothing": "", "HTML": "<html>", "none to use": keySet(rsaJWK(`,"kid":"b","use":"enc"`)),
 		"same kid twice": keySet(rsaJWK(`,"kid":"b"`), rsaJWK(`,"kid":"b"`)), "private key": keySet(ecJWK(`,"kid":"c","d":"AQ"`)),
@@ -97,7 +97,7 @@ func TestRefreshStory(t *testing.T) {
 			t.Errorf("%s: %+v", name, res)
 			continue
 		}
-		got := store.get(issuer.URL)
+		got := s.get(issuer.URL)
 		if string(got.JWKS) != string(good.JWKS) || !got.FetchedAt.Equal(good.FetchedAt) {
 			t.Errorf("%s: replaced the good set by %+v", name, got)
 		}
@@ -112,22 +112,22 @@ func TestRefreshStory(t *testing.T) {
 	if res.Err != nil || !slices.Equal(res.Added, []string{"b"}) || !slices.Equal(res.Removed, []string{"b"}) {
 		t.Errorf("key exchanged under its kid: %+v", res)
 	}
-	if got := store.get(issuer.URL); got.Failure != "" || !got.FetchedAt.Equal(now) {
+	if got := s.get(issuer.URL); got.Failure != "" || !got.FetchedAt.Equal(now) {
 		t.Errorf("after the failures: %+v", got)
 	}
 }
 
 func TestRefreshIssuerDown(t *testing.T) {
 	issuer := newIssuer(t, keySet(rsaJWK(`,"kid":"a"`)))
-	store := newStore(issuer.URL)
-	r := New(Config{Store: store, HTTP: issuer.client(t), Now: func() time.Time { return testNow }})
+	s := newStore(issuer.URL)
+	r := New(Config{Store: s, HTTP: issuer.client(t), Now: func() time.Time { return testNow }})
 	issuer.CloseClientConnections()
 	issuer.Close()
 	err := r.Refresh(t.Context(), issuer.URL)
 	if !errors.As(err, new(*FetchError)) {
 		t.Fatalf("got %v", err)
 	}
-	ks := store.get(issuer.URL)
+	ks := s.get(issuer.URL)
 	if len(ks.JWKS) != 0 || !ks.FetchedAt.IsZero() || !ks.TriedAt.Equal(testNow) || !strings.Contains(ks.Failure, "refused") || !ks.Stale(testNow) {
 		t.Errorf("stored %+v", ks)
 	}
@@ -135,13 +135,13 @@ func TestRefreshIssuerDown(t *testing.T) {
 
 func TestRefreshPinned(t *testing.T) {
 	issuer := newIssuer(t, keySet(rsaJWK(`,"kid":"a"`)))
-	store := newStore(issuer.URL)
-	if _, _, err := Import(t.Context(), store, issuer.URL, []byte(keySet(ecJWK(`,"kid":"p"`))), testNow); err != nil {
+	s := newStore(issuer.URL)
+	if _, _, err := Import(t.Context(), s, issuer.URL, []byte(keySet(ecJWK(`,"kid":"p"`))), testNow); err != nil {
 		t.Fatal(err)
 	}
-	before := store.get(issuer.URL)
-	r := New(Config{Store: store, HTTP: issuer.client(t)})
-	if err := r.Refresh(t.Context(), issuer.URL); !errors.Is(err, ErrPinned) {
+	before := s.get(issuer.URL)
+	r := New(Config{Store: s, HTTP: issuer.client(t)})
+	if err := r.Refresh(t.Context(), issuer.URL); !errors.Is(err, store.ErrPinned) {
 		t.Errorf("Refresh: got %v", err)
 	}
 	if res := refreshOne(t, r); res.Err != nil || !res.Pinned || res.Keys != 1 {
@@ -150,20 +150,20 @@ func TestRefreshPinned(t *testing.T) {
 	if issuer.opened.Load() != 0 {
 		t.Error("the issuer was dialed")
 	}
-	if after := store.get(issuer.URL); string(after.JWKS) != string(before.JWKS) || after.Failure != "" || !after.TriedAt.Equal(before.TriedAt) {
+	if after := s.get(issuer.URL); string(after.JWKS) != string(before.JWKS) || after.Failure != "" || !after.TriedAt.Equal(before.TriedAt) {
 		t.Errorf("changed to %+v", after)
 	}
 }
 
 func TestRefreshPinnedMeanwhile(t *testing.T) {
 	issuer := newIssuer(t, keySet(rsaJWK(`,"kid":"a"`)))
-	store := newStore(issuer.URL)
-	store.pinNow = true
-	r := New(Config{Store: store, HTTP: issuer.client(t)})
-	if err := r.Refresh(t.Context(), issuer.URL); !errors.Is(err, ErrPinned) {
+	s := newStore(issuer.URL)
+	s.pinNow = true
+	r := New(Config{Store: s, HTTP: issuer.client(t)})
+	if err := r.Refresh(t.Context(), issuer.URL); !errors.Is(err, store.ErrPinned) {
 		t.Errorf("got %v", err)
 	}
-	if ks := store.get(issuer.URL); ks.Failure != "" {
+	if ks := s.get(issuer.URL); ks.Failure != "" {
 		t.Errorf("noted as failure: %+v", ks)
 	}
 	if res := refreshOne(t, r); res.Err != nil || !res.Pinned {
@@ -175,23 +175,23 @@ func TestRefreshStoreDown(t *testing.T) {
 	issuer := newIssuer(t, keySet(rsaJWK(`,"kid":"a"`)))
 	errDown := errors.New("store is down")
 
-	store := newStore(issuer.URL)
-	store.err = errDown
-	r := New(Config{Store: store, HTTP: issuer.client(t)})
+	s := newStore(issuer.URL)
+	s.err = errDown
+	r := New(Config{Store: s, HTTP: issuer.client(t)})
 	if err := r.Refresh(t.Context(), issuer.URL); !errors.Is(err, errDown) || errors.As(err, new(*FetchError)) {
 		t.Errorf("Refresh: got %v", err)
 	}
 	if _, err := r.RefreshAll(t.Context()); !errors.Is(err, errDown) {
 		t.Errorf("RefreshAll: got %v", err)
 	}
-	if _, _, err := Import(t.Context(), store, issuer.URL, []byte(keySet(ecJWK(`,"kid":"p"`))), testNow); !errors.Is(err, errDown) {
+	if _, _, err := Import(t.Context(), s, issuer.URL, []byte(keySet(ecJWK(`,"kid":"p"`))), testNow); !errors.Is(err, errDown) {
 		t.Errorf("Import: got %v", err)
 	}
 
-	store = newStore(issuer.URL)
-	store.failErr = errDown
+	s = newStore(issuer.URL)
+	s.failErr = errDown
 	issuer.publish("")
-	r = New(Config{Store: store, HTTP: issuer.client(t)})
+	r = New(Config{Store: s, HTTP: issuer.client(t)})
 	if err := r.Refresh(t.Context(), issuer.URL); !errors.Is(err, errDown) || !errors.As(err, new(*FetchError)) {
 		t.Errorf("failure not noted: got %v", err)
 	}
@@ -200,13 +200,13 @@ func TestRefreshStoreDown(t *testing.T) {
 // A caller who gives up does not make the issuer look broken.
 func TestRefreshGivenUp(t *testing.T) {
 	s := newServer(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { hang(r) }))
-	store := newStore(s.URL)
+	st := newStore(s.URL)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if err := New(Config{Store: store, HTTP: s.client(t)}).Refresh(ctx, s.URL); !errors.Is(err, context.DeadlineExceeded) {
+	if err := New(Config{Store: st, HTTP: s.client(t)}).Refresh(ctx, s.URL); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
-	if ks := store.get(s.URL); ks.Failure != "" {
+	if ks := st.get(s.URL); ks.Failure != "" {
 		t.Errorf("noted %q", ks.Failure)
 	}
 }
@@ -214,9 +214,9 @@ func TestRefreshGivenUp(t *testing.T) {
 // A stored set that cannot be read does not stop the next one.
 func TestRefreshOverGarbage(t *testing.T) {
 	issuer := newIssuer(t, keySet(rsaJWK(`,"kid":"a"`)))
-	store := newStore(issuer.URL)
-	store.sets[issuer.URL] = join.KeySet{Issuer: issuer.URL, JWKS: []byte("garbage"), FetchedAt: testNow.Add(-time.Hour)}
-	r := New(Config{Store: store, HTTP: issuer.client(t), Now: func() time.Time { return testNow }})
+	s := newStore(issuer.URL)
+	s.sets[issuer.URL] = store.KeySet{Issuer: issuer.URL, JWKS: []byte("garbage"), FetchedAt: testNow.Add(-time.Hour)}
+	r := New(Config{Store: s, HTTP: issuer.client(t), Now: func() time.Time { return testNow }})
 	if res := refreshOne(t, r); res.Err != nil || res.Keys != 1 || !slices.Equal(res.Added, []string{"a"}) {
 		t.Errorf("%+v", res)
 	}
@@ -237,16 +237,16 @@ func TestRefreshAllSlowIssuersDoNotHoldUpOthers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store := newStore(slow.URL, good.URL, good.URL, "http://bad.example.com")
+	s := newStore(slow.URL, good.URL, good.URL, "http://bad.example.com")
 	done := make(chan []Result)
 	go func() {
-		results, err := New(Config{Store: store, HTTP: client, Concurrency: 2}).RefreshAll(t.Context())
+		results, err := New(Config{Store: s, HTTP: client, Concurrency: 2}).RefreshAll(t.Context())
 		if err != nil {
 			t.Error(err)
 		}
 		done <- results
 	}()
-	for end := time.Now().Add(5 * time.Second); len(store.get(good.URL).JWKS) == 0; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(5 * time.Second); len(s.get(good.URL).JWKS) == 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("the good issuer waits for the slow one")
 		}
@@ -266,7 +266,7 @@ func TestRefreshAllSlowIssuersDoNotHoldUpOthers(t *testing.T) {
 			t.Errorf("%s: %v", res.Issuer, res.Err)
 		}
 	}
-	if f := store.get("http://bad.example.com").Failure; !strings.Contains(f, "must begin with https://") {
+	if f := s.get("http://bad.example.com").Failure; !strings.Contains(f, "must begin with https://") {
 		t.Errorf("bad issuer: noted %q", f)
 	}
 }
@@ -313,13 +313,13 @@ func TestRun(t *testing.T) {
 		jitter := func(max time.Duration) time.Duration { drawn = max; return max / 4 }
 		ctx, cancel := context.WithCancel(t.Context())
 		stopped := make(chan struct{})
-		store := newStore("https://ci.example.com")
+		s := newStore("https://ci.example.com")
 		go func() {
-			New(Config{Store: store, HTTP: client, Jitter: jitter}).Run(ctx, 20*time.Minute)
+			New(Config{Store: s, HTTP: client, Jitter: jitter}).Run(ctx, 20*time.Minute)
 			close(stopped)
 		}()
 		synctest.Wait()
-		if len(store.get("https://ci.example.com").JWKS) == 0 {
+		if len(s.get("https://ci.example.com").JWKS) == 0 {
 			t.Error("nothing was fetched at once")
 		}
 		time.Sleep(40 * time.Minute)
@@ -342,12 +342,12 @@ func TestRunDefaultJitter(t *testing.T) {
 
 func TestRunSurvivesTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := newStore()
-		store.err = errors.New("store is down")
+		s := newStore()
+		s.err = errors.New("store is down")
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
 		start := time.Now()
-		New(Config{Store: store}).Run(ctx, time.Minute)
+		New(Config{Store: s}).Run(ctx, time.Minute)
 		if got := time.Since(start); got != time.Hour {
 			t.Errorf("returned after %s", got)
 		}

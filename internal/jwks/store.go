@@ -2,14 +2,11 @@ package jwks
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
-
-// ErrPinned says that a key set was imported by hand and is not fetched over.
-var ErrPinned = errors.New("key set is pinned")
 
 // Store keeps key sets.
 type Store interface {
@@ -23,7 +20,7 @@ type Store interface {
 	// whatever is stored. Any other does not replace a pinned one (ErrPinned), and
 	// leaves a set that was fetched later as it is, without an error; one that was
 	// fetched at the same time is replaced.
-	PutKeySet(ctx context.Context, ks join.KeySet) error
+	PutKeySet(ctx context.Context, ks store.KeySet) error
 	// KeySetFailed notes a fetch that failed and leaves the keys as they are. One
 	// that was tried before what is stored tells nothing and changes nothing.
 	KeySetFailed(ctx context.Context, issuer string, at time.Time, failure string) error

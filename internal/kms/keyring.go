@@ -18,8 +18,8 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/rotation"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 // Tags of a key that a rotation made. The role of join may sign with a key by them,
@@ -51,7 +51,7 @@ var _ admin.KeyRing = (*KeyRing)(nil)
 func (r *KeyRing) First(ctx context.Context, p cert.Purpose) (string, crypto.PublicKey, error) {
 	key := r.Keys[p]
 	if key == "" {
-		return "", nil, fmt.Errorf("authority %s: %w", p, join.ErrNotFound)
+		return "", nil, fmt.Errorf("authority %s: %w", p, store.ErrNotFound)
 	}
 	public, err := publicKey(ctx, r.Client, key)
 	if err != nil {

@@ -15,13 +15,14 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/rotation"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 // Certificates stores the certificates of X.509 authorities. key is the id of a KMS
 // key that a rotation made, and empty for the one that the authority began with.
 type Certificates interface {
 	// Certificate returns the stored certificate (PEM) of an X.509 authority;
-	// join.ErrNotFound if there is none.
+	// store.ErrNotFound if there is none.
 	Certificate(ctx context.Context, p cert.Purpose, key string) (string, error)
 	// PutCertificate stores pem unless a certificate is stored, and returns the one
 	// that is stored then.
@@ -99,11 +100,11 @@ func (a *Authorities) Prepare(ctx context.Context) {
 }
 
 // Authority returns the authority of a purpose, whose signer works until ctx
-// ends; join.ErrNotFound if this deployment has none. The first call reads all
+// ends; store.ErrNotFound if this deployment has none. The first call reads all
 // authorities at once. What could not be read then is read by the next call.
 func (a *Authorities) Authority(ctx context.Context, p cert.Purpose) (*join.Authority, error) {
 	if a.c.Keys[p] == "" {
-		return nil, fmt.Errorf("authority %s: %w", p, join.ErrNotFound)
+		return nil, fmt.Errorf("authority %s: %w", p, store.ErrNotFound)
 	}
 	rotated, err := a.current(ctx)
 	if err != nil {
@@ -211,7 +212,7 @@ func (a *Authorities) read(ctx context.Context, k wanted) (*authority, error) {
 		return nil, fmt.Errorf("KMS key %s has another public half than is stored of it in the table Resources; see docs/rotation.md", k.key)
 	case !k.purpose.IsX509():
 		return &authority{slot: k.slot, public: public}, nil
-	case errors.Is(pemErr, join.ErrNotFound):
+	case errors.Is(pemErr, store.ErrNotFound):
 		pem, pemErr = a.makeCertificate(ctx, k, public)
 	}
 	if pemErr != nil {

@@ -27,6 +27,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/dynamotest"
 	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/kms"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 // moto is started once for all tests, which make keys of their own.
@@ -125,7 +126,7 @@ func (c *certificates) Certificate(_ context.Context, p cert.Purpose, key string
 	if pem, ok := c.stored[under(p, key)]; ok {
 		return pem, nil
 	}
-	return "", fmt.Errorf("certificate: %w", join.ErrNotFound)
+	return "", fmt.Errorf("certificate: %w", store.ErrNotFound)
 }
 
 func (c *certificates) PutCertificate(_ context.Context, p cert.Purpose, key, pem string) (string, error) {
@@ -237,11 +238,11 @@ func (w *world) signsX509(a *join.Authority) {
 // Two processes that both find no certificate end with the same one.
 func TestRacingStartsMakeOneCertificate(t *testing.T) {
 	w := newWorld(t)
-	store := &certificates{}
+	s := &certificates{}
 	var both sync.WaitGroup // each waits until the other has made its own
 	both.Add(2)
-	store.onPut = func() { both.Done(); both.Wait() }
-	w.config.Certificates = store
+	s.onPut = func() { both.Done(); both.Wait() }
+	w.config.Certificates = s
 	w.config.Keys = map[cert.Purpose]string{cert.X509Identity: w.config.Keys[cert.X509Identity]}
 	got := make([]*join.Authority, 2)
 	var wg sync.WaitGroup
@@ -257,8 +258,8 @@ func TestRacingStartsMakeOneCertificate(t *testing.T) {
 	if t.Failed() {
 		return
 	}
-	if store.puts != 2 || !got[0].Certificate.Equal(got[1].Certificate) {
-		t.Errorf("%d were made, and the two have the same: %t", store.puts, got[0].Certificate.Equal(got[1].Certificate))
+	if s.puts != 2 || !got[0].Certificate.Equal(got[1].Certificate) {
+		t.Errorf("%d were made, and the two have the same: %t", s.puts, got[0].Certificate.Equal(got[1].Certificate))
 	}
 	w.kms.Set(nil)
 	later, err := kms.New(w.config).Authority(t.Context(), cert.X509Identity)
@@ -274,8 +275,8 @@ func TestNoAuthority(t *testing.T) {
 	w.config.Keys[cert.X509Database] = ""
 	all := kms.New(w.config)
 	for _, p := range []cert.Purpose{cert.JWT, cert.X509Database, "ssh"} {
-		if _, err := all.Authority(t.Context(), p); !errors.Is(err, join.ErrNotFound) {
-			t.Errorf("%s: %v, want join.ErrNotFound", p, err)
+		if _, err := all.Authority(t.Context(), p); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("%s: %v, want store.ErrNotFound", p, err)
 		}
 	}
 	if got := w.calls(); len(got) != 0 {
@@ -304,11 +305,11 @@ func TestWrongAuthorities(t *testing.T) {
 			w.config.Certificates = &certificates{stored: map[cert.Purpose]string{cert.X509Identity: other(w)}}
 		}, cert.X509Identity, "does not belong to the key"},
 		{"a certificate of another purpose", func(w *world) {
-			store := &certificates{}
-			w.config.Certificates = store
+			s := &certificates{}
+			w.config.Certificates = s
 			_, err := kms.New(w.config).Authority(w.t.Context(), cert.X509Database)
 			must(w.t, err)
-			store.stored[cert.X509Identity] = store.stored[cert.X509Database]
+			s.stored[cert.X509Identity] = s.stored[cert.X509Database]
 			w.config.Keys[cert.X509Identity], w.config.Keys[cert.X509Database] = w.config.Keys[cert.X509Database], ""
 		}, cert.X509Identity, "not of the authority x509-identity"},
 		{"a key of another authority", func(w *world) {
@@ -339,7 +340,7 @@ func TestWrongAuthorities(t *testing.T) {
 			tt.change(w)
 			all := kms.New(w.config)
 			_, err := all.Authority(t.Context(), tt.of)
-			if err == nil || errors.Is(err, join.ErrNotFound) || !strings.Contains(err.Error(), tt.says) ||
+			if err == nil || errors.Is(err, store.ErrNotFound) || !strings.Contains(err.Error(), tt.says) ||
 				!strings.HasPrefix(err.Error(), "authority "+string(tt.of)) {
 				t.Errorf("got %v, want an error of %s that says %q", err, tt.of, tt.says)
 			}

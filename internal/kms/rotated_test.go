@@ -22,24 +22,25 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/kms"
 	"github.com/gatepass-ci/gatepass/internal/rotation"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
-// store is what the table Resources says of authorities.
-type store struct {
+// authorityStore is what the table Resources says of authorities.
+type authorityStore struct {
 	mu    sync.Mutex
 	all   []rotation.Stored
 	down  error
 	reads int
 }
 
-func (s *store) RotatedAuthorities(context.Context) ([]rotation.Stored, error) {
+func (s *authorityStore) RotatedAuthorities(context.Context) ([]rotation.Stored, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.reads++
 	return slices.Clone(s.all), s.down
 }
 
-func (s *store) set(all ...rotation.Authority) {
+func (s *authorityStore) set(all ...rotation.Authority) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.all = nil
@@ -87,7 +88,7 @@ func (w *world) begin(p cert.Purpose) rotation.Authority {
 	return a
 }
 
-func (w *world) rotated(s *store, c *clock) *kms.Authorities {
+func (w *world) rotated(s *authorityStore, c *clock) *kms.Authorities {
 	config := w.config
 	config.Rotated, config.Now = s, c.Now
 	return kms.New(config)
@@ -95,7 +96,7 @@ func (w *world) rotated(s *store, c *clock) *kms.Authorities {
 
 func TestRotatedAuthority(t *testing.T) {
 	w := newWorld(t)
-	s, c := &store{}, &clock{now: time.Now()}
+	s, c := &authorityStore{}, &clock{now: time.Now()}
 	all := w.rotated(s, c)
 	get := func(p cert.Purpose) *join.Authority {
 		t.Helper()
@@ -177,42 +178,42 @@ func TestWrongRotatedAuthorities(t *testing.T) {
 	down := errors.New("no answer")
 	for _, tt := range []struct {
 		name  string
-		spoil func(w *world, s *store, a *rotation.Authority)
+		spoil func(w *world, s *authorityStore, a *rotation.Authority)
 		says  string
 	}{
-		{"a key that is not the one that was made", func(w *world, s *store, a *rotation.Authority) {
+		{"a key that is not the one that was made", func(w *world, s *authorityStore, a *rotation.Authority) {
 			a.Keys[1].ID = w.key(types.KeySpecEccNistP256, types.KeyUsageTypeSignVerify)
 		}, "has another public half than is stored of it"},
-		{"a first key that is not the one that it was", func(w *world, s *store, a *rotation.Authority) {
+		{"a first key that is not the one that it was", func(w *world, s *authorityStore, a *rotation.Authority) {
 			a.Keys[0].Public = w.begin(cert.SSHHost).Keys[1].Public
 		}, "has another public half than is stored of it"},
-		{"a deployment with a key that it never had", func(w *world, s *store, a *rotation.Authority) {
+		{"a deployment with a key that it never had", func(w *world, s *authorityStore, a *rotation.Authority) {
 			w.config.Keys[cert.SSHUser] = w.config.Keys[cert.SSHHost]
 		}, "the deployment names another KMS key"},
-		{"a key that another authority signs with", func(w *world, s *store, a *rotation.Authority) {
+		{"a key that another authority signs with", func(w *world, s *authorityStore, a *rotation.Authority) {
 			a.Keys[1].ID = w.config.Keys[cert.SSHHost]
 		}, "is a key of the authority ssh-host too"},
-		{"a trusted key that is disabled", func(w *world, s *store, a *rotation.Authority) {
+		{"a trusted key that is disabled", func(w *world, s *authorityStore, a *rotation.Authority) {
 			_, err := w.client.DisableKey(w.t.Context(), &awskms.DisableKeyInput{KeyId: &a.Keys[1].ID})
 			must(w.t, err)
 		}, "DisabledException"},
-		{"a store that does not answer", func(w *world, s *store, a *rotation.Authority) { s.down = down }, down.Error()},
+		{"a store that does not answer", func(w *world, s *authorityStore, a *rotation.Authority) { s.down = down }, down.Error()},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)
-			s := &store{}
+			s := &authorityStore{}
 			a := w.begin(cert.SSHUser)
 			tt.spoil(w, s, &a)
 			s.set(a)
 			_, err := w.rotated(s, &clock{now: time.Now()}).Authority(t.Context(), cert.SSHUser)
-			if err == nil || errors.Is(err, join.ErrNotFound) || !strings.Contains(err.Error(), tt.says) || !strings.HasPrefix(err.Error(), "authority ssh-user") {
+			if err == nil || errors.Is(err, store.ErrNotFound) || !strings.Contains(err.Error(), tt.says) || !strings.HasPrefix(err.Error(), "authority ssh-user") {
 				t.Errorf("got %v, want an error that says %q", err, tt.says)
 			}
 		})
 	}
 	t.Run("a deployment by the key that signs now", func(t *testing.T) {
 		w := newWorld(t)
-		s, a := &store{}, w.begin(cert.SSHUser)
+		s, a := &authorityStore{}, w.begin(cert.SSHUser)
 		s.set(a)
 		w.config.Keys[cert.SSHUser] = a.Keys[1].ID
 		_, err := w.rotated(s, &clock{now: time.Now()}).Authority(t.Context(), cert.SSHUser)
@@ -220,11 +221,11 @@ func TestWrongRotatedAuthorities(t *testing.T) {
 	})
 	t.Run("an authority that the deployment has no more", func(t *testing.T) {
 		w := newWorld(t)
-		s := &store{}
+		s := &authorityStore{}
 		s.set(w.begin(cert.JWT))
 		w.config.Keys[cert.JWT] = ""
-		if _, err := w.rotated(s, &clock{now: time.Now()}).Authority(t.Context(), cert.JWT); !errors.Is(err, join.ErrNotFound) {
-			t.Errorf("got %v, want join.ErrNotFound", err)
+		if _, err := w.rotated(s, &clock{now: time.Now()}).Authority(t.Context(), cert.JWT); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("got %v, want store.ErrNotFound", err)
 		}
 	})
 }
@@ -233,7 +234,7 @@ func TestWrongRotatedAuthorities(t *testing.T) {
 // comes in when it can be read. What differs, or signs, is an error to all.
 func TestKeysThatAreLeftOut(t *testing.T) {
 	w := newWorld(t)
-	s, c := &store{}, &clock{now: time.Now()}
+	s, c := &authorityStore{}, &clock{now: time.Now()}
 	var told []string
 	w.config.LeaveOut = func(p cert.Purpose, key string, cause error) {
 		told = append(told, string(p)+" "+key+" "+cause.Error())
@@ -381,7 +382,7 @@ func TestRetire(t *testing.T) {
 	if remove, err := w.ring().Retire(t.Context(), gone); remove != "" || err != nil {
 		t.Errorf("of a key that is gone it says %q, %v", remove, err)
 	}
-	if _, _, err := (&kms.KeyRing{Client: w.client}).First(t.Context(), cert.JWT); !errors.Is(err, join.ErrNotFound) {
+	if _, _, err := (&kms.KeyRing{Client: w.client}).First(t.Context(), cert.JWT); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("of an authority that there is not: %v", err)
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -50,7 +50,7 @@ func (m *Metrics) CountJoin(code string, _ bool) {
 	status := api.Code(code).Status()
 	m.write([]metric{
 		{MetricJoins, 1},
-		{MetricDenied, count(code != join.CodeOK && status >= 400 && status < 500)},
+		{MetricDenied, count(code != store.CodeOK && status >= 400 && status < 500)},
 		{MetricSignerFailures, count(code == string(api.CodeSignerUnavailable))},
 		{MetricStoreFailures, count(code == string(api.CodeStoreUnavailable))},
 		{MetricStaleKeySets, count(code == string(api.CodeIssuerKeysUnavailable))},

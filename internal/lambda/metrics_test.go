@@ -13,8 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/lambda"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -58,7 +58,7 @@ func metricsOf(t *testing.T, line []byte) map[string]int {
 func TestMetrics(t *testing.T) {
 	var out bytes.Buffer
 	m := lambda.NewMetrics("test", func() time.Time { return time.Unix(1768478400, 0) }, &out)
-	codes := map[string]int{join.CodeOK: 200}
+	codes := map[string]int{store.CodeOK: 200}
 	for code, status := range api.Codes() {
 		codes[string(code)] = status
 	}

@@ -9,8 +9,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/jwks"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 // refreshEvent asks for one issuer; without the member, as the schedule sends it, for all.
@@ -134,7 +134,7 @@ func (r *Refresh) summarize(ctx context.Context, results []jwks.Result) *Summary
 // set. One that cannot be read counts as such: joins could not read it either.
 func (r *Refresh) stale(ctx context.Context, issuer string) bool {
 	set, err := r.Store.KeySet(ctx, issuer)
-	if errors.Is(err, join.ErrNotFound) {
+	if errors.Is(err, store.ErrNotFound) {
 		return true
 	}
 	return err != nil || set.Stale(r.Now())

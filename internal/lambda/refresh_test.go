@@ -16,10 +16,10 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
-	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/jwks"
 	"github.com/gatepass-ci/gatepass/internal/lambda"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -148,7 +148,7 @@ func TestRefreshFails(t *testing.T) {
 	if len(s.Failed) != 2 || s.Failed[0].Reason == "" || len(s.Stale) != 0 || w.counted(lambda.MetricRefreshFailures) != 2 || w.counted(lambda.MetricStaleKeySets) != 0 {
 		t.Errorf("%+v, %s", s, w.out)
 	}
-	w.now = w.now.Add(join.MaxKeySetAge)
+	w.now = w.now.Add(store.MaxKeySetAge)
 	if s, _ = w.handle(`{}`); len(s.Stale) != 2 || w.counted(lambda.MetricStaleKeySets) != 2 {
 		t.Errorf("a day later: %+v, %s", s, w.out)
 	}
@@ -178,7 +178,7 @@ func TestRefreshOne(t *testing.T) {
 	if s.Issuers != 1 || len(s.Changed) != 1 || s.Changed[0].Issuer != w.issuer.CircleCIURL() {
 		t.Errorf("%+v", s)
 	}
-	if _, err := w.store.KeySet(t.Context(), w.issuer.BitbucketURL()); !errors.Is(err, join.ErrNotFound) {
+	if _, err := w.store.KeySet(t.Context(), w.issuer.BitbucketURL()); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("the other issuer was asked too: %v", err)
 	}
 	before := w.issuer.Requests()

@@ -15,8 +15,8 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/rotation"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 // KeyRing makes and retires the key files of a folder.
@@ -42,7 +42,7 @@ func NewKeyRing(dir string, now func() time.Time, random io.Reader) *KeyRing {
 func (r *KeyRing) First(_ context.Context, p cert.Purpose) (string, crypto.PublicKey, error) {
 	f, err := openFolder(r.dir, false)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil, fmt.Errorf("authority %s: %w", p, join.ErrNotFound)
+		return "", nil, fmt.Errorf("authority %s: %w", p, store.ErrNotFound)
 	}
 	if err != nil {
 		return "", nil, err
@@ -53,7 +53,7 @@ func (r *KeyRing) First(_ context.Context, p cert.Purpose) (string, crypto.Publi
 	}
 	key, err := f.key(string(p), Options{ReadOnly: true})
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil, fmt.Errorf("authority %s: %w", p, join.ErrNotFound)
+		return "", nil, fmt.Errorf("authority %s: %w", p, store.ErrNotFound)
 	}
 	if err != nil {
 		return "", nil, err

@@ -23,6 +23,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/rotation"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 // Options say how to open the authorities. The zero value makes those that are missing.
@@ -85,14 +86,14 @@ func Open(ctx context.Context, dir string, o Options) (*Authorities, error) {
 	return all, nil
 }
 
-// Authority returns the authority of a purpose; join.ErrNotFound if there is none.
+// Authority returns the authority of a purpose; store.ErrNotFound if there is none.
 func (a *Authorities) Authority(_ context.Context, p cert.Purpose) (*join.Authority, error) {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
 	authority, ok := a.byPurpose[p]
 	switch {
 	case !ok:
-		return nil, fmt.Errorf("authority %s: %w", p, join.ErrNotFound)
+		return nil, fmt.Errorf("authority %s: %w", p, store.ErrNotFound)
 	case a.failure != nil:
 		return nil, fmt.Errorf("authority %s: %w", p, a.failure)
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/localca"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 func open(t testing.TB, dir string, o localca.Options) *localca.Authorities {
@@ -222,7 +223,7 @@ func TestAuthoritiesThatAreLeftOut(t *testing.T) {
 	dir := newDir(t)
 	a := open(t, dir, localca.Options{Without: []cert.Purpose{cert.JWT, cert.X509Kubernetes}})
 	for _, p := range []cert.Purpose{cert.JWT, cert.X509Kubernetes} {
-		if _, err := a.Authority(context.Background(), p); !errors.Is(err, join.ErrNotFound) {
+		if _, err := a.Authority(context.Background(), p); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("%s: %v", p, err)
 		}
 		if _, err := os.Lstat(filepath.Join(dir, string(p)+".key")); !errors.Is(err, fs.ErrNotExist) {
@@ -233,7 +234,7 @@ func TestAuthoritiesThatAreLeftOut(t *testing.T) {
 	// Who only reads need not know what was left out.
 	a = open(t, dir, localca.Options{ReadOnly: true})
 	get(t, a, cert.SSHUser)
-	if _, err := a.Authority(context.Background(), cert.JWT); !errors.Is(err, join.ErrNotFound) {
+	if _, err := a.Authority(context.Background(), cert.JWT); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("got %v", err)
 	}
 	_, err := localca.Open(context.Background(), dir, localca.Options{Without: []cert.Purpose{cert.SSHUser}})

@@ -18,10 +18,11 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/localca"
 	"github.com/gatepass-ci/gatepass/internal/rotation"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
-// store is what the database says of authorities.
-type store struct {
+// authorityStore is what the database says of authorities.
+type authorityStore struct {
 	mu     sync.Mutex
 	all    []rotation.Stored
 	writes int
@@ -29,7 +30,7 @@ type store struct {
 	onRead func() // after what is answered was read
 }
 
-func (s *store) RotatedAuthorities(ctx context.Context) ([]rotation.Stored, error) {
+func (s *authorityStore) RotatedAuthorities(ctx context.Context) ([]rotation.Stored, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all, onRead := slices.Clone(s.all), s.onRead
@@ -40,13 +41,13 @@ func (s *store) RotatedAuthorities(ctx context.Context) ([]rotation.Stored, erro
 	return all, errors.Join(s.down, ctx.Err())
 }
 
-func (s *store) set(all ...rotation.Authority) {
+func (s *authorityStore) set(all ...rotation.Authority) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.put(all...)
 }
 
-func (s *store) put(all ...rotation.Authority) {
+func (s *authorityStore) put(all ...rotation.Authority) {
 	s.all = nil
 	for _, a := range all {
 		s.writes++
@@ -97,7 +98,7 @@ func is(t testing.TB, a *join.Authority, r rotation.Authority) {
 }
 
 func TestRotatedKeysAreSeenAtOnce(t *testing.T) {
-	dir, s := newDir(t), &store{}
+	dir, s := newDir(t), &authorityStore{}
 	server := open(t, dir, localca.Options{Rotated: s})
 	for _, p := range []cert.Purpose{cert.SSHUser, cert.X509Identity} {
 		r := begin(t, dir, p)
@@ -145,7 +146,7 @@ func TestRotatedKeysAreSeenAtOnce(t *testing.T) {
 
 // A key that is retired while another process starts is read under neither name.
 func TestRetiredWhileStarting(t *testing.T) {
-	dir, s := newDir(t), &store{}
+	dir, s := newDir(t), &authorityStore{}
 	open(t, dir, localca.Options{})
 	r, err := begin(t, dir, cert.SSHUser).Sign(time.Now())
 	must(t, err)
@@ -177,7 +178,7 @@ func TestKeysAreMadeOnce(t *testing.T) {
 			t.Errorf("%s: its certificate: %v", p, err)
 		}
 	}
-	if _, _, err := localca.NewKeyRing(newDir(t), nil, nil).First(t.Context(), cert.SSHUser); !errors.Is(err, join.ErrNotFound) {
+	if _, _, err := localca.NewKeyRing(newDir(t), nil, nil).First(t.Context(), cert.SSHUser); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("in a folder that there is not: %v", err)
 	}
 }
@@ -185,34 +186,34 @@ func TestKeysAreMadeOnce(t *testing.T) {
 func TestRotatedKeysThatAreRefused(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
-		spoil func(t *testing.T, dir string, s *store, a *rotation.Authority)
+		spoil func(t *testing.T, dir string, s *authorityStore, a *rotation.Authority)
 		says  string
 	}{
-		{"a key that is not the one that was made", func(t *testing.T, dir string, s *store, a *rotation.Authority) {
+		{"a key that is not the one that was made", func(t *testing.T, dir string, s *authorityStore, a *rotation.Authority) {
 			a.Keys[0].Public, a.Keys[1].Public = a.Keys[1].Public, a.Keys[0].Public
 		}, "ssh-user.key is not the key that the store says it is"},
-		{"a key that is missing", func(t *testing.T, dir string, s *store, a *rotation.Authority) {
+		{"a key that is missing", func(t *testing.T, dir string, s *authorityStore, a *rotation.Authority) {
 			must(t, os.Remove(filepath.Join(dir, a.Keys[1].ID+".key")))
 		}, ".key: its file is missing; restore it from a backup"},
-		{"a key that was retired", func(t *testing.T, dir string, s *store, a *rotation.Authority) {
+		{"a key that was retired", func(t *testing.T, dir string, s *authorityStore, a *rotation.Authority) {
 			name := filepath.Join(dir, a.Keys[1].ID+".key")
 			must(t, os.Rename(name, name+".retired"))
 		}, ".key: its file is missing: the key was retired, and gatepass.db is older than that"},
-		{"a key that others can read", func(t *testing.T, dir string, s *store, a *rotation.Authority) {
+		{"a key that others can read", func(t *testing.T, dir string, s *authorityStore, a *rotation.Authority) {
 			must(t, os.Chmod(filepath.Join(dir, a.Keys[1].ID+".key"), 0o644))
 		}, "run chmod 600"},
-		{"a name that leads elsewhere", func(t *testing.T, dir string, s *store, a *rotation.Authority) {
+		{"a name that leads elsewhere", func(t *testing.T, dir string, s *authorityStore, a *rotation.Authority) {
 			a.Keys[1].ID = "../ssh-user"
 		}, `which is no name of a key file of it`},
-		{"another authority's key", func(t *testing.T, dir string, s *store, a *rotation.Authority) {
+		{"another authority's key", func(t *testing.T, dir string, s *authorityStore, a *rotation.Authority) {
 			a.Keys[1].ID = "ssh-host"
 		}, `which is no name of a key file of it`},
-		{"a store that does not answer", func(t *testing.T, dir string, s *store, a *rotation.Authority) {
+		{"a store that does not answer", func(t *testing.T, dir string, s *authorityStore, a *rotation.Authority) {
 			s.down = errors.New("the disk is full")
 		}, "the disk is full"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			dir, s := newDir(t), &store{}
+			dir, s := newDir(t), &authorityStore{}
 			server := open(t, dir, localca.Options{Rotated: s})
 			a := begin(t, dir, cert.SSHUser)
 			tt.spoil(t, dir, s, &a)
@@ -240,7 +241,7 @@ func TestRotatedKeysThatAreRefused(t *testing.T) {
 
 // Whose caller has gone has not read the store, which says nothing of the keys.
 func TestPrepareOfACallerWhoHasGone(t *testing.T) {
-	dir, s := newDir(t), &store{}
+	dir, s := newDir(t), &authorityStore{}
 	server := open(t, dir, localca.Options{Rotated: s})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -254,12 +255,12 @@ func TestFilesOfAnotherTimeThanTheStore(t *testing.T) {
 	dir := newDir(t)
 	open(t, dir, localca.Options{})
 	begin(t, dir, cert.X509Identity)
-	open(t, dir, localca.Options{Rotated: &store{}}) // a key that was made and not stored yet
+	open(t, dir, localca.Options{Rotated: &authorityStore{}}) // a key that was made and not stored yet
 	for _, id := range []string{"x509-identity"} {
 		_, err := localca.NewKeyRing(dir, nil, nil).Retire(t.Context(), id)
 		must(t, err)
 	}
-	for _, o := range []localca.Options{{}, {Rotated: &store{}}, {ReadOnly: true}} {
+	for _, o := range []localca.Options{{}, {Rotated: &authorityStore{}}, {ReadOnly: true}} {
 		_, err := localca.Open(t.Context(), dir, o)
 		mustFail(t, err, "tells of a rotation of the authority x509-identity that the store does not know", "restore gatepass.db")
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 const (
@@ -45,7 +46,7 @@ type Lists struct {
 	c Config
 	// A gate is taken by who reads or writes what stands below it.
 	reading gate
-	read    []join.Revocation
+	read    []store.Revocation
 	readAt  time.Time
 
 	signing gate
@@ -83,7 +84,7 @@ func (l *Lists) KRL(ctx context.Context) ([]byte, error) {
 // CRL returns the CRLs of these X.509 authorities, one after another, in PEM, of
 // each key of theirs that servers trust and that can still sign. Authorities that
 // this deployment lacks are passed over; if it has none of them the error is
-// join.ErrNotFound.
+// store.ErrNotFound.
 func (l *Lists) CRL(ctx context.Context, purposes ...cert.Purpose) (string, error) {
 	if err := l.signing.enter(ctx); err != nil {
 		return "", err
@@ -94,7 +95,7 @@ func (l *Lists) CRL(ctx context.Context, purposes ...cert.Purpose) (string, erro
 	l.prepare(ctx)
 	for _, p := range purposes {
 		authority, err := l.c.Authorities.Authority(ctx, p)
-		if errors.Is(err, join.ErrNotFound) {
+		if errors.Is(err, store.ErrNotFound) {
 			continue
 		}
 		if err != nil {
@@ -111,7 +112,7 @@ func (l *Lists) CRL(ctx context.Context, purposes ...cert.Purpose) (string, erro
 	}
 	switch {
 	case !found:
-		return "", fmt.Errorf("X.509 authorities: %w", join.ErrNotFound)
+		return "", fmt.Errorf("X.509 authorities: %w", store.ErrNotFound)
 	case b.Len() == 0:
 		return "", errors.New("no key of these authorities can sign")
 	}

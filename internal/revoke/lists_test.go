@@ -21,6 +21,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/revoke"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 func decodePEM(t *testing.T, text string) []byte {
@@ -35,7 +36,7 @@ func decodePEM(t *testing.T, text string) []byte {
 // world is the store and the keys of a deployment.
 type world struct {
 	mu          sync.Mutex
-	revocations []join.Revocation
+	revocations []store.Revocation
 	failure     error
 	reads       int
 	authorities map[cert.Purpose]*join.Authority
@@ -43,7 +44,7 @@ type world struct {
 	signatures  atomic.Int32
 }
 
-func (w *world) Revocations(context.Context) ([]join.Revocation, error) {
+func (w *world) Revocations(context.Context) ([]store.Revocation, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.reads++
@@ -53,7 +54,7 @@ func (w *world) Revocations(context.Context) ([]join.Revocation, error) {
 func (w *world) Authority(_ context.Context, p cert.Purpose) (*join.Authority, error) {
 	a, ok := w.authorities[p]
 	if !ok {
-		return nil, fmt.Errorf("authority %s: %w", p, join.ErrNotFound)
+		return nil, fmt.Errorf("authority %s: %w", p, store.ErrNotFound)
 	}
 	return a, nil
 }
@@ -81,8 +82,8 @@ func newWorld(t *testing.T) (*world, *revoke.Lists) {
 }
 
 func (w *world) revoke(p cert.Purpose, serial string, ends time.Time) {
-	w.revocations = append(w.revocations, join.Revocation{ID: fmt.Sprintf("%s.%s", p, serial), At: w.now, By: "ada",
-		Reason: "secret reason", Certificates: []join.RevokedCertificate{{Authority: p, Serial: serial, ExpiresAt: ends}}})
+	w.revocations = append(w.revocations, store.Revocation{ID: fmt.Sprintf("%s.%s", p, serial), At: w.now, By: "ada",
+		Reason: "secret reason", Certificates: []store.RevokedCertificate{{Authority: p, Serial: serial, ExpiresAt: ends}}})
 }
 
 // serialsOf are the serials of the only CRL in text, in hexadecimal.
@@ -150,7 +151,7 @@ func TestListsOfSeveralAuthorities(t *testing.T) {
 	if err := revoke.CheckCRL(text, issuers, nil, at); err != nil {
 		t.Error(err)
 	}
-	if _, err := lists.CRL(t.Context(), cert.X509Identity); !errors.Is(err, join.ErrNotFound) {
+	if _, err := lists.CRL(t.Context(), cert.X509Identity); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("an authority that the deployment lacks: %v", err)
 	}
 }
@@ -225,9 +226,9 @@ func TestListsFailClosed(t *testing.T) {
 		"an SSH serial of zero":      func() { w.failure = nil; w.revoke(cert.SSHUser, "0", w.now.Add(time.Hour)) },
 		"more than a list is to have of serials": func() {
 			w.failure = nil
-			r := join.Revocation{ID: "many"}
+			r := store.Revocation{ID: "many"}
 			for i := range revoke.MaxCertificates + 1 {
-				r.Certificates = append(r.Certificates, join.RevokedCertificate{Authority: cert.SSHUser, Serial: fmt.Sprint(i + 1), ExpiresAt: w.now.Add(time.Hour)})
+				r.Certificates = append(r.Certificates, store.RevokedCertificate{Authority: cert.SSHUser, Serial: fmt.Sprint(i + 1), ExpiresAt: w.now.Add(time.Hour)})
 			}
 			w.revocations = append(w.revocations, r)
 		},
@@ -271,7 +272,7 @@ type slow struct {
 	stuck chan struct{}
 }
 
-func (s slow) Revocations(ctx context.Context) ([]join.Revocation, error) {
+func (s slow) Revocations(ctx context.Context) ([]store.Revocation, error) {
 	s.stuck <- struct{}{}
 	<-s.stuck
 	return s.world.Revocations(ctx)

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 // Keep is how long a certificate stays in the lists after it has ended, for servers
@@ -26,7 +26,7 @@ var ErrTooMany = errors.New("too many certificates are revoked")
 
 // Current returns the certificates of one authority that are in the lists at now,
 // each once, by serial.
-func Current(all []join.Revocation, authority cert.Purpose, now time.Time) ([]Entry, error) {
+func Current(all []store.Revocation, authority cert.Purpose, now time.Time) ([]Entry, error) {
 	var entries []Entry
 	for _, r := range all {
 		for _, c := range r.Certificates {

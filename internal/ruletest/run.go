@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -67,7 +67,7 @@ func (c Config) run(ctx context.Context, k *Case, defaults Defaults) (Result, er
 		q.Wishes = append(q.Wishes, credential.wish())
 	}
 	token, err := c.Reasons.Token(ctx, r.Token)
-	if errors.Is(err, join.ErrNotFound) {
+	if errors.Is(err, store.ErrNotFound) {
 		r.Got = "token_not_found"
 		if k.Want != r.Got {
 			r.problem("want %s, got token_not_found: token/%s does not exist", k.Want, r.Token)
@@ -141,7 +141,7 @@ func (r *Result) problem(format string, args ...any) {
 // judge compares what the join came to with what is wanted.
 func (r *Result) judge(k *Case, e admin.Explanation) {
 	r.Got = e.Code
-	if r.Got == join.CodeOK {
+	if r.Got == store.CodeOK {
 		r.Got = WantJoin
 	}
 	switch {
@@ -187,7 +187,7 @@ func limitedBy(e admin.Explanation) string {
 // because says which check decided, and which fields do not match.
 func because(e admin.Explanation) string {
 	for _, check := range e.Checks {
-		if check.Code == e.Code && e.Code != join.CodeOK || e.Code == join.CodeOK && check.Name == "rules" {
+		if check.Code == e.Code && e.Code != store.CodeOK || e.Code == store.CodeOK && check.Name == "rules" {
 			return ": " + check.Detail
 		}
 	}

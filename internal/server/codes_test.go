@@ -13,8 +13,8 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
-	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/server"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -230,9 +230,9 @@ func checkProblem(t *testing.T, a answer) {
 // caller its own claims; one before leaves neither.
 func checkRecorded(t *testing.T, s *service, p provocation, a answer) {
 	t.Helper()
-	var refused []join.Record
+	var refused []store.Record
 	for _, r := range s.records() {
-		if r.Code != join.CodeOK {
+		if r.Code != store.CodeOK {
 			refused = append(refused, r)
 		}
 	}

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
-	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/server"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
@@ -64,7 +64,7 @@ func TestNoRuleMatchedTellsWhy(t *testing.T) {
 	if strings.Contains(a.body, `"main"`) {
 		t.Errorf("the answer tells the rule's value: %s", a.body)
 	}
-	want := join.FieldMismatch{Field: "branch_name", Want: "main", Got: []string{"feature/x"}}
+	want := store.FieldMismatch{Field: "branch_name", Want: "main", Got: []string{"feature/x"}}
 	r := s.record(p.JoinID)
 	if len(r.Mismatches) != 1 || len(r.Mismatches[0].Fields) != 1 {
 		t.Fatalf("recorded %+v", r.Mismatches)

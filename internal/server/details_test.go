@@ -21,6 +21,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/localca"
 	"github.com/gatepass-ci/gatepass/internal/server"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -175,7 +176,7 @@ func TestRecordOfCredentials(t *testing.T) {
 	r := s.everything("example-bot", s.bitbucket(issuertest.BitbucketJob{}))
 	r.Client = &api.ClientInfo{Version: "1.0.0", OS: "linux", Arch: "amd64"}
 	record := s.record(s.granted(r).JoinID)
-	want := map[string]join.RecordCredential{
+	want := map[string]store.RecordCredential{
 		"ssh":   {Type: api.TypeSSH, Principals: []string{"deploy"}, Roles: []string{"deployer"}},
 		"tls":   {Type: api.TypeX509, Usage: api.UsageIdentity},
 		"db":    {Type: api.TypeX509, Usage: api.UsageDatabase, Subject: "app", Roles: []string{"deployer"}},
@@ -198,10 +199,10 @@ func TestRecordOfCredentials(t *testing.T) {
 type watchedClaims struct {
 	join.Claims
 	mu   sync.Mutex
-	uses []join.Use
+	uses []store.Use
 }
 
-func (w *watchedClaims) Use(ctx context.Context, u join.Use) (time.Time, error) {
+func (w *watchedClaims) Use(ctx context.Context, u store.Use) (time.Time, error) {
 	w.mu.Lock()
 	w.uses = append(w.uses, u)
 	w.mu.Unlock()
@@ -214,7 +215,7 @@ type keptRecords struct {
 	until []time.Time
 }
 
-func (k *keptRecords) Record(ctx context.Context, r join.Record, keepUntil time.Time) error {
+func (k *keptRecords) Record(ctx context.Context, r store.Record, keepUntil time.Time) error {
 	k.until = append(k.until, keepUntil)
 	return k.Records.Record(ctx, r, keepUntil)
 }
@@ -303,7 +304,7 @@ func TestCount(t *testing.T) {
 	s.granted(s.bitbucketRequest())
 	s.join(s.request("nobody", s.bitbucket(issuertest.BitbucketJob{})))
 	s.join(s.request("example-bot", s.bitbucket(issuertest.BitbucketJob{BranchName: "legacy"})))
-	want := map[string]bool{join.CodeOK: true, string(api.CodeTokenNotFound): false, string(api.CodeDeniedByRule): true}
+	want := map[string]bool{store.CodeOK: true, string(api.CodeTokenNotFound): false, string(api.CodeDeniedByRule): true}
 	if !maps.Equal(counted, want) {
 		t.Errorf("counted %v, want %v", counted, want)
 	}

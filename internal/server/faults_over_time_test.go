@@ -8,6 +8,7 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/server"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -18,8 +19,8 @@ type racing struct {
 	earlier time.Duration
 }
 
-func (r racing) Use(ctx context.Context, u join.Use) (time.Time, error) {
-	if _, err := r.Claims.Use(ctx, join.Use{IDToken: u.IDToken, Digest: u.Digest, NotAfter: u.NotAfter.Add(-r.earlier), MaxJoins: u.MaxJoins, KeepUntil: u.KeepUntil}); err != nil {
+func (r racing) Use(ctx context.Context, u store.Use) (time.Time, error) {
+	if _, err := r.Claims.Use(ctx, store.Use{IDToken: u.IDToken, Digest: u.Digest, NotAfter: u.NotAfter.Add(-r.earlier), MaxJoins: u.MaxJoins, KeepUntil: u.KeepUntil}); err != nil {
 		return time.Time{}, err
 	}
 	return r.Claims.Use(ctx, u)
@@ -29,10 +30,10 @@ func (r racing) Use(ctx context.Context, u join.Use) (time.Time, error) {
 type recordings struct {
 	join.Records
 	mu  sync.Mutex
-	all []join.Record
+	all []store.Record
 }
 
-func (r *recordings) Record(ctx context.Context, rec join.Record, keepUntil time.Time) error {
+func (r *recordings) Record(ctx context.Context, rec store.Record, keepUntil time.Time) error {
 	r.mu.Lock()
 	r.all = append(r.all, rec)
 	r.mu.Unlock()
@@ -73,7 +74,7 @@ func TestARecordOfAFailedGrantIsOverwritten(t *testing.T) {
 			if a.problem == nil {
 				t.Fatal("granted")
 			}
-			if len(rec.all) != 2 || rec.all[0].Code != join.CodeOK || rec.all[1].Code != string(a.problem.Code) {
+			if len(rec.all) != 2 || rec.all[0].Code != store.CodeOK || rec.all[1].Code != string(a.problem.Code) {
 				t.Fatalf("stored %+v", rec.all)
 			}
 			if r := s.record(a.problem.JoinID); r.Code != string(a.problem.Code) || len(r.Credentials) != 0 {
@@ -89,7 +90,7 @@ type gone struct {
 	cancel context.CancelFunc
 }
 
-func (g gone) Use(context.Context, join.Use) (time.Time, error) {
+func (g gone) Use(context.Context, store.Use) (time.Time, error) {
 	g.cancel()
 	return time.Time{}, context.Canceled
 }

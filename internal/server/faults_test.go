@@ -11,6 +11,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/server"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
@@ -31,18 +32,18 @@ func (panicking) Token(context.Context, string) (*rules.TokenRule, error) { pani
 
 type noKeySets struct{}
 
-func (noKeySets) KeySet(context.Context, string) (join.KeySet, error) {
-	return join.KeySet{}, join.ErrNotFound
+func (noKeySets) KeySet(context.Context, string) (store.KeySet, error) {
+	return store.KeySet{}, store.ErrNotFound
 }
 
 // noClaims can read claims and not store them.
 type noClaims struct{ join.Claims }
 
-func (noClaims) Use(context.Context, join.Use) (time.Time, error) { return time.Time{}, errDown }
+func (noClaims) Use(context.Context, store.Use) (time.Time, error) { return time.Time{}, errDown }
 
 type noRecords struct{}
 
-func (noRecords) Record(context.Context, join.Record, time.Time) error { return errDown }
+func (noRecords) Record(context.Context, store.Record, time.Time) error { return errDown }
 
 // without lacks one authority.
 type without struct {
@@ -52,7 +53,7 @@ type without struct {
 
 func (w without) Authority(ctx context.Context, p cert.Purpose) (*join.Authority, error) {
 	if p == w.purpose {
-		return nil, join.ErrNotFound
+		return nil, store.ErrNotFound
 	}
 	return w.Authorities.Authority(ctx, p)
 }
@@ -100,8 +101,8 @@ func (unreadClaims) Claim(context.Context, string) (map[string]time.Time, error)
 
 type downKeySets struct{}
 
-func (downKeySets) KeySet(context.Context, string) (join.KeySet, error) {
-	return join.KeySet{}, errDown
+func (downKeySets) KeySet(context.Context, string) (store.KeySet, error) {
+	return store.KeySet{}, errDown
 }
 
 type noLeases struct{}

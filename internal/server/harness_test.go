@@ -30,6 +30,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/revoke"
 	"github.com/gatepass-ci/gatepass/internal/server"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
@@ -315,16 +316,16 @@ func (s *service) bitbucketRequest() *api.JoinRequest {
 	return s.request("example-bot", s.bitbucket(issuertest.BitbucketJob{}))
 }
 
-func (s *service) record(id string) join.Record {
+func (s *service) record(id string) store.Record {
 	s.t.Helper()
 	r, err := s.store.Join(s.t.Context(), id)
 	must(s.t, err)
 	return r
 }
 
-func (s *service) records() []join.Record {
+func (s *service) records() []store.Record {
 	s.t.Helper()
-	all, _, err := admin.Records(s.store.Joins(s.t.Context(), admin.Query{}))
+	all, _, err := admin.Records(s.store.Joins(s.t.Context(), store.Query{}))
 	must(s.t, err)
 	return all
 }

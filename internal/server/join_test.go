@@ -16,6 +16,7 @@ import (
 	"github.com/MicahParks/keyfunc/v3"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
 	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -139,7 +140,7 @@ func checkJWT(t *testing.T, s *service, resp *api.JoinResponse) {
 func checkGrantRecord(t *testing.T, s *service, resp *api.JoinResponse) {
 	t.Helper()
 	r := s.record(resp.JoinID)
-	if r.Code != join.CodeOK || r.Bot != "example" || r.Rule == nil || *r.Rule != 0 || len(r.Credentials) != 6 || r.SourceAddr != "127.0.0.1" {
+	if r.Code != store.CodeOK || r.Bot != "example" || r.Rule == nil || *r.Rule != 0 || len(r.Credentials) != 6 || r.SourceAddr != "127.0.0.1" {
 		t.Errorf("record %+v", r)
 	}
 	for _, c := range r.Credentials {

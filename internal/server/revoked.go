@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/revoke"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -18,7 +18,7 @@ import (
 type Revoked interface {
 	// KRL returns the OpenSSH KRL of user certificates.
 	KRL(ctx context.Context) ([]byte, error)
-	// CRL returns the CRLs of these authorities in PEM; join.ErrNotFound if there is
+	// CRL returns the CRLs of these authorities in PEM; store.ErrNotFound if there is
 	// none of them. An error of either is revoke.ErrStore if the revocations could
 	// not be read.
 	CRL(ctx context.Context, purposes ...cert.Purpose) (string, error)
@@ -64,7 +64,7 @@ func writeList(w http.ResponseWriter, contentType string, list []byte) {
 // who fetches lists then keeps the one that he has.
 func (h *handler) noList(r *http.Request, err error) error {
 	switch {
-	case errors.Is(err, join.ErrNotFound):
+	case errors.Is(err, store.ErrNotFound):
 		return problem(api.CodeNotFound, "this service has no such authority; the ones it has are at "+api.PathAuthorities)
 	case errors.Is(err, revoke.ErrStore):
 		h.Log.ErrorContext(r.Context(), "request failed", "path", r.URL.Path, "cause", err.Error())

@@ -19,6 +19,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/revoke"
 	"github.com/gatepass-ci/gatepass/internal/server"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -153,15 +154,15 @@ func TestRevokedListsAreLimited(t *testing.T) {
 	}
 }
 
-type revocationsFunc func() ([]join.Revocation, error)
+type revocationsFunc func() ([]store.Revocation, error)
 
-func (f revocationsFunc) Revocations(context.Context) ([]join.Revocation, error) { return f() }
+func (f revocationsFunc) Revocations(context.Context) ([]store.Revocation, error) { return f() }
 
 func fails(err error) revocationsFunc {
-	return func() ([]join.Revocation, error) { return nil, err }
+	return func() ([]store.Revocation, error) { return nil, err }
 }
 
-func none() ([]join.Revocation, error) { return nil, nil }
+func none() ([]store.Revocation, error) { return nil, nil }
 
 func same(a join.Authorities) join.Authorities { return a }
 

@@ -8,9 +8,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/rotation"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 const (
@@ -72,7 +72,7 @@ func (s *Store) PutRotatedAuthority(ctx context.Context, a rotation.Authority, r
 	if err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
-	statement, args := insertAuthority, []any{admin.KindAuthority, a.Purpose, rand.Text(), updated, body}
+	statement, args := insertAuthority, []any{store.KindAuthority, a.Purpose, rand.Text(), updated, body}
 	if revision != "" {
 		statement, args = updateAuthority, append(args, revision)
 	}
@@ -82,7 +82,7 @@ func (s *Store) PutRotatedAuthority(ctx context.Context, a rotation.Authority, r
 	}
 	n, err := result.RowsAffected()
 	if err == nil && n == 0 {
-		return &admin.ConflictError{Kind: admin.KindAuthority, Name: string(a.Purpose)}
+		return &store.ConflictError{Kind: store.KindAuthority, Name: string(a.Purpose)}
 	}
 	return s.fail(ctx, doing, err)
 }

@@ -6,9 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
-	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -17,9 +16,9 @@ func benchStore(b *testing.B) (context.Context, *sqlite.Store) {
 	ctx, cancel := context.WithCancel(context.Background())
 	b.Cleanup(cancel)
 	s := open(b, b.TempDir())
-	var changes []admin.Change
+	var changes []store.Change
 	for _, r := range []rules.Resource{sampleToken("example-bot"), sampleBot("example")} {
-		changes = append(changes, admin.Change{Kind: r.Kind(), Name: r.Name(), Resource: r, At: time.Now()})
+		changes = append(changes, store.Change{Kind: r.Kind(), Name: r.Name(), Resource: r, At: time.Now()})
 	}
 	if err := s.Write(ctx, changes); err != nil {
 		b.Fatal(err)
@@ -60,7 +59,7 @@ func BenchmarkUse(b *testing.B) {
 	ctx, s := benchStore(b)
 	now := time.Now()
 	for i := 0; b.Loop(); i++ {
-		u := join.Use{IDToken: fmt.Sprintf("%064d", i), Digest: "d", MaxJoins: 1, NotAfter: now, KeepUntil: now}
+		u := store.Use{IDToken: fmt.Sprintf("%064d", i), Digest: "d", MaxJoins: 1, NotAfter: now, KeepUntil: now}
 		if _, err := s.Use(ctx, u); err != nil {
 			b.Fatal(err)
 		}
@@ -71,7 +70,7 @@ func BenchmarkRecord(b *testing.B) {
 	ctx, s := benchStore(b)
 	now := time.Now()
 	for i := 0; b.Loop(); i++ {
-		r := join.Record{JoinID: joinID(i), Time: now, Code: join.CodeOK, Token: "example-bot", Bot: "example"}
+		r := store.Record{JoinID: joinID(i), Time: now, Code: store.CodeOK, Token: "example-bot", Bot: "example"}
 		if err := s.Record(ctx, r, now); err != nil {
 			b.Fatal(err)
 		}

@@ -6,19 +6,19 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
 func TestCacheIsBounded(t *testing.T) {
 	s := open(t, t.TempDir())
-	var changes []admin.Change
+	var changes []store.Change
 	for i := range sqlite.MaxCached + 50 {
 		b := sampleBot(fmt.Sprintf("bot-%d", i))
-		changes = append(changes, admin.Change{Kind: b.Kind(), Name: b.Name(), Resource: b, At: time.Now()})
+		changes = append(changes, store.Change{Kind: b.Kind(), Name: b.Name(), Resource: b, At: time.Now()})
 	}
-	for some := range slices.Chunk(changes, admin.MaxChanges) {
+	for some := range slices.Chunk(changes, store.MaxChanges) {
 		if err := s.Write(t.Context(), some); err != nil {
 			t.Fatal(err)
 		}
@@ -38,8 +38,8 @@ func TestCacheIsBounded(t *testing.T) {
 func TestUnchangedResourceIsNotDecodedAgain(t *testing.T) {
 	s := open(t, t.TempDir())
 	b := sampleBot("example")
-	create := admin.Change{Kind: b.Kind(), Name: b.Name(), Resource: b, At: time.Now()}
-	if err := s.Write(t.Context(), []admin.Change{create}); err != nil {
+	create := store.Change{Kind: b.Kind(), Name: b.Name(), Resource: b, At: time.Now()}
+	if err := s.Write(t.Context(), []store.Change{create}); err != nil {
 		t.Fatal(err)
 	}
 	read := func() *rules.Bot {
@@ -58,7 +58,7 @@ func TestUnchangedResourceIsNotDecodedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	create.Revision = stored.Revision
-	if err := s.Write(t.Context(), []admin.Change{create}); err != nil {
+	if err := s.Write(t.Context(), []store.Change{create}); err != nil {
 		t.Fatal(err)
 	}
 	if read() == first {

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 const (
@@ -44,7 +44,7 @@ func (s *Store) Claim(ctx context.Context, idToken string) (map[string]time.Time
 }
 
 // Use implements join.Claims.
-func (s *Store) Use(ctx context.Context, u join.Use) (time.Time, error) {
+func (s *Store) Use(ctx context.Context, u store.Use) (time.Time, error) {
 	notAfter := seconds(u.NotAfter)
 	added, err := changed(ctx, s.stmts.use, u.IDToken, u.Digest, notAfter, seconds(u.KeepUntil), u.MaxJoins)
 	if err == nil && !added {
@@ -52,7 +52,7 @@ func (s *Store) Use(ctx context.Context, u join.Use) (time.Time, error) {
 		// only deleted once the ID token itself is no longer accepted.
 		err = s.stmts.useNotAfter.QueryRowContext(ctx, u.IDToken, u.Digest).Scan(&notAfter)
 		if errors.Is(err, sql.ErrNoRows) {
-			return time.Time{}, fmt.Errorf("claim %s: %w", u.IDToken, join.ErrUsed)
+			return time.Time{}, fmt.Errorf("claim %s: %w", u.IDToken, store.ErrUsed)
 		}
 	}
 	if err != nil {

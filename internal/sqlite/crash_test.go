@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 // The environment of a child process, which is this test binary run again.
@@ -75,14 +75,14 @@ func writeForever(dir string) error {
 		token := fmt.Sprintf("token-%d", i/4) // four tries each, of which three can succeed
 		digest := fmt.Sprintf("%s-%d", me, i)
 		now := time.Now()
-		_, err := s.Use(ctx, join.Use{IDToken: token, Digest: digest, MaxJoins: crashMaxJoins,
+		_, err := s.Use(ctx, store.Use{IDToken: token, Digest: digest, MaxJoins: crashMaxJoins,
 			NotAfter: crashNotAfter(digest), KeepUntil: now.Add(time.Hour)})
 		if err == nil {
 			fmt.Println("use", token, digest)
-		} else if !errors.Is(err, join.ErrUsed) {
+		} else if !errors.Is(err, store.ErrUsed) {
 			return err
 		}
-		r := join.Record{JoinID: digest, Time: now, Code: join.CodeOK, Token: token, Digest: digest}
+		r := store.Record{JoinID: digest, Time: now, Code: store.CodeOK, Token: token, Digest: digest}
 		if err := s.Record(ctx, r, now.Add(time.Hour)); err != nil {
 			return err
 		}

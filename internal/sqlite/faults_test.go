@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/revoke"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 func TestMigrate(t *testing.T) {
@@ -71,7 +71,7 @@ func TestLocked(t *testing.T) {
 		}
 	})
 	t.Run("a write gives up and says why", func(t *testing.T) {
-		_, err := s.Use(t.Context(), join.Use{IDToken: "t", Digest: "d", MaxJoins: 1})
+		_, err := s.Use(t.Context(), store.Use{IDToken: "t", Digest: "d", MaxJoins: 1})
 		saysAll(t, err, "another process", "200ms", dir)
 	})
 	t.Run("a context ends the wait", func(t *testing.T) {
@@ -80,10 +80,10 @@ func TestLocked(t *testing.T) {
 		began := time.Now()
 		for name, write := range map[string]func() error{
 			"Use": func() error {
-				_, err := patient.Use(ctx, join.Use{IDToken: "t", Digest: "d", MaxJoins: 1})
+				_, err := patient.Use(ctx, store.Use{IDToken: "t", Digest: "d", MaxJoins: 1})
 				return err
 			},
-			"PutKeySet": func() error { return patient.PutKeySet(ctx, join.KeySet{Issuer: "i", FetchedAt: began}) },
+			"PutKeySet": func() error { return patient.PutKeySet(ctx, store.KeySet{Issuer: "i", FetchedAt: began}) },
 		} {
 			if err := write(); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("%s: %v, want context.DeadlineExceeded", name, err)
@@ -111,7 +111,7 @@ func TestDiskFull(t *testing.T) {
 	}
 	now := time.Now()
 	write := func(i int) error {
-		return s.Record(t.Context(), join.Record{JoinID: joinID(i), Time: now, Detail: strings.Repeat("x", 10<<10)}, now)
+		return s.Record(t.Context(), store.Record{JoinID: joinID(i), Time: now, Detail: strings.Repeat("x", 10<<10)}, now)
 	}
 	i := 0
 	var err error
@@ -126,8 +126,8 @@ func TestDiskFull(t *testing.T) {
 			t.Errorf("a record from before: %v", err)
 		}
 	}
-	if _, err := s.Join(t.Context(), joinID(i)); !errors.Is(err, join.ErrNotFound) {
-		t.Errorf("the record that failed: %v, want join.ErrNotFound", err)
+	if _, err := s.Join(t.Context(), joinID(i)); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("the record that failed: %v, want store.ErrNotFound", err)
 	}
 	if _, err := s.Purge(t.Context(), now.Add(time.Hour)); err != nil {
 		t.Fatalf("purging: %v", err)
@@ -142,9 +142,9 @@ func TestTimesThatCannotBeStored(t *testing.T) {
 	far := time.Date(2300, 1, 1, 0, 0, 0, 0, time.UTC)
 	now := time.Now()
 	for name, call := range map[string]func() error{
-		"Record":       func() error { return s.Record(t.Context(), join.Record{JoinID: "x"}, now) },
+		"Record":       func() error { return s.Record(t.Context(), store.Record{JoinID: "x"}, now) },
 		"KeySetFailed": func() error { return s.KeySetFailed(t.Context(), "i", far, "") },
-		"PutKeySet":    func() error { return s.PutKeySet(t.Context(), join.KeySet{Issuer: "i", FetchedAt: far}) },
+		"PutKeySet":    func() error { return s.PutKeySet(t.Context(), store.KeySet{Issuer: "i", FetchedAt: far}) },
 		"Lease":        func() error { _, err := s.Lease(t.Context(), "l", now, far); return err },
 	} {
 		t.Run(name, func(t *testing.T) { saysAll(t, call(), "cannot be stored", "1678 to 2261") })
@@ -161,10 +161,10 @@ func TestPurge(t *testing.T) {
 		if i%2 == 1 {
 			keep = now.Add(time.Duration(i))
 		}
-		if err := s.Record(t.Context(), join.Record{JoinID: joinID(i), Time: now}, keep); err != nil {
+		if err := s.Record(t.Context(), store.Record{JoinID: joinID(i), Time: now}, keep); err != nil {
 			t.Fatal(err)
 		}
-		u := join.Use{IDToken: fmt.Sprint(i), Digest: "d", MaxJoins: 1, NotAfter: now, KeepUntil: keep}
+		u := store.Use{IDToken: fmt.Sprint(i), Digest: "d", MaxJoins: 1, NotAfter: now, KeepUntil: keep}
 		if _, err := s.Use(t.Context(), u); err != nil {
 			t.Fatal(err)
 		}
@@ -205,10 +205,10 @@ func TestPurge(t *testing.T) {
 func TestPurgeOfRevocations(t *testing.T) {
 	s := open(t, t.TempDir())
 	ends := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	revocation := join.Revocation{ID: "one", Certificates: []join.RevokedCertificate{
+	revocation := store.Revocation{ID: "one", Certificates: []store.RevokedCertificate{
 		{Authority: cert.SSHUser, Serial: "1", ExpiresAt: ends}, {Authority: cert.SSHUser, Serial: "2", ExpiresAt: ends.Add(-time.Hour)},
 	}}
-	if _, err := s.Revoke(t.Context(), []join.Revocation{revocation}); err != nil {
+	if _, err := s.Revoke(t.Context(), []store.Revocation{revocation}); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {

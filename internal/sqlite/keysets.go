@@ -7,8 +7,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/join"
-	"github.com/gatepass-ci/gatepass/internal/jwks"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 const (
@@ -27,28 +26,28 @@ const (
 )
 
 // KeySet implements join.KeySets.
-func (s *Store) KeySet(ctx context.Context, issuer string) (join.KeySet, error) {
+func (s *Store) KeySet(ctx context.Context, issuer string) (store.KeySet, error) {
 	rows, err := s.stmts.keySet.QueryContext(ctx, issuer)
 	sets, err := collect(rows, err, scanKeySet)
 	if err != nil {
-		return join.KeySet{}, s.fail(ctx, fmt.Sprintf("reading the key set of %s", issuer), err)
+		return store.KeySet{}, s.fail(ctx, fmt.Sprintf("reading the key set of %s", issuer), err)
 	}
 	if len(sets) == 0 {
-		return join.KeySet{}, fmt.Errorf("key set of %s: %w", issuer, join.ErrNotFound)
+		return store.KeySet{}, fmt.Errorf("key set of %s: %w", issuer, store.ErrNotFound)
 	}
 	return sets[0], nil
 }
 
 // KeySets implements admin.KeySets.
-func (s *Store) KeySets(ctx context.Context) ([]join.KeySet, error) {
+func (s *Store) KeySets(ctx context.Context) ([]store.KeySet, error) {
 	rows, err := s.stmts.keySets.QueryContext(ctx)
 	sets, err := collect(rows, err, scanKeySet)
 	return sets, s.fail(ctx, "reading the key sets", err)
 }
 
-func scanKeySet(rows *sql.Rows) (join.KeySet, error) {
+func scanKeySet(rows *sql.Rows) (store.KeySet, error) {
 	var (
-		ks             join.KeySet
+		ks             store.KeySet
 		fetched, tried sql.Null[int64]
 	)
 	err := rows.Scan(&ks.Issuer, &ks.JWKS, &fetched, &ks.Pinned, &tried, &ks.Failure)
@@ -57,15 +56,15 @@ func scanKeySet(rows *sql.Rows) (join.KeySet, error) {
 }
 
 // PutKeySet implements jwks.Store.
-func (s *Store) PutKeySet(ctx context.Context, ks join.KeySet) error {
+func (s *Store) PutKeySet(ctx context.Context, ks store.KeySet) error {
 	err := s.putKeySet(ctx, ks)
-	if errors.Is(err, jwks.ErrPinned) {
+	if errors.Is(err, store.ErrPinned) {
 		return fmt.Errorf("key set of %s: %w", ks.Issuer, err)
 	}
 	return s.fail(ctx, fmt.Sprintf("storing the key set of %s", ks.Issuer), err)
 }
 
-func (s *Store) putKeySet(ctx context.Context, ks join.KeySet) error {
+func (s *Store) putKeySet(ctx context.Context, ks store.KeySet) error {
 	fetched, err := toInstant(ks.FetchedAt)
 	if err != nil {
 		return err
@@ -86,7 +85,7 @@ func (s *Store) putKeySet(ctx context.Context, ks join.KeySet) error {
 		return err
 	case ks.Pinned: // replaces whatever there is
 	case pinned:
-		return jwks.ErrPinned
+		return store.ErrPinned
 	case newer:
 		return nil
 	}
@@ -109,7 +108,7 @@ func (s *Store) KeySetFailed(ctx context.Context, issuer string, at time.Time, f
 func (s *Store) Unpin(ctx context.Context, issuer string) error {
 	found, err := changed(ctx, s.stmts.unpin, issuer)
 	if err == nil && !found {
-		return fmt.Errorf("key set of %s: %w", issuer, join.ErrNotFound)
+		return fmt.Errorf("key set of %s: %w", issuer, store.ErrNotFound)
 	}
 	return s.fail(ctx, fmt.Sprintf("unpinning the key set of %s", issuer), err)
 }

@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 // refused opens a store that must not open, and whose error must say all of this.
@@ -321,7 +321,7 @@ func joinID(i int) string { return fmt.Sprintf("%026d", i) }
 func record(t testing.TB, s *sqlite.Store, i int) {
 	t.Helper()
 	now := time.Now()
-	if err := s.Record(t.Context(), join.Record{JoinID: joinID(i), Time: now, Code: join.CodeOK}, now.Add(time.Hour)); err != nil {
+	if err := s.Record(t.Context(), store.Record{JoinID: joinID(i), Time: now, Code: store.CodeOK}, now.Add(time.Hour)); err != nil {
 		t.Errorf("recording: %v", err)
 	}
 }

@@ -9,8 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 const (
@@ -22,13 +21,13 @@ const (
 )
 
 // Record implements join.Records.
-func (s *Store) Record(ctx context.Context, r join.Record, keepUntil time.Time) error {
+func (s *Store) Record(ctx context.Context, r store.Record, keepUntil time.Time) error {
 	doing := "storing the record " + r.JoinID
 	at, err := nanos(r.Time)
 	if err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
-	body, err := join.EncodeRecord(r)
+	body, err := store.EncodeRecord(r)
 	if err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
@@ -37,14 +36,14 @@ func (s *Store) Record(ctx context.Context, r join.Record, keepUntil time.Time) 
 }
 
 // Join implements admin.Joins.
-func (s *Store) Join(ctx context.Context, id string) (join.Record, error) {
+func (s *Store) Join(ctx context.Context, id string) (store.Record, error) {
 	var row recordRow
 	err := s.stmts.record.QueryRowContext(ctx, id).Scan(&row.id, &row.time, &row.body)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return join.Record{}, fmt.Errorf("record %s: %w", id, join.ErrNotFound)
+		return store.Record{}, fmt.Errorf("record %s: %w", id, store.ErrNotFound)
 	case err != nil:
-		return join.Record{}, s.fail(ctx, "reading the record "+id, err)
+		return store.Record{}, s.fail(ctx, "reading the record "+id, err)
 	}
 	return row.decode()
 }
@@ -54,8 +53,8 @@ func (s *Store) Join(ctx context.Context, id string) (join.Record, error) {
 const recordsPage = 200
 
 // Joins implements admin.Joins.
-func (s *Store) Joins(ctx context.Context, q admin.Query) iter.Seq2[join.Record, error] {
-	return func(yield func(join.Record, error) bool) {
+func (s *Store) Joins(ctx context.Context, q store.Query) iter.Seq2[store.Record, error] {
+	return func(yield func(store.Record, error) bool) {
 		var after *recordRow
 		for left := q.Limit; ; {
 			size := recordsPage
@@ -64,7 +63,7 @@ func (s *Store) Joins(ctx context.Context, q admin.Query) iter.Seq2[join.Record,
 			}
 			page, err := s.recordsPage(ctx, q, after, size)
 			if err != nil {
-				yield(join.Record{}, s.fail(ctx, "reading records", err))
+				yield(store.Record{}, s.fail(ctx, "reading records", err))
 				return
 			}
 			for _, row := range page {
@@ -81,7 +80,7 @@ func (s *Store) Joins(ctx context.Context, q admin.Query) iter.Seq2[join.Record,
 	}
 }
 
-func (s *Store) recordsPage(ctx context.Context, q admin.Query, after *recordRow, size int) ([]recordRow, error) {
+func (s *Store) recordsPage(ctx context.Context, q store.Query, after *recordRow, size int) ([]recordRow, error) {
 	query, args, err := recordsQuery(q, after, size)
 	if err != nil {
 		return nil, err
@@ -94,7 +93,7 @@ func (s *Store) recordsPage(ctx context.Context, q admin.Query, after *recordRow
 
 // recordsQuery is the SQL of the page of q after a row. Values go into args and
 // never into the text.
-func recordsQuery(q admin.Query, after *recordRow, size int) (string, []any, error) {
+func recordsQuery(q store.Query, after *recordRow, size int) (string, []any, error) {
 	var (
 		where []string
 		args  []any
@@ -123,7 +122,7 @@ func recordsQuery(q admin.Query, after *recordRow, size int) (string, []any, err
 		}
 	}
 	if q.Refused {
-		fits("code <> ?", join.CodeOK)
+		fits("code <> ?", store.CodeOK)
 	}
 	order, beyond := "DESC", "(time, join_id) < (?, ?)"
 	if q.OldestFirst {
@@ -146,14 +145,14 @@ type recordRow struct {
 	body []byte
 }
 
-// decode returns the record, or a *admin.DamagedError.
-func (row recordRow) decode() (join.Record, error) {
-	r, err := join.DecodeRecord(row.body)
+// decode returns the record, or a *store.DamagedError.
+func (row recordRow) decode() (store.Record, error) {
+	r, err := store.DecodeRecord(row.body)
 	if err == nil && r.JoinID != row.id {
 		err = fmt.Errorf("it holds the record %s", r.JoinID)
 	}
 	if err != nil {
-		return join.Record{}, &admin.DamagedError{JoinID: row.id, Err: err}
+		return store.Record{}, &store.DamagedError{JoinID: row.id, Err: err}
 	}
 	return r, nil
 }

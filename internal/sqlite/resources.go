@@ -7,8 +7,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -20,8 +19,8 @@ const (
 	selectIssuers     = `SELECT DISTINCT issuer FROM resources WHERE issuer IS NOT NULL ORDER BY issuer`
 )
 
-// Get returns one resource; join.ErrNotFound if it does not exist.
-func (s *Store) Get(ctx context.Context, kind rules.Kind, name string) (admin.Stored, error) {
+// Get returns one resource; store.ErrNotFound if it does not exist.
+func (s *Store) Get(ctx context.Context, kind rules.Kind, name string) (store.Stored, error) {
 	key := resourceKey{kind, name}
 	known := s.resources.get(key)
 	var (
@@ -31,9 +30,9 @@ func (s *Store) Get(ctx context.Context, kind rules.Kind, name string) (admin.St
 	err := s.stmts.resource.QueryRowContext(ctx, kind, name, known.revision).Scan(&found.revision, &found.updated, &found.edited, &body)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return admin.Stored{}, fmt.Errorf("%s/%s: %w", kind, name, join.ErrNotFound)
+		return store.Stored{}, fmt.Errorf("%s/%s: %w", kind, name, store.ErrNotFound)
 	case err != nil:
-		return admin.Stored{}, s.fail(ctx, fmt.Sprintf("reading %s/%s", kind, name), err)
+		return store.Stored{}, s.fail(ctx, fmt.Sprintf("reading %s/%s", kind, name), err)
 	case found.revision == known.revision:
 		return found.stored(known.resource), nil
 	}
@@ -47,14 +46,14 @@ type row struct {
 	edited   bool
 }
 
-func (r row) stored(resource rules.Resource) admin.Stored {
-	return admin.Stored{Resource: resource, Revision: r.revision, UpdatedAt: time.Unix(0, r.updated).UTC(), Edited: r.edited}
+func (r row) stored(resource rules.Resource) store.Stored {
+	return store.Stored{Resource: resource, Revision: r.revision, UpdatedAt: time.Unix(0, r.updated).UTC(), Edited: r.edited}
 }
 
 // List returns all resources of a kind, by name.
-func (s *Store) List(ctx context.Context, kind rules.Kind) ([]admin.Stored, error) {
+func (s *Store) List(ctx context.Context, kind rules.Kind) ([]store.Stored, error) {
 	var (
-		all     []admin.Stored
+		all     []store.Stored
 		invalid []error
 	)
 	rows, err := s.stmts.resourcesOf.QueryContext(ctx, kind)
@@ -83,14 +82,14 @@ func (s *Store) List(ctx context.Context, kind rules.Kind) ([]admin.Stored, erro
 	return all, errors.Join(invalid...)
 }
 
-// decode makes a resource of a row and remembers it. Its error is an *admin.InvalidError.
-func (s *Store) decode(key resourceKey, found row, body []byte) (admin.Stored, error) {
+// decode makes a resource of a row and remembers it. Its error is an *store.InvalidError.
+func (s *Store) decode(key resourceKey, found row, body []byte) (store.Stored, error) {
 	resource, err := rules.Decode(body)
 	if err == nil && (resource.Kind() != key.kind || resource.Name() != key.name) {
 		err = fmt.Errorf("it holds %s/%s", resource.Kind(), resource.Name())
 	}
 	if err != nil {
-		return admin.Stored{}, &admin.InvalidError{Kind: key.kind, Name: key.name, Revision: found.revision, Err: err}
+		return store.Stored{}, &store.InvalidError{Kind: key.kind, Name: key.name, Revision: found.revision, Err: err}
 	}
 	s.resources.put(key, cached{found.revision, resource})
 	return found.stored(resource), nil
@@ -116,7 +115,7 @@ func (s *Store) Roles(ctx context.Context, names []string) ([]*rules.Role, error
 		}
 		seen[name] = true
 		role, err := one[*rules.Role](ctx, s, rules.KindRole, name)
-		if errors.Is(err, join.ErrNotFound) {
+		if errors.Is(err, store.ErrNotFound) {
 			continue
 		}
 		if err != nil {
@@ -161,7 +160,7 @@ func one[T rules.Resource](ctx context.Context, s *Store, kind rules.Kind, name 
 }
 
 // as is a resource by its own type, which its kind promises.
-func as[T rules.Resource](stored admin.Stored) (T, error) {
+func as[T rules.Resource](stored store.Stored) (T, error) {
 	resource, ok := stored.Resource.(T)
 	if !ok {
 		return resource, fmt.Errorf("%s/%s is a %T", stored.Resource.Kind(), stored.Resource.Name(), stored.Resource)

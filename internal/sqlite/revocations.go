@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 const (
@@ -21,22 +21,22 @@ const (
 )
 
 // Revocations implements join.Revocations.
-func (s *Store) Revocations(ctx context.Context) ([]join.Revocation, error) {
+func (s *Store) Revocations(ctx context.Context) ([]store.Revocation, error) {
 	rows, err := s.stmts.revocations.QueryContext(ctx)
-	all, err := collect(rows, err, func(rows *sql.Rows) (join.Revocation, error) {
+	all, err := collect(rows, err, func(rows *sql.Rows) (store.Revocation, error) {
 		var (
 			id   string
 			body sql.RawBytes
 		)
 		if err := rows.Scan(&id, &body); err != nil {
-			return join.Revocation{}, err
+			return store.Revocation{}, err
 		}
-		r, err := join.DecodeRevocation(body)
+		r, err := store.DecodeRevocation(body)
 		if err == nil && r.ID != id {
 			err = fmt.Errorf("it holds the revocation %s", r.ID)
 		}
 		if err != nil {
-			return join.Revocation{}, fmt.Errorf("the revocation %s is stored but not valid: %w", id, err)
+			return store.Revocation{}, fmt.Errorf("the revocation %s is stored but not valid: %w", id, err)
 		}
 		return r, nil
 	})
@@ -44,7 +44,7 @@ func (s *Store) Revocations(ctx context.Context) ([]join.Revocation, error) {
 }
 
 // Revoke implements admin.Revocations.
-func (s *Store) Revoke(ctx context.Context, all []join.Revocation) (added int, err error) {
+func (s *Store) Revoke(ctx context.Context, all []store.Revocation) (added int, err error) {
 	for batch := range slices.Chunk(all, revokeBatch) {
 		n, err := s.revoke(ctx, batch)
 		if err != nil {
@@ -56,14 +56,14 @@ func (s *Store) Revoke(ctx context.Context, all []join.Revocation) (added int, e
 }
 
 // revoke stores a batch whole or not at all.
-func (s *Store) revoke(ctx context.Context, batch []join.Revocation) (added int, err error) {
+func (s *Store) revoke(ctx context.Context, batch []store.Revocation) (added int, err error) {
 	tx, err := s.write.BeginTx(ctx, nil)
 	if err != nil {
 		return 0, err
 	}
 	defer tx.Rollback()
 	for _, r := range batch {
-		body, err := join.EncodeRevocation(r)
+		body, err := store.EncodeRevocation(r)
 		if err != nil {
 			return 0, fmt.Errorf("%q: %w", r.ID, err)
 		}

@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -20,13 +20,13 @@ const (
 )
 
 // Write implements admin.Resources.
-func (s *Store) Write(ctx context.Context, changes []admin.Change) error {
+func (s *Store) Write(ctx context.Context, changes []store.Change) error {
 	prepared, err := prepareChanges(changes)
 	if err != nil {
 		return fmt.Errorf("writing resources: %w", err)
 	}
 	err = s.apply(ctx, prepared)
-	if conflict, ok := errors.AsType[*admin.ConflictError](err); ok {
+	if conflict, ok := errors.AsType[*store.ConflictError](err); ok {
 		return conflict
 	}
 	return s.fail(ctx, "writing resources", err)
@@ -47,7 +47,7 @@ func (s *Store) apply(ctx context.Context, changes []change) error {
 		if n, err := result.RowsAffected(); err != nil {
 			return err
 		} else if n == 0 {
-			return &admin.ConflictError{Kind: c.kind, Name: c.name}
+			return &store.ConflictError{Kind: c.kind, Name: c.name}
 		}
 	}
 	return tx.Commit()
@@ -61,9 +61,9 @@ type change struct {
 }
 
 // prepareChanges checks and encodes changes before the database is locked.
-func prepareChanges(changes []admin.Change) ([]change, error) {
-	if len(changes) == 0 || len(changes) > admin.MaxChanges {
-		return nil, fmt.Errorf("%d changes: make 1 to %d at once", len(changes), admin.MaxChanges)
+func prepareChanges(changes []store.Change) ([]change, error) {
+	if len(changes) == 0 || len(changes) > store.MaxChanges {
+		return nil, fmt.Errorf("%d changes: make 1 to %d at once", len(changes), store.MaxChanges)
 	}
 	prepared := make([]change, len(changes))
 	seen := make(map[resourceKey]bool, len(changes))
@@ -81,7 +81,7 @@ func prepareChanges(changes []admin.Change) ([]change, error) {
 	return prepared, nil
 }
 
-func prepareChange(key resourceKey, c admin.Change) (change, error) {
+func prepareChange(key resourceKey, c store.Change) (change, error) {
 	if c.Resource == nil {
 		if c.Revision == "" {
 			return change{}, errors.New("it cannot be removed without its revision: read it first")

@@ -9,8 +9,8 @@ import (
 	"sync"
 
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/kms"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -29,15 +29,15 @@ func newCertificates(stored kms.Certificates, client *http.Client, url string) *
 	return &certificates{stored: stored, ask: sync.OnceValue(func() error { return askForAuthorities(client, url) })}
 }
 
-// Certificate returns the stored certificate, and never join.ErrNotFound: that
+// Certificate returns the stored certificate, and never store.ErrNotFound: that
 // would have it made with the caller's own rights.
 func (c *certificates) Certificate(ctx context.Context, p cert.Purpose, key string) (string, error) {
 	pem, err := c.stored.Certificate(ctx, p, key)
-	if !errors.Is(err, join.ErrNotFound) {
+	if !errors.Is(err, store.ErrNotFound) {
 		return pem, err
 	}
 	asked := c.ask()
-	if pem, err = c.stored.Certificate(ctx, p, key); !errors.Is(err, join.ErrNotFound) {
+	if pem, err = c.stored.Certificate(ctx, p, key); !errors.Is(err, store.ErrNotFound) {
 		return pem, err
 	}
 	if asked == nil {

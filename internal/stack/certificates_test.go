@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -27,7 +27,7 @@ func (s *table) Certificate(_ context.Context, p cert.Purpose, _ string) (string
 		return "", s.err
 	}
 	if s.asked.Load() == 0 || s.made[p] == "" {
-		return "", join.ErrNotFound
+		return "", store.ErrNotFound
 	}
 	return s.made[p], nil
 }
@@ -81,8 +81,8 @@ func TestCertificatesThatAreNotMade(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := c.table.service(t, c.status).Certificate(t.Context(), cert.X509Identity, "")
-			// join.ErrNotFound would have it made with the administrator's rights.
-			if err == nil || errors.Is(err, join.ErrNotFound) || !strings.Contains(err.Error(), c.want) {
+			// store.ErrNotFound would have it made with the administrator's rights.
+			if err == nil || errors.Is(err, store.ErrNotFound) || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
 		})

@@ -13,6 +13,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/revoke"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -28,11 +29,11 @@ const (
 
 // CRL returns the CRLs that the service makes, once they have all of revocations:
 // the keys' policies let nobody else sign. They are checked against the authorities.
-func (s *Stack) CRL(ctx context.Context, revocations []join.Revocation, now func() time.Time) (string, error) {
+func (s *Stack) CRL(ctx context.Context, revocations []store.Revocation, now func() time.Time) (string, error) {
 	return freshCRL(ctx, &http.Client{Timeout: askTimeout}, s.JoinURL, s.Authorities, revocations, now)
 }
 
-func freshCRL(ctx context.Context, client *http.Client, url string, authorities join.Authorities, revocations []join.Revocation, now func() time.Time) (string, error) {
+func freshCRL(ctx context.Context, client *http.Client, url string, authorities join.Authorities, revocations []store.Revocation, now func() time.Time) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, listsWithin)
 	defer cancel()
 	issuers, serials, err := expected(ctx, authorities, revocations, now())
@@ -57,13 +58,13 @@ func freshCRL(ctx context.Context, client *http.Client, url string, authorities 
 }
 
 // expected is what CRLs must be of and have.
-func expected(ctx context.Context, authorities join.Authorities, revocations []join.Revocation, now time.Time) (issuers []*x509.Certificate, serials []*big.Int, err error) {
+func expected(ctx context.Context, authorities join.Authorities, revocations []store.Revocation, now time.Time) (issuers []*x509.Certificate, serials []*big.Int, err error) {
 	for _, p := range cert.Purposes() {
 		if !p.IsX509() {
 			continue
 		}
 		authority, err := authorities.Authority(ctx, p)
-		if errors.Is(err, join.ErrNotFound) {
+		if errors.Is(err, store.ErrNotFound) {
 			continue
 		}
 		if err != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/revoke"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -41,17 +42,17 @@ func newAuthority(t *testing.T) oneAuthority {
 
 func (o oneAuthority) Authority(_ context.Context, p cert.Purpose) (*join.Authority, error) {
 	if p != o.a.Purpose {
-		return nil, fmt.Errorf("authority %s: %w", p, join.ErrNotFound)
+		return nil, fmt.Errorf("authority %s: %w", p, store.ErrNotFound)
 	}
 	return o.a, nil
 }
 
 // stored are revocations as a store has them.
-type stored []join.Revocation
+type stored []store.Revocation
 
-func (s stored) Revocations(context.Context) ([]join.Revocation, error) { return s, nil }
+func (s stored) Revocations(context.Context) ([]store.Revocation, error) { return s, nil }
 
-func (o oneAuthority) crl(t *testing.T, all ...join.Revocation) string {
+func (o oneAuthority) crl(t *testing.T, all ...store.Revocation) string {
 	t.Helper()
 	lists := revoke.New(revoke.Config{Revocations: stored(all), Authorities: o, Now: time.Now, Rand: rand.Reader})
 	text, err := lists.CRL(t.Context(), cert.X509Database)
@@ -63,7 +64,7 @@ func (o oneAuthority) crl(t *testing.T, all ...join.Revocation) string {
 
 func TestCRLOfTheService(t *testing.T) {
 	ours, theirs := newAuthority(t), newAuthority(t)
-	revocation := join.Revocation{ID: "one", At: time.Now(), Certificates: []join.RevokedCertificate{
+	revocation := store.Revocation{ID: "one", At: time.Now(), Certificates: []store.RevokedCertificate{
 		{Authority: cert.X509Database, Serial: "ff", ExpiresAt: time.Now().Add(time.Hour)},
 	}}
 	empty, whole := ours.crl(t), ours.crl(t, revocation)
@@ -86,7 +87,7 @@ func TestCRLOfTheService(t *testing.T) {
 	get := func(within time.Duration, s *httptest.Server) (string, error) {
 		ctx, cancel := context.WithTimeout(t.Context(), within)
 		defer cancel()
-		return freshCRL(ctx, s.Client(), s.URL, ours, []join.Revocation{revocation}, time.Now)
+		return freshCRL(ctx, s.Client(), s.URL, ours, []store.Revocation{revocation}, time.Now)
 	}
 	t.Run("it waits until the list has what was revoked", func(t *testing.T) {
 		if text, err := get(time.Minute, answer(empty, whole)); err != nil || text != whole || asked.Load() != 2 {

@@ -18,6 +18,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/jwks"
 	"github.com/gatepass-ci/gatepass/internal/kms"
 	"github.com/gatepass-ci/gatepass/internal/lambda"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 // Stack is a deployed service, as an administrator works on it.
@@ -58,7 +59,7 @@ func Open(ctx context.Context, name string, now func() time.Time) (*Stack, error
 }
 
 func open(cfg aws.Config, name string, o Outputs, now func() time.Time) (*Stack, error) {
-	store, err := dynamo.New(dynamo.Config{
+	s, err := dynamo.New(dynamo.Config{
 		Client: dynamo.NewClient(cfg),
 		Tables: dynamo.Tables{Resources: o.ResourcesTable, KeySets: o.KeySetsTable, Joins: o.JoinsTable},
 	})
@@ -67,13 +68,13 @@ func open(cfg aws.Config, name string, o Outputs, now func() time.Time) (*Stack,
 	}
 	keys := kms.NewClient(cfg)
 	return &Stack{
-		Name: name, Outputs: o, Store: store,
+		Name: name, Outputs: o, Store: s,
 		KeyRing: &kms.KeyRing{Client: keys, Stack: name, Keys: o.Keys},
 		Authorities: kms.New(kms.Config{
-			Client: keys, Keys: o.Keys, Rotated: store, Now: now,
-			Certificates: newCertificates(store, &http.Client{Timeout: askTimeout}, o.JoinURL),
+			Client: keys, Keys: o.Keys, Rotated: s, Now: now,
+			Certificates: newCertificates(s, &http.Client{Timeout: askTimeout}, o.JoinURL),
 		}),
-		Refresher: &Refresher{store: store, one: lambda.NewRefresher(awslambda.NewFromConfig(cfg), o.RefreshFunction)},
+		Refresher: &Refresher{store: s, one: lambda.NewRefresher(awslambda.NewFromConfig(cfg), o.RefreshFunction)},
 	}, nil
 }
 
@@ -87,14 +88,14 @@ type Refresher struct {
 // concurrency is how many issuers the function is asked for at a time.
 const concurrency = 4
 
-// Refresh has one issuer's keys fetched. A pinned set is jwks.ErrPinned.
+// Refresh has one issuer's keys fetched. A pinned set is store.ErrPinned.
 func (r *Refresher) Refresh(ctx context.Context, issuer string) error {
 	before, err := r.store.KeySet(ctx, issuer)
-	if err != nil && !errors.Is(err, join.ErrNotFound) {
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
 	if before.Pinned {
-		return fmt.Errorf("%s: %w", issuer, jwks.ErrPinned)
+		return fmt.Errorf("%s: %w", issuer, store.ErrPinned)
 	}
 	return r.one.Refresh(ctx, issuer)
 }
@@ -119,7 +120,7 @@ func (r *Refresher) RefreshAll(ctx context.Context) ([]jwks.Result, error) {
 
 func (r *Refresher) result(ctx context.Context, issuer string) jwks.Result {
 	err := r.Refresh(ctx, issuer)
-	if errors.Is(err, jwks.ErrPinned) {
+	if errors.Is(err, store.ErrPinned) {
 		return jwks.Result{Issuer: issuer, Pinned: true}
 	}
 	result := jwks.Result{Issuer: issuer, Err: err}

@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/rotation"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -51,7 +51,7 @@ func rotated(t *testing.T, s Store) map[cert.Purpose]rotation.Stored {
 
 func conflicts(t *testing.T, doing string, err error) {
 	t.Helper()
-	if conflict, ok := errors.AsType[*admin.ConflictError](err); !ok || conflict.Kind != admin.KindAuthority || conflict.Name != string(cert.SSHUser) {
+	if conflict, ok := errors.AsType[*store.ConflictError](err); !ok || conflict.Kind != store.KindAuthority || conflict.Name != string(cert.SSHUser) {
 		t.Errorf("%s: got %v, want a conflict about authority/ssh-user", doing, err)
 	}
 }
@@ -105,11 +105,11 @@ func (s suite) testAuthorities(t *testing.T) {
 		for round := range 3 {
 			revision := rotated(t, a)[cert.SSHUser].Revision
 			var won atomic.Int32
-			all(20, a, b, func(_ int, store Store) {
-				err := store.PutRotatedAuthority(ctx(t), user, revision, s.base)
+			all(20, a, b, func(_ int, st Store) {
+				err := st.PutRotatedAuthority(ctx(t), user, revision, s.base)
 				if err == nil {
 					won.Add(1)
-				} else if _, conflict := errors.AsType[*admin.ConflictError](err); !conflict {
+				} else if _, conflict := errors.AsType[*store.ConflictError](err); !conflict {
 					t.Errorf("storing: %v", err)
 				}
 			})
@@ -143,9 +143,9 @@ func (s suite) testAuthorities(t *testing.T) {
 		a, b := s.pair(t)
 		check(t, "storing", a.PutRotatedAuthority(ctx(t), announced(t, cert.SSHUser), "", s.base))
 		rotated(t, b) // so that b may have it in memory
-		s.opts.Corrupt(t, a, string(admin.KindAuthority), string(cert.SSHUser))
-		for _, store := range []Store{a, b} {
-			if all, err := store.RotatedAuthorities(ctx(t)); err == nil || !strings.Contains(err.Error(), "ssh-user") {
+		s.opts.Corrupt(t, a, string(store.KindAuthority), string(cert.SSHUser))
+		for _, st := range []Store{a, b} {
+			if all, err := st.RotatedAuthorities(ctx(t)); err == nil || !strings.Contains(err.Error(), "ssh-user") {
 				t.Errorf("got %v, %v", all, err)
 			}
 		}

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 // hash makes an ID token's or a request's digest of a label.
@@ -20,32 +20,32 @@ func hash(label string) string {
 }
 
 // use is a use of the ID token "token" that is allowed max uses.
-func (s suite) use(digest string, max int) join.Use {
-	return join.Use{
+func (s suite) use(digest string, max int) store.Use {
+	return store.Use{
 		IDToken: hash("token"), Digest: hash(digest), MaxJoins: max,
 		NotAfter: s.base.Add(15 * time.Minute), KeepUntil: s.base.Add(2 * time.Hour),
 	}
 }
 
 // mustUse claims a use that must succeed, and must end at want.
-func mustUse(t *testing.T, store Store, u join.Use, want time.Time) {
+func mustUse(t *testing.T, s Store, u store.Use, want time.Time) {
 	t.Helper()
-	got, err := store.Use(ctx(t), u)
+	got, err := s.Use(ctx(t), u)
 	check(t, "using the ID token", err)
 	utc(t, "NotAfter", got, want)
 }
 
-func mustBeUsed(t *testing.T, store Store, u join.Use) {
+func mustBeUsed(t *testing.T, s Store, u store.Use) {
 	t.Helper()
-	if got, err := store.Use(ctx(t), u); !errors.Is(err, join.ErrUsed) {
-		t.Fatalf("got %s, %v; want join.ErrUsed", got, err)
+	if got, err := s.Use(ctx(t), u); !errors.Is(err, store.ErrUsed) {
+		t.Fatalf("got %s, %v; want store.ErrUsed", got, err)
 	}
 }
 
 // claimIs tests what a claim holds, by the labels of digests.
-func claimIs(t *testing.T, store Store, want map[string]time.Time) {
+func claimIs(t *testing.T, s Store, want map[string]time.Time) {
 	t.Helper()
-	got, err := store.Claim(ctx(t), hash("token"))
+	got, err := s.Claim(ctx(t), hash("token"))
 	check(t, "reading the claim", err)
 	wanted := map[string]time.Time{}
 	for label, at := range want {
@@ -133,7 +133,7 @@ func (a *answers) note(digest string, notAfter time.Time, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {
-	case errors.Is(err, join.ErrUsed):
+	case errors.Is(err, store.ErrUsed):
 		a.refused[digest]++
 	case err != nil:
 		a.unexpected = err
@@ -163,10 +163,10 @@ func (s suite) testConcurrentClaims(t *testing.T) {
 		t.Run(fmt.Sprintf("%d digests with max_joins %d", c.digests, c.max), func(t *testing.T) {
 			a, b := s.pair(t)
 			got := answers{granted: map[string]map[time.Time]int{}, refused: map[string]int{}}
-			all(calls, a, b, func(i int, store Store) {
+			all(calls, a, b, func(i int, st Store) {
 				u := s.use(fmt.Sprint(i%c.digests), c.max)
 				u.NotAfter = u.NotAfter.Add(time.Duration(i) * time.Second) // each call its own
-				notAfter, err := store.Use(ctx(t), u)
+				notAfter, err := st.Use(ctx(t), u)
 				got.note(u.Digest, notAfter, err)
 			})
 			check(t, "using the ID token", got.unexpected)

@@ -9,8 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -36,7 +35,7 @@ func (s suite) testMalformed(t *testing.T) {
 
 	reads := map[string]func(Store) error{
 		"record/" + id:     func(st Store) error { _, err := st.Join(ctx(t), id); return err },
-		"records of " + id: func(st Store) error { return firstError(st.Joins(ctx(t), admin.Query{})) },
+		"records of " + id: func(st Store) error { return firstError(st.Joins(ctx(t), store.Query{})) },
 		"token bad":        func(st Store) error { _, err := st.Token(ctx(t), "bad"); return err },
 		"bot bad":          func(st Store) error { _, err := st.Bot(ctx(t), "bad"); return err },
 		"roles bad":        func(st Store) error { _, err := st.Roles(ctx(t), []string{"good", "bad"}); return err },
@@ -49,9 +48,9 @@ func (s suite) testMalformed(t *testing.T) {
 	}
 	for name, read := range reads {
 		t.Run(name, func(t *testing.T) {
-			for _, store := range []Store{a, b} {
-				err := read(store)
-				if err == nil || errors.Is(err, join.ErrNotFound) {
+			for _, st := range []Store{a, b} {
+				err := read(st)
+				if err == nil || errors.Is(err, store.ErrNotFound) {
 					t.Fatalf("got %v, want an error about the item", err)
 				}
 				if !strings.Contains(err.Error(), "bad") && !strings.Contains(err.Error(), id) {
@@ -66,10 +65,10 @@ func (s suite) testMalformed(t *testing.T) {
 	t.Run("a listing names the damaged record and goes on", func(t *testing.T) {
 		check(t, "recording", a.Record(ctx(t), s.record(-1), s.keep()))
 		check(t, "recording", a.Record(ctx(t), s.record(1), s.keep()))
-		for _, q := range []admin.Query{{}, {OldestFirst: true}, {Limit: 3}} {
+		for _, q := range []store.Query{{}, {OldestFirst: true}, {Limit: 3}} {
 			var got []string
 			for r, err := range b.Joins(ctx(t), q) {
-				if damaged, ok := errors.AsType[*admin.DamagedError](err); ok {
+				if damaged, ok := errors.AsType[*store.DamagedError](err); ok {
 					got = append(got, "damaged "+damaged.JoinID)
 					continue
 				}
@@ -92,7 +91,7 @@ func (s suite) testMalformed(t *testing.T) {
 	})
 }
 
-func firstError(records iter.Seq2[join.Record, error]) error {
+func firstError(records iter.Seq2[store.Record, error]) error {
 	for _, err := range records {
 		if err != nil {
 			return err
@@ -122,13 +121,13 @@ func (s suite) testContexts(t *testing.T) {
 		"Get":          func() error { _, err := a.Get(ended, rules.KindBot, "example"); return err },
 		"List":         func() error { _, err := a.List(ended, rules.KindBot); return err },
 		"Write": func() error {
-			return a.Write(ended, []admin.Change{{Kind: rules.KindBot, Name: "example", Resource: bot(t, "example"), At: s.base}})
+			return a.Write(ended, []store.Change{{Kind: rules.KindBot, Name: "example", Resource: bot(t, "example"), At: s.base}})
 		},
-		"Joins":       func() error { return firstError(a.Joins(ended, admin.Query{})) },
+		"Joins":       func() error { return firstError(a.Joins(ended, store.Query{})) },
 		"Join":        func() error { _, err := a.Join(ended, s.record(0).JoinID); return err },
 		"KeySets":     func() error { _, err := a.KeySets(ended); return err },
 		"Revocations": func() error { _, err := a.Revocations(ended); return err },
-		"Revoke":      func() error { _, err := a.Revoke(ended, []join.Revocation{s.revocation("x")}); return err },
+		"Revoke":      func() error { _, err := a.Revoke(ended, []store.Revocation{s.revocation("x")}); return err },
 		"Forget":      func() error { _, err := a.Forget(ended, s.base); return err },
 		"Unpin":       func() error { return a.Unpin(ended, circleIssuer) },
 	}
@@ -141,7 +140,7 @@ func (s suite) testContexts(t *testing.T) {
 	}
 	t.Run("nothing was stored", func(t *testing.T) {
 		claimIs(t, b, nil)
-		s.listed(t, b, admin.Query{})
+		s.listed(t, b, store.Query{})
 		if stored, err := b.List(ctx(t), rules.KindBot); err != nil || len(stored) != 0 {
 			t.Errorf("%d bots, %v; want none", len(stored), err)
 		}
@@ -156,9 +155,9 @@ func (s suite) testContexts(t *testing.T) {
 
 // testMend has role/bad and bot/bad damaged, and role/good beside them.
 func (s suite) testMend(t *testing.T, a, b Store) {
-	invalid := func(kind rules.Kind, err error) *admin.InvalidError {
+	invalid := func(kind rules.Kind, err error) *store.InvalidError {
 		t.Helper()
-		e, ok := errors.AsType[*admin.InvalidError](err)
+		e, ok := errors.AsType[*store.InvalidError](err)
 		if !ok || e.Kind != kind || e.Name != "bad" || e.Revision == "" {
 			t.Fatalf("got %v, want an *InvalidError of %s/bad with its revision", err, kind)
 		}
@@ -174,9 +173,9 @@ func (s suite) testMend(t *testing.T, a, b Store) {
 	if !ok || len(joined.Unwrap()) != 1 {
 		t.Fatalf("got %v, want one error of errors.Join", err)
 	}
-	gone := admin.Change{Kind: rules.KindRole, Name: "bad", Revision: invalid(rules.KindRole, joined.Unwrap()[0]).Revision, At: s.base}
-	mended := admin.Change{Kind: rules.KindBot, Name: "bad", Resource: bot(t, "bad"), Revision: revision, At: s.base}
-	check(t, "replacing and removing", a.Write(ctx(t), []admin.Change{gone, mended}))
+	gone := store.Change{Kind: rules.KindRole, Name: "bad", Revision: invalid(rules.KindRole, joined.Unwrap()[0]).Revision, At: s.base}
+	mended := store.Change{Kind: rules.KindBot, Name: "bad", Resource: bot(t, "bad"), Revision: revision, At: s.base}
+	check(t, "replacing and removing", a.Write(ctx(t), []store.Change{gone, mended}))
 	sameResource(t, "bot/bad", get(t, b, rules.KindBot, "bad").Resource, bot(t, "bad"))
 	stored, err = b.List(ctx(t), rules.KindRole)
 	check(t, "listing", err)

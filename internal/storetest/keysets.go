@@ -9,33 +9,32 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/join"
-	"github.com/gatepass-ci/gatepass/internal/jwks"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 // keySet is a key set of circleIssuer that was fetched so many minutes after base.
-func (s suite) keySet(minute int) join.KeySet {
+func (s suite) keySet(minute int) store.KeySet {
 	at := s.base.Add(time.Duration(minute) * time.Minute)
-	return join.KeySet{
+	return store.KeySet{
 		Issuer: circleIssuer, JWKS: fmt.Appendf(nil, `{"keys": [{"kid":"%d"}]}`, minute), FetchedAt: at, TriedAt: at,
 	}
 }
 
-func (s suite) pinnedSet(minute int) join.KeySet {
+func (s suite) pinnedSet(minute int) store.KeySet {
 	ks := s.keySet(minute)
 	ks.Pinned = true
 	return ks
 }
 
 // keySetIs tests what is stored for want's issuer.
-func keySetIs(t *testing.T, store Store, want join.KeySet) {
+func keySetIs(t *testing.T, s Store, want store.KeySet) {
 	t.Helper()
-	got, err := store.KeySet(ctx(t), want.Issuer)
+	got, err := s.KeySet(ctx(t), want.Issuer)
 	check(t, "reading the key set", err)
 	sameKeySet(t, got, want)
 }
 
-func sameKeySet(t *testing.T, got, want join.KeySet) {
+func sameKeySet(t *testing.T, got, want store.KeySet) {
 	t.Helper()
 	if got.Issuer != want.Issuer || !bytes.Equal(got.JWKS, want.JWKS) || got.Pinned != want.Pinned || got.Failure != want.Failure {
 		t.Errorf("the key set is %+v, want %+v", got, want)
@@ -55,17 +54,17 @@ func sameKeySet(t *testing.T, got, want join.KeySet) {
 func (s suite) testKeySets(t *testing.T) {
 	t.Run("nothing is there at first", func(t *testing.T) {
 		a := s.open(t)
-		if _, err := a.KeySet(ctx(t), circleIssuer); !errors.Is(err, join.ErrNotFound) {
-			t.Errorf("KeySet: %v, want join.ErrNotFound", err)
+		if _, err := a.KeySet(ctx(t), circleIssuer); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("KeySet: %v, want store.ErrNotFound", err)
 		}
 		if sets, err := a.KeySets(ctx(t)); err != nil || len(sets) != 0 {
 			t.Errorf("KeySets: %d, %v; want none", len(sets), err)
 		}
-		if err := a.Unpin(ctx(t), circleIssuer); !errors.Is(err, join.ErrNotFound) {
-			t.Errorf("Unpin: %v, want join.ErrNotFound", err)
+		if err := a.Unpin(ctx(t), circleIssuer); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("Unpin: %v, want store.ErrNotFound", err)
 		}
-		if _, err := a.KeySet(ctx(t), circleIssuer); !errors.Is(err, join.ErrNotFound) {
-			t.Errorf("KeySet after Unpin: %v, want join.ErrNotFound", err)
+		if _, err := a.KeySet(ctx(t), circleIssuer); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("KeySet after Unpin: %v, want store.ErrNotFound", err)
 		}
 	})
 	t.Run("a set comes back equal", func(t *testing.T) {
@@ -116,7 +115,7 @@ func (s suite) testKeySets(t *testing.T) {
 	t.Run("a failure of an issuer without keys", func(t *testing.T) {
 		a, b := s.pair(t)
 		check(t, "noting", a.KeySetFailed(ctx(t), circleIssuer, s.base, "no such host"))
-		keySetIs(t, b, join.KeySet{Issuer: circleIssuer, TriedAt: s.base, Failure: "no such host"})
+		keySetIs(t, b, store.KeySet{Issuer: circleIssuer, TriedAt: s.base, Failure: "no such host"})
 		check(t, "storing", b.PutKeySet(ctx(t), s.keySet(1)))
 		keySetIs(t, a, s.keySet(1))
 	})
@@ -142,8 +141,8 @@ func (s suite) testKeySets(t *testing.T) {
 	})
 	t.Run("of fetches at once the latest stands", func(t *testing.T) {
 		a, b := s.pair(t)
-		all(40, a, b, func(i int, store Store) {
-			if err := store.PutKeySet(ctx(t), s.keySet(i)); err != nil {
+		all(40, a, b, func(i int, st Store) {
+			if err := st.PutKeySet(ctx(t), s.keySet(i)); err != nil {
 				t.Errorf("storing: %v", err)
 			}
 		})
@@ -153,7 +152,7 @@ func (s suite) testKeySets(t *testing.T) {
 
 func (s suite) testPinnedKeySets(t *testing.T) {
 	t.Run("a pinned set replaces whatever is stored", func(t *testing.T) {
-		for name, before := range map[string]join.KeySet{
+		for name, before := range map[string]store.KeySet{
 			"a later fetch": s.keySet(9), "a later pinned set": s.pinnedSet(9), "an earlier fetch": s.keySet(1),
 		} {
 			t.Run(name, func(t *testing.T) {
@@ -174,8 +173,8 @@ func (s suite) testPinnedKeySets(t *testing.T) {
 		a, b := s.pair(t)
 		check(t, "pinning", a.PutKeySet(ctx(t), s.pinnedSet(5)))
 		for _, minute := range []int{4, 5, 6} {
-			if err := b.PutKeySet(ctx(t), s.keySet(minute)); !errors.Is(err, jwks.ErrPinned) {
-				t.Errorf("storing a fetched set: %v, want jwks.ErrPinned", err)
+			if err := b.PutKeySet(ctx(t), s.keySet(minute)); !errors.Is(err, store.ErrPinned) {
+				t.Errorf("storing a fetched set: %v, want store.ErrPinned", err)
 			}
 		}
 		keySetIs(t, b, s.pinnedSet(5))
@@ -191,12 +190,12 @@ func (s suite) testPinnedKeySets(t *testing.T) {
 	t.Run("it stands against fetches at the same time", func(t *testing.T) {
 		a, b := s.pair(t)
 		check(t, "storing", a.PutKeySet(ctx(t), s.keySet(0)))
-		all(40, a, b, func(i int, store Store) {
+		all(40, a, b, func(i int, st Store) {
 			ks := s.keySet(i)
 			if i == 20 {
 				ks = s.pinnedSet(20)
 			}
-			if err := store.PutKeySet(ctx(t), ks); err != nil && !errors.Is(err, jwks.ErrPinned) {
+			if err := st.PutKeySet(ctx(t), ks); err != nil && !errors.Is(err, store.ErrPinned) {
 				t.Errorf("storing: %v", err)
 			}
 		})

@@ -7,8 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -16,8 +15,8 @@ func (s suite) testResources(t *testing.T) {
 	t.Run("nothing is there at first", func(t *testing.T) {
 		a := s.open(t)
 		for _, kind := range kinds() {
-			if _, err := a.Get(ctx(t), kind, "example"); !errors.Is(err, join.ErrNotFound) {
-				t.Errorf("Get of a %s that does not exist: %v, want join.ErrNotFound", kind, err)
+			if _, err := a.Get(ctx(t), kind, "example"); !errors.Is(err, store.ErrNotFound) {
+				t.Errorf("Get of a %s that does not exist: %v, want store.ErrNotFound", kind, err)
 			}
 			if stored, err := a.List(ctx(t), kind); err != nil || len(stored) != 0 {
 				t.Errorf("List of kind %s: %d resources, %v; want none", kind, len(stored), err)
@@ -45,9 +44,9 @@ func (s suite) testResources(t *testing.T) {
 		put(t, a, s.base, bot(t, "example"))
 		revision := get(t, b, rules.KindBot, "example").Revision
 		for i, edited := range []bool{true, true, false, true} {
-			check(t, "writing", a.Write(ctx(t), []admin.Change{{Kind: rules.KindBot, Name: "example",
+			check(t, "writing", a.Write(ctx(t), []store.Change{{Kind: rules.KindBot, Name: "example",
 				Resource: bot(t, "example", fmt.Sprintf("role-%d", i)), Revision: revision, At: s.base, Edited: edited}}))
-			for how, got := range map[string]admin.Stored{
+			for how, got := range map[string]store.Stored{
 				"alone": get(t, b, rules.KindBot, "example"), "from memory": get(t, b, rules.KindBot, "example"), "listed": listed(t, b, rules.KindBot),
 			} {
 				if got.Edited != edited {
@@ -68,8 +67,8 @@ func (s suite) testResources(t *testing.T) {
 		put(t, a, s.base, bot(t, "same"), role(t, "same"))
 		sameResource(t, "bot/same", get(t, a, rules.KindBot, "same").Resource, bot(t, "same"))
 		sameResource(t, "role/same", get(t, a, rules.KindRole, "same").Resource, role(t, "same"))
-		if _, err := a.Get(ctx(t), rules.KindLock, "same"); !errors.Is(err, join.ErrNotFound) {
-			t.Errorf("a lock of the name of a bot: %v, want join.ErrNotFound", err)
+		if _, err := a.Get(ctx(t), rules.KindLock, "same"); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("a lock of the name of a bot: %v, want store.ErrNotFound", err)
 		}
 	})
 	t.Run("a list is complete, of one kind and by name", func(t *testing.T) {
@@ -79,7 +78,7 @@ func (s suite) testResources(t *testing.T) {
 			want = append(want, fmt.Sprintf("bot-%d", i))
 		}
 		at := s.base
-		for chunk := range slices.Chunk(want, admin.MaxChanges) {
+		for chunk := range slices.Chunk(want, store.MaxChanges) {
 			var bots []rules.Resource
 			for _, name := range chunk {
 				bots = append(bots, bot(t, name))
@@ -118,7 +117,7 @@ func (s suite) testResources(t *testing.T) {
 }
 
 // listed returns the only resource of a kind.
-func listed(t *testing.T, s Store, kind rules.Kind) admin.Stored {
+func listed(t *testing.T, s Store, kind rules.Kind) store.Stored {
 	t.Helper()
 	stored, err := s.List(ctx(t), kind)
 	check(t, "listing", err)
@@ -132,7 +131,7 @@ func kinds() []rules.Kind {
 	return []rules.Kind{rules.KindBot, rules.KindToken, rules.KindRole, rules.KindLock}
 }
 
-func names(stored []admin.Stored) []string {
+func names(stored []store.Stored) []string {
 	all := make([]string, len(stored))
 	for i, one := range stored {
 		all[i] = one.Resource.Name()

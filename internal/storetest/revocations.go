@@ -11,23 +11,23 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 // revocation is one of two certificates, the last of which ends an hour after base.
-func (s suite) revocation(id string) join.Revocation {
-	return join.Revocation{
+func (s suite) revocation(id string) store.Revocation {
+	return store.Revocation{
 		ID: id, JoinID: id, Bot: "example", Token: "example-bot", At: s.base, By: "größe", Reason: "incident 42 🚀",
-		Certificates: []join.RevokedCertificate{
+		Certificates: []store.RevokedCertificate{
 			{Authority: cert.SSHUser, Serial: "9223372036854775807", ExpiresAt: s.base.Add(time.Hour)},
 			{Authority: cert.X509Database, Serial: strings.Repeat("f", 32), ExpiresAt: s.base.Add(time.Minute)},
 		},
 	}
 }
 
-func revoked(t *testing.T, store Store, added int, all ...join.Revocation) {
+func revoked(t *testing.T, s Store, added int, all ...store.Revocation) {
 	t.Helper()
-	got, err := store.Revoke(ctx(t), all)
+	got, err := s.Revoke(ctx(t), all)
 	check(t, "revoking", err)
 	if got != added {
 		t.Errorf("%d revocations were added, want %d", got, added)
@@ -35,11 +35,11 @@ func revoked(t *testing.T, store Store, added int, all ...join.Revocation) {
 }
 
 // revocationsAre tests what is stored, by ID.
-func revocationsAre(t *testing.T, store Store, want ...join.Revocation) {
+func revocationsAre(t *testing.T, s Store, want ...store.Revocation) {
 	t.Helper()
-	got, err := store.Revocations(ctx(t))
+	got, err := s.Revocations(ctx(t))
 	check(t, "reading the revocations", err)
-	byID := func(x, y join.Revocation) int { return strings.Compare(x.ID, y.ID) }
+	byID := func(x, y store.Revocation) int { return strings.Compare(x.ID, y.ID) }
 	slices.SortFunc(got, byID)
 	slices.SortFunc(want, byID)
 	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
@@ -74,7 +74,7 @@ func (s suite) testRevocations(t *testing.T) {
 	})
 	t.Run("more than a page, at once", func(t *testing.T) {
 		a, b := s.pair(t)
-		var want []join.Revocation
+		var want []store.Revocation
 		for i := range 700 {
 			r := s.revocation(fmt.Sprintf("join-%d", i))
 			r.Reason = strings.Repeat("x", 2<<10)
@@ -91,11 +91,11 @@ func (s suite) testRevocations(t *testing.T) {
 		for _, c := range []struct {
 			after time.Duration
 			want  int
-			left  []join.Revocation
+			left  []store.Revocation
 		}{
-			{time.Minute, 0, []join.Revocation{short, long}}, // it ends now
-			{time.Minute + time.Second, 1, []join.Revocation{long}},
-			{time.Hour, 0, []join.Revocation{long}},
+			{time.Minute, 0, []store.Revocation{short, long}}, // it ends now
+			{time.Minute + time.Second, 1, []store.Revocation{long}},
+			{time.Hour, 0, []store.Revocation{long}},
 			{time.Hour + time.Second, 1, nil},
 		} {
 			n, err := b.Forget(ctx(t), s.base.Add(c.after))
@@ -109,8 +109,8 @@ func (s suite) testRevocations(t *testing.T) {
 		a := s.open(t)
 		empty, nameless := s.revocation("empty"), s.revocation("")
 		empty.Certificates = nil
-		for _, r := range []join.Revocation{empty, nameless} {
-			if _, err := a.Revoke(ctx(t), []join.Revocation{r}); err == nil {
+		for _, r := range []store.Revocation{empty, nameless} {
+			if _, err := a.Revoke(ctx(t), []store.Revocation{r}); err == nil {
 				t.Errorf("%+v was stored", r)
 			}
 		}

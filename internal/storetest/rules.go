@@ -5,18 +5,18 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
 func (s suite) testRules(t *testing.T) {
 	t.Run("token, bot", func(t *testing.T) {
 		a, b := s.pair(t)
-		if _, err := b.Token(ctx(t), "example"); !errors.Is(err, join.ErrNotFound) {
-			t.Errorf("a token that does not exist: %v, want join.ErrNotFound", err)
+		if _, err := b.Token(ctx(t), "example"); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("a token that does not exist: %v, want store.ErrNotFound", err)
 		}
-		if _, err := b.Bot(ctx(t), "example"); !errors.Is(err, join.ErrNotFound) {
-			t.Errorf("a bot that does not exist: %v, want join.ErrNotFound", err)
+		if _, err := b.Bot(ctx(t), "example"); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("a bot that does not exist: %v, want store.ErrNotFound", err)
 		}
 		put(t, a, s.base, bot(t, "example", "deployer"), circleToken(t, "example", ""))
 		gotToken, err := b.Token(ctx(t), "example")
@@ -26,8 +26,8 @@ func (s suite) testRules(t *testing.T) {
 		check(t, "reading the bot", err)
 		sameResource(t, "bot/example", gotBot, bot(t, "example", "deployer"))
 		replace(t, a, rules.KindToken, "example", nil, s.base)
-		if _, err := b.Token(ctx(t), "example"); !errors.Is(err, join.ErrNotFound) {
-			t.Errorf("a token that was removed: %v, want join.ErrNotFound", err)
+		if _, err := b.Token(ctx(t), "example"); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("a token that was removed: %v, want store.ErrNotFound", err)
 		}
 	})
 	t.Run("roles in the order of names, without those that do not exist", func(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/jwks"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -132,9 +133,9 @@ func check(t *testing.T, doing string, err error) {
 // put stores resources that do not exist yet.
 func put(t *testing.T, s Store, at time.Time, resources ...rules.Resource) {
 	t.Helper()
-	changes := make([]admin.Change, len(resources))
+	changes := make([]store.Change, len(resources))
 	for i, r := range resources {
-		changes[i] = admin.Change{Kind: r.Kind(), Name: r.Name(), Resource: r, At: at}
+		changes[i] = store.Change{Kind: r.Kind(), Name: r.Name(), Resource: r, At: at}
 	}
 	check(t, "storing resources", s.Write(ctx(t), changes))
 }
@@ -142,11 +143,11 @@ func put(t *testing.T, s Store, at time.Time, resources ...rules.Resource) {
 // replace stores a resource in place of an earlier one, if r is nil none.
 func replace(t *testing.T, s Store, kind rules.Kind, name string, r rules.Resource, at time.Time) {
 	t.Helper()
-	change := admin.Change{Kind: kind, Name: name, Resource: r, Revision: get(t, s, kind, name).Revision, At: at}
-	check(t, fmt.Sprintf("replacing %s/%s", kind, name), s.Write(ctx(t), []admin.Change{change}))
+	change := store.Change{Kind: kind, Name: name, Resource: r, Revision: get(t, s, kind, name).Revision, At: at}
+	check(t, fmt.Sprintf("replacing %s/%s", kind, name), s.Write(ctx(t), []store.Change{change}))
 }
 
-func get(t *testing.T, s Store, kind rules.Kind, name string) admin.Stored {
+func get(t *testing.T, s Store, kind rules.Kind, name string) store.Stored {
 	t.Helper()
 	stored, err := s.Get(ctx(t), kind, name)
 	check(t, fmt.Sprintf("reading %s/%s", kind, name), err)

@@ -7,8 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -22,7 +21,7 @@ func (s suite) testWrites(t *testing.T) {
 			next := largeBot(t, fmt.Sprintf("large-%d", len(large)))
 			encoded, err := rules.Encode(next)
 			check(t, "encoding", err)
-			if size += len(encoded); size > admin.MaxBytes {
+			if size += len(encoded); size > store.MaxBytes {
 				break
 			}
 			large = append(large, next)
@@ -57,15 +56,15 @@ func (s suite) testWrites(t *testing.T) {
 		a, b := s.pair(t)
 		put(t, a, s.base, bot(t, "example"))
 		revision := get(t, a, rules.KindBot, "example").Revision
-		s.oneWins(t, a, b, func(i int) admin.Change {
-			return admin.Change{Kind: rules.KindBot, Name: "example", Revision: revision, At: s.base,
+		s.oneWins(t, a, b, func(i int) store.Change {
+			return store.Change{Kind: rules.KindBot, Name: "example", Revision: revision, At: s.base,
 				Resource: bot(t, "example", fmt.Sprintf("role-%d", i))}
 		})
 	})
 	t.Run("of creators one wins", func(t *testing.T) {
 		a, b := s.pair(t)
-		s.oneWins(t, a, b, func(i int) admin.Change {
-			return admin.Change{Kind: rules.KindBot, Name: "example", At: s.base,
+		s.oneWins(t, a, b, func(i int) store.Change {
+			return store.Change{Kind: rules.KindBot, Name: "example", At: s.base,
 				Resource: bot(t, "example", fmt.Sprintf("role-%d", i))}
 		})
 	})
@@ -85,19 +84,19 @@ func largeBot(t *testing.T, name string) *rules.Bot {
 }
 
 // oneWins makes many changes at once, of which one must succeed and stand.
-func (s suite) oneWins(t *testing.T, a, b Store, change func(i int) admin.Change) {
+func (s suite) oneWins(t *testing.T, a, b Store, change func(i int) store.Change) {
 	t.Helper()
 	const writers = 30
 	var (
-		changes [writers]admin.Change
+		changes [writers]store.Change
 		wins    atomic.Int32
 		winner  atomic.Int32
 	)
 	for i := range changes {
 		changes[i] = change(i)
 	}
-	all(writers, a, b, func(i int, store Store) {
-		switch err := store.Write(ctx(t), changes[i:i+1]); {
+	all(writers, a, b, func(i int, st Store) {
+		switch err := st.Write(ctx(t), changes[i:i+1]); {
 		case err == nil:
 			wins.Add(1)
 			winner.Store(int32(i))
@@ -112,21 +111,21 @@ func (s suite) oneWins(t *testing.T, a, b Store, change func(i int) admin.Change
 }
 
 func isConflict(err error, kind rules.Kind, name string) bool {
-	conflict, ok := errors.AsType[*admin.ConflictError](err)
+	conflict, ok := errors.AsType[*store.ConflictError](err)
 	return ok && conflict.Kind == kind && conflict.Name == name
 }
 
 // testAtomicWrite has the last of 100 changes fail, in each of the ways there are.
 func (s suite) testAtomicWrite(t *testing.T) {
-	for name, last := range map[string]func(current string) admin.Change{
-		"creation of what exists": func(string) admin.Change {
-			return admin.Change{Kind: rules.KindRole, Name: "last", Resource: role(t, "last"), At: s.base}
+	for name, last := range map[string]func(current string) store.Change{
+		"creation of what exists": func(string) store.Change {
+			return store.Change{Kind: rules.KindRole, Name: "last", Resource: role(t, "last"), At: s.base}
 		},
-		"change of another revision": func(string) admin.Change {
-			return admin.Change{Kind: rules.KindRole, Name: "last", Resource: role(t, "last"), Revision: "other", At: s.base}
+		"change of another revision": func(string) store.Change {
+			return store.Change{Kind: rules.KindRole, Name: "last", Resource: role(t, "last"), Revision: "other", At: s.base}
 		},
-		"removal of another revision": func(current string) admin.Change {
-			return admin.Change{Kind: rules.KindRole, Name: "last", Revision: current + "x", At: s.base}
+		"removal of another revision": func(current string) store.Change {
+			return store.Change{Kind: rules.KindRole, Name: "last", Revision: current + "x", At: s.base}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -134,13 +133,13 @@ func (s suite) testAtomicWrite(t *testing.T) {
 			put(t, a, s.base, role(t, "last"), bot(t, "changed"), bot(t, "removed"))
 			before := get(t, a, rules.KindRole, "last")
 			changed, removed := get(t, a, rules.KindBot, "changed"), get(t, a, rules.KindBot, "removed")
-			changes := []admin.Change{
+			changes := []store.Change{
 				{Kind: rules.KindBot, Name: "changed", Resource: bot(t, "changed", "other"), Revision: changed.Revision, At: s.base},
 				{Kind: rules.KindBot, Name: "removed", Revision: removed.Revision, At: s.base},
 			}
-			for i := len(changes); i < admin.MaxChanges-1; i++ {
+			for i := len(changes); i < store.MaxChanges-1; i++ {
 				created := bot(t, fmt.Sprintf("created-%d", i))
-				changes = append(changes, admin.Change{Kind: created.Kind(), Name: created.Name(), Resource: created, At: s.base})
+				changes = append(changes, store.Change{Kind: created.Kind(), Name: created.Name(), Resource: created, At: s.base})
 			}
 			if err := a.Write(ctx(t), append(changes, last(before.Revision))); !isConflict(err, rules.KindRole, "last") {
 				t.Fatalf("got %v, want a *ConflictError of role/last", err)
@@ -157,14 +156,14 @@ func (s suite) testAtomicWrite(t *testing.T) {
 				t.Errorf("bots are %q, want the two from before", got)
 			}
 			check(t, "making the other changes", a.Write(ctx(t), append(changes,
-				admin.Change{Kind: rules.KindRole, Name: "last", Revision: before.Revision, At: s.base})))
+				store.Change{Kind: rules.KindRole, Name: "last", Revision: before.Revision, At: s.base})))
 			stored, err = b.List(ctx(t), rules.KindBot)
 			check(t, "listing", err)
-			if len(stored) != admin.MaxChanges-2 {
-				t.Errorf("%d bots after the write, want %d", len(stored), admin.MaxChanges-2)
+			if len(stored) != store.MaxChanges-2 {
+				t.Errorf("%d bots after the write, want %d", len(stored), store.MaxChanges-2)
 			}
-			if _, err := b.Get(ctx(t), rules.KindRole, "last"); !errors.Is(err, join.ErrNotFound) {
-				t.Errorf("a removed role: %v, want join.ErrNotFound", err)
+			if _, err := b.Get(ctx(t), rules.KindRole, "last"); !errors.Is(err, store.ErrNotFound) {
+				t.Errorf("a removed role: %v, want store.ErrNotFound", err)
 			}
 		})
 	}
@@ -174,30 +173,30 @@ func (s suite) testRefusedWrites(t *testing.T) {
 	a := s.open(t)
 	put(t, a, s.base, bot(t, "example"))
 	revision := get(t, a, rules.KindBot, "example").Revision
-	create := func(name string) admin.Change {
-		return admin.Change{Kind: rules.KindBot, Name: name, Resource: bot(t, name), At: s.base}
+	create := func(name string) store.Change {
+		return store.Change{Kind: rules.KindBot, Name: name, Resource: bot(t, name), At: s.base}
 	}
-	tooMany := make([]admin.Change, admin.MaxChanges+1)
+	tooMany := make([]store.Change, store.MaxChanges+1)
 	for i := range tooMany {
 		tooMany[i] = create(fmt.Sprintf("bot-%d", i))
 	}
 	for name, c := range map[string]struct {
-		changes  []admin.Change
+		changes  []store.Change
 		conflict string // name of the bot
 	}{
 		"none":               {changes: nil},
 		"one too many":       {changes: tooMany},
-		"the same one twice": {changes: []admin.Change{create("new"), create("other"), create("new")}},
-		"removed and created at once": {changes: []admin.Change{
+		"the same one twice": {changes: []store.Change{create("new"), create("other"), create("new")}},
+		"removed and created at once": {changes: []store.Change{
 			{Kind: rules.KindBot, Name: "example", Revision: revision, At: s.base}, create("example")}},
-		"kind of another":      {changes: []admin.Change{{Kind: rules.KindRole, Name: "new", Resource: bot(t, "new"), At: s.base}}},
-		"name of another":      {changes: []admin.Change{{Kind: rules.KindBot, Name: "new", Resource: bot(t, "other"), At: s.base}}},
-		"removal, no revision": {changes: []admin.Change{{Kind: rules.KindBot, Name: "example", At: s.base}}},
+		"kind of another":      {changes: []store.Change{{Kind: rules.KindRole, Name: "new", Resource: bot(t, "new"), At: s.base}}},
+		"name of another":      {changes: []store.Change{{Kind: rules.KindBot, Name: "new", Resource: bot(t, "other"), At: s.base}}},
+		"removal, no revision": {changes: []store.Change{{Kind: rules.KindBot, Name: "example", At: s.base}}},
 		"removal of what does not exist": {conflict: "new",
-			changes: []admin.Change{{Kind: rules.KindBot, Name: "new", Revision: revision, At: s.base}}},
+			changes: []store.Change{{Kind: rules.KindBot, Name: "new", Revision: revision, At: s.base}}},
 		"change of what does not exist": {conflict: "new",
-			changes: []admin.Change{{Kind: rules.KindBot, Name: "new", Resource: bot(t, "new"), Revision: revision, At: s.base}}},
-		"creation of what exists": {conflict: "example", changes: []admin.Change{create("example")}},
+			changes: []store.Change{{Kind: rules.KindBot, Name: "new", Resource: bot(t, "new"), Revision: revision, At: s.base}}},
+		"creation of what exists": {conflict: "example", changes: []store.Change{create("example")}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := a.Write(ctx(t), c.changes)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/commandtest"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 // killedInTheMiddle kills commands. Whatever is stored then is what was
@@ -41,7 +42,7 @@ func killedInTheMiddle(p *place) {
 			}
 		}
 	}
-	names = names[:1+admin.MaxChanges]
+	names = names[:1+store.MaxChanges]
 	p.killed("rm", names, append(slices.Clip(names), "--ignore-not-found"))
 }
 
@@ -69,7 +70,7 @@ func (p *place) killed(what string, args, again []string) {
 		if len(total) == 0 {
 			p.t.Fatalf("%s changes nothing", what)
 		}
-		if n := len(changed); n%admin.MaxChanges != 0 && n != len(total) {
+		if n := len(changed); n%store.MaxChanges != 0 && n != len(total) {
 			p.t.Errorf("%s, round %d: %d of %d changes are stored, which is no whole number of transactions", what, round, n, len(total))
 		}
 		for _, id := range changed {
@@ -86,7 +87,7 @@ func (p *place) killed(what string, args, again []string) {
 		}
 	}
 	// One transaction of SQLite may be too short for a signal.
-	if inTheMiddle == 0 && most > admin.MaxChanges {
+	if inTheMiddle == 0 && most > store.MaxChanges {
 		p.t.Errorf("%s was never killed in the middle", what)
 	}
 }
@@ -94,9 +95,9 @@ func (p *place) killed(what string, args, again []string) {
 // restore makes the store what it was, behind the command's back.
 func (p *place) restore(state map[string]string) {
 	p.t.Helper()
-	store, done := p.open()
+	s, done := p.open()
 	defer func() { commandtest.Must(p.t, done()) }()
-	now, err := admin.Read(p.t.Context(), store)
+	now, err := admin.Read(p.t.Context(), s)
 	commandtest.Must(p.t, err)
 	wanted := decode(p.t, slices.Collect(maps.Values(state)))
 	steps, err := now.Plan(wanted)
@@ -108,7 +109,7 @@ func (p *place) restore(state map[string]string) {
 			steps = append(steps, step)
 		}
 	}
-	_, err = admin.Execute(p.t.Context(), store, steps, time.Now())
+	_, err = admin.Execute(p.t.Context(), s, steps, time.Now())
 	commandtest.Must(p.t, err)
 	same(p.t, p.state(), state)
 }

@@ -1,4 +1,4 @@
-package join_test
+package store_test
 
 import (
 	"encoding/json"
@@ -7,24 +7,24 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 func TestRecordCodec(t *testing.T) {
 	zone := time.FixedZone("", 7200)
 	at := time.Date(2026, 1, 1, 2, 0, 0, 123456789, zone)
-	given := join.Record{
+	given := store.Record{
 		JoinID: "01J", Time: at, Claims: map[string]any{"exp": json.Number("9007199254740993")},
-		Credentials: []join.RecordCredential{{Name: "ssh", ExpiresAt: at}},
+		Credentials: []store.RecordCredential{{Name: "ssh", ExpiresAt: at}},
 	}
-	body, err := join.EncodeRecord(given)
+	body, err := store.EncodeRecord(given)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if given.Credentials[0].ExpiresAt.Location() != zone {
 		t.Error("EncodeRecord changed the record that it was given")
 	}
-	got, err := join.DecodeRecord(body)
+	got, err := store.DecodeRecord(body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,12 +47,12 @@ func TestDecodeRecordFails(t *testing.T) {
 		"a bracket after":      `{"join_id": "01J"}]`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			if r, err := join.DecodeRecord([]byte(body)); err == nil {
+			if r, err := store.DecodeRecord([]byte(body)); err == nil {
 				t.Errorf("decoded %q to %+v", body, r)
 			}
 		})
 	}
-	if _, err := join.DecodeRecord([]byte(" {\"join_id\": \"01J\", \"of_a_newer_version\": 1}\n")); err != nil {
+	if _, err := store.DecodeRecord([]byte(" {\"join_id\": \"01J\", \"of_a_newer_version\": 1}\n")); err != nil {
 		t.Errorf("a field of a newer version: %v", err)
 	}
 }

@@ -1,4 +1,4 @@
-package join_test
+package store_test
 
 import (
 	"strings"
@@ -8,18 +8,18 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 func TestRevocationsComeBackEqual(t *testing.T) {
 	at := time.Date(2026, 1, 31, 8, 0, 0, 123456789, time.FixedZone("", 3600))
-	want := join.Revocation{ID: "01J", JoinID: "01J", Bot: "example", Token: "example-bot", At: at, By: "ada", Reason: "incident 42",
-		Certificates: []join.RevokedCertificate{{Authority: cert.SSHUser, Serial: "1", ExpiresAt: at.Add(time.Hour)}, {Authority: cert.X509Database, Serial: "ff", ExpiresAt: at}}}
-	body, err := join.EncodeRevocation(want)
+	want := store.Revocation{ID: "01J", JoinID: "01J", Bot: "example", Token: "example-bot", At: at, By: "ada", Reason: "incident 42",
+		Certificates: []store.RevokedCertificate{{Authority: cert.SSHUser, Serial: "1", ExpiresAt: at.Add(time.Hour)}, {Authority: cert.X509Database, Serial: "ff", ExpiresAt: at}}}
+	body, err := store.EncodeRevocation(want)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := join.DecodeRevocation(body)
+	got, err := store.DecodeRevocation(body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,13 +49,13 @@ func TestRevocationsThatNoListCanHave(t *testing.T) {
 		"one of two":            `{"id": "x", "certificates": [{"authority": "ssh-user", "serial": "1", ` + end + `}, {"authority": "jwt", "serial": "1", ` + end + `}]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			if r, err := join.DecodeRevocation([]byte(body)); err == nil {
+			if r, err := store.DecodeRevocation([]byte(body)); err == nil {
 				t.Errorf("got %+v", r)
 			}
 		})
 	}
 	good := strings.Replace(`{"id": "x", "certificates": [{"authority": "ssh-user", "serial": "1", END}]}`, "END", end, 1)
-	if _, err := join.DecodeRevocation([]byte(good)); err != nil {
+	if _, err := store.DecodeRevocation([]byte(good)); err != nil {
 		t.Error(err)
 	}
 }

@@ -1,4 +1,4 @@
-package join
+package store
 
 import (
 	"encoding/json"
@@ -85,9 +85,4 @@ func (r Revocation) check() error {
 		}
 	}
 	return nil
-}
-
-// Authority is the authority that signed a credential of a record.
-func (c RecordCredential) Authority() cert.Purpose {
-	return authorityOf(c.Type, c.Usage)
 }

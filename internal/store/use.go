@@ -1,0 +1,18 @@
+package store
+
+import (
+	"errors"
+	"time"
+)
+
+// ErrUsed says that an ID token has no use left.
+var ErrUsed = errors.New("ID token has no use left")
+
+// Use is one use of an ID token.
+type Use struct {
+	IDToken   string    // lower-case hexadecimal SHA-256 of its signing input
+	Digest    string    // lower-case hexadecimal digest of the request
+	NotAfter  time.Time // when the credentials of this use end; whole seconds
+	MaxJoins  int       // digests that the ID token may have; none if it is 0 or less
+	KeepUntil time.Time // the claim may be deleted after this; whole seconds
+}
