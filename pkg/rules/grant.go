@@ -146,8 +146,8 @@ func (g *granter) one(field, what string, wants ...want) (*Grant, *NotPermittedE
 		return nil, notPermitted(field, "is missing; name what the credential is for")
 	}
 	for _, r := range g.selected {
-		grants := func(w want) bool { return slices.Contains(g.values(r, w.field), w.value) }
-		if grants(wants[0]) && grants(wants[len(wants)-1]) {
+		lacks := func(w want) bool { return !slices.Contains(g.values(r, w.field), w.value) }
+		if !slices.ContainsFunc(wants, lacks) {
 			granted := &Grant{Roles: []string{r.Name()}}
 			if field == "kubernetes_user" || field == "audience" {
 				granted.KubernetesGroups = sorted(g.values(r, fieldKubernetesGroups))
