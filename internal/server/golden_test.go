@@ -10,9 +10,9 @@ import (
 	"testing"
 
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
-	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/revoke"
 	"github.com/gatepass-ci/gatepass/internal/server"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 	"github.com/gatepass-ci/gatepass/test/golden"
 )
@@ -132,7 +132,7 @@ func recordTexts(t *testing.T, s *service) string {
 	t.Helper()
 	var all []string
 	for _, r := range s.records() {
-		encoded, err := join.EncodeRecord(r)
+		encoded, err := store.EncodeRecord(r)
 		must(t, err)
 		all = append(all, "record: "+golden.Text(string(encoded), knownUUIDs...)+"\n")
 	}

@@ -22,13 +22,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	_ "modernc.org/sqlite"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/dynamo"
 	"github.com/gatepass-ci/gatepass/internal/dynamotest"
-	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/rotation"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/internal/storetest"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
@@ -48,9 +47,9 @@ func TestStores(t *testing.T) {
 		name   string
 		encode func() ([]byte, error)
 	}{
-		{"record.json", func() ([]byte, error) { return join.EncodeRecord(fullRecord()) }},
-		{"record.least.json", func() ([]byte, error) { return join.EncodeRecord(leastRecord()) }},
-		{"revocation.json", func() ([]byte, error) { return join.EncodeRevocation(revocation()) }},
+		{"record.json", func() ([]byte, error) { return store.EncodeRecord(fullRecord()) }},
+		{"record.least.json", func() ([]byte, error) { return store.EncodeRecord(leastRecord()) }},
+		{"revocation.json", func() ([]byte, error) { return store.EncodeRevocation(revocation()) }},
 		{"authority.json", rotatedAuthority(t, keys).Encode},
 	} {
 		encoded, err := body.encode()
@@ -87,20 +86,20 @@ func TestStores(t *testing.T) {
 // fill writes one of each thing that a store keeps, and changes some of them.
 func fill(t *testing.T, s storetest.Store, documents []rules.Document, rotated rotation.Authority) {
 	ctx := t.Context()
-	var changes []admin.Change
+	var changes []store.Change
 	for i, d := range documents {
-		changes = append(changes, admin.Change{Kind: d.Resource.Kind(), Name: d.Resource.Name(), Resource: d.Resource, At: base, Edited: i%2 == 1})
+		changes = append(changes, store.Change{Kind: d.Resource.Kind(), Name: d.Resource.Name(), Resource: d.Resource, At: base, Edited: i%2 == 1})
 	}
 	must(t, s.Write(ctx, changes))
 	removed, err := s.Get(ctx, rules.KindLock, "stop-all")
 	must(t, err)
-	must(t, s.Write(ctx, []admin.Change{{Kind: rules.KindLock, Name: "stop-all", Revision: removed.Revision, At: base}}))
+	must(t, s.Write(ctx, []store.Change{{Kind: rules.KindLock, Name: "stop-all", Revision: removed.Revision, At: base}}))
 
-	for _, r := range []join.Record{fullRecord(), leastRecord()} {
+	for _, r := range []store.Record{fullRecord(), leastRecord()} {
 		must(t, s.Record(ctx, r, base.Add(90*24*time.Hour).Truncate(time.Second)))
 	}
 	for _, digest := range []string{strings.Repeat("1", 64), strings.Repeat("2", 64), strings.Repeat("1", 64)} {
-		_, err := s.Use(ctx, join.Use{IDToken: strings.Repeat("a", 64), Digest: digest, MaxJoins: 2,
+		_, err := s.Use(ctx, store.Use{IDToken: strings.Repeat("a", 64), Digest: digest, MaxJoins: 2,
 			NotAfter: base.Add(time.Hour).Truncate(time.Second), KeepUntil: base.Add(25 * time.Hour).Truncate(time.Second)})
 		must(t, err)
 	}
@@ -108,44 +107,44 @@ func fill(t *testing.T, s storetest.Store, documents []rules.Document, rotated r
 		_, err := s.Lease(ctx, "refresh:https://oidc.example.com", base, base.Add(until))
 		must(t, err)
 	}
-	_, err = s.Revoke(ctx, []join.Revocation{revocation()})
+	_, err = s.Revoke(ctx, []store.Revocation{revocation()})
 	must(t, err)
 	must(t, s.PutRotatedAuthority(ctx, rotated, "", base))
 
 	issuer := func(n int) string { return fmt.Sprintf("https://issuer-%d.example.com/oidc", n) }
 	keys := []byte(`{"keys":[{"kty":"RSA","kid":"1","n":"AQAB","e":"AQAB"}]}`)
-	must(t, s.PutKeySet(ctx, join.KeySet{Issuer: issuer(1), JWKS: keys, FetchedAt: base, TriedAt: base}))
-	must(t, s.PutKeySet(ctx, join.KeySet{Issuer: issuer(2), JWKS: keys, FetchedAt: base, TriedAt: base, Pinned: true}))
-	must(t, s.PutKeySet(ctx, join.KeySet{Issuer: issuer(3), JWKS: keys, FetchedAt: base, TriedAt: base, Pinned: true}))
+	must(t, s.PutKeySet(ctx, store.KeySet{Issuer: issuer(1), JWKS: keys, FetchedAt: base, TriedAt: base}))
+	must(t, s.PutKeySet(ctx, store.KeySet{Issuer: issuer(2), JWKS: keys, FetchedAt: base, TriedAt: base, Pinned: true}))
+	must(t, s.PutKeySet(ctx, store.KeySet{Issuer: issuer(3), JWKS: keys, FetchedAt: base, TriedAt: base, Pinned: true}))
 	must(t, s.Unpin(ctx, issuer(3)))
 	must(t, s.KeySetFailed(ctx, issuer(1), base.Add(time.Minute), "größe: connection refused"))
 	must(t, s.KeySetFailed(ctx, issuer(4), base.Add(time.Minute), "no such host"))
 }
 
-func leastRecord() join.Record {
-	return join.Record{JoinID: "7ZZZZZZZZZZZZZZZZZZZZZZZZ1", Time: base.Add(time.Hour), Code: "no_rule_matched", Token: "example-bot",
+func leastRecord() store.Record {
+	return store.Record{JoinID: "7ZZZZZZZZZZZZZZZZZZZZZZZZ1", Time: base.Add(time.Hour), Code: "no_rule_matched", Token: "example-bot",
 		Bot: "example", Method: api.MethodCircleCI, IDToken: strings.Repeat("b", 64), Claims: map[string]any{}}
 }
 
-func fullRecord() join.Record {
+func fullRecord() store.Record {
 	rule := 0
-	return join.Record{JoinID: "7ZZZZZZZZZZZZZZZZZZZZZZZZ0", Time: base, Code: join.CodeOK, Detail: "größe 🚀 <&> \u2028", Token: "example-bot",
+	return store.Record{JoinID: "7ZZZZZZZZZZZZZZZZZZZZZZZZ0", Time: base, Code: store.CodeOK, Detail: "größe 🚀 <&> \u2028", Token: "example-bot",
 		Bot: "example", Method: api.MethodBitbucket, SourceAddr: "2001:db8::1", Client: &api.ClientInfo{Version: "1.0.0", OS: "linux", Arch: "amd64"},
 		IDToken: strings.Repeat("a", 64), Digest: strings.Repeat("1", 64),
 		Claims: map[string]any{"sub": "x", "exp": json.Number("253402300799"), "small": json.Number("1.50e-7"), "true": true, "null": nil,
 			"list": []any{"a", json.Number("1"), map[string]any{"$": "<"}}},
-		Rule: &rule, Mismatches: []join.RuleMismatch{{Rule: 1, Fields: []join.FieldMismatch{
+		Rule: &rule, Mismatches: []store.RuleMismatch{{Rule: 1, Fields: []store.FieldMismatch{
 			{Field: "branch_name", Want: "main", Got: []string{"", "größe"}}, {Field: "workspace_uuid", Want: "{w}"},
 		}}}, MismatchesLeftOut: 3, Lock: "stop", TTLSeconds: 900, TTLLimitedBy: "role:deployer", Retry: true,
-		Credentials: []join.RecordCredential{
+		Credentials: []store.RecordCredential{
 			{Name: "ssh", Type: "ssh", Serial: "18446744073709551615", Principals: []string{"deploy"}, Roles: []string{"deployer"}, ExpiresAt: base.Add(time.Hour)},
 			{Name: "tls", Type: "x509", Usage: "identity", Serial: "abc", Subject: "CN=example", ExpiresAt: base.Add(time.Hour)},
 		}}
 }
 
-func revocation() join.Revocation {
-	return join.Revocation{ID: "7ZZZZZZZZZZZZZZZZZZZZZZZZ0", JoinID: "7ZZZZZZZZZZZZZZZZZZZZZZZZ0", Bot: "example", Token: "example-bot", At: base,
-		By: "größe", Reason: "incident 42 <&>", Certificates: []join.RevokedCertificate{
+func revocation() store.Revocation {
+	return store.Revocation{ID: "7ZZZZZZZZZZZZZZZZZZZZZZZZ0", JoinID: "7ZZZZZZZZZZZZZZZZZZZZZZZZ0", Bot: "example", Token: "example-bot", At: base,
+		By: "größe", Reason: "incident 42 <&>", Certificates: []store.RevokedCertificate{
 			{Authority: cert.SSHUser, Serial: "9223372036854775807", ExpiresAt: base.Add(time.Hour)},
 			{Authority: cert.X509Database, Serial: strings.Repeat("f", 32), ExpiresAt: base.Add(time.Minute)},
 		}}
