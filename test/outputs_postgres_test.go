@@ -51,12 +51,30 @@ hostssl orders  all     127.0.0.1/32    cert  clientname=DN  map=orders
 	}
 	must(t, os.Chmod(dir+"/server.key", 0o600))
 	startServer(t, p.port, as(postgresBin+"/postgres", args...))
+	p.waitReady(t, dir)
 	sql := "create role app login; create role reporting login;"
 	for _, statement := range []string{sql, "create database plain", "create database exact", "create database orders"} {
 		admin := exec.CommandContext(within(t, 30*time.Second), postgresBin+"/psql", "-h", dir, "-p", p.port, "-U", "postgres", "-qc", statement)
 		mustSay(t, admin, true, "")
 	}
 	return p
+}
+
+// waitReady waits until PostgreSQL takes queries: for a while after it listens it
+// refuses them, since it is starting up.
+func (p *postgres) waitReady(t *testing.T, dir string) {
+	t.Helper()
+	ctx := within(t, 30*time.Second)
+	for {
+		out, err := exec.CommandContext(ctx, postgresBin+"/psql", "-h", dir, "-p", p.port, "-U", "postgres", "-qtAc", "select 1").CombinedOutput()
+		if err == nil {
+			return
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("PostgreSQL is not ready: %v: %s", err, out)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 }
 
 // postgresUser gives the directory to a user that PostgreSQL agrees to run as, and
