@@ -2,7 +2,6 @@ package revoke
 
 import (
 	"bytes"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -105,12 +104,9 @@ func startPostgres(t *testing.T) *postgres {
 			t.Logf("log of PostgreSQL:\n%s", &log)
 		}
 	})
-	until(t, "PostgreSQL does not listen", func() bool {
-		c, err := net.Dial("tcp", "127.0.0.1:"+p.port)
-		if err == nil {
-			_ = c.Close()
-		}
-		return err == nil
+	// It listens before it takes queries.
+	until(t, "PostgreSQL takes no queries", func() bool {
+		return exec.Command(postgresBin+"/psql", "-h", p.dir, "-p", p.port, "-U", "postgres", "-qtAc", "select 1").Run() == nil
 	})
 	p.admin(t, "create role app login")
 	p.admin(t, "alter system set ssl_ca_file = '"+dir+"/gatepass-x509-database.pem'")
