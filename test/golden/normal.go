@@ -133,8 +133,15 @@ func Certificate(c *x509.Certificate) string {
 		extensions(c.Extensions, "2.5.29.14", "2.5.29.35"))
 }
 
-// lifetime is a duration to the minute: clocks run while a certificate is made.
-func lifetime(d time.Duration) time.Duration { return d.Round(time.Minute) }
+// lifetime is a duration to the minute, since clocks run while a certificate is made; one of
+// years, to the year.
+func lifetime(d time.Duration) string {
+	const year = 8766 * time.Hour
+	if d > year/2 {
+		return fmt.Sprintf("%d years", d.Round(year)/year)
+	}
+	return d.Round(time.Minute).String()
+}
 
 // SSH says what a line of a public key or a certificate says, but for its key, serial and times.
 func SSH(line string) string {
