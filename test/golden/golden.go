@@ -21,6 +21,7 @@ var update = flag.Bool("update", false, "write the golden files instead of compa
 
 // Areas are the folders below testdata, each with the package whose tests compare it.
 var Areas = map[string]string{
+	"admin":    "test/golden",
 	"api":      "internal/server",
 	"commands": "test/golden",
 	"outputs":  "test/golden",
