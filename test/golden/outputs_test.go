@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -20,7 +21,13 @@ import (
 	"github.com/gatepass-ci/gatepass/test/golden"
 )
 
-func TestMain(m *testing.M) { commandtest.Main(m) }
+func TestMain(m *testing.M) {
+	// The version that programs print is then the same at every commit.
+	if err := os.Setenv("GOFLAGS", strings.TrimSpace(os.Getenv("GOFLAGS")+" -buildvcs=false")); err != nil {
+		panic(err)
+	}
+	commandtest.Main(m)
+}
 
 // outputs are commands of the client, by name. Each runs in a directory of its own, with
 // an ID token of its own, and all that it writes and prints is compared. A word ";" is
@@ -218,6 +225,10 @@ func normal(text, server, dir string) string {
 	text = strings.ReplaceAll(text, server, "(server)")
 	text = strings.ReplaceAll(text, strings.TrimPrefix(server, "http://"), "(server)")
 	text = strings.ReplaceAll(text, dir, "(dir)")
+	text = strings.ReplaceAll(text, runtime.GOOS+"/"+runtime.GOARCH, "(platform)")
+	text = strings.ReplaceAll(text, `"`+runtime.GOOS+`"`, `"(os)"`)
+	text = strings.ReplaceAll(text, `"`+runtime.GOARCH+`"`, `"(arch)"`)
+	text = regexp.MustCompile(`(\b(os|arch): )(`+runtime.GOOS+"|"+runtime.GOARCH+`)\b`).ReplaceAllString(text, "$1($2)")
 	for _, r := range randoms {
 		text = r.pattern.ReplaceAllString(text, r.with)
 	}
