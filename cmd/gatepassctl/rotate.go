@@ -15,6 +15,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/rotation"
 	"github.com/gatepass-ci/gatepass/internal/store"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 func (c *cli) caRotateCommand() *cobra.Command {
@@ -143,9 +144,9 @@ func (c *cli) rotationStatus(ctx context.Context, r *admin.Rotator, s rotation.S
 func (c *cli) command(args string) string {
 	switch {
 	case c.stack != "":
-		return "gatepassctl " + args + " --stack " + admin.ShellWord(c.stack)
+		return "gatepassctl " + args + " --stack " + words.ShellWord(c.stack)
 	case c.data != "":
-		return "gatepassctl " + args + " --data " + admin.ShellWord(c.data)
+		return "gatepassctl " + args + " --data " + words.ShellWord(c.data)
 	}
 	return "gatepassctl " + args
 }

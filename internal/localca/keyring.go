@@ -17,6 +17,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/rotation"
 	"github.com/gatepass-ci/gatepass/internal/store"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // KeyRing makes and retires the key files of a folder.
@@ -130,5 +131,5 @@ func (r *KeyRing) Retire(_ context.Context, id string) (string, error) {
 	if _, err := f.root.Lstat(id + ".key" + retired); err != nil {
 		return "", ignoreMissing(err)
 	}
-	return "rm " + admin.ShellWord(f.path(id+".key"+retired)), f.sync()
+	return "rm " + words.ShellWord(f.path(id+".key"+retired)), f.sync()
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // reader reads one document. It knows where each field stands, so that what is
@@ -153,7 +155,7 @@ func (o *object) done() {
 			continue
 		}
 		at := o.at.field(key.Value)
-		if near := nearest(key.Value, o.known); near != "" {
+		if near := words.Nearest(key.Value, o.known); near != "" {
 			o.r.fail(key, &at, "is not a field here; did you mean %s?", near)
 		} else {
 			o.r.fail(key, &at, "is not a field here; remove it")

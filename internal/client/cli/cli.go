@@ -16,8 +16,8 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/client/command"
 	"github.com/gatepass-ci/gatepass/internal/client/failure"
-	"github.com/gatepass-ci/gatepass/internal/client/nearest"
 	"github.com/gatepass-ci/gatepass/internal/client/pipe"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // Env is the world outside of a command.
@@ -107,7 +107,7 @@ func unknownCommand(cmd *command.Command, args []string) error {
 	for _, sub := range cmd.Commands() {
 		names = append(names, sub.Name())
 	}
-	if near := nearest.Of(args[0], names); near != "" {
+	if near := words.Nearest(args[0], names); near != "" {
 		return e.Hint("did you mean `%s %s`?", cmd.Path(), near)
 	}
 	return e.Hint("`%s --help` lists the commands", cmd.Path())
@@ -126,7 +126,7 @@ func flagError(cmd *command.Command, err error) error {
 	}
 	var names []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-	if near := nearest.Of(name, names); near != "" {
+	if near := words.Nearest(name, names); near != "" {
 		return e.Hint("did you mean --%s? see `%s --help`", near, cmd.Path())
 	}
 	return e.Hint("see `%s --help`", cmd.Path())

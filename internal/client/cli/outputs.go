@@ -9,7 +9,7 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/client/credentials"
 	"github.com/gatepass-ci/gatepass/internal/client/failure"
-	"github.com/gatepass-ci/gatepass/internal/client/nearest"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // outputCommand is one type of output on the command line. A new type is an
@@ -79,7 +79,7 @@ func outputNames() []string {
 // noOutput refuses a word in the place of an output's type.
 func noOutput(word string) error {
 	e := failure.New(failure.Usage, "unknown output type %q", failure.Clean(word))
-	if near := nearest.Of(word, outputNames()); near != "" {
+	if near := words.Nearest(word, outputNames()); near != "" {
 		return e.Hint("did you mean %s?", near)
 	}
 	return e.Hint("use one of %s", strings.Join(outputNames(), ", "))
@@ -116,7 +116,7 @@ func (w *wish) set(flag, value string) error {
 		var names []string
 		w.flags.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
 		e := failure.New(failure.Usage, "an output of type %s has no %s", w.command.name, failure.Clean(flag))
-		if near := nearest.Of(flag, names); near != "" {
+		if near := words.Nearest(flag, names); near != "" {
 			return e.Hint("did you mean %s?", near)
 		}
 		return e.Hint("it has %s", strings.Join(names, ", "))

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/gatepass-ci/gatepass/internal/client/nearest"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // otherPipes is what other pipes call what ours calls otherwise.
@@ -26,7 +26,7 @@ func (r *reader) unknown(environ []string) {
 		}
 		near := otherPipes()[name]
 		if near == "" {
-			near = nearest.Of(listName(name), Variables())
+			near = words.Nearest(listName(name), Variables())
 		}
 		if near != "" {
 			r.problems.Add(name, "unknown field: did you mean %s?", near)

@@ -1,11 +1,13 @@
-// Package nearest finds the name that somebody meant.
-package nearest
+package words
 
-// Of returns the name that a slip of the finger most likely meant: at
-// most two edits away, and fewer than half of the word.
-func Of(word string, names []string) string {
+// Nearest returns the name that a slip of the finger most likely meant: at most two
+// edits away, and fewer than half of the word. It returns "" if no name is near.
+func Nearest(word string, names []string) string {
 	best, bestDistance := "", 3
 	for _, name := range names {
+		if max(len(word), len(name))-min(len(word), len(name)) >= bestDistance {
+			continue
+		}
 		if d := distance(word, name); d < bestDistance && d*2 < len(word) {
 			best, bestDistance = name, d
 		}

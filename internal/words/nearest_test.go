@@ -1,4 +1,4 @@
-package nearest
+package words
 
 import "testing"
 
@@ -8,7 +8,7 @@ func TestNearest(t *testing.T) {
 		"sever": "server", "servre": "server", "tokn": "token", "destinaton": "destination", "joi": "join",
 		"x": "", "zz": "", "frobnicate": "", "tt": "", "": "",
 	} {
-		if got := Of(word, names); got != want {
+		if got := Nearest(word, names); got != want {
 			t.Errorf("%q: %q, want %q", word, got, want)
 		}
 	}

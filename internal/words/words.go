@@ -1,0 +1,32 @@
+// Package words writes what people read and what shells take: text that came from
+// elsewhere made harmless, words in quotes, and the name that somebody meant. It is
+// pure, so that every other package may use it.
+package words
+
+import (
+	"strings"
+	"unicode"
+)
+
+// maxForeign bounds how much of a stranger's text is shown, in characters.
+const maxForeign = 600
+
+// Printable replaces control characters (escape sequences, line breaks) by spaces.
+func Printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, s)
+}
+
+// Clean makes text that came from elsewhere safe for a terminal and a build log: it
+// is Printable, and long text is cut.
+func Clean(s string) string {
+	s = Printable(s)
+	if runes := []rune(s); len(runes) > maxForeign {
+		s = string(runes[:maxForeign]) + "…"
+	}
+	return strings.TrimSpace(s)
+}
