@@ -1,14 +1,14 @@
 package words
 
 // Nearest returns the name that a slip of the finger most likely meant: at most two
-// edits away, and fewer than half of the word. It returns "" if no name is near.
+// edits away, and fewer than half of the longer name. It returns "" if no name is near.
 func Nearest(word string, names []string) string {
 	best, bestDistance := "", 3
 	for _, name := range names {
 		if max(len(word), len(name))-min(len(word), len(name)) >= bestDistance {
 			continue
 		}
-		if d := distance(word, name); d < bestDistance && d*2 < len(word) {
+		if d := distance(word, name); d < bestDistance && d*2 < max(len(word), len(name)) {
 			best, bestDistance = name, d
 		}
 	}
