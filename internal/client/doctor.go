@@ -26,7 +26,7 @@ type Check struct {
 	Status CheckStatus `json:"status"`
 	Text   string      `json:"text"`
 	Hints  []string    `json:"hints,omitempty"` // what to change
-	kind   failure.Kind
+	exit   failure.Kind
 }
 
 // Diagnosis is everything that was found.
@@ -43,10 +43,10 @@ func (r *Diagnosis) ExitStatus() int {
 	for _, c := range r.Checks {
 		switch {
 		case c.Status != CheckFailed:
-		case c.kind != failure.Unreachable && c.kind != failure.Refused:
+		case c.exit != failure.Unreachable && c.exit != failure.Refused:
 			return int(failure.Local)
 		case status == 0:
-			status = int(c.kind)
+			status = int(c.exit)
 		}
 	}
 	return status
@@ -77,7 +77,7 @@ func (r *Diagnosis) add(c Check) { r.Checks = append(r.Checks, c) }
 // failed is a check that an error ended.
 func failed(name string, err error) Check {
 	f := failure.Of(err)
-	return Check{Name: name, Status: CheckFailed, Text: failure.Clean(f.Error()), Hints: f.Hints, kind: f.Kind}
+	return Check{Name: name, Status: CheckFailed, Text: failure.Clean(f.Error()), Hints: f.Hints, exit: f.Exit}
 }
 
 func (d Doctor) system() Check {
@@ -137,7 +137,7 @@ func clock(health *service.Health) Check {
 	case off <= clockLimit:
 		c.Status = CheckWarning
 	default:
-		c.Status, c.kind = CheckFailed, failure.Local
+		c.Status, c.exit = CheckFailed, failure.Local
 	}
 	c.Text = "this machine's is " + off.String() + " " + direction + " the service's"
 	c.Hints = []string{"set this machine's clock; certificates and ID tokens hold for minutes"}

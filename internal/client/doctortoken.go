@@ -65,7 +65,7 @@ func (d Doctor) age(claims map[string]any, method string) Check {
 	issued, okIssued := timeOf(claims["iat"])
 	expires, okExpires := timeOf(claims["exp"])
 	if !okIssued || !okExpires {
-		c.Status, c.kind = CheckFailed, failure.Local
+		c.Status, c.exit = CheckFailed, failure.Local
 		c.Text, c.Hints = "the ID token does not say when it was issued and when it ends", []string{"use the token that the CI system made for this job"}
 		return c
 	}
@@ -77,10 +77,10 @@ func (d Doctor) age(claims map[string]any, method string) Check {
 	}
 	switch {
 	case left <= 0:
-		c.Status, c.kind = CheckFailed, failure.Local
+		c.Status, c.exit = CheckFailed, failure.Local
 		c.Text, c.Hints = fmt.Sprintf("it ended %s ago", -left), []string{renew}
 	case age < -clockLimit:
-		c.Status, c.kind = CheckFailed, failure.Local
+		c.Status, c.exit = CheckFailed, failure.Local
 		c.Text, c.Hints = fmt.Sprintf("it will be issued in %s", -age), []string{"this machine's clock is behind the CI system's: set it"}
 	case age > time.Hour:
 		c.Status = CheckWarning
@@ -99,10 +99,10 @@ func (d Doctor) audience(claims map[string]any, method string) Check {
 	isDefault := len(have) == 1 && (strings.HasPrefix(have[0], "ari:cloud:bitbucket::") || method == api.MethodCircleCI && strings.EqualFold(have[0], org))
 	switch {
 	case len(have) == 0:
-		c.Status, c.kind, c.Text = CheckFailed, failure.Local, "the ID token has no audience"
+		c.Status, c.exit, c.Text = CheckFailed, failure.Local, "the ID token has no audience"
 		c.Hints = source.AudienceHints(method, wanted)
 	case wanted != "" && !slices.Contains(have, wanted):
-		c.Status, c.kind = CheckFailed, failure.Local
+		c.Status, c.exit = CheckFailed, failure.Local
 		c.Text += ", and not " + failure.Clean(wanted)
 		c.Hints = source.AudienceHints(method, wanted)
 	case isDefault:

@@ -30,7 +30,7 @@ func explain(err error, idToken source.Token, tokenRule, audience string) error 
 		code += ", join " + failure.Clean(problem.JoinID)
 	}
 	return &failure.Error{
-		Kind:  failure.Of(err).Kind,
+		Exit:  failure.Of(err).Exit,
 		Err:   refusal{text: fmt.Sprintf("%s (%s): %s", title, code, detail), problem: problem},
 		Notes: presented(problem, idToken.Value()),
 		Hints: hints(problem, idToken, tokenRule, audience),

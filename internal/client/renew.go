@@ -72,7 +72,7 @@ func (r Renewal) next(ctx context.Context, until time.Time) (*Report, error) {
 		}
 		f := failure.Of(err)
 		left := until.Sub(r.Join.Now())
-		if ctx.Err() != nil || left <= 0 || f.Kind == failure.Refused || f.Kind == failure.Usage {
+		if ctx.Err() != nil || left <= 0 || f.Exit == failure.Refused || f.Exit == failure.Usage {
 			return nil, err
 		}
 		pause := min(max(left/10, shortestPause), longestPause)

@@ -54,7 +54,7 @@ func Run(ctx context.Context, env Env, args []string) int {
 	}
 	f := failure.Of(err)
 	env.printFailure(f)
-	return int(f.Kind)
+	return int(f.Exit)
 }
 
 // Commands is the tree of all commands, for who wants to describe them.

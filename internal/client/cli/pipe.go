@@ -74,7 +74,7 @@ func runPipe(ctx context.Context, env Env) error {
 		return nil
 	}
 	log.Failure(err)
-	return exitStatus(failure.Of(err).Kind)
+	return exitStatus(failure.Of(err).Exit)
 }
 
 func (p *piped) carryOut(ctx context.Context) error {

@@ -76,7 +76,7 @@ func (p *piped) visit(ctx context.Context, target ssh.Target, named bool) int {
 		f := *failure.Of(err)
 		f.Err = fmt.Errorf("%s: %w", target.Name(), f.Err)
 		p.log.Failure(&f)
-		return int(f.Kind)
+		return int(f.Exit)
 	case status != 0:
 		p.log.Fail("%s: exit status %d after %s", target.Name(), status, took)
 	default:

@@ -183,7 +183,7 @@ func (env *Env) summary(ctx context.Context, targets []ssh.Target, results []*ho
 			switch {
 			case result.err != nil:
 				f := failure.Of(result.err)
-				status = int(f.Kind)
+				status = int(f.Exit)
 				said = "failed: " + oneLine(strings.Join(append([]string{f.Error()}, f.Hints...), "; "))
 			case status != 0:
 				said = fmt.Sprintf("exit status %d after %s", status, took)

@@ -81,9 +81,9 @@ func (c *Client) read(response *http.Response) (*api.JoinResponse, error) {
 // refused is a no from the service itself.
 func (c *Client) refused(response *http.Response, problem *api.Problem) error {
 	problem.Status = response.StatusCode
-	e := &failure.Error{Kind: failure.Refused, Err: problem}
+	e := &failure.Error{Exit: failure.Refused, Err: problem}
 	if response.StatusCode >= 500 || response.StatusCode == http.StatusTooManyRequests {
-		e.Kind = failure.Unreachable
+		e.Exit = failure.Unreachable
 	}
 	return c.maybeTransient(response, e, fmt.Sprintf("%s answers %d %s", c.config.URL.Host, response.StatusCode, failure.Clean(string(problem.Code))))
 }
@@ -95,7 +95,7 @@ func (c *Client) stranger(response *http.Response, what string) error {
 	e := unreachable("%s answers %d with %s, which is not from the join service", host, status, what)
 	switch {
 	case status == http.StatusForbidden || status == http.StatusUnauthorized:
-		e.Kind = failure.Refused
+		e.Exit = failure.Refused
 		e.Hint("something in front of the service refuses this job: a gateway, a firewall or a proxy; ask who runs it")
 	case status == http.StatusTooManyRequests:
 		e.Hint("the gateway in front of the service limits requests; run the job again later")

@@ -40,7 +40,7 @@ func TestAnInterruptedJoinDoesNotBlameTheService(t *testing.T) {
 				cancel()
 			}()
 			_, err = client.Join(ctx, api.JoinRequest{})
-			if f := failure.Of(err); err == nil || f.Kind != failure.Local || f.Error() != "interrupted before the service had answered" {
+			if f := failure.Of(err); err == nil || f.Exit != failure.Local || f.Error() != "interrupted before the service had answered" {
 				t.Errorf("got %v", err)
 			}
 		})

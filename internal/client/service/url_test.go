@@ -52,8 +52,8 @@ func TestParseURL(t *testing.T) {
 				if err == nil {
 					t.Fatalf("accepted as %s", u)
 				}
-				if f := failure.Of(err); f.Kind != failure.Usage || len(f.Hints) == 0 {
-					t.Errorf("kind %d, hints %q", f.Kind, f.Hints)
+				if f := failure.Of(err); f.Exit != failure.Usage || len(f.Hints) == 0 {
+					t.Errorf("kind %d, hints %q", f.Exit, f.Hints)
 				}
 				return
 			}

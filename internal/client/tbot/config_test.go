@@ -76,7 +76,7 @@ func TestParse(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			config, err := Parse("f.yaml", []byte(test.yaml), ours)
 			if test.fails != "" {
-				if err == nil || !strings.Contains(err.Error(), test.fails) || failure.Of(err).Kind != failure.Usage {
+				if err == nil || !strings.Contains(err.Error(), test.fails) || failure.Of(err).Exit != failure.Usage {
 					t.Errorf("error %v, want %q", err, test.fails)
 				}
 				return
