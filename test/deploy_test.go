@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
@@ -109,7 +108,7 @@ func (d *deployment) testGuides(t *testing.T) {
 			}
 		})
 	}
-	newest, _, err := admin.Records(d.store.Joins(t.Context(), adminQuery(1)))
+	newest, _, err := store.Gather(d.store.Joins(t.Context(), adminQuery(1)))
 	must(t, err)
 	shown := d.mustCtl(t, "joins", "show", newest[0].JoinID)
 	for _, want := range []string{newest[0].JoinID, "example", callerAddr, "deploy"} {

@@ -55,6 +55,9 @@ var (
 		// What people read is written by pure functions, which every package may use.
 		{packages: []string{"internal/words"}, only: []string{}, never: outside, unlinked: []string{aws}},
 		{packages: []string{"internal/cli"}, only: []string{"internal/words"}, unlinked: []string{aws}},
+		// What implements stores knows none of their users.
+		{packages: []string{"internal/dynamo", "internal/sqlite"}, never: []string{"internal/admin", "internal/join", "internal/jwks"},
+			unlinked: []string{"internal/admin", "internal/jwks"}},
 		// The client runs in other people's jobs.
 		{packages: []string{"cmd/gatepass", "internal/client/..."}, only: []string{"pkg/api", "internal/cli", "internal/words", "internal/client/..."},
 			unlinked: []string{aws}},
@@ -159,7 +162,8 @@ func TestImportRulesCatch(t *testing.T) {
 			{ImportPath: module + "internal/client", Imports: []string{"os", "net/http", module + "pkg/api"}},
 			{ImportPath: module + "internal/client/agent", Imports: []string{module + "internal/client"}},
 			{ImportPath: module + "cmd/gatepass", Imports: []string{module + "internal/client/agent"}},
-			{ImportPath: module + "internal/dynamo", Imports: []string{"github.com/aws/aws-sdk-go-v2/service/dynamodb"}},
+			{ImportPath: module + "internal/dynamo", Imports: []string{"github.com/aws/aws-sdk-go-v2/service/dynamodb", module + "internal/store"}},
+			{ImportPath: module + "internal/sqlite", Imports: []string{"os", module + "internal/store"}},
 		}
 	}
 	if problems := breaches(importRules, good()); len(problems) > 0 {
@@ -175,6 +179,7 @@ func TestImportRulesCatch(t *testing.T) {
 		{name: "the use case imports an adapter", of: "internal/join", imports: module + "internal/dynamo", want: "internal/join imports internal/dynamo"},
 		{name: "the use case links AWS", of: "internal/join", links: "github.com/aws/smithy-go", want: "internal/join links github.com/aws/smithy-go"},
 		{name: "what knows of keys reads files", of: "internal/rotation", imports: "os", want: "internal/rotation imports os"},
+		{name: "a store imports a user of it", of: "internal/sqlite", imports: module + "internal/jwks", want: "internal/sqlite imports github.com/gatepass-ci/gatepass/internal/jwks"},
 		{name: "the client imports an adapter", of: "internal/client", imports: module + "internal/jwks", want: "internal/client imports internal/jwks"},
 		{name: "a part of the client imports the rules", of: "internal/client/agent", imports: module + "pkg/rules", want: "internal/client/agent imports pkg/rules"},
 		{name: "the command links AWS", of: "cmd/gatepass", links: "github.com/aws/aws-sdk-go-v2/aws", want: "cmd/gatepass links github.com/aws"},

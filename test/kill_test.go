@@ -49,7 +49,7 @@ func TestKillServe(t *testing.T) {
 		if err != nil {
 			t.Fatalf("the record of join %s: %v", a.id, err)
 		}
-		uses, err := store.Claim(t.Context(), record.IDToken)
+		uses, err := store.Uses(t.Context(), record.IDToken)
 		must(t, err)
 		if len(uses) != 1 {
 			t.Errorf("join %s: the claim has %d uses", a.id, len(uses))

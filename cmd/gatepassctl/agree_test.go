@@ -136,5 +136,5 @@ func agreeService(t *testing.T, issuer *issuertest.Issuer, text string) (url str
 		_, _, err = jwks.Import(t.Context(), store, url, keys, time.Now())
 		must(t, err)
 	}
-	return server.URL(), admin.StoreReasons(store)
+	return server.URL(), store
 }

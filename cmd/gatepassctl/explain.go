@@ -122,7 +122,7 @@ func (c *cli) reasons(ctx context.Context, files []string) (reasons admin.Reason
 	if err != nil {
 		return nil, nil, err
 	}
-	return admin.StoreReasons(b.store), b.close, nil
+	return b.store, b.close, nil
 }
 
 // explainLast explains a join by its record, which only a store has.
@@ -143,7 +143,7 @@ func (c *cli) explainLast(ctx context.Context, f explainFlags) error {
 	if err != nil {
 		return err
 	}
-	reasons := admin.StoreReasons(b.store)
+	var reasons admin.Reasons = b.store
 	if len(f.files) > 0 {
 		if reasons, _, err = c.reasons(ctx, f.files); err != nil {
 			return err

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
@@ -111,7 +110,7 @@ stand before them.`,
 				return c.followJoins(cmd.Context(), b.store, q)
 			}
 			q.Limit = limit
-			records, damaged, err := admin.Records(b.store.Joins(cmd.Context(), q))
+			records, damaged, err := store.Gather(b.store.Joins(cmd.Context(), q))
 			if err != nil {
 				return err
 			}

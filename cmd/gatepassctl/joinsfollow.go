@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
@@ -33,7 +32,7 @@ type followed struct {
 
 // followJoins prints the records that fit q and those that come, until ctx ends,
 // which is how people stop it.
-func (c *cli) followJoins(ctx context.Context, s admin.Joins, q store.Query) error {
+func (c *cli) followJoins(ctx context.Context, s store.Records, q store.Query) error {
 	if q.Since.IsZero() {
 		q.Since = c.now().Add(-followBack)
 	}
@@ -73,7 +72,7 @@ func (c *cli) followJoins(ctx context.Context, s admin.Joins, q store.Query) err
 // errOutput says that nobody reads what is printed any longer.
 var errOutput = errors.New("writing the output")
 
-func (f *follower) print(ctx context.Context, s admin.Joins, q store.Query) error {
+func (f *follower) print(ctx context.Context, s store.Records, q store.Query) error {
 	for r, err := range s.Joins(ctx, q) {
 		if damaged, ok := errors.AsType[*store.DamagedError](err); ok {
 			if !f.known(damaged.JoinID, "damaged", f.c.now()) {

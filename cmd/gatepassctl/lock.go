@@ -216,7 +216,7 @@ func targetWords(t rules.Target) string {
 
 // warnUnknown warns of a target that does not exist. It was locked all the same: in
 // an emergency it may be created again at any moment.
-func (c *cli) warnUnknown(ctx context.Context, s admin.Resources, t rules.Target) {
+func (c *cli) warnUnknown(ctx context.Context, s store.Resources, t rules.Target) {
 	kind, name, named := strings.Cut(admin.TargetID(t), "/")
 	if !named {
 		return

@@ -101,7 +101,7 @@ func (p *plan) findUnlocks(now time.Time) {
 }
 
 // execute makes the steps. What an error left stored is in its message.
-func (c *cli) execute(ctx context.Context, st admin.Resources, steps []admin.Step) error {
+func (c *cli) execute(ctx context.Context, st store.Resources, steps []admin.Step) error {
 	total := 0
 	for _, s := range steps {
 		if s.Action != admin.Unchanged {

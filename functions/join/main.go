@@ -56,8 +56,7 @@ func newHandler(ctx context.Context, getenv func(string) string, metrics io.Writ
 		},
 	})
 	service, err := join.New(join.Config{
-		Rules: store, Locks: store, KeySets: store, Leases: store, Claims: store, Records: store,
-		Authorities: authorities,
+		Store: store, Authorities: authorities,
 		Refresher:   functions.NewRefresher(awslambda.NewFromConfig(config), s.RefreshFunction),
 		PublicURL:   s.PublicURL, TrustDomain: s.TrustDomain, MaxTTL: s.MaxTTL, RecordTTL: s.RecordTTL,
 		Now: time.Now, Rand: rand.Reader, Wait: functions.Wait,

@@ -45,7 +45,7 @@ type Step struct {
 // ID is how people write the resource: kind/name.
 func (s Step) ID() string { return s.id().String() }
 
-func (s Step) id() id { return id{s.Kind, s.Name} }
+func (s Step) id() store.Key { return store.Key{Kind: s.Kind, Name: s.Name} }
 
 // Undoes tells whether the step undoes, from files, what was changed by hand.
 func (s Step) Undoes() bool {
@@ -61,7 +61,7 @@ func containsKind(kinds []rules.Kind, kind rules.Kind) bool { return slices.Cont
 
 // Plan compares resources with what is stored, and reads what it needs for it.
 // See State.Plan.
-func Plan(ctx context.Context, s Resources, wanted []rules.Resource) ([]Step, error) {
+func Plan(ctx context.Context, s store.Resources, wanted []rules.Resource) ([]Step, error) {
 	var kinds []rules.Kind
 	for _, r := range wanted {
 		kinds = append(kinds, r.Kind())
@@ -80,14 +80,14 @@ func Plan(ctx context.Context, s Resources, wanted []rules.Resource) ([]Step, er
 // Execute makes them. A resource that is there twice is an error.
 func (s State) Plan(wanted []rules.Resource) ([]Step, error) {
 	steps := make([]Step, 0, len(wanted))
-	seen := make(map[id]bool, len(wanted))
+	seen := make(map[store.Key]bool, len(wanted))
 	for _, r := range wanted {
-		if seen[idOf(r)] {
-			return nil, fmt.Errorf("%s is there twice: keep one of them", idOf(r))
+		if seen[store.KeyOf(r)] {
+			return nil, fmt.Errorf("%s is there twice: keep one of them", store.KeyOf(r))
 		}
-		seen[idOf(r)] = true
+		seen[store.KeyOf(r)] = true
 		step := Step{Kind: r.Kind(), Name: r.Name(), After: r, Action: Create}
-		if invalid := s.invalid[idOf(r)]; invalid != nil {
+		if invalid := s.invalid[store.KeyOf(r)]; invalid != nil {
 			step.Action, step.revision = Update, invalid.Revision
 		}
 		if stored, ok := s.Get(step.Kind, step.Name); ok {
@@ -121,8 +121,8 @@ func (s Step) onto(stored store.Stored) Step {
 // PlanEdit plans to replace a resource by what someone wrote by hand.
 func PlanEdit(stored store.Stored, edited rules.Resource) (Step, error) {
 	step := Step{Action: Update, Kind: edited.Kind(), Name: edited.Name(), After: edited, byHand: true}
-	if idOf(stored.Resource) != idOf(edited) {
-		return Step{}, fmt.Errorf("%s cannot become %s", idOf(stored.Resource), idOf(edited))
+	if store.KeyOf(stored.Resource) != store.KeyOf(edited) {
+		return Step{}, fmt.Errorf("%s cannot become %s", store.KeyOf(stored.Resource), store.KeyOf(edited))
 	}
 	same, err := equal(stored.Resource, edited)
 	if same {
@@ -132,7 +132,7 @@ func PlanEdit(stored store.Stored, edited rules.Resource) (Step, error) {
 }
 
 // PlanRemove plans the removal of one resource; store.ErrNotFound if it does not exist.
-func PlanRemove(ctx context.Context, s Resources, kind rules.Kind, name string) (Step, error) {
+func PlanRemove(ctx context.Context, s store.Resources, kind rules.Kind, name string) (Step, error) {
 	stored, err := s.Get(ctx, kind, name)
 	if err != nil {
 		return Step{}, err
@@ -142,12 +142,12 @@ func PlanRemove(ctx context.Context, s Resources, kind rules.Kind, name string) 
 
 // PlanRemove plans the removal of a resource; store.ErrNotFound if it does not exist.
 func (s State) PlanRemove(kind rules.Kind, name string) (Step, error) {
-	if invalid := s.invalid[id{kind, name}]; invalid != nil {
+	if invalid := s.invalid[store.Key{Kind: kind, Name: name}]; invalid != nil {
 		return Step{Action: Remove, Kind: kind, Name: name, revision: invalid.Revision}, nil
 	}
 	stored, ok := s.Get(kind, name)
 	if !ok {
-		return Step{}, fmt.Errorf("%s: %w", id{kind, name}, store.ErrNotFound)
+		return Step{}, fmt.Errorf("%s: %w", store.Key{Kind: kind, Name: name}, store.ErrNotFound)
 	}
 	return removal(stored), nil
 }
@@ -182,7 +182,7 @@ type Progress func(done, total int)
 // Execute makes the steps of a plan: what one Write takes in one transaction, more
 // in several, which a second run of the same plan completes. It returns how many
 // changes were stored; a *ConflictError says that someone else changed one meanwhile.
-func Execute(ctx context.Context, s Resources, steps []Step, now time.Time, watch ...Progress) (int, error) {
+func Execute(ctx context.Context, s store.Resources, steps []Step, now time.Time, watch ...Progress) (int, error) {
 	batches, total, err := batches(steps, now)
 	if err != nil {
 		return 0, err

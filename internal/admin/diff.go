@@ -8,6 +8,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -65,7 +66,7 @@ func tree(r rules.Resource) (*yaml.Node, error) {
 	}
 	var document yaml.Node
 	if err := yaml.Unmarshal(text, &document); err != nil {
-		return nil, fmt.Errorf("reading %s as YAML: %w", idOf(r), err)
+		return nil, fmt.Errorf("reading %s as YAML: %w", store.KeyOf(r), err)
 	}
 	return document.Content[0], nil
 }

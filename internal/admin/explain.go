@@ -125,12 +125,12 @@ func (e *explainer) addError(name string, err error, good string) {
 
 func (e *explainer) findRule(ctx context.Context) (err error) {
 	if e.q.Token != "" {
-		e.rule, err = e.reasons.Token(ctx, e.q.Token)
+		e.rule, err = store.Token(ctx, e.reasons, e.q.Token)
 		return err
 	}
-	tokens, err := e.reasons.Tokens(ctx)
+	tokens, err := store.Tokens(ctx, e.reasons)
 	if err != nil {
-		return err
+		return fmt.Errorf("reading every token rule: %w", err)
 	}
 	ambiguous := &AmbiguousError{Issuer: e.q.issuer()}
 	for _, t := range tokens {
@@ -163,7 +163,7 @@ func (e *explainer) decide(fields map[string][]string) {
 
 // bot returns the bot, nil if it does not exist.
 func (e *explainer) bot(ctx context.Context) (*rules.Bot, error) {
-	bot, err := e.reasons.Bot(ctx, e.rule.BotName)
+	bot, err := store.Bot(ctx, e.reasons, e.rule.BotName)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
 	}
@@ -171,7 +171,7 @@ func (e *explainer) bot(ctx context.Context) (*rules.Bot, error) {
 }
 
 func (e *explainer) locks(ctx context.Context, bot *rules.Bot) error {
-	locks, err := e.reasons.Locks(ctx)
+	locks, err := store.Locks(ctx, e.reasons)
 	if err != nil {
 		return err
 	}

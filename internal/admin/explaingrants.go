@@ -17,7 +17,7 @@ import (
 func (e *explainer) roles(ctx context.Context, bot *rules.Bot) (err error) {
 	var roles []*rules.Role
 	if len(bot.Roles) > 0 {
-		if roles, err = e.reasons.Roles(ctx, bot.Roles); err != nil {
+		if roles, err = store.Roles(ctx, e.reasons, bot.Roles); err != nil {
 			return err
 		}
 	}

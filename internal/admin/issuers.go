@@ -6,14 +6,13 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
 // NewIssuers returns the issuers of the token rules that steps store, once each,
 // that have no keys stored.
-func NewIssuers(ctx context.Context, st join.KeySets, steps []Step) ([]string, error) {
+func NewIssuers(ctx context.Context, st store.KeySetReader, steps []Step) ([]string, error) {
 	var issuers []string
 	for _, s := range steps {
 		t, ok := s.After.(*rules.TokenRule)

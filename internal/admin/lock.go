@@ -46,7 +46,7 @@ func TargetID(t rules.Target) string {
 // Lock stores a lock of t and returns it as stored. One that the same target has
 // from an earlier call is replaced, unless that one is longer: then the error is a
 // *LongerError, and nothing changes.
-func Lock(ctx context.Context, s Resources, t rules.Target, message string, expires, now time.Time) (*rules.Lock, error) {
+func Lock(ctx context.Context, s store.Resources, t rules.Target, message string, expires, now time.Time) (*rules.Lock, error) {
 	for try := 1; ; try++ {
 		lock, err := lockOnce(ctx, s, t, message, expires, now)
 		if _, conflict := errors.AsType[*store.ConflictError](err); !conflict || try == lockTries {
@@ -55,7 +55,7 @@ func Lock(ctx context.Context, s Resources, t rules.Target, message string, expi
 	}
 }
 
-func lockOnce(ctx context.Context, st Resources, t rules.Target, message string, expires, now time.Time) (*rules.Lock, error) {
+func lockOnce(ctx context.Context, st store.Resources, t rules.Target, message string, expires, now time.Time) (*rules.Lock, error) {
 	stored, err := st.List(ctx, rules.KindLock)
 	if err != nil {
 		return nil, fmt.Errorf("reading the locks: %w", err)
@@ -128,7 +128,7 @@ func canonicalLock(l *rules.Lock) (*rules.Lock, error) {
 }
 
 // Unlock removes every lock that fits and returns them; store.ErrNotFound if none does.
-func Unlock(ctx context.Context, st Resources, fits func(*rules.Lock) bool, now time.Time) ([]*rules.Lock, error) {
+func Unlock(ctx context.Context, st store.Resources, fits func(*rules.Lock) bool, now time.Time) ([]*rules.Lock, error) {
 	stored, err := st.List(ctx, rules.KindLock)
 	if err != nil {
 		return nil, fmt.Errorf("reading the locks: %w", err)
@@ -155,7 +155,7 @@ func Unlock(ctx context.Context, st Resources, fits func(*rules.Lock) bool, now 
 // StillLocked returns the first lock that stops t at now; nil if none does. Of a bot
 // the locks of its roles count too.
 func StillLocked(ctx context.Context, s Store, t rules.Target, now time.Time) (*rules.Lock, error) {
-	locks, err := s.Locks(ctx)
+	locks, err := store.Locks(ctx, s)
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +165,7 @@ func StillLocked(ctx context.Context, s Store, t rules.Target, now time.Time) (*
 	}
 	name := t.Bot
 	if t.Token != "" {
-		token, err := s.Token(ctx, t.Token)
+		token, err := store.Token(ctx, s, t.Token)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return nil, err
 		}
@@ -174,7 +174,7 @@ func StillLocked(ctx context.Context, s Store, t rules.Target, now time.Time) (*
 		}
 	}
 	if name != "" {
-		bot, err := s.Bot(ctx, name)
+		bot, err := store.Bot(ctx, s, name)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return nil, err
 		}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -65,16 +66,16 @@ type Pruned struct {
 
 // Prune plans the removal of all that the selector selects and that is not wanted.
 func (s State) Prune(wanted []rules.Resource, selector Selector) Pruned {
-	keep := make(map[id]bool, len(wanted))
+	keep := make(map[store.Key]bool, len(wanted))
 	for _, r := range wanted {
-		keep[idOf(r)] = true
+		keep[store.KeyOf(r)] = true
 	}
 	var p Pruned
 	kept := 0
 	for _, stored := range s.order {
 		switch {
 		case !selector.Selects(stored.Resource):
-		case keep[idOf(stored.Resource)]:
+		case keep[store.KeyOf(stored.Resource)]:
 			kept++
 		default:
 			p.Removals = append(p.Removals, removal(stored))

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -18,10 +19,10 @@ type Orphan struct {
 // Orphans returns what the steps remove although something that stays refers to
 // it: the joins of who refers to it would be refused.
 func (s State) Orphans(steps []Step) []Orphan {
-	users := map[id][]string{}
+	users := map[store.Key][]string{}
 	for _, r := range s.After(steps) {
 		for _, used := range references(r) {
-			users[used] = append(users[used], idOf(r).String())
+			users[used] = append(users[used], store.KeyOf(r).String())
 		}
 	}
 	var orphans []Orphan
@@ -35,16 +36,16 @@ func (s State) Orphans(steps []Step) []Orphan {
 }
 
 // references are what a resource cannot do without: a bot its roles, a token rule its bot.
-func references(r rules.Resource) []id {
+func references(r rules.Resource) []store.Key {
 	switch r := r.(type) {
 	case *rules.Bot:
-		roles := make([]id, len(r.Roles))
+		roles := make([]store.Key, len(r.Roles))
 		for i, name := range r.Roles {
-			roles[i] = id{rules.KindRole, name}
+			roles[i] = store.Key{Kind: rules.KindRole, Name: name}
 		}
 		return roles
 	case *rules.TokenRule:
-		return []id{{rules.KindBot, r.BotName}}
+		return []store.Key{{Kind: rules.KindBot, Name: r.BotName}}
 	}
 	return nil
 }
@@ -63,7 +64,7 @@ func Unlocks(lock *rules.Lock, after []rules.Resource, now time.Time) string {
 			continue
 		}
 		if other.Target == lock.Target || other.Target.All {
-			others = append(others, idOf(other).String())
+			others = append(others, store.KeyOf(other).String())
 		}
 	}
 	if len(others) > 0 {

@@ -40,7 +40,7 @@ func (i Issued) Certificates() map[cert.Purpose]int {
 
 // ValidOf gathers what the joins that fit q issued, q's times and outcome aside: no
 // credential lives longer than join.MaxTTL, so records are read no further back.
-func ValidOf(ctx context.Context, s Joins, q store.Query, now time.Time) (Issued, error) {
+func ValidOf(ctx context.Context, s store.Records, q store.Query, now time.Time) (Issued, error) {
 	q.Since, q.Until, q.Code = now.Add(-join.MaxTTL-2*lag), time.Time{}, store.CodeOK
 	var issued Issued
 	for r, err := range s.Joins(ctx, q) {
@@ -80,7 +80,7 @@ func (i *Issued) Add(r store.Record, now time.Time) {
 // BySerial is the revocation of one certificate, of the join that a record tells of
 // it. Without a record, found is false and it is revoked for as long as any
 // certificate can live.
-func BySerial(ctx context.Context, s Joins, authority cert.Purpose, text string, now time.Time) (r store.Revocation, found bool, err error) {
+func BySerial(ctx context.Context, s store.Records, authority cert.Purpose, text string, now time.Time) (r store.Revocation, found bool, err error) {
 	serial, err := revoke.ParseSerial(authority, strings.ToLower(strings.ReplaceAll(text, ":", ""))) // as openssl x509 -text shows it
 	if err != nil {
 		return r, false, err

@@ -10,6 +10,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/rotation"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 // RotationStep is what an administrator asks of a rotation.
@@ -34,7 +35,7 @@ func RotationSteps() []RotationStep {
 type Rotator struct {
 	Store interface {
 		AuthorityStore
-		Joins
+		store.Records
 	}
 	Keys KeyRing
 	// Authorities are read after a step: it is done when they can be used.

@@ -14,25 +14,15 @@ import (
 // State is what was stored when it was read: one listing a kind, however many
 // resources a plan is about. The zero State has nothing stored.
 type State struct {
-	byID    map[id]store.Stored
+	byID    map[store.Key]store.Stored
 	order   []store.Stored // by kindOrder, then by name
-	invalid map[id]*store.InvalidError
+	invalid map[store.Key]*store.InvalidError
 }
-
-// id names a resource.
-type id struct {
-	kind rules.Kind
-	name string
-}
-
-func (i id) String() string { return string(i.kind) + "/" + i.name }
-
-func idOf(r rules.Resource) id { return id{r.Kind(), r.Name()} }
 
 // Read reads all resources of some kinds; without kinds, of all. What cannot be
 // decoded is no error here: it can be applied again, or removed. See Invalid.
-func Read(ctx context.Context, st Resources, kinds ...rules.Kind) (State, error) {
-	s := State{byID: map[id]store.Stored{}, invalid: map[id]*store.InvalidError{}}
+func Read(ctx context.Context, st store.Resources, kinds ...rules.Kind) (State, error) {
+	s := State{byID: map[store.Key]store.Stored{}, invalid: map[store.Key]*store.InvalidError{}}
 	for _, kind := range kindOrder {
 		if len(kinds) > 0 && !containsKind(kinds, kind) {
 			continue
@@ -42,7 +32,7 @@ func Read(ctx context.Context, st Resources, kinds ...rules.Kind) (State, error)
 			return State{}, fmt.Errorf("reading every %s: %w", kind, err)
 		}
 		for _, one := range stored {
-			s.byID[idOf(one.Resource)] = one
+			s.byID[store.KeyOf(one.Resource)] = one
 		}
 		s.order = append(s.order, stored...)
 	}
@@ -60,7 +50,7 @@ func (s State) passOver(err error) error {
 		if !ok {
 			return err
 		}
-		s.invalid[id{invalid.Kind, invalid.Name}] = invalid
+		s.invalid[store.Key{Kind: invalid.Kind, Name: invalid.Name}] = invalid
 	}
 	return nil
 }
@@ -68,13 +58,13 @@ func (s State) passOver(err error) error {
 // Invalid returns what is stored and cannot be decoded, save what the steps
 // replace or remove: an error of errors.Join, or nil.
 func (s State) Invalid(steps []Step) error {
-	mended := map[id]bool{}
+	mended := map[store.Key]bool{}
 	for _, step := range steps {
 		mended[step.id()] = true
 	}
 	var left []error
 	for _, invalid := range s.invalid {
-		if !mended[id{invalid.Kind, invalid.Name}] {
+		if !mended[store.Key{Kind: invalid.Kind, Name: invalid.Name}] {
 			left = append(left, invalid)
 		}
 	}
@@ -84,7 +74,7 @@ func (s State) Invalid(steps []Step) error {
 
 // Get returns a resource and whether there is one.
 func (s State) Get(kind rules.Kind, name string) (store.Stored, bool) {
-	stored, ok := s.byID[id{kind, name}]
+	stored, ok := s.byID[store.Key{Kind: kind, Name: name}]
 	return stored, ok
 }
 
@@ -102,7 +92,7 @@ func (s State) Resources() []rules.Resource {
 
 // After returns what will be stored once the steps are made.
 func (s State) After(steps []Step) []rules.Resource {
-	changed := make(map[id]bool, len(steps))
+	changed := make(map[store.Key]bool, len(steps))
 	var after []rules.Resource
 	for _, step := range steps {
 		changed[step.id()] = true
@@ -111,7 +101,7 @@ func (s State) After(steps []Step) []rules.Resource {
 		}
 	}
 	for _, stored := range s.order {
-		if !changed[idOf(stored.Resource)] {
+		if !changed[store.KeyOf(stored.Resource)] {
 			after = append(after, stored.Resource)
 		}
 	}
@@ -119,7 +109,7 @@ func (s State) After(steps []Step) []rules.Resource {
 }
 
 // All returns every stored resource.
-func All(ctx context.Context, st Resources) ([]rules.Resource, error) {
+func All(ctx context.Context, st store.Resources) ([]rules.Resource, error) {
 	s, err := Read(ctx, st)
 	if err == nil {
 		err = s.Invalid(nil)

@@ -31,20 +31,20 @@ func TestStaticAnswersAsAStoreDoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx := t.Context()
-	if bot, err := s.Bot(ctx, "a"); err != nil || bot.Name() != "a" {
+	if bot, err := store.Bot(ctx, s, "a"); err != nil || bot.Name() != "a" {
 		t.Errorf("bot/a: %v, %v", bot, err)
 	}
-	roles, err := s.Roles(ctx, []string{"b", "missing", "a", "b"})
+	roles, err := store.Roles(ctx, s, []string{"b", "missing", "a", "b"})
 	if err != nil || len(roles) != 2 || roles[0].Name() != "b" || roles[1].Name() != "a" {
 		t.Errorf("roles %v, %v: want b and a, once each and in that order", roles, err)
 	}
-	if locks, err := s.Locks(ctx); err != nil || len(locks) != 1 {
+	if locks, err := store.Locks(ctx, s); err != nil || len(locks) != 1 {
 		t.Errorf("locks %v, %v", locks, err)
 	}
 	for name, err := range map[string]error{
-		"a bot that there is not": second(s.Bot(ctx, "missing")),
-		"a role's name for a bot": second(s.Bot(ctx, "b")),
-		"a token rule":            second(s.Token(ctx, "a")),
+		"a bot that there is not": second(store.Bot(ctx, s, "missing")),
+		"a role's name for a bot": second(store.Bot(ctx, s, "b")),
+		"a token rule":            second(store.Token(ctx, s, "a")),
 		"a key set":               second(s.KeySet(ctx, "https://issuer.example.com")),
 	} {
 		if !errors.Is(err, store.ErrNotFound) {

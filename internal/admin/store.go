@@ -1,18 +1,9 @@
 package admin
 
-import (
-	"github.com/gatepass-ci/gatepass/internal/join"
-	"github.com/gatepass-ci/gatepass/internal/jwks"
-)
+import "github.com/gatepass-ci/gatepass/internal/store"
 
 // Store is what administrators work on, whichever store it is.
 type Store interface {
-	Resources
-	Joins
-	KeySets
+	store.Store
 	AuthorityStore
-	Revocations
-	join.Rules
-	join.Locks
-	jwks.Store
 }

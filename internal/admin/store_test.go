@@ -18,6 +18,8 @@ var noon = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 
 // memory is a store in memory that keeps what it was told to write.
 type memory struct {
+	store.Resources // nil: nothing else is called
+
 	stored   map[string]store.Stored
 	writes   [][]store.Change
 	lists    int

@@ -45,7 +45,8 @@ func decodeAuthority(found item) (rotation.Stored, error) {
 	return one, nil
 }
 
-// PutRotatedAuthority implements admin.AuthorityStore by one conditional write.
+// PutRotatedAuthority stores a in place of the one of this revision, by one conditional
+// write; see admin.AuthorityStore.
 func (s *Store) PutRotatedAuthority(ctx context.Context, a rotation.Authority, revision string, at time.Time) error {
 	doing := fmt.Sprintf("writing the keys of authority %s", a.Purpose)
 	body, err := a.Encode()
@@ -57,7 +58,7 @@ func (s *Store) PutRotatedAuthority(ctx context.Context, a rotation.Authority, r
 		return fail(doing, err)
 	}
 	fresh := rand.Text()
-	put := resourceKey{store.KindAuthority, string(a.Purpose)}.item()
+	put := resourceItem(store.Key{Kind: store.KindAuthority, Name: string(a.Purpose)})
 	put[attrBody], put[attrRevision], put[attrUpdatedAt] = text(string(body)), text(fresh), updated
 	in := &dynamodb.PutItemInput{
 		TableName: &s.tables.Resources, Item: put,

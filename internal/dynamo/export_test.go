@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/oklog/ulid/v2"
 
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -15,7 +16,9 @@ import (
 func (s *Store) Tables() Tables { return s.tables }
 
 // ResourceKey is the key of a resource's item.
-func ResourceKey(kind, name string) item { return resourceKey{rules.Kind(kind), name}.item() }
+func ResourceKey(kind, name string) item {
+	return resourceItem(store.Key{Kind: rules.Kind(kind), Name: name})
+}
 
 // RecordKey is the key of a record's item.
 func RecordKey(id string) item {

@@ -16,7 +16,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/oklog/ulid/v2"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/dynamo"
 	"github.com/gatepass-ci/gatepass/internal/dynamotest"
@@ -119,15 +118,15 @@ var calls = []call{
 		return err
 	}},
 	{"Token", "GetItem", func(ctx context.Context, s *dynamo.Store) error {
-		_, err := s.Token(ctx, "none")
+		_, err := store.Token(ctx, s, "none")
 		return absent(err)
 	}},
-	{"Bot", "GetItem", func(ctx context.Context, s *dynamo.Store) error { _, err := s.Bot(ctx, "example"); return err }},
+	{"Bot", "GetItem", func(ctx context.Context, s *dynamo.Store) error { _, err := store.Bot(ctx, s, "example"); return err }},
 	{"Roles", "BatchGetItem", func(ctx context.Context, s *dynamo.Store) error {
-		roles, err := s.Roles(ctx, []string{"deployer", "none"})
+		roles, err := store.Roles(ctx, s, []string{"deployer", "none"})
 		return want(len(roles), 1, err)
 	}},
-	{"Locks", "Query", func(ctx context.Context, s *dynamo.Store) error { _, err := s.Locks(ctx); return err }},
+	{"Locks", "Query", func(ctx context.Context, s *dynamo.Store) error { _, err := store.Locks(ctx, s); return err }},
 	{"List", "Query", func(ctx context.Context, s *dynamo.Store) error {
 		bots, err := s.List(ctx, rules.KindBot)
 		return want(len(bots), 1, err)
@@ -138,7 +137,7 @@ var calls = []call{
 		return want(notAfter, use("", 0).NotAfter, err)
 	}},
 	{"Claim", "GetItem", func(ctx context.Context, s *dynamo.Store) error {
-		uses, err := s.Claim(ctx, "token")
+		uses, err := s.Uses(ctx, "token")
 		return want(len(uses), 1, err)
 	}},
 	{"Lease", "UpdateItem", func(ctx context.Context, s *dynamo.Store) error {
@@ -148,7 +147,7 @@ var calls = []call{
 	{"Record", "PutItem", func(ctx context.Context, s *dynamo.Store) error { return s.Record(ctx, stored, base.Add(time.Hour)) }},
 	{"Join", "GetItem", func(ctx context.Context, s *dynamo.Store) error { _, err := s.Join(ctx, stored.JoinID); return err }},
 	{"Joins", "Query", func(ctx context.Context, s *dynamo.Store) error {
-		records, _, err := admin.Records(s.Joins(ctx, store.Query{}))
+		records, _, err := store.Gather(s.Joins(ctx, store.Query{}))
 		return want(len(records), 1, err)
 	}},
 	{"PutKeySet", "PutItem", func(ctx context.Context, s *dynamo.Store) error { return s.PutKeySet(ctx, keySet()) }},
@@ -270,7 +269,7 @@ func TestNoAnswer(t *testing.T) {
 // counted tests that what calls have stored was stored once.
 func counted(t *testing.T, s *dynamo.Store) {
 	t.Helper()
-	uses, err := s.Claim(t.Context(), "token")
+	uses, err := s.Uses(t.Context(), "token")
 	if err != nil || len(uses) != 1 {
 		t.Errorf("the claim is %v, %v; want the one use", uses, err)
 	}
@@ -391,7 +390,7 @@ func TestLateRefusal(t *testing.T) {
 	if _, err := s.Use(ctx, use("second", 1)); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("too late: %v, want context.DeadlineExceeded", err)
 	}
-	if uses, err := direct.Claim(t.Context(), "token"); err != nil || len(uses) != 1 {
+	if uses, err := direct.Uses(t.Context(), "token"); err != nil || len(uses) != 1 {
 		t.Errorf("the claim is %v, %v; want the one use", uses, err)
 	}
 }

@@ -2,11 +2,12 @@ package dynamo
 
 import (
 	"fmt"
-	"math"
 	"strconv"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 // item is a stored item. Its methods return an error, and never panic, for an
@@ -75,9 +76,9 @@ func (r *reader) texts(name string) []string {
 	return set.Value
 }
 
-func (r *reader) instant(name string) time.Time { return time.Unix(0, r.number(name)).UTC() }
+func (r *reader) instant(name string) time.Time { return store.FromNanoseconds(r.number(name)) }
 
-func (r *reader) seconds(name string) time.Time { return time.Unix(r.number(name), 0).UTC() }
+func (r *reader) seconds(name string) time.Time { return store.FromSeconds(r.number(name)) }
 
 // has tells whether there is such an attribute, of whatever type.
 func (r *reader) has(name string) bool { return r.item[name] != nil }
@@ -92,16 +93,9 @@ func number(n int64) types.AttributeValue {
 
 // instant is t in nanoseconds since 1970.
 func instant(t time.Time) (types.AttributeValue, error) {
-	if t.Before(time.Unix(0, math.MinInt64)) || t.After(time.Unix(0, math.MaxInt64)) {
-		return nil, fmt.Errorf("the time %s cannot be stored: its year must be 1678 to 2261", t)
+	n, err := store.Nanoseconds(t)
+	if err != nil {
+		return nil, err
 	}
-	return number(t.UnixNano()), nil
-}
-
-// wholeSeconds is t in seconds since 1970, rounded up: nothing ends or is deleted too early.
-func wholeSeconds(t time.Time) int64 {
-	if t.Nanosecond() > 0 {
-		return t.Unix() + 1
-	}
-	return t.Unix()
+	return number(n), nil
 }

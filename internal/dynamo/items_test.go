@@ -14,7 +14,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/dynamo"
 	"github.com/gatepass-ci/gatepass/internal/dynamotest"
@@ -59,7 +58,7 @@ func TestMalformedItems(t *testing.T) {
 		calls      []func() error
 	}{
 		"claim": {names.Joins, claim, []string{"not_after/first"}, []string{"digests"}, "token", []func() error{
-			func() error { _, err := s.Claim(t.Context(), "token"); return err },
+			func() error { _, err := s.Uses(t.Context(), "token"); return err },
 			func() error { _, err := s.Use(t.Context(), use("first", 1)); return err },
 			func() error { _, err := s.Use(t.Context(), use("second", 1)); return err },
 		}},
@@ -74,7 +73,7 @@ func TestMalformedItems(t *testing.T) {
 		"record": {names.Joins, recordKey, []string{"body"}, nil, stored.JoinID, []func() error{
 			func() error { _, err := s.Join(t.Context(), stored.JoinID); return err },
 			func() error {
-				_, damaged, err := admin.Records(s.Joins(t.Context(), store.Query{}))
+				_, damaged, err := store.Gather(s.Joins(t.Context(), store.Query{}))
 				return errors.Join(err, errors.Join(asErrors(damaged)...))
 			},
 		}},
@@ -82,7 +81,7 @@ func TestMalformedItems(t *testing.T) {
 			func() error { _, err := s.RotatedAuthorities(t.Context()); return err },
 		}},
 		"resource": {names.Resources, resourceKey, []string{"body", "revision", "updated_at"}, []string{"edited"}, "bot/example", []func() error{
-			func() error { _, err := s.Bot(t.Context(), "example"); return err },
+			func() error { _, err := store.Bot(t.Context(), s, "example"); return err },
 			func() error { _, err := s.List(t.Context(), rules.KindBot); return err },
 		}},
 	}
@@ -156,10 +155,10 @@ func TestMisplacedItems(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := s.Bot(t.Context(), "other"); err == nil || !strings.Contains(err.Error(), "bot/other") {
+	if _, err := store.Bot(t.Context(), s, "other"); err == nil || !strings.Contains(err.Error(), "bot/other") {
 		t.Errorf("bot/other: %v", err)
 	}
-	if _, err := s.Roles(t.Context(), []string{"example"}); err == nil || !strings.Contains(err.Error(), "role/example") {
+	if _, err := store.Roles(t.Context(), s, []string{"example"}); err == nil || !strings.Contains(err.Error(), "role/example") {
 		t.Errorf("role/example: %v", err)
 	}
 }
@@ -392,7 +391,7 @@ func TestKeptLongerMeanwhile(t *testing.T) {
 	if want := fmt.Sprint(at("", 9).KeepUntil.Unix()); ttl == nil || ttl.Value != want {
 		t.Errorf("the claim is kept until %v, want %s", ttl, want)
 	}
-	if uses, err := direct.Claim(t.Context(), "token"); err != nil || len(uses) != 3 {
+	if uses, err := direct.Uses(t.Context(), "token"); err != nil || len(uses) != 3 {
 		t.Errorf("the claim is %v, %v; want 3 uses", uses, err)
 	}
 }
@@ -404,10 +403,10 @@ func TestImpossibleNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"", strings.Repeat("a", 1025), strings.Repeat("a", 16<<10)} {
-		if _, err := s.Token(t.Context(), name); !errors.Is(err, store.ErrNotFound) {
+		if _, err := store.Token(t.Context(), s, name); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("a token with a name of %d bytes: %v, want store.ErrNotFound", len(name), err)
 		}
-		if roles, err := s.Roles(t.Context(), []string{name, "deployer"}); err != nil || len(roles) != 1 {
+		if roles, err := store.Roles(t.Context(), s, []string{name, "deployer"}); err != nil || len(roles) != 1 {
 			t.Errorf("a role with a name of %d bytes: %d roles, %v; want the other", len(name), len(roles), err)
 		}
 	}

@@ -24,7 +24,7 @@ const (
 	attrFailure   = "failure"
 )
 
-// KeySet implements join.KeySets.
+// KeySet implements store.KeySetReader.
 func (s *Store) KeySet(ctx context.Context, issuer string) (store.KeySet, error) {
 	doing := "reading the key set of " + issuer
 	found, err := s.get(ctx, s.tables.KeySets, item{attrIssuer: text(issuer)})
@@ -38,7 +38,7 @@ func (s *Store) KeySet(ctx context.Context, issuer string) (store.KeySet, error)
 	return ks, fail(doing, err)
 }
 
-// KeySets implements admin.KeySets. It scans the table, which has few items.
+// KeySets implements store.KeySets. It scans the table, which has few items.
 func (s *Store) KeySets(ctx context.Context) ([]store.KeySet, error) {
 	const doing = "reading the key sets"
 	var all []store.KeySet
@@ -78,7 +78,7 @@ func decodeKeySet(found item) (store.KeySet, error) {
 	return ks, nil
 }
 
-// PutKeySet implements jwks.Store.
+// PutKeySet implements store.KeySets.
 func (s *Store) PutKeySet(ctx context.Context, ks store.KeySet) error {
 	err := s.putKeySet(ctx, ks)
 	if errors.Is(err, store.ErrPinned) {
@@ -137,7 +137,7 @@ func encodeKeySet(ks store.KeySet) (item, error) {
 	return put, nil
 }
 
-// KeySetFailed implements jwks.Store.
+// KeySetFailed implements store.KeySets.
 func (s *Store) KeySetFailed(ctx context.Context, issuer string, at time.Time, failure string) error {
 	tried, err := instant(at)
 	if err == nil {
@@ -161,7 +161,7 @@ func (s *Store) KeySetFailed(ctx context.Context, issuer string, at time.Time, f
 	return fail("noting a failed fetch of the key set of "+issuer, err)
 }
 
-// Unpin implements admin.KeySets.
+// Unpin implements store.KeySets.
 func (s *Store) Unpin(ctx context.Context, issuer string) error {
 	_, err := s.db.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName:                 &s.tables.KeySets,

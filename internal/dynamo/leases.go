@@ -9,6 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 const (
@@ -16,7 +18,7 @@ const (
 	attrHolder = "holder"
 )
 
-// Lease implements join.Leases.
+// Lease implements store.Ledger.
 func (s *Store) Lease(ctx context.Context, name string, now, until time.Time) (bool, error) {
 	got, err := s.lease(ctx, name, now, until)
 	return got, fail("taking the lease "+name, err)
@@ -40,7 +42,7 @@ func (s *Store) lease(ctx context.Context, name string, now, until time.Time) (b
 		UpdateExpression:         aws.String("SET #until = :until, #holder = :holder, #ttl = :ttl"),
 		ExpressionAttributeNames: map[string]string{"#until": attrUntil, "#holder": attrHolder, "#ttl": attrTTL},
 		ExpressionAttributeValues: item{
-			":now": from, ":until": to, ":holder": text(rand.Text()), ":ttl": number(wholeSeconds(until)),
+			":now": from, ":until": to, ":holder": text(rand.Text()), ":ttl": number(store.Seconds(until)),
 		},
 	})
 	if _, held := errors.AsType[*types.ConditionalCheckFailedException](err); held {

@@ -25,7 +25,7 @@ const (
 	filteredPage = 100
 )
 
-// Joins implements admin.Joins. The partitions' records are merged by their join
+// Joins implements store.Records. The partitions' records are merged by their join
 // ids as they are read, a page of each at a time.
 //
 // Of a listing with a limit the newest hour is read first, then four hours, and so

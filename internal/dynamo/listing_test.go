@@ -13,7 +13,6 @@ import (
 	"github.com/aws/smithy-go/middleware"
 	"github.com/oklog/ulid/v2"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/dynamo"
 	"github.com/gatepass-ci/gatepass/internal/store"
 )
@@ -57,7 +56,7 @@ func TestListingMerges(t *testing.T) {
 			func(int, store.Record) bool { return true }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			records, _, err := admin.Records(s.Joins(t.Context(), c.q))
+			records, _, err := store.Gather(s.Joins(t.Context(), c.q))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -163,7 +162,7 @@ func TestAListingStops(t *testing.T) {
 	}
 	for _, q := range []store.Query{{Bot: "example", Limit: 3}, {Limit: 3}} {
 		atomic.StoreInt32(&scanned, 0)
-		records, _, err := admin.Records(s.Joins(t.Context(), q))
+		records, _, err := store.Gather(s.Joins(t.Context(), q))
 		if err != nil || len(records) != 3 || scanned > 10 {
 			t.Errorf("%+v: %d records, %v; %d were read", q, len(records), err, scanned)
 		}

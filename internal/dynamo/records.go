@@ -35,7 +35,7 @@ func recordKey(joinID string) (item, error) {
 	return joinsKey(recordPrefix+joinID[ulid.EncodedSize-1:], joinID), nil
 }
 
-// Record implements join.Records by one PutItem.
+// Record implements store.Ledger by one PutItem.
 func (s *Store) Record(ctx context.Context, r store.Record, keepUntil time.Time) error {
 	put, err := encodeRecord(r, keepUntil)
 	if err == nil {
@@ -57,12 +57,12 @@ func encodeRecord(r store.Record, keepUntil time.Time) (item, error) {
 	if err != nil {
 		return nil, err
 	}
-	put[attrTime], put[attrBody], put[attrTTL] = at, text(string(body)), number(wholeSeconds(keepUntil))
+	put[attrTime], put[attrBody], put[attrTTL] = at, text(string(body)), number(store.Seconds(keepUntil))
 	put[attrToken], put[attrBot], put[attrCode] = text(r.Token), text(r.Bot), text(r.Code)
 	return put, nil
 }
 
-// Join implements admin.Joins.
+// Join implements store.Records.
 func (s *Store) Join(ctx context.Context, id string) (store.Record, error) {
 	key, err := recordKey(id)
 	if err != nil { // none is stored under such an id
@@ -82,16 +82,8 @@ func (s *Store) Join(ctx context.Context, id string) (store.Record, error) {
 func decodeRecord(found item) (store.Record, error) {
 	r := reader{item: found}
 	id, body := r.text(attrSK), r.text(attrBody)
-	err := r.err
-	var record store.Record
-	if err == nil {
-		record, err = store.DecodeRecord([]byte(body))
+	if r.err != nil {
+		return store.Record{}, &store.DamagedError{JoinID: id, Err: r.err}
 	}
-	if err == nil && record.JoinID != id {
-		err = fmt.Errorf("it holds the record %q", record.JoinID)
-	}
-	if err != nil {
-		return store.Record{}, &store.DamagedError{JoinID: id, Err: err}
-	}
-	return record, nil
+	return store.DecodeRecord(id, []byte(body))
 }

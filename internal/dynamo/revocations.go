@@ -26,7 +26,7 @@ const (
 	parallelWrites = 16
 )
 
-// Revocations implements join.Revocations by one Query.
+// Revocations implements store.RevocationReader by one Query.
 func (s *Store) Revocations(ctx context.Context) ([]store.Revocation, error) {
 	var all []store.Revocation
 	for found, err := range s.query(ctx, s.ofKind(kindRevocation)) {
@@ -45,21 +45,13 @@ func (s *Store) Revocations(ctx context.Context) ([]store.Revocation, error) {
 func decodeRevocation(found item) (store.Revocation, error) {
 	r := reader{item: found}
 	id, body := r.text(attrName), r.text(attrBody)
-	err := r.err
-	var revocation store.Revocation
-	if err == nil {
-		revocation, err = store.DecodeRevocation([]byte(body))
+	if r.err != nil {
+		return store.Revocation{}, fmt.Errorf("the revocation %s is stored but not valid: %w", id, r.err)
 	}
-	if err == nil && revocation.ID != id {
-		err = fmt.Errorf("it holds the revocation %q", revocation.ID)
-	}
-	if err != nil {
-		return store.Revocation{}, fmt.Errorf("the revocation %s is stored but not valid: %w", id, err)
-	}
-	return revocation, nil
+	return store.DecodeRevocation(id, []byte(body))
 }
 
-// Revoke implements admin.Revocations, by one PutItem each.
+// Revoke implements store.Revocations, by one PutItem each.
 func (s *Store) Revoke(ctx context.Context, all []store.Revocation) (int, error) {
 	var added atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)
@@ -82,8 +74,8 @@ func (s *Store) revoke(ctx context.Context, r store.Revocation) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	put := resourceKey{kindRevocation, r.ID}.item()
-	put[attrBody], put[attrEnds] = text(string(body)), number(wholeSeconds(r.Ends()))
+	put := resourceItem(store.Key{Kind: kindRevocation, Name: r.ID})
+	put[attrBody], put[attrEnds] = text(string(body)), number(store.Seconds(r.Ends()))
 	_, err = s.db.PutItem(ctx, &dynamodb.PutItemInput{
 		TableName: &s.tables.Resources, Item: put,
 		ConditionExpression:      aws.String("attribute_not_exists(#kind)"),
@@ -95,7 +87,7 @@ func (s *Store) revoke(ctx context.Context, r store.Revocation) (bool, error) {
 	return err == nil, err
 }
 
-// Forget implements admin.Revocations: the table of resources has no time to live.
+// Forget implements store.Revocations: the table of resources has no time to live.
 func (s *Store) Forget(ctx context.Context, t time.Time) (int, error) {
 	in := s.ofKind(kindRevocation)
 	in.ProjectionExpression, in.FilterExpression = aws.String("#name"), aws.String("#ends < :t")
@@ -112,7 +104,7 @@ func (s *Store) Forget(ctx context.Context, t time.Time) (int, error) {
 		}
 		group.Go(func() error {
 			_, err := s.db.DeleteItem(groupCtx, &dynamodb.DeleteItemInput{
-				TableName: &s.tables.Resources, Key: resourceKey{kindRevocation, name}.item(),
+				TableName: &s.tables.Resources, Key: resourceItem(store.Key{Kind: kindRevocation, Name: name}),
 			})
 			if err == nil {
 				removed.Add(1)

@@ -20,7 +20,7 @@ type Tables struct {
 	Resources string
 	// KeySets holds the public keys of issuers.
 	KeySets string
-	// Joins holds claims, records, leases and the certificates of X.509 authorities.
+	// Joins holds uses of ID tokens, records, leases and the certificates of X.509 authorities.
 	Joins string
 }
 

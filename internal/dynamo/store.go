@@ -6,9 +6,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
-	"github.com/gatepass-ci/gatepass/internal/join"
-	"github.com/gatepass-ci/gatepass/internal/jwks"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 // Config is what a Store is made of. All fields are required save where it says otherwise.
@@ -26,20 +24,7 @@ type Store struct {
 	tables Tables
 }
 
-var (
-	_ join.Rules      = (*Store)(nil)
-	_ join.Locks      = (*Store)(nil)
-	_ join.Leases     = (*Store)(nil)
-	_ join.Claims     = (*Store)(nil)
-	_ join.Records    = (*Store)(nil)
-	_ jwks.Store      = (*Store)(nil)
-	_ admin.Resources = (*Store)(nil)
-	_ admin.Joins     = (*Store)(nil)
-	_ admin.KeySets   = (*Store)(nil)
-
-	_ admin.AuthorityStore = (*Store)(nil)
-	_ admin.Revocations    = (*Store)(nil)
-)
+var _ store.Store = (*Store)(nil)
 
 // New checks c and returns a Store. It makes no call.
 func New(c Config) (*Store, error) {

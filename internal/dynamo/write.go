@@ -11,7 +11,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/gatepass-ci/gatepass/internal/store"
-	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
 // Codes of why DynamoDB cancels a transaction because of one of its items.
@@ -28,12 +27,12 @@ const (
 const writeTries = 8
 
 // maxBodies is how many bytes the resources of one transaction may have: it takes
-// 4 MB, their other attributes included. It is not below what admin promises.
+// 4 MB, their other attributes included. It is not below what store.Resources promises.
 const maxBodies = 4<<20 - store.MaxChanges*2<<10
 
 var _ [maxBodies - store.MaxBytes]struct{}
 
-// Write implements admin.Resources by one transaction.
+// Write implements store.Resources by one transaction.
 func (s *Store) Write(ctx context.Context, changes []store.Change) error {
 	writes, err := s.prepareChanges(changes)
 	if err != nil {
@@ -66,7 +65,7 @@ func (s *Store) transact(ctx context.Context, writes []types.TransactWriteItem, 
 			case code == reasonConflict || code == reasonThrottled || code == reasonCapacity:
 				again = true
 			default:
-				return fmt.Errorf("%s/%s: %s: %s", changes[i].Kind, changes[i].Name, code, aws.ToString(reason.Message))
+				return fmt.Errorf("%s: %s: %s", changes[i].Key(), code, aws.ToString(reason.Message))
 			}
 		}
 		if !again || try == writeTries {
@@ -78,27 +77,19 @@ func (s *Store) transact(ctx context.Context, writes []types.TransactWriteItem, 
 	}
 }
 
-// prepareChanges checks and encodes changes before anything is sent.
+// prepareChanges makes the items of a transaction before anything is sent.
 func (s *Store) prepareChanges(changes []store.Change) ([]types.TransactWriteItem, error) {
-	if len(changes) == 0 || len(changes) > store.MaxChanges {
-		return nil, fmt.Errorf("%d changes: make 1 to %d at once", len(changes), store.MaxChanges)
+	encoded, err := store.EncodeChanges(changes)
+	if err != nil {
+		return nil, err
 	}
-	writes := make([]types.TransactWriteItem, len(changes))
-	seen := make(map[resourceKey]bool, len(changes))
+	writes := make([]types.TransactWriteItem, len(encoded))
 	size := 0
-	for i, c := range changes {
-		key := resourceKey{c.Kind, c.Name}
-		if seen[key] {
-			return nil, fmt.Errorf("%s is changed twice: make each change once", key)
+	for i, e := range encoded {
+		if writes[i], err = s.prepareChange(e); err != nil {
+			return nil, fmt.Errorf("%s: %w", e.Key(), err)
 		}
-		seen[key] = true
-		var err error
-		if writes[i], err = s.prepareChange(key, c); err != nil {
-			return nil, fmt.Errorf("%s: %w", key, err)
-		}
-		if put := writes[i].Put; put != nil {
-			size += bodySize(put.Item)
-		}
+		size += len(e.Body)
 	}
 	if size > maxBodies {
 		return nil, fmt.Errorf("the resources have %d bytes together: write at most %d at once", size, maxBodies)
@@ -106,60 +97,42 @@ func (s *Store) prepareChanges(changes []store.Change) ([]types.TransactWriteIte
 	return writes, nil
 }
 
-func (s *Store) prepareChange(key resourceKey, c store.Change) (types.TransactWriteItem, error) {
-	if c.Resource == nil && c.Revision == "" {
-		return types.TransactWriteItem{}, errors.New("it cannot be removed without its revision: read it first")
-	}
+func (s *Store) prepareChange(e store.EncodedChange) (types.TransactWriteItem, error) {
 	// That it must exist is part of "its revision is", and the other way round.
 	condition, names, values := aws.String("attribute_not_exists(#kind)"), map[string]string{"#kind": attrKind}, item(nil)
-	if c.Revision != "" {
+	if e.Revision != "" {
 		condition, names = aws.String("#revision = :revision"), map[string]string{"#revision": attrRevision}
-		values = item{":revision": text(c.Revision)}
+		values = item{":revision": text(e.Revision)}
 	}
-	if c.Resource == nil {
+	if e.Resource == nil {
 		return types.TransactWriteItem{Delete: &types.Delete{
-			TableName: &s.tables.Resources, Key: key.item(), ConditionExpression: condition,
+			TableName: &s.tables.Resources, Key: resourceItem(e.Key()), ConditionExpression: condition,
 			ExpressionAttributeNames: names, ExpressionAttributeValues: values,
 		}}, nil
 	}
-	encoded, err := encodeResource(key, c)
+	put, err := encodeResource(e)
 	if err != nil {
 		return types.TransactWriteItem{}, err
 	}
 	return types.TransactWriteItem{Put: &types.Put{
-		TableName: &s.tables.Resources, Item: encoded, ConditionExpression: condition,
+		TableName: &s.tables.Resources, Item: put, ConditionExpression: condition,
 		ExpressionAttributeNames: names, ExpressionAttributeValues: values,
 	}}, nil
 }
 
 // encodeResource makes an item of a change, with a new revision.
-func encodeResource(key resourceKey, c store.Change) (item, error) {
-	if c.Resource.Kind() != c.Kind || c.Resource.Name() != c.Name {
-		return nil, fmt.Errorf("the change holds %s/%s", c.Resource.Kind(), c.Resource.Name())
-	}
-	body, err := rules.Encode(c.Resource)
+func encodeResource(e store.EncodedChange) (item, error) {
+	at, err := instant(e.At)
 	if err != nil {
 		return nil, err
 	}
-	at, err := instant(c.At)
-	if err != nil {
-		return nil, err
+	put := resourceItem(e.Key())
+	put[attrBody], put[attrRevision], put[attrUpdatedAt] = text(string(e.Body)), text(rand.Text()), at
+	if e.Issuer != "" {
+		put[attrIssuer] = text(e.Issuer)
 	}
-	encoded := key.item()
-	encoded[attrBody], encoded[attrRevision], encoded[attrUpdatedAt] = text(string(body)), text(rand.Text()), at
-	if token, ok := c.Resource.(*rules.TokenRule); ok {
-		encoded[attrIssuer] = text(token.Issuer())
+	if e.Edited {
+		put[attrEdited] = truth(true)
 	}
-	if c.Edited {
-		encoded[attrEdited] = truth(true)
-	}
-	return encoded, nil
-}
-
-func bodySize(resource item) int {
-	body, ok := resource[attrBody].(*types.AttributeValueMemberS)
-	if !ok {
-		return 0
-	}
-	return len(body.Value)
+	return put, nil
 }

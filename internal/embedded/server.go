@@ -152,8 +152,7 @@ func (s *Server) assemble(authorities join.Authorities) error {
 		}
 	}
 	service, err := join.New(join.Config{
-		Rules: s.store, Locks: s.store, KeySets: s.store, Refresher: s.refresher, Leases: s.store,
-		Claims: s.store, Records: s.store, Authorities: authorities,
+		Store: s.store, Refresher: s.refresher, Authorities: authorities,
 		PublicURL: s.publicURL, TrustDomain: trustDomain, MaxTTL: s.c.MaxTTL,
 		Now: s.c.Now, Rand: rand.Reader, Wait: wait, Log: s.c.Log,
 	})

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/jwks"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 // Environment variables of the embedded server.
@@ -37,7 +38,7 @@ func IssuerSettings(getenv func(string) string) (jwks.ClientConfig, error) {
 }
 
 // NewRefresher returns a refresher that dials issuers as c says.
-func NewRefresher(store jwks.Store, c jwks.ClientConfig, now func() time.Time, log *slog.Logger) (*jwks.Refresher, error) {
+func NewRefresher(store store.KeySets, c jwks.ClientConfig, now func() time.Time, log *slog.Logger) (*jwks.Refresher, error) {
 	client, err := jwks.NewHTTPClient(c)
 	if err != nil {
 		return nil, err

@@ -54,14 +54,14 @@ func (a *attempt) claimSignRecord(ctx context.Context) ([]api.Credential, time.T
 		claimErr, signErr, recordErr error
 	)
 	claim := guarded(func() (err error) {
-		first, err = a.Claims.Use(ctx, store.Use{
+		first, err = a.Store.Use(ctx, store.Use{
 			IDToken: a.record.IDToken, Digest: a.digest, NotAfter: a.notAfter, MaxJoins: a.rule.MaxJoins,
 			KeepUntil: a.verified.Expires.Add(claimGrace),
 		})
 		return err
 	})
 	sign := guarded(func() (err error) { products, err = a.sign(ctx, drafts); return err })
-	record := guarded(func() error { return a.Records.Record(ctx, a.record, a.record.Time.Add(a.RecordTTL)) })
+	record := guarded(func() error { return a.Store.Record(ctx, a.record, a.record.Time.Add(a.RecordTTL)) })
 	wg.Go(func() { claimErr = claim() })
 	wg.Go(func() { signErr = sign() })
 	wg.Go(func() { recordErr = record() })

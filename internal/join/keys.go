@@ -91,7 +91,7 @@ func (s *Service) refreshKeySet(ctx context.Context, issuer, kid, alg string, be
 	// the refresh, or one request a minute would keep every job with a new key out.
 	refreshCtx, cancel := outlive(ctx, refreshTimeout)
 	defer cancel()
-	held, err := s.Leases.Lease(refreshCtx, "refresh:"+issuer, now, now.Add(refreshEvery))
+	held, err := s.Store.Lease(refreshCtx, "refresh:"+issuer, now, now.Add(refreshEvery))
 	if err != nil {
 		return nil, storeUnavailable(fmt.Errorf("taking the lease to refresh %s: %w", issuer, err))
 	}
@@ -153,7 +153,7 @@ func (s *Service) lookAgain(ctx context.Context, issuer, kid, alg string) (*toke
 // and caches it. parsed is nil if there is none yet.
 func (s *Service) readKeySet(ctx context.Context, issuer string) (stored store.KeySet, parsed *token.KeySet, err error) {
 	readAt := s.Now() // before the read: the set is at least as new as that
-	stored, err = s.KeySets.KeySet(ctx, issuer)
+	stored, err = s.Store.KeySet(ctx, issuer)
 	if errors.Is(err, store.ErrNotFound) || err == nil && len(stored.JWKS) == 0 {
 		return stored, nil, nil
 	}

@@ -13,6 +13,8 @@ import (
 
 // keyWorld is an issuer, a store of its key set and a lease, as findKeySet sees them.
 type keyWorld struct {
+	Store // nil: nothing else is called
+
 	now     time.Time
 	stored  *store.KeySet // nil if there is none
 	issuer  *issuertest.Issuer
@@ -77,7 +79,7 @@ func newKeyWorld(t *testing.T) (*keyWorld, *Service) {
 	w := &keyWorld{now: time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC), issuer: issuer, kid: issuertest.FirstKeyID}
 	w.fetched()
 	s := &Service{keys: newKeyCache(), Config: Config{
-		KeySets: w, Leases: w, Refresher: w, Wait: w.wait, Now: func() time.Time { return w.now },
+		Store: w, Refresher: w, Wait: w.wait, Now: func() time.Time { return w.now },
 	}}
 	return w, s
 }
@@ -311,8 +313,8 @@ func TestAClockSetBackReadsTheKeySetAgain(t *testing.T) {
 func TestLeaseOfEachIssuer(t *testing.T) {
 	w, s := newKeyWorld(t)
 	w.now = w.now.Add(time.Hour)
-	leases := &namedLeases{}
-	s.Leases = leases
+	leases := &namedLeases{Store: w}
+	s.Store = leases
 	for _, issuer := range []string{"https://a.example.com", "https://b.example.com"} {
 		_, _ = s.findKeySet(t.Context(), issuer, "nobody", issuertest.ES256)
 		w.stored.FetchedAt = w.now.Add(-time.Hour)
@@ -328,6 +330,7 @@ func TestLeaseOfEachIssuer(t *testing.T) {
 }
 
 type namedLeases struct {
+	Store
 	names   []string
 	lasting []time.Duration
 }

@@ -30,13 +30,8 @@ const (
 
 // Config is what a Service is made of. All fields are required save where it says otherwise.
 type Config struct {
-	Rules       Rules
-	Locks       Locks
-	KeySets     KeySets
+	Store       Store
 	Refresher   Refresher
-	Leases      Leases
-	Claims      Claims
-	Records     Records
 	Authorities Authorities
 
 	// PublicURL is the issuer of the JWTs, without a trailing slash.
@@ -161,7 +156,7 @@ func (a *attempt) recordRefusal(ctx context.Context, r *Refusal) *Refusal {
 	// The caller may have gone away; its record is written all the same.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
-	if err := a.Records.Record(ctx, a.record, a.record.Time.Add(a.RecordTTL)); err != nil {
+	if err := a.Store.Record(ctx, a.record, a.record.Time.Add(a.RecordTTL)); err != nil {
 		return storeUnavailable(fmt.Errorf("recording the refusal %s: %w", r.Problem.Code, err))
 	}
 	a.recorded = true

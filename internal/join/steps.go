@@ -48,10 +48,10 @@ func (a *attempt) parseIDToken(context.Context) (err error) {
 // that has expired look alike to the caller.
 func (a *attempt) readRule(ctx context.Context) error {
 	err := parallel(ctx, func(ctx context.Context) (err error) {
-		a.rule, err = a.Rules.Token(ctx, a.req.Token)
+		a.rule, err = store.Token(ctx, a.Store, a.req.Token)
 		return unavailable("reading the token rule", err)
 	}, func(ctx context.Context) (err error) {
-		a.locks, err = a.Locks.Locks(ctx)
+		a.locks, err = store.Locks(ctx, a.Store)
 		return unavailable("reading the locks", err)
 	}, func(ctx context.Context) error {
 		a.prepareAuthorities(ctx)
@@ -93,7 +93,7 @@ func (a *attempt) precheckIDToken(context.Context) error {
 // told only to a job that the rules let in.
 func (a *attempt) readBotAndKeys(ctx context.Context) error {
 	return parallel(ctx, func(ctx context.Context) error {
-		bot, err := a.Rules.Bot(ctx, a.rule.BotName)
+		bot, err := store.Bot(ctx, a.Store, a.rule.BotName)
 		if errors.Is(err, store.ErrNotFound) {
 			return nil
 		}
@@ -160,11 +160,11 @@ func (a *attempt) decide(context.Context) error {
 func (a *attempt) readRolesAndClaim(ctx context.Context) error {
 	return parallel(ctx, func(ctx context.Context) (err error) {
 		if len(a.bot.Roles) > 0 {
-			a.roles, err = a.Rules.Roles(ctx, a.bot.Roles)
+			a.roles, err = store.Roles(ctx, a.Store, a.bot.Roles)
 		}
 		return unavailable("reading the roles", err)
 	}, func(ctx context.Context) (err error) {
-		a.uses, err = a.Claims.Claim(ctx, a.record.IDToken)
+		a.uses, err = a.Store.Uses(ctx, a.record.IDToken)
 		return unavailable("reading the claim", err)
 	})
 }

@@ -28,8 +28,10 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
-// memStore is a Store in memory that keeps to the port's contract.
+// memStore is key sets in memory, which keep to the contract of stores.
 type memStore struct {
+	store.Store // nil: nothing but what is below is called
+
 	mu      sync.Mutex
 	issuers []string
 	sets    map[string]store.KeySet

@@ -11,7 +11,7 @@ import (
 // Import stores a key set by hand, pinned: it replaces whatever is stored, is
 // never fetched over and never stale. jwks is cleaned as a fetched one is; what
 // was dropped is returned, also with an error.
-func Import(ctx context.Context, s Store, issuer string, jwks []byte, now time.Time) (store.KeySet, []Dropped, error) {
+func Import(ctx context.Context, s store.KeySets, issuer string, jwks []byte, now time.Time) (store.KeySet, []Dropped, error) {
 	if err := ValidateIssuer(issuer); err != nil {
 		return store.KeySet{}, nil, err
 	}

@@ -26,7 +26,7 @@ const DefaultConcurrency = 16
 // Config is what a Refresher works with.
 type Config struct {
 	// Store keeps the key sets. Required.
-	Store Store
+	Store store.KeySets
 	// HTTP dials issuers; default what NewHTTPClient makes of the zero ClientConfig.
 	HTTP *http.Client
 	// Now is the clock; default time.Now.

@@ -46,7 +46,7 @@ type Failed struct {
 
 // Refresh handles the events of jwks-refresh.
 type Refresh struct {
-	Store     jwks.Store
+	Store     store.KeySets
 	Refresher *jwks.Refresher
 	Metrics   *Metrics
 	Now       func() time.Time

@@ -31,7 +31,7 @@ var ErrStore = errors.New("reading the revocations")
 
 // Config is what Lists are made of. All fields are required save where it says otherwise.
 type Config struct {
-	Revocations join.Revocations
+	Revocations store.RevocationReader
 	Authorities join.Authorities // for CRLs alone
 	// Now and Rand are used by several goroutines at once.
 	Now  func() time.Time

@@ -66,7 +66,7 @@ func (c Config) run(ctx context.Context, k *Case, defaults Defaults) (Result, er
 	for _, credential := range k.Credentials {
 		q.Wishes = append(q.Wishes, credential.wish())
 	}
-	token, err := c.Reasons.Token(ctx, r.Token)
+	token, err := store.Token(ctx, c.Reasons, r.Token)
 	if errors.Is(err, store.ErrNotFound) {
 		r.Got = "token_not_found"
 		if k.Want != r.Got {

@@ -143,21 +143,21 @@ var provocations = []provocation{
 
 	{code: api.CodeIssuerKeysUnavailable, name: "no keys were ever fetched and the issuer is down", unrecorded: true,
 		prepare: func(s *service, _ *server.Config) {
-			s.config.KeySets = noKeySets{}
+			s.config.Store = noKeySets{s.config.Store}
 			s.config.Refresher = refresherFunc(func(context.Context, string) error { return errDown })
 		},
 		do: func(s *service) answer { return s.join(s.bitbucketRequest()) }},
 	{code: api.CodeStoreUnavailable, name: "rules cannot be read", unrecorded: true,
-		prepare: func(s *service, _ *server.Config) { s.config.Rules = noRules{} },
+		prepare: func(s *service, _ *server.Config) { s.config.Store = noRules{s.config.Store} },
 		do:      func(s *service) answer { return s.join(s.bitbucketRequest()) }},
 	{code: api.CodeStoreUnavailable, name: "the claim cannot be stored",
-		prepare: func(s *service, _ *server.Config) { s.config.Claims = noClaims{s.config.Claims} },
+		prepare: func(s *service, _ *server.Config) { s.config.Store = noUses{s.config.Store} },
 		do:      func(s *service) answer { return s.join(s.bitbucketRequest()) }},
 	{code: api.CodeStoreUnavailable, name: "the record of a grant cannot be stored", unrecorded: true,
-		prepare: func(s *service, _ *server.Config) { s.config.Records = noRecords{} },
+		prepare: func(s *service, _ *server.Config) { s.config.Store = noRecords{s.config.Store} },
 		do:      func(s *service) answer { return s.join(s.bitbucketRequest()) }},
 	{code: api.CodeStoreUnavailable, name: "the record of a refusal cannot be stored", unrecorded: true,
-		prepare: func(s *service, _ *server.Config) { s.config.Records = noRecords{} },
+		prepare: func(s *service, _ *server.Config) { s.config.Store = noRecords{s.config.Store} },
 		do: func(s *service) answer {
 			return s.join(s.request("example-bot", s.bitbucket(issuertest.BitbucketJob{BranchName: "legacy"})))
 		}},
@@ -169,7 +169,7 @@ var provocations = []provocation{
 		do:      func(s *service) answer { return s.do(http.MethodGet, api.PathAuthorities, nil) }},
 
 	{code: api.CodeInternal, name: "a part panics", unrecorded: true,
-		prepare: func(s *service, _ *server.Config) { s.config.Rules = panicking{} },
+		prepare: func(s *service, _ *server.Config) { s.config.Store = panicking{s.config.Store} },
 		do:      func(s *service) answer { return s.join(s.bitbucketRequest()) }},
 }
 

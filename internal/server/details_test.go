@@ -195,48 +195,49 @@ func TestRecordOfCredentials(t *testing.T) {
 	}
 }
 
-// watchedClaims keeps the uses that are claimed.
-type watchedClaims struct {
-	join.Claims
+// watchedUses keeps the uses that are stored.
+type watchedUses struct {
+	join.Store
 	mu   sync.Mutex
 	uses []store.Use
 }
 
-func (w *watchedClaims) Use(ctx context.Context, u store.Use) (time.Time, error) {
+func (w *watchedUses) Use(ctx context.Context, u store.Use) (time.Time, error) {
 	w.mu.Lock()
 	w.uses = append(w.uses, u)
 	w.mu.Unlock()
-	return w.Claims.Use(ctx, u)
+	return w.Store.Use(ctx, u)
 }
 
 // keptRecords remembers how long records are to be kept.
 type keptRecords struct {
-	join.Records
+	join.Store
 	until []time.Time
 }
 
 func (k *keptRecords) Record(ctx context.Context, r store.Record, keepUntil time.Time) error {
 	k.until = append(k.until, keepUntil)
-	return k.Records.Record(ctx, r, keepUntil)
+	return k.Store.Record(ctx, r, keepUntil)
 }
 
-// A claim outlives its ID token, leeway and a clock that is wrong by an hour; a
-// record is kept for 90 days. What the claim that was read refuses is neither
-// signed nor claimed.
-func TestClaimsAndRecordsAreKept(t *testing.T) {
-	var claims *watchedClaims
+// A use is kept longer than its ID token, leeway and a clock that is wrong by an
+// hour; a record is kept for 90 days. What the uses that were read refuse is neither
+// signed nor stored as a use.
+func TestUsesAndRecordsAreKept(t *testing.T) {
+	var used *watchedUses
 	var records *keptRecords
 	s := newService(t, func(s *service, _ *server.Config) {
-		claims, records = &watchedClaims{Claims: s.config.Claims}, &keptRecords{Records: s.config.Records}
-		s.config.Claims, s.config.Records = claims, records
+		used = &watchedUses{Store: s.config.Store}
+		records = &keptRecords{Store: used}
+		s.config.Store = records
 	})
 	token := s.bitbucket(issuertest.BitbucketJob{}, issuertest.WithClaim("exp", noon.Add(2*time.Hour).Unix()))
 	s.granted(s.request("example-bot", token))
 	if a := s.join(s.request("example-bot", token)); a.problem == nil || a.problem.Code != api.CodeIDTokenAlreadyUsed {
 		t.Fatalf("answered %s", a.body)
 	}
-	if len(claims.uses) != 1 || !claims.uses[0].KeepUntil.Equal(noon.Add(3*time.Hour+30*time.Second)) {
-		t.Errorf("claimed %+v", claims.uses)
+	if len(used.uses) != 1 || !used.uses[0].KeepUntil.Equal(noon.Add(3*time.Hour+30*time.Second)) {
+		t.Errorf("stored the uses %+v", used.uses)
 	}
 	if want := noon.Add(90 * 24 * time.Hour); len(records.until) != 2 || !records.until[0].Equal(want) || !records.until[1].Equal(want) {
 		t.Errorf("records are kept until %v", records.until)

@@ -12,23 +12,23 @@ import (
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
-// racing is a store in which the same request was claimed by another call, for
-// credentials that end earlier, after this call read the claim.
+// racing is a store in which another call used the ID token for the same request, for
+// credentials that end earlier, after this call read the uses.
 type racing struct {
-	join.Claims
+	join.Store
 	earlier time.Duration
 }
 
 func (r racing) Use(ctx context.Context, u store.Use) (time.Time, error) {
-	if _, err := r.Claims.Use(ctx, store.Use{IDToken: u.IDToken, Digest: u.Digest, NotAfter: u.NotAfter.Add(-r.earlier), MaxJoins: u.MaxJoins, KeepUntil: u.KeepUntil}); err != nil {
+	if _, err := r.Store.Use(ctx, store.Use{IDToken: u.IDToken, Digest: u.Digest, NotAfter: u.NotAfter.Add(-r.earlier), MaxJoins: u.MaxJoins, KeepUntil: u.KeepUntil}); err != nil {
 		return time.Time{}, err
 	}
-	return r.Claims.Use(ctx, u)
+	return r.Store.Use(ctx, u)
 }
 
 // recordings keeps every version of the records that are stored.
 type recordings struct {
-	join.Records
+	join.Store
 	mu  sync.Mutex
 	all []store.Record
 }
@@ -37,11 +37,11 @@ func (r *recordings) Record(ctx context.Context, rec store.Record, keepUntil tim
 	r.mu.Lock()
 	r.all = append(r.all, rec)
 	r.mu.Unlock()
-	return r.Records.Record(ctx, rec, keepUntil)
+	return r.Store.Record(ctx, rec, keepUntil)
 }
 
 func TestARacingRetryNeverOutlivesTheFirstAnswer(t *testing.T) {
-	s := newService(t, func(s *service, _ *server.Config) { s.config.Claims = racing{s.config.Claims, 5 * time.Minute} })
+	s := newService(t, func(s *service, _ *server.Config) { s.config.Store = racing{s.config.Store, 5 * time.Minute} })
 	resp := s.granted(s.bitbucketRequest())
 	end := noon.Add(10 * time.Minute)
 	if !resp.ExpiresAt.Equal(end) || resp.TTLLimitedBy != "retry" || resp.TTLSeconds != 600 {
@@ -56,19 +56,19 @@ func TestARacingRetryNeverOutlivesTheFirstAnswer(t *testing.T) {
 	}
 }
 
-// If the claim or a signature fails, the record that said "ok" is overwritten
+// If the use or a signature fails, the record that said "ok" is overwritten
 // before the answer: it never tells of a credential that was not delivered.
 func TestARecordOfAFailedGrantIsOverwritten(t *testing.T) {
 	for name, fail := range map[string]func(*service){
-		"the claim":     func(s *service) { s.config.Claims = noClaims{s.config.Claims} },
+		"the use":       func(s *service) { s.config.Store = noUses{s.config.Store} },
 		"the signature": func(s *service) { s.config.Authorities = brokenSigner{s.config.Authorities} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			var rec *recordings
 			s := newService(t, func(s *service, _ *server.Config) {
 				fail(s)
-				rec = &recordings{Records: s.config.Records}
-				s.config.Records = rec
+				rec = &recordings{Store: s.config.Store}
+				s.config.Store = rec
 			})
 			a := s.join(s.bitbucketRequest())
 			if a.problem == nil {
@@ -84,9 +84,9 @@ func TestARecordOfAFailedGrantIsOverwritten(t *testing.T) {
 	}
 }
 
-// gone is a store whose caller goes away while its claim is made.
+// gone is a store whose caller goes away while its use is stored.
 type gone struct {
-	join.Claims
+	join.Store
 	cancel context.CancelFunc
 }
 
@@ -99,7 +99,7 @@ func TestACallerThatGoesAwayIsRecorded(t *testing.T) {
 	s := newService(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	config := s.config
-	config.Claims = gone{config.Claims, cancel}
+	config.Store = gone{config.Store, cancel}
 	service, err := join.New(config)
 	must(t, err)
 	if _, err := service.Join(ctx, s.bitbucketRequest(), join.Caller{}); err == nil {

@@ -18,30 +18,30 @@ import (
 
 // Parts that fail, each in one way, over the real ones.
 
-type noRules struct{}
+type noRules struct{ join.Store }
 
-func (noRules) Token(context.Context, string) (*rules.TokenRule, error) { return nil, errDown }
-func (noRules) Bot(context.Context, string) (*rules.Bot, error)         { return nil, errDown }
-func (noRules) Roles(context.Context, []string) ([]*rules.Role, error) {
-	return nil, errDown
+func (noRules) Get(context.Context, rules.Kind, string) (store.Stored, error) {
+	return store.Stored{}, errDown
 }
 
-type panicking struct{ noRules }
+type panicking struct{ join.Store }
 
-func (panicking) Token(context.Context, string) (*rules.TokenRule, error) { panic("a fault of ours") }
+func (panicking) Get(context.Context, rules.Kind, string) (store.Stored, error) {
+	panic("a fault of ours")
+}
 
-type noKeySets struct{}
+type noKeySets struct{ join.Store }
 
 func (noKeySets) KeySet(context.Context, string) (store.KeySet, error) {
 	return store.KeySet{}, store.ErrNotFound
 }
 
-// noClaims can read claims and not store them.
-type noClaims struct{ join.Claims }
+// noUses can read uses and not store them.
+type noUses struct{ join.Store }
 
-func (noClaims) Use(context.Context, store.Use) (time.Time, error) { return time.Time{}, errDown }
+func (noUses) Use(context.Context, store.Use) (time.Time, error) { return time.Time{}, errDown }
 
-type noRecords struct{}
+type noRecords struct{ join.Store }
 
 func (noRecords) Record(context.Context, store.Record, time.Time) error { return errDown }
 
@@ -81,31 +81,46 @@ type refusing struct{ crypto.Signer }
 
 func (refusing) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { return nil, errDown }
 
-type noLocks struct{}
+// noLocks, noBots and noRoles can read all other resources.
+type noLocks struct{ join.Store }
 
-func (noLocks) Locks(context.Context) ([]*rules.Lock, error) { return nil, errDown }
+func (s noLocks) List(ctx context.Context, kind rules.Kind) ([]store.Stored, error) {
+	if kind == rules.KindLock {
+		return nil, errDown
+	}
+	return s.Store.List(ctx, kind)
+}
 
-// noBots and noRoles can read all other rules.
-type noBots struct{ join.Rules }
+type noBots struct{ join.Store }
 
-func (noBots) Bot(context.Context, string) (*rules.Bot, error) { return nil, errDown }
+func (s noBots) Get(ctx context.Context, kind rules.Kind, name string) (store.Stored, error) {
+	if kind == rules.KindBot {
+		return store.Stored{}, errDown
+	}
+	return s.Store.Get(ctx, kind, name)
+}
 
-type noRoles struct{ join.Rules }
+type noRoles struct{ join.Store }
 
-func (noRoles) Roles(context.Context, []string) ([]*rules.Role, error) { return nil, errDown }
+func (s noRoles) GetEach(ctx context.Context, kind rules.Kind, names []string) ([]store.Stored, error) {
+	if kind == rules.KindRole {
+		return nil, errDown
+	}
+	return s.Store.GetEach(ctx, kind, names)
+}
 
-// unreadClaims can store claims and not read them.
-type unreadClaims struct{ join.Claims }
+// unreadUses can store uses and not read them.
+type unreadUses struct{ join.Store }
 
-func (unreadClaims) Claim(context.Context, string) (map[string]time.Time, error) { return nil, errDown }
+func (unreadUses) Uses(context.Context, string) (map[string]time.Time, error) { return nil, errDown }
 
-type downKeySets struct{}
+type downKeySets struct{ join.Store }
 
 func (downKeySets) KeySet(context.Context, string) (store.KeySet, error) {
 	return store.KeySet{}, errDown
 }
 
-type noLeases struct{}
+type noLeases struct{ join.Store }
 
 func (noLeases) Lease(context.Context, string, time.Time, time.Time) (bool, error) {
 	return false, errDown
@@ -131,12 +146,12 @@ func TestWhatCannotBeReadRefuses(t *testing.T) {
 		fail func(*join.Config)
 		code api.Code
 	}{
-		"the locks":             {func(c *join.Config) { c.Locks = noLocks{} }, api.CodeStoreUnavailable},
-		"the bot":               {func(c *join.Config) { c.Rules = noBots{c.Rules} }, api.CodeStoreUnavailable},
-		"the roles":             {func(c *join.Config) { c.Rules = noRoles{c.Rules} }, api.CodeStoreUnavailable},
-		"the claim":             {func(c *join.Config) { c.Claims = unreadClaims{c.Claims} }, api.CodeStoreUnavailable},
-		"the key set":           {func(c *join.Config) { c.KeySets = downKeySets{} }, api.CodeStoreUnavailable},
-		"the lease":             {func(c *join.Config) { c.KeySets, c.Leases = noKeySets{}, noLeases{} }, api.CodeStoreUnavailable},
+		"the locks":             {func(c *join.Config) { c.Store = noLocks{c.Store} }, api.CodeStoreUnavailable},
+		"the bot":               {func(c *join.Config) { c.Store = noBots{c.Store} }, api.CodeStoreUnavailable},
+		"the roles":             {func(c *join.Config) { c.Store = noRoles{c.Store} }, api.CodeStoreUnavailable},
+		"the uses":              {func(c *join.Config) { c.Store = unreadUses{c.Store} }, api.CodeStoreUnavailable},
+		"the key set":           {func(c *join.Config) { c.Store = downKeySets{c.Store} }, api.CodeStoreUnavailable},
+		"the lease":             {func(c *join.Config) { c.Store = noLeases{noKeySets{c.Store}} }, api.CodeStoreUnavailable},
 		"the signing authority": {func(c *join.Config) { c.Authorities = downAuthority{c.Authorities, cert.SSHUser} }, api.CodeSignerUnavailable},
 		"another authority":     {func(c *join.Config) { c.Authorities = downAuthority{c.Authorities, cert.SSHHost} }, api.CodeSignerUnavailable},
 	} {
@@ -150,7 +165,7 @@ func TestWhatCannotBeReadRefuses(t *testing.T) {
 				t.Error("the cause is for the log, and not for the caller")
 			}
 			for _, r := range s.records() {
-				uses, err := s.store.Claim(t.Context(), r.IDToken)
+				uses, err := s.store.Uses(t.Context(), r.IDToken)
 				if must(t, err); len(uses) > 0 || r.Code != string(c.code) {
 					t.Errorf("recorded %s and spent %v", r.Code, uses)
 				}

@@ -161,7 +161,7 @@ func newService(t testing.TB, change ...func(*service, *server.Config)) *service
 	must(t, err)
 	log := slog.New(slog.NewJSONHandler(s.log, nil))
 	s.config = join.Config{
-		Rules: s.store, Locks: s.store, KeySets: s.store, Leases: s.store, Claims: s.store, Records: s.store,
+		Store:     s.store,
 		Refresher: refresherFunc(func(context.Context, string) error { return nil }), Authorities: authorities,
 		PublicURL: publicURL, TrustDomain: "example.com",
 		Now: s.clock.Now, Rand: rand.Reader, Wait: s.clock.wait, Log: log,
@@ -325,7 +325,7 @@ func (s *service) record(id string) store.Record {
 
 func (s *service) records() []store.Record {
 	s.t.Helper()
-	all, _, err := admin.Records(s.store.Joins(s.t.Context(), store.Query{}))
+	all, _, err := store.Gather(s.store.Joins(s.t.Context(), store.Query{}))
 	must(s.t, err)
 	return all
 }

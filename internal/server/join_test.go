@@ -190,7 +190,7 @@ func TestConcurrentJoins(t *testing.T) {
 // uses is how many uses the claim of a request's ID token has.
 func (s *service) uses(r *api.JoinRequest) int {
 	s.t.Helper()
-	claim, err := s.store.Claim(s.t.Context(), s.records()[0].IDToken)
+	claim, err := s.store.Uses(s.t.Context(), s.records()[0].IDToken)
 	must(s.t, err)
 	return len(claim)
 }

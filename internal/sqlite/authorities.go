@@ -61,14 +61,14 @@ func (r *rotated) decode(name, revision string, updated int64, body []byte) (rot
 	return one, nil
 }
 
-// PutRotatedAuthority implements admin.AuthorityStore.
+// PutRotatedAuthority stores a in place of the one of this revision; see admin.AuthorityStore.
 func (s *Store) PutRotatedAuthority(ctx context.Context, a rotation.Authority, revision string, at time.Time) error {
 	doing := fmt.Sprintf("writing the keys of authority %s", a.Purpose)
 	body, err := a.Encode()
 	if err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
-	updated, err := nanos(at)
+	updated, err := store.Nanoseconds(at)
 	if err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}

@@ -31,7 +31,7 @@ func benchStore(b *testing.B) (context.Context, *sqlite.Store) {
 func BenchmarkToken(b *testing.B) {
 	ctx, s := benchStore(b)
 	for b.Loop() {
-		if _, err := s.Token(ctx, "example-bot"); err != nil {
+		if _, err := store.Token(ctx, s, "example-bot"); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -40,7 +40,7 @@ func BenchmarkToken(b *testing.B) {
 func BenchmarkLocks(b *testing.B) {
 	ctx, s := benchStore(b)
 	for b.Loop() {
-		if _, err := s.Locks(ctx); err != nil {
+		if _, err := store.Locks(ctx, s); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -49,7 +49,7 @@ func BenchmarkLocks(b *testing.B) {
 func BenchmarkClaim(b *testing.B) {
 	ctx, s := benchStore(b)
 	for b.Loop() {
-		if _, err := s.Claim(ctx, "none"); err != nil {
+		if _, err := s.Uses(ctx, "none"); err != nil {
 			b.Fatal(err)
 		}
 	}

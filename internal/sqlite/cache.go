@@ -3,6 +3,7 @@ package sqlite
 import (
 	"sync"
 
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -14,12 +15,7 @@ const maxCached = 4096
 // the row's revision does, and no revision is ever used twice.
 type cache struct {
 	mu      sync.RWMutex
-	entries map[resourceKey]cached
-}
-
-type resourceKey struct {
-	kind rules.Kind
-	name string
+	entries map[store.Key]cached
 }
 
 type cached struct {
@@ -28,17 +24,17 @@ type cached struct {
 }
 
 // get returns what is known of a resource, with an empty revision if nothing is.
-func (c *cache) get(key resourceKey) cached {
+func (c *cache) get(key store.Key) cached {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	return c.entries[key]
 }
 
-func (c *cache) put(key resourceKey, value cached) {
+func (c *cache) put(key store.Key, value cached) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.entries == nil {
-		c.entries = make(map[resourceKey]cached)
+		c.entries = make(map[store.Key]cached)
 	}
 	if _, known := c.entries[key]; !known && len(c.entries) >= maxCached {
 		for other := range c.entries { // any one: the order of a map is random

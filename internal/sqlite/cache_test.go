@@ -43,7 +43,7 @@ func TestUnchangedResourceIsNotDecodedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	read := func() *rules.Bot {
-		got, err := s.Bot(t.Context(), "example")
+		got, err := store.Bot(t.Context(), s, "example")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -163,7 +163,7 @@ func checkAcknowledged(t *testing.T, dir string, acknowledged []string) {
 		f := strings.Fields(line)
 		what, token, digest := f[0], f[1], f[2]
 		if claims[token] == nil {
-			claim, err := s.Claim(t.Context(), token)
+			claim, err := s.Uses(t.Context(), token)
 			if err != nil {
 				t.Fatal(err)
 			}

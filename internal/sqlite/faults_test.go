@@ -97,7 +97,7 @@ func TestLocked(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Run("nothing was stored, and writes work again", func(t *testing.T) {
-		if claim, err := s.Claim(t.Context(), "t"); err != nil || len(claim) != 0 {
+		if claim, err := s.Uses(t.Context(), "t"); err != nil || len(claim) != 0 {
 			t.Errorf("the claim is %v, %v; want none", claim, err)
 		}
 		record(t, s, 2)
@@ -184,7 +184,7 @@ func TestPurge(t *testing.T) {
 		if kept := err == nil; kept != (i%2 == 1) {
 			t.Fatalf("record %d: %v", i, err)
 		}
-		claim, err := s.Claim(t.Context(), fmt.Sprint(i))
+		claim, err := s.Uses(t.Context(), fmt.Sprint(i))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -25,7 +25,7 @@ const (
 	updateUnpin = `UPDATE key_sets SET pinned = 0 WHERE issuer = ?1`
 )
 
-// KeySet implements join.KeySets.
+// KeySet implements store.KeySetReader.
 func (s *Store) KeySet(ctx context.Context, issuer string) (store.KeySet, error) {
 	rows, err := s.stmts.keySet.QueryContext(ctx, issuer)
 	sets, err := collect(rows, err, scanKeySet)
@@ -38,7 +38,7 @@ func (s *Store) KeySet(ctx context.Context, issuer string) (store.KeySet, error)
 	return sets[0], nil
 }
 
-// KeySets implements admin.KeySets.
+// KeySets implements store.KeySets.
 func (s *Store) KeySets(ctx context.Context) ([]store.KeySet, error) {
 	rows, err := s.stmts.keySets.QueryContext(ctx)
 	sets, err := collect(rows, err, scanKeySet)
@@ -55,7 +55,7 @@ func scanKeySet(rows *sql.Rows) (store.KeySet, error) {
 	return ks, err
 }
 
-// PutKeySet implements jwks.Store.
+// PutKeySet implements store.KeySets.
 func (s *Store) PutKeySet(ctx context.Context, ks store.KeySet) error {
 	err := s.putKeySet(ctx, ks)
 	if errors.Is(err, store.ErrPinned) {
@@ -95,7 +95,7 @@ func (s *Store) putKeySet(ctx context.Context, ks store.KeySet) error {
 	return tx.Commit()
 }
 
-// KeySetFailed implements jwks.Store.
+// KeySetFailed implements store.KeySets.
 func (s *Store) KeySetFailed(ctx context.Context, issuer string, at time.Time, failure string) error {
 	tried, err := toInstant(at)
 	if err == nil {
@@ -104,7 +104,7 @@ func (s *Store) KeySetFailed(ctx context.Context, issuer string, at time.Time, f
 	return s.fail(ctx, fmt.Sprintf("noting a failed fetch of the key set of %s", issuer), err)
 }
 
-// Unpin implements admin.KeySets.
+// Unpin implements store.KeySets.
 func (s *Store) Unpin(ctx context.Context, issuer string) error {
 	found, err := changed(ctx, s.stmts.unpin, issuer)
 	if err == nil && !found {

@@ -14,9 +14,7 @@ import (
 
 	"modernc.org/sqlite"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
-	"github.com/gatepass-ci/gatepass/internal/join"
-	"github.com/gatepass-ci/gatepass/internal/jwks"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 // FileName is the database's name in the data directory. SQLite keeps two more
@@ -47,21 +45,7 @@ type Store struct {
 	rotated     rotated
 }
 
-var (
-	_ join.Rules      = (*Store)(nil)
-	_ join.Locks      = (*Store)(nil)
-	_ join.KeySets    = (*Store)(nil)
-	_ join.Leases     = (*Store)(nil)
-	_ join.Claims     = (*Store)(nil)
-	_ join.Records    = (*Store)(nil)
-	_ jwks.Store      = (*Store)(nil)
-	_ admin.Resources = (*Store)(nil)
-	_ admin.Joins     = (*Store)(nil)
-	_ admin.KeySets   = (*Store)(nil)
-
-	_ admin.AuthorityStore = (*Store)(nil)
-	_ admin.Revocations    = (*Store)(nil)
-)
+var _ store.Store = (*Store)(nil)
 
 // Open opens the store in the data directory dir. Unless opts.MustExist is set
 // it creates the directory (0700) and the database (0600) if they are missing.

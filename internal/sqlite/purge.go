@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/revoke"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 // purgeBatch is how many rows one transaction of Purge deletes, so that a join
@@ -17,7 +18,7 @@ const leaseGrace = 24 * time.Hour
 // Purge deletes the uses, records and revocations that need not be kept at now any longer,
 // and returns how many rows it deleted. It can be run at any time and by several processes.
 func (s *Store) Purge(ctx context.Context, now time.Time) (int64, error) {
-	ended, err := nanos(now.Add(-leaseGrace))
+	ended, err := store.Nanoseconds(now.Add(-leaseGrace))
 	if err != nil {
 		return 0, s.fail(ctx, "purging", err)
 	}

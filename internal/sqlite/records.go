@@ -20,10 +20,10 @@ const (
 	selectRecords = `SELECT join_id, time, body FROM records`
 )
 
-// Record implements join.Records.
+// Record implements store.Ledger.
 func (s *Store) Record(ctx context.Context, r store.Record, keepUntil time.Time) error {
 	doing := "storing the record " + r.JoinID
-	at, err := nanos(r.Time)
+	at, err := store.Nanoseconds(r.Time)
 	if err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
@@ -31,11 +31,11 @@ func (s *Store) Record(ctx context.Context, r store.Record, keepUntil time.Time)
 	if err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
-	_, err = changed(ctx, s.stmts.putRecord, r.JoinID, at, r.Token, r.Bot, r.Code, seconds(keepUntil), body)
+	_, err = changed(ctx, s.stmts.putRecord, r.JoinID, at, r.Token, r.Bot, r.Code, store.Seconds(keepUntil), body)
 	return s.fail(ctx, doing, err)
 }
 
-// Join implements admin.Joins.
+// Join implements store.Records.
 func (s *Store) Join(ctx context.Context, id string) (store.Record, error) {
 	var row recordRow
 	err := s.stmts.record.QueryRowContext(ctx, id).Scan(&row.id, &row.time, &row.body)
@@ -52,7 +52,7 @@ func (s *Store) Join(ctx context.Context, id string) (store.Record, error) {
 // reader takes slowly does not keep the database from being tidied up.
 const recordsPage = 200
 
-// Joins implements admin.Joins.
+// Joins implements store.Records.
 func (s *Store) Joins(ctx context.Context, q store.Query) iter.Seq2[store.Record, error] {
 	return func(yield func(store.Record, error) bool) {
 		var after *recordRow
@@ -108,7 +108,7 @@ func recordsQuery(q store.Query, after *recordRow, size int) (string, []any, err
 		if bound.at.IsZero() {
 			continue
 		}
-		at, err := nanos(bound.at)
+		at, err := store.Nanoseconds(bound.at)
 		if err != nil {
 			return "", nil, err
 		}
@@ -146,13 +146,4 @@ type recordRow struct {
 }
 
 // decode returns the record, or a *store.DamagedError.
-func (row recordRow) decode() (store.Record, error) {
-	r, err := store.DecodeRecord(row.body)
-	if err == nil && r.JoinID != row.id {
-		err = fmt.Errorf("it holds the record %s", r.JoinID)
-	}
-	if err != nil {
-		return store.Record{}, &store.DamagedError{JoinID: row.id, Err: err}
-	}
-	return r, nil
-}
+func (row recordRow) decode() (store.Record, error) { return store.DecodeRecord(row.id, row.body) }

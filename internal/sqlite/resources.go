@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
@@ -19,9 +18,9 @@ const (
 	selectIssuers     = `SELECT DISTINCT issuer FROM resources WHERE issuer IS NOT NULL ORDER BY issuer`
 )
 
-// Get returns one resource; store.ErrNotFound if it does not exist.
+// Get implements store.ResourceReader.
 func (s *Store) Get(ctx context.Context, kind rules.Kind, name string) (store.Stored, error) {
-	key := resourceKey{kind, name}
+	key := store.Key{Kind: kind, Name: name}
 	known := s.resources.get(key)
 	var (
 		found row
@@ -30,9 +29,9 @@ func (s *Store) Get(ctx context.Context, kind rules.Kind, name string) (store.St
 	err := s.stmts.resource.QueryRowContext(ctx, kind, name, known.revision).Scan(&found.revision, &found.updated, &found.edited, &body)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return store.Stored{}, fmt.Errorf("%s/%s: %w", kind, name, store.ErrNotFound)
+		return store.Stored{}, fmt.Errorf("%s: %w", key, store.ErrNotFound)
 	case err != nil:
-		return store.Stored{}, s.fail(ctx, fmt.Sprintf("reading %s/%s", kind, name), err)
+		return store.Stored{}, s.fail(ctx, fmt.Sprintf("reading %s", key), err)
 	case found.revision == known.revision:
 		return found.stored(known.resource), nil
 	}
@@ -47,10 +46,15 @@ type row struct {
 }
 
 func (r row) stored(resource rules.Resource) store.Stored {
-	return store.Stored{Resource: resource, Revision: r.revision, UpdatedAt: time.Unix(0, r.updated).UTC(), Edited: r.edited}
+	return store.Stored{Resource: resource, Revision: r.revision, UpdatedAt: store.FromNanoseconds(r.updated), Edited: r.edited}
 }
 
-// List returns all resources of a kind, by name.
+// GetEach implements store.ResourceReader: a read costs little here.
+func (s *Store) GetEach(ctx context.Context, kind rules.Kind, names []string) ([]store.Stored, error) {
+	return store.GetEachByGet(ctx, s, kind, names)
+}
+
+// List implements store.ResourceReader.
 func (s *Store) List(ctx context.Context, kind rules.Kind) ([]store.Stored, error) {
 	var (
 		all     []store.Stored
@@ -66,7 +70,7 @@ func (s *Store) List(ctx context.Context, kind rules.Kind) ([]store.Stored, erro
 		if err := rows.Scan(&name, &found.revision, &found.updated, &found.edited, &body); err != nil {
 			return none, err
 		}
-		key := resourceKey{kind, name}
+		key := store.Key{Kind: kind, Name: name}
 		if known := s.resources.get(key); known.revision == found.revision {
 			all = append(all, found.stored(known.resource))
 		} else if stored, err := s.decode(key, found, body); err != nil {
@@ -82,88 +86,21 @@ func (s *Store) List(ctx context.Context, kind rules.Kind) ([]store.Stored, erro
 	return all, errors.Join(invalid...)
 }
 
-// decode makes a resource of a row and remembers it. Its error is an *store.InvalidError.
-func (s *Store) decode(key resourceKey, found row, body []byte) (store.Stored, error) {
-	resource, err := rules.Decode(body)
-	if err == nil && (resource.Kind() != key.kind || resource.Name() != key.name) {
-		err = fmt.Errorf("it holds %s/%s", resource.Kind(), resource.Name())
-	}
+// decode makes a resource of a row and remembers it. Its error is a *store.InvalidError.
+func (s *Store) decode(key store.Key, found row, body []byte) (store.Stored, error) {
+	resource, err := store.DecodeResource(key, found.revision, body)
 	if err != nil {
-		return store.Stored{}, &store.InvalidError{Kind: key.kind, Name: key.name, Revision: found.revision, Err: err}
+		return store.Stored{}, err
 	}
 	s.resources.put(key, cached{found.revision, resource})
 	return found.stored(resource), nil
 }
 
-// Token implements join.Rules.
-func (s *Store) Token(ctx context.Context, name string) (*rules.TokenRule, error) {
-	return one[*rules.TokenRule](ctx, s, rules.KindToken, name)
-}
-
-// Bot implements join.Rules.
-func (s *Store) Bot(ctx context.Context, name string) (*rules.Bot, error) {
-	return one[*rules.Bot](ctx, s, rules.KindBot, name)
-}
-
-// Roles implements join.Rules. A name that is there twice yields one role.
-func (s *Store) Roles(ctx context.Context, names []string) ([]*rules.Role, error) {
-	roles := make([]*rules.Role, 0, len(names))
-	seen := make(map[string]bool, len(names))
-	for _, name := range names {
-		if seen[name] {
-			continue
-		}
-		seen[name] = true
-		role, err := one[*rules.Role](ctx, s, rules.KindRole, name)
-		if errors.Is(err, store.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		roles = append(roles, role)
-	}
-	return roles, nil
-}
-
-// Locks implements join.Locks. Expired ones are included.
-func (s *Store) Locks(ctx context.Context) ([]*rules.Lock, error) {
-	all, err := s.List(ctx, rules.KindLock)
-	if err != nil {
-		return nil, err
-	}
-	locks := make([]*rules.Lock, len(all))
-	for i, stored := range all {
-		if locks[i], err = as[*rules.Lock](stored); err != nil {
-			return nil, err
-		}
-	}
-	return locks, nil
-}
-
-// Issuers implements jwks.Store.
+// Issuers implements store.KeySets.
 func (s *Store) Issuers(ctx context.Context) ([]string, error) {
 	rows, err := s.stmts.issuers.QueryContext(ctx)
 	issuers, err := collect(rows, err, func(rows *sql.Rows) (issuer string, err error) {
 		return issuer, rows.Scan(&issuer)
 	})
 	return issuers, s.fail(ctx, "reading the issuers of token rules", err)
-}
-
-func one[T rules.Resource](ctx context.Context, s *Store, kind rules.Kind, name string) (T, error) {
-	stored, err := s.Get(ctx, kind, name)
-	if err != nil {
-		var none T
-		return none, err
-	}
-	return as[T](stored)
-}
-
-// as is a resource by its own type, which its kind promises.
-func as[T rules.Resource](stored store.Stored) (T, error) {
-	resource, ok := stored.Resource.(T)
-	if !ok {
-		return resource, fmt.Errorf("%s/%s is a %T", stored.Resource.Kind(), stored.Resource.Name(), stored.Resource)
-	}
-	return resource, nil
 }

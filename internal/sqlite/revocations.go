@@ -20,7 +20,7 @@ const (
 	revokeBatch = 200
 )
 
-// Revocations implements join.Revocations.
+// Revocations implements store.RevocationReader.
 func (s *Store) Revocations(ctx context.Context) ([]store.Revocation, error) {
 	rows, err := s.stmts.revocations.QueryContext(ctx)
 	all, err := collect(rows, err, func(rows *sql.Rows) (store.Revocation, error) {
@@ -31,19 +31,12 @@ func (s *Store) Revocations(ctx context.Context) ([]store.Revocation, error) {
 		if err := rows.Scan(&id, &body); err != nil {
 			return store.Revocation{}, err
 		}
-		r, err := store.DecodeRevocation(body)
-		if err == nil && r.ID != id {
-			err = fmt.Errorf("it holds the revocation %s", r.ID)
-		}
-		if err != nil {
-			return store.Revocation{}, fmt.Errorf("the revocation %s is stored but not valid: %w", id, err)
-		}
-		return r, nil
+		return store.DecodeRevocation(id, body)
 	})
 	return all, s.fail(ctx, "reading the revocations", err)
 }
 
-// Revoke implements admin.Revocations.
+// Revoke implements store.Revocations.
 func (s *Store) Revoke(ctx context.Context, all []store.Revocation) (added int, err error) {
 	for batch := range slices.Chunk(all, revokeBatch) {
 		n, err := s.revoke(ctx, batch)
@@ -67,7 +60,7 @@ func (s *Store) revoke(ctx context.Context, batch []store.Revocation) (added int
 		if err != nil {
 			return 0, fmt.Errorf("%q: %w", r.ID, err)
 		}
-		result, err := tx.ExecContext(ctx, insertRevocation, r.ID, seconds(r.Ends()), body)
+		result, err := tx.ExecContext(ctx, insertRevocation, r.ID, store.Seconds(r.Ends()), body)
 		if err != nil {
 			return 0, err
 		}
@@ -80,7 +73,7 @@ func (s *Store) revoke(ctx context.Context, batch []store.Revocation) (added int
 	return added, tx.Commit()
 }
 
-// Forget implements admin.Revocations.
+// Forget implements store.Revocations.
 func (s *Store) Forget(ctx context.Context, t time.Time) (int, error) {
 	result, err := s.write.ExecContext(ctx, deleteRevocations, t.Unix())
 	if err != nil {

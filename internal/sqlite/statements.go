@@ -12,7 +12,7 @@ import (
 type statements struct {
 	resource, resourcesOf, issuers *sql.Stmt
 	keySet, keySets                *sql.Stmt
-	claim, useNotAfter             *sql.Stmt
+	uses, useNotAfter              *sql.Stmt
 	record, rotated                *sql.Stmt
 
 	use, lease, putRecord *sql.Stmt
@@ -31,7 +31,7 @@ func (s *Store) prepare(ctx context.Context) error {
 		{&s.stmts.issuers, s.read, selectIssuers},
 		{&s.stmts.keySet, s.read, selectKeySet},
 		{&s.stmts.keySets, s.read, selectKeySets},
-		{&s.stmts.claim, s.read, selectClaim},
+		{&s.stmts.uses, s.read, selectUses},
 		{&s.stmts.useNotAfter, s.read, selectUseNotAfter},
 		{&s.stmts.record, s.read, selectRecord},
 		{&s.stmts.rotated, s.read, selectRotated},

@@ -8,7 +8,6 @@ import (
 	"fmt"
 
 	"github.com/gatepass-ci/gatepass/internal/store"
-	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
 const (
@@ -19,7 +18,7 @@ const (
 	deleteResource = `DELETE FROM resources WHERE kind = ?1 AND name = ?2 AND revision = ?3`
 )
 
-// Write implements admin.Resources.
+// Write implements store.Resources.
 func (s *Store) Write(ctx context.Context, changes []store.Change) error {
 	prepared, err := prepareChanges(changes)
 	if err != nil {
@@ -42,12 +41,12 @@ func (s *Store) apply(ctx context.Context, changes []change) error {
 	for _, c := range changes {
 		result, err := tx.ExecContext(ctx, c.sql, c.args...)
 		if err != nil {
-			return fmt.Errorf("%s/%s: %w", c.kind, c.name, err)
+			return fmt.Errorf("%s: %w", c.Key, err)
 		}
 		if n, err := result.RowsAffected(); err != nil {
 			return err
 		} else if n == 0 {
-			return &store.ConflictError{Kind: c.kind, Name: c.name}
+			return &store.ConflictError{Kind: c.Kind, Name: c.Name}
 		}
 	}
 	return tx.Commit()
@@ -55,57 +54,38 @@ func (s *Store) apply(ctx context.Context, changes []change) error {
 
 // change is a statement that affects one row if the row is as expected, else none.
 type change struct {
-	resourceKey
+	store.Key
 	sql  string
 	args []any
 }
 
-// prepareChanges checks and encodes changes before the database is locked.
+// prepareChanges makes statements of changes before the database is locked.
 func prepareChanges(changes []store.Change) ([]change, error) {
-	if len(changes) == 0 || len(changes) > store.MaxChanges {
-		return nil, fmt.Errorf("%d changes: make 1 to %d at once", len(changes), store.MaxChanges)
+	encoded, err := store.EncodeChanges(changes)
+	if err != nil {
+		return nil, err
 	}
-	prepared := make([]change, len(changes))
-	seen := make(map[resourceKey]bool, len(changes))
-	for i, c := range changes {
-		key := resourceKey{c.Kind, c.Name}
-		if seen[key] {
-			return nil, fmt.Errorf("%s/%s is changed twice: make each change once", c.Kind, c.Name)
-		}
-		seen[key] = true
-		var err error
-		if prepared[i], err = prepareChange(key, c); err != nil {
-			return nil, fmt.Errorf("%s/%s: %w", c.Kind, c.Name, err)
+	prepared := make([]change, len(encoded))
+	for i, e := range encoded {
+		if prepared[i], err = prepareChange(e); err != nil {
+			return nil, fmt.Errorf("%s: %w", e.Key(), err)
 		}
 	}
 	return prepared, nil
 }
 
-func prepareChange(key resourceKey, c store.Change) (change, error) {
-	if c.Resource == nil {
-		if c.Revision == "" {
-			return change{}, errors.New("it cannot be removed without its revision: read it first")
-		}
-		return change{key, deleteResource, []any{c.Kind, c.Name, c.Revision}}, nil
+func prepareChange(e store.EncodedChange) (change, error) {
+	if e.Resource == nil {
+		return change{e.Key(), deleteResource, []any{e.Kind, e.Name, e.Revision}}, nil
 	}
-	if c.Resource.Kind() != c.Kind || c.Resource.Name() != c.Name {
-		return change{}, fmt.Errorf("the change holds %s/%s", c.Resource.Kind(), c.Resource.Name())
-	}
-	body, err := rules.Encode(c.Resource)
+	at, err := store.Nanoseconds(e.At)
 	if err != nil {
 		return change{}, err
 	}
-	at, err := nanos(c.At)
-	if err != nil {
-		return change{}, err
+	issuer := sql.NullString{String: e.Issuer, Valid: e.Issuer != ""}
+	args := []any{e.Kind, e.Name, rand.Text(), at, issuer, e.Body, e.Edited}
+	if e.Revision == "" {
+		return change{e.Key(), insertResource, args}, nil
 	}
-	var issuer sql.NullString
-	if token, ok := c.Resource.(*rules.TokenRule); ok {
-		issuer = sql.NullString{String: token.Issuer(), Valid: true}
-	}
-	args := []any{c.Kind, c.Name, rand.Text(), at, issuer, body, c.Edited}
-	if c.Revision == "" {
-		return change{key, insertResource, args}, nil
-	}
-	return change{key, updateResource, append(args, c.Revision)}, nil
+	return change{e.Key(), updateResource, append(args, e.Revision)}, nil
 }

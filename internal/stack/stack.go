@@ -81,7 +81,7 @@ func open(cfg aws.Config, name string, o Outputs, now func() time.Time) (*Stack,
 // Refresher has the stack's function fetch issuers' keys: what fetches them is
 // then what fetches them every 15 minutes.
 type Refresher struct {
-	store jwks.Store
+	store store.KeySets
 	one   join.Refresher
 }
 

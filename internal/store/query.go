@@ -1,7 +1,9 @@
 package store
 
 import (
+	"errors"
 	"fmt"
+	"iter"
 	"time"
 )
 
@@ -26,3 +28,21 @@ func (e *DamagedError) Error() string {
 }
 
 func (e *DamagedError) Unwrap() error { return e.Err }
+
+// Gather collects what Joins yields. Those that are damaged are returned apart:
+// the others can still be told.
+func Gather(all iter.Seq2[Record, error]) ([]Record, []*DamagedError, error) {
+	var records []Record
+	var damaged []*DamagedError
+	for r, err := range all {
+		if d, ok := errors.AsType[*DamagedError](err); ok {
+			damaged = append(damaged, d)
+			continue
+		}
+		if err != nil {
+			return records, damaged, err
+		}
+		records = append(records, r)
+	}
+	return records, damaged, nil
+}

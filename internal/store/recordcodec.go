@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 )
@@ -18,10 +19,22 @@ func EncodeRecord(r Record) ([]byte, error) {
 	return json.Marshal(r)
 }
 
-// DecodeRecord reads what EncodeRecord wrote. Numbers among the claims become
-// json.Number, which keeps their every digit. Unknown fields are passed over:
-// a newer version may have written the record.
-func DecodeRecord(body []byte) (Record, error) {
+// DecodeRecord reads what EncodeRecord wrote and was stored under a join id. Its error
+// is a *DamagedError. Numbers among the claims become json.Number, which keeps their
+// every digit. Unknown fields are passed over: a newer version may have written the
+// record.
+func DecodeRecord(joinID string, body []byte) (Record, error) {
+	r, err := decodeRecord(body)
+	if err == nil && r.JoinID != joinID {
+		err = fmt.Errorf("it holds the record %q", r.JoinID)
+	}
+	if err != nil {
+		return Record{}, &DamagedError{JoinID: joinID, Err: err}
+	}
+	return r, nil
+}
+
+func decodeRecord(body []byte) (Record, error) {
 	var r Record
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.UseNumber()

@@ -24,7 +24,7 @@ func TestRecordCodec(t *testing.T) {
 	if given.Credentials[0].ExpiresAt.Location() != zone {
 		t.Error("EncodeRecord changed the record that it was given")
 	}
-	got, err := store.DecodeRecord(body)
+	got, err := store.DecodeRecord("01J", body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,17 +42,18 @@ func TestDecodeRecordFails(t *testing.T) {
 		"cut off":              `{"join_id": "01J"`,
 		"another type":         `{"join_id": 7}`,
 		"an array":             `[]`,
+		"of another join":      `{"join_id": "01K"}`,
 		"a time that is none":  `{"time": "yesterday"}`,
 		"another record after": `{"join_id": "01J"}{"join_id": "01K"}`,
 		"a bracket after":      `{"join_id": "01J"}]`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			if r, err := store.DecodeRecord([]byte(body)); err == nil {
+			if r, err := store.DecodeRecord("01J", []byte(body)); err == nil {
 				t.Errorf("decoded %q to %+v", body, r)
 			}
 		})
 	}
-	if _, err := store.DecodeRecord([]byte(" {\"join_id\": \"01J\", \"of_a_newer_version\": 1}\n")); err != nil {
+	if _, err := store.DecodeRecord("01J", []byte(" {\"join_id\": \"01J\", \"of_a_newer_version\": 1}\n")); err != nil {
 		t.Errorf("a field of a newer version: %v", err)
 	}
 }

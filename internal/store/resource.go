@@ -13,6 +13,18 @@ const (
 	MaxBytes   = 3 << 20 // of its resources together, as rules.Encode writes them
 )
 
+// Key names a resource.
+type Key struct {
+	Kind rules.Kind
+	Name string
+}
+
+// KeyOf is the key of a resource.
+func KeyOf(r rules.Resource) Key { return Key{r.Kind(), r.Name()} }
+
+// String is how people write a key: kind/name.
+func (k Key) String() string { return string(k.Kind) + "/" + k.Name }
+
 // Stored is a resource as stored.
 type Stored struct {
 	Resource  rules.Resource

@@ -59,14 +59,18 @@ func EncodeRevocation(r Revocation) ([]byte, error) {
 	return json.Marshal(r)
 }
 
-// DecodeRevocation reads what EncodeRevocation wrote.
-func DecodeRevocation(body []byte) (Revocation, error) {
+// DecodeRevocation reads what EncodeRevocation wrote and was stored under an ID.
+func DecodeRevocation(id string, body []byte) (Revocation, error) {
 	var r Revocation
-	if err := json.Unmarshal(body, &r); err != nil {
-		return Revocation{}, err
+	err := json.Unmarshal(body, &r)
+	if err == nil {
+		err = r.check()
 	}
-	if err := r.check(); err != nil {
-		return Revocation{}, err
+	if err == nil && r.ID != id {
+		err = fmt.Errorf("it holds the revocation %q", r.ID)
+	}
+	if err != nil {
+		return Revocation{}, fmt.Errorf("the revocation %s is stored but not valid: %w", id, err)
 	}
 	return r, nil
 }

@@ -19,7 +19,7 @@ func TestRevocationsComeBackEqual(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := store.DecodeRevocation(body)
+	got, err := store.DecodeRevocation("01J", body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,6 +39,7 @@ func TestRevocationsThatNoListCanHave(t *testing.T) {
 	const end = `"expires_at": "2026-01-31T08:00:00Z"`
 	for name, body := range map[string]string{
 		"no JSON":               `{"id": 7`,
+		"another id":            `{"id": "y", "certificates": [{"authority": "ssh-user", "serial": "1", ` + end + `}]}`,
 		"no id":                 `{"certificates": [{"authority": "ssh-user", "serial": "1", ` + end + `}]}`,
 		"no certificates":       `{"id": "x"}`,
 		"an unknown authority":  `{"id": "x", "certificates": [{"authority": "ssh-usr", "serial": "1", ` + end + `}]}`,
@@ -49,13 +50,13 @@ func TestRevocationsThatNoListCanHave(t *testing.T) {
 		"one of two":            `{"id": "x", "certificates": [{"authority": "ssh-user", "serial": "1", ` + end + `}, {"authority": "jwt", "serial": "1", ` + end + `}]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			if r, err := store.DecodeRevocation([]byte(body)); err == nil {
+			if r, err := store.DecodeRevocation("x", []byte(body)); err == nil {
 				t.Errorf("got %+v", r)
 			}
 		})
 	}
 	good := strings.Replace(`{"id": "x", "certificates": [{"authority": "ssh-user", "serial": "1", END}]}`, "END", end, 1)
-	if _, err := store.DecodeRevocation([]byte(good)); err != nil {
+	if _, err := store.DecodeRevocation("x", []byte(good)); err != nil {
 		t.Error(err)
 	}
 }

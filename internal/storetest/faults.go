@@ -22,7 +22,7 @@ func (s suite) testMalformed(t *testing.T) {
 	a, b := s.pair(t)
 	put(t, a, s.base, bot(t, "bad"), bitbucketToken(t, "bad", bitbucketAcme), role(t, "bad"), lock(t, "bad"), role(t, "good"))
 	check(t, "recording", a.Record(ctx(t), s.record(0), s.keep()))
-	if _, err := b.Bot(ctx(t), "bad"); err != nil { // so that b may have it in memory
+	if _, err := store.Bot(ctx(t), b, "bad"); err != nil { // so that b may have it in memory
 		t.Fatal(err)
 	}
 	id := s.record(0).JoinID
@@ -36,10 +36,10 @@ func (s suite) testMalformed(t *testing.T) {
 	reads := map[string]func(Store) error{
 		"record/" + id:     func(st Store) error { _, err := st.Join(ctx(t), id); return err },
 		"records of " + id: func(st Store) error { return firstError(st.Joins(ctx(t), store.Query{})) },
-		"token bad":        func(st Store) error { _, err := st.Token(ctx(t), "bad"); return err },
-		"bot bad":          func(st Store) error { _, err := st.Bot(ctx(t), "bad"); return err },
-		"roles bad":        func(st Store) error { _, err := st.Roles(ctx(t), []string{"good", "bad"}); return err },
-		"locks bad":        func(st Store) error { _, err := st.Locks(ctx(t)); return err },
+		"token bad":        func(st Store) error { _, err := store.Token(ctx(t), st, "bad"); return err },
+		"bot bad":          func(st Store) error { _, err := store.Bot(ctx(t), st, "bad"); return err },
+		"roles bad":        func(st Store) error { _, err := store.Roles(ctx(t), st, []string{"good", "bad"}); return err },
+		"locks bad":        func(st Store) error { _, err := store.Locks(ctx(t), st); return err },
 		"revocations bad":  func(st Store) error { _, err := st.Revocations(ctx(t)); return err },
 	}
 	for _, kind := range kinds() {
@@ -85,7 +85,7 @@ func (s suite) testMalformed(t *testing.T) {
 		}
 	})
 	t.Run("others can still be read", func(t *testing.T) {
-		if roles, err := b.Roles(ctx(t), []string{"good"}); err != nil || len(roles) != 1 {
+		if roles, err := store.Roles(ctx(t), b, []string{"good"}); err != nil || len(roles) != 1 {
 			t.Errorf("a good role beside a bad one: %d, %v", len(roles), err)
 		}
 	})
@@ -106,18 +106,19 @@ func (s suite) testContexts(t *testing.T) {
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()
 	calls := map[string]func() error{
-		"Token":        func() error { _, err := a.Token(ended, "example"); return err },
-		"Bot":          func() error { _, err := a.Bot(ended, "example"); return err },
-		"Roles":        func() error { _, err := a.Roles(ended, []string{"example"}); return err },
-		"Locks":        func() error { _, err := a.Locks(ended); return err },
+		"Token":        func() error { _, err := store.Token(ended, a, "example"); return err },
+		"Bot":          func() error { _, err := store.Bot(ended, a, "example"); return err },
+		"Roles":        func() error { _, err := store.Roles(ended, a, []string{"example"}); return err },
+		"Locks":        func() error { _, err := store.Locks(ended, a); return err },
 		"KeySet":       func() error { _, err := a.KeySet(ended, circleIssuer); return err },
 		"Lease":        func() error { _, err := a.Lease(ended, "issuer", s.base, s.base.Add(time.Hour)); return err },
-		"Claim":        func() error { _, err := a.Claim(ended, hash("token")); return err },
+		"Uses":         func() error { _, err := a.Uses(ended, hash("token")); return err },
 		"Use":          func() error { _, err := a.Use(ended, s.use("first", 1)); return err },
 		"Record":       func() error { return a.Record(ended, s.record(0), s.keep()) },
 		"Issuers":      func() error { _, err := a.Issuers(ended); return err },
 		"PutKeySet":    func() error { return a.PutKeySet(ended, s.keySet(0)) },
 		"KeySetFailed": func() error { return a.KeySetFailed(ended, bitbucketAcme, s.base, "timeout") },
+		"GetEach":      func() error { _, err := a.GetEach(ended, rules.KindBot, []string{"example"}); return err },
 		"Get":          func() error { _, err := a.Get(ended, rules.KindBot, "example"); return err },
 		"List":         func() error { _, err := a.List(ended, rules.KindBot); return err },
 		"Write": func() error {
@@ -139,7 +140,7 @@ func (s suite) testContexts(t *testing.T) {
 		})
 	}
 	t.Run("nothing was stored", func(t *testing.T) {
-		claimIs(t, b, nil)
+		usesAre(t, b, nil)
 		s.listed(t, b, store.Query{})
 		if stored, err := b.List(ctx(t), rules.KindBot); err != nil || len(stored) != 0 {
 			t.Errorf("%d bots, %v; want none", len(stored), err)

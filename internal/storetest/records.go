@@ -14,7 +14,6 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/oklog/ulid/v2"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
@@ -134,7 +133,7 @@ func (s suite) testRecords(t *testing.T) {
 // records are those that q chooses; none may be damaged.
 func records(t *testing.T, s Store, q store.Query) []store.Record {
 	t.Helper()
-	found, damaged, err := admin.Records(s.Joins(ctx(t), q))
+	found, damaged, err := store.Gather(s.Joins(ctx(t), q))
 	check(t, "listing", err)
 	if len(damaged) > 0 {
 		t.Errorf("damaged: %v", damaged)

@@ -108,7 +108,7 @@ func (s suite) testResources(t *testing.T) {
 			want := bot(t, "example", fmt.Sprintf("role-%d", i))
 			replace(t, a, rules.KindBot, "example", want, s.base.Add(time.Duration(i)*time.Second))
 			for _, handle := range []Store{b, a} {
-				got, err := handle.Bot(ctx(t), "example")
+				got, err := store.Bot(ctx(t), handle, "example")
 				check(t, "reading the bot", err)
 				sameResource(t, "bot/example", got, want)
 			}

@@ -12,21 +12,21 @@ import (
 func (s suite) testRules(t *testing.T) {
 	t.Run("token, bot", func(t *testing.T) {
 		a, b := s.pair(t)
-		if _, err := b.Token(ctx(t), "example"); !errors.Is(err, store.ErrNotFound) {
+		if _, err := store.Token(ctx(t), b, "example"); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("a token that does not exist: %v, want store.ErrNotFound", err)
 		}
-		if _, err := b.Bot(ctx(t), "example"); !errors.Is(err, store.ErrNotFound) {
+		if _, err := store.Bot(ctx(t), b, "example"); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("a bot that does not exist: %v, want store.ErrNotFound", err)
 		}
 		put(t, a, s.base, bot(t, "example", "deployer"), circleToken(t, "example", ""))
-		gotToken, err := b.Token(ctx(t), "example")
+		gotToken, err := store.Token(ctx(t), b, "example")
 		check(t, "reading the token", err)
 		sameResource(t, "token/example", gotToken, circleToken(t, "example", ""))
-		gotBot, err := b.Bot(ctx(t), "example")
+		gotBot, err := store.Bot(ctx(t), b, "example")
 		check(t, "reading the bot", err)
 		sameResource(t, "bot/example", gotBot, bot(t, "example", "deployer"))
 		replace(t, a, rules.KindToken, "example", nil, s.base)
-		if _, err := b.Token(ctx(t), "example"); !errors.Is(err, store.ErrNotFound) {
+		if _, err := store.Token(ctx(t), b, "example"); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("a token that was removed: %v, want store.ErrNotFound", err)
 		}
 	})
@@ -41,7 +41,7 @@ func (s suite) testRules(t *testing.T) {
 			{[]string{"b", "missing", "a"}, []string{"b", "a"}},
 			{[]string{"a", "b", "a", "a"}, []string{"a", "b"}},
 		} {
-			roles, err := b.Roles(ctx(t), c.names)
+			roles, err := store.Roles(ctx(t), b, c.names)
 			check(t, "reading roles", err)
 			var got []string
 			for _, r := range roles {
@@ -57,7 +57,7 @@ func (s suite) testRules(t *testing.T) {
 		a, b := s.pair(t)
 		want := func(names ...string) {
 			t.Helper()
-			locks, err := b.Locks(ctx(t))
+			locks, err := store.Locks(ctx(t), b)
 			check(t, "reading locks", err)
 			var got []string
 			for _, l := range locks {

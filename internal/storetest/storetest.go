@@ -1,5 +1,5 @@
 // Package storetest is what every store has to pass. It holds a store to each
-// sentence of the ports in internal/join, internal/jwks and internal/admin, with
+// sentence of the contract in internal/store, with
 // as many calls at once, from as many instances, as a deployment would make.
 package storetest
 
@@ -12,26 +12,14 @@ import (
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
-	"github.com/gatepass-ci/gatepass/internal/join"
-	"github.com/gatepass-ci/gatepass/internal/jwks"
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
-// Store is all that a store can do.
+// Store is all that a store can do, and what it keeps of authorities.
 type Store interface {
-	join.Rules
-	join.Locks
-	join.KeySets
-	join.Leases
-	join.Claims
-	join.Records
-	jwks.Store
-	admin.Resources
-	admin.Joins
-	admin.KeySets
+	store.Store
 	admin.AuthorityStore
-	admin.Revocations
 }
 
 // Options are how the suite gets at a store from outside.
@@ -63,8 +51,8 @@ func Run(t *testing.T, open func(t *testing.T) Store, opts Options) {
 		{"resources", s.testResources},
 		{"writes", s.testWrites},
 		{"rules", s.testRules},
-		{"claims", s.testClaims},
-		{"concurrent claims", s.testConcurrentClaims},
+		{"uses", s.testUses},
+		{"concurrent uses", s.testConcurrentUses},
 		{"leases", s.testLeases},
 		{"key sets", s.testKeySets},
 		{"pinned key sets", s.testPinnedKeySets},

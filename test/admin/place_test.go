@@ -14,6 +14,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/commandtest"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
 	"github.com/gatepass-ci/gatepass/internal/stacktest"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -50,7 +51,7 @@ type place struct {
 	// command is gatepassctl, to be run.
 	command func(args ...string) *exec.Cmd
 	// open opens the store behind the command's back.
-	open func() (admin.Resources, func() error)
+	open func() (store.Resources, func() error)
 	// kill runs a command and kills it in the middle, in the way that round tells.
 	// It reports whether the command was killed before it ended.
 	kill func(cmd *exec.Cmd, round int) bool
@@ -62,7 +63,7 @@ func onData(t *testing.T) *place {
 	p.command = func(args ...string) *exec.Cmd {
 		return exec.CommandContext(t.Context(), commandtest.Binary(t, "gatepassctl"), append(args, "--data", dir)...)
 	}
-	p.open = func() (admin.Resources, func() error) {
+	p.open = func() (store.Resources, func() error) {
 		store, err := sqlite.Open(context.Background(), dir, sqlite.Options{})
 		commandtest.Must(t, err)
 		return store, store.Close
@@ -74,7 +75,7 @@ func onData(t *testing.T) *place {
 func onStack(t *testing.T, s *stacktest.Stack) *place {
 	p := &place{t: t}
 	p.command = func(args ...string) *exec.Cmd { return s.CtlCommand(t, args...) }
-	p.open = func() (admin.Resources, func() error) { return s.Store, func() error { return nil } }
+	p.open = func() (store.Resources, func() error) { return s.Store, func() error { return nil } }
 	p.kill = func(cmd *exec.Cmd, round int) bool { return killCaller(t, cmd, round) }
 	return p
 }

@@ -86,7 +86,7 @@ func stackWorld(t *testing.T) *world {
 func instance(t *testing.T, cloud *stacktest.Cloud, s *stacktest.Stack) http.Handler {
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	service, err := join.New(join.Config{
-		Rules: s.Store, Locks: s.Store, KeySets: s.Store, Leases: s.Store, Claims: s.Store, Records: s.Store,
+		Store: s.Store,
 		Refresher: noRefresher{}, Authorities: authorities(cloud, s),
 		PublicURL: stacktest.PublicURL, TrustDomain: "gatepass.test",
 		Now: time.Now, Rand: rand.Reader, Wait: wait, Log: log,

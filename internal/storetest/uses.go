@@ -27,7 +27,7 @@ func (s suite) use(digest string, max int) store.Use {
 	}
 }
 
-// mustUse claims a use that must succeed, and must end at want.
+// mustUse makes a use that must succeed, and must end at want.
 func mustUse(t *testing.T, s Store, u store.Use, want time.Time) {
 	t.Helper()
 	got, err := s.Use(ctx(t), u)
@@ -42,35 +42,35 @@ func mustBeUsed(t *testing.T, s Store, u store.Use) {
 	}
 }
 
-// claimIs tests what a claim holds, by the labels of digests.
-func claimIs(t *testing.T, s Store, want map[string]time.Time) {
+// usesAre tests what is stored of uses, by the labels of digests.
+func usesAre(t *testing.T, s Store, want map[string]time.Time) {
 	t.Helper()
-	got, err := s.Claim(ctx(t), hash("token"))
-	check(t, "reading the claim", err)
+	got, err := s.Uses(ctx(t), hash("token"))
+	check(t, "reading the uses", err)
 	wanted := map[string]time.Time{}
 	for label, at := range want {
 		wanted[hash(label)] = at.UTC()
 	}
 	if !maps.EqualFunc(got, wanted, time.Time.Equal) {
-		t.Errorf("the claim is %v, want %v", got, wanted)
+		t.Errorf("the uses are %v, want %v", got, wanted)
 	}
 	for _, at := range got {
 		utc(t, "a use", at, at)
 	}
 }
 
-func (s suite) testClaims(t *testing.T) {
+func (s suite) testUses(t *testing.T) {
 	t.Run("uses are counted, and seen by every instance", func(t *testing.T) {
 		a, b := s.pair(t)
-		claimIs(t, a, nil)
+		usesAre(t, a, nil)
 		first, second, third := s.use("first", 2), s.use("second", 2), s.use("third", 2)
 		second.NotAfter = second.NotAfter.Add(time.Second).In(time.FixedZone("", -3600))
 		mustUse(t, a, first, first.NotAfter)
-		claimIs(t, b, map[string]time.Time{"first": first.NotAfter})
+		usesAre(t, b, map[string]time.Time{"first": first.NotAfter})
 		mustUse(t, b, second, second.NotAfter)
 		mustBeUsed(t, a, third)
 		mustBeUsed(t, b, third)
-		claimIs(t, a, map[string]time.Time{"first": first.NotAfter, "second": second.NotAfter})
+		usesAre(t, a, map[string]time.Time{"first": first.NotAfter, "second": second.NotAfter})
 	})
 	t.Run("a retry gets the first answer's end and uses nothing", func(t *testing.T) {
 		a, b := s.pair(t)
@@ -84,7 +84,7 @@ func (s suite) testClaims(t *testing.T) {
 				mustUse(t, b, retry, first.NotAfter)
 			}
 		}
-		claimIs(t, a, map[string]time.Time{"first": first.NotAfter, "second": first.NotAfter})
+		usesAre(t, a, map[string]time.Time{"first": first.NotAfter, "second": first.NotAfter})
 		mustUse(t, a, s.use("third", 3), first.NotAfter)
 		mustBeUsed(t, a, s.use("fourth", 3))
 	})
@@ -92,7 +92,7 @@ func (s suite) testClaims(t *testing.T) {
 		a := s.open(t)
 		mustBeUsed(t, a, s.use("first", 0))
 		mustBeUsed(t, a, s.use("first", -1))
-		claimIs(t, a, nil)
+		usesAre(t, a, nil)
 		for i := 1; i <= 3; i++ {
 			mustUse(t, a, s.use(fmt.Sprint(i), 3), s.use("", 3).NotAfter)
 		}
@@ -108,7 +108,7 @@ func (s suite) testClaims(t *testing.T) {
 		other.IDToken = hash("another token")
 		other.NotAfter = other.NotAfter.Add(time.Minute)
 		mustUse(t, a, other, other.NotAfter)
-		claimIs(t, a, map[string]time.Time{"first": s.use("", 1).NotAfter})
+		usesAre(t, a, map[string]time.Time{"first": s.use("", 1).NotAfter})
 	})
 	t.Run("the last second that an ID token may name", func(t *testing.T) {
 		a, b := s.pair(t)
@@ -145,9 +145,9 @@ func (a *answers) note(digest string, notAfter time.Time, err error) {
 	}
 }
 
-// testConcurrentClaims is the promise that the service stands on: of any number
+// testConcurrentUses is the promise that the service stands on: of any number
 // of concurrent joins, never more than max_joins win.
-func (s suite) testConcurrentClaims(t *testing.T) {
+func (s suite) testConcurrentUses(t *testing.T) {
 	const calls = 200
 	for _, c := range []struct{ digests, max int }{
 		{digests: 200, max: 1},
@@ -173,14 +173,14 @@ func (s suite) testConcurrentClaims(t *testing.T) {
 			if want := min(c.digests, c.max); len(got.granted) != want {
 				t.Errorf("%d digests won, want %d", len(got.granted), want)
 			}
-			claim, err := b.Claim(ctx(t), hash("token"))
-			check(t, "reading the claim", err)
-			if len(claim) != len(got.granted) {
-				t.Errorf("the claim holds %d digests, and %d won", len(claim), len(got.granted))
+			uses, err := b.Uses(ctx(t), hash("token"))
+			check(t, "reading the uses", err)
+			if len(uses) != len(got.granted) {
+				t.Errorf("%d digests are stored, and %d won", len(uses), len(got.granted))
 			}
 			for digest, times := range got.granted {
-				if len(times) != 1 || times[claim[digest]] == 0 {
-					t.Errorf("one digest was answered %v, and the claim says %s", times, claim[digest])
+				if len(times) != 1 || times[uses[digest]] == 0 {
+					t.Errorf("one digest was answered %v, and %s is stored", times, uses[digest])
 				}
 				if n := got.refused[digest]; n > 0 {
 					t.Errorf("a digest that won was refused %d times", n)

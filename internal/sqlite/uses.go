@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	selectClaim       = `SELECT digest, not_after FROM uses WHERE id_token = ?1`
+	selectUses        = `SELECT digest, not_after FROM uses WHERE id_token = ?1`
 	selectUseNotAfter = `SELECT not_after FROM uses WHERE id_token = ?1 AND digest = ?2`
 
 	// One statement is one transaction, so nobody comes between the count and the
@@ -24,50 +24,50 @@ const (
 		ON CONFLICT DO UPDATE SET until = ?3 WHERE until <= ?2`
 )
 
-// Claim implements join.Claims.
-func (s *Store) Claim(ctx context.Context, idToken string) (map[string]time.Time, error) {
+// Uses implements store.Ledger.
+func (s *Store) Uses(ctx context.Context, idToken string) (map[string]time.Time, error) {
 	uses := make(map[string]time.Time)
-	rows, err := s.stmts.claim.QueryContext(ctx, idToken)
+	rows, err := s.stmts.uses.QueryContext(ctx, idToken)
 	_, err = collect(rows, err, func(rows *sql.Rows) (struct{}, error) {
 		var (
 			digest   string
 			notAfter int64
 		)
 		err := rows.Scan(&digest, &notAfter)
-		uses[digest] = time.Unix(notAfter, 0).UTC()
+		uses[digest] = store.FromSeconds(notAfter)
 		return struct{}{}, err
 	})
 	if err != nil {
-		return nil, s.fail(ctx, "reading the claim "+idToken, err)
+		return nil, s.fail(ctx, "reading the uses of the ID token "+idToken, err)
 	}
 	return uses, nil
 }
 
-// Use implements join.Claims.
+// Use implements store.Ledger.
 func (s *Store) Use(ctx context.Context, u store.Use) (time.Time, error) {
-	notAfter := seconds(u.NotAfter)
-	added, err := changed(ctx, s.stmts.use, u.IDToken, u.Digest, notAfter, seconds(u.KeepUntil), u.MaxJoins)
+	notAfter := store.Seconds(u.NotAfter)
+	added, err := changed(ctx, s.stmts.use, u.IDToken, u.Digest, notAfter, store.Seconds(u.KeepUntil), u.MaxJoins)
 	if err == nil && !added {
 		// A retry, or no use was left. If none was, then none is now: uses are
 		// only deleted once the ID token itself is no longer accepted.
 		err = s.stmts.useNotAfter.QueryRowContext(ctx, u.IDToken, u.Digest).Scan(&notAfter)
 		if errors.Is(err, sql.ErrNoRows) {
-			return time.Time{}, fmt.Errorf("claim %s: %w", u.IDToken, store.ErrUsed)
+			return time.Time{}, fmt.Errorf("ID token %s: %w", u.IDToken, store.ErrUsed)
 		}
 	}
 	if err != nil {
-		return time.Time{}, s.fail(ctx, "claiming a use of the ID token "+u.IDToken, err)
+		return time.Time{}, s.fail(ctx, "storing a use of the ID token "+u.IDToken, err)
 	}
-	return time.Unix(notAfter, 0).UTC(), nil
+	return store.FromSeconds(notAfter), nil
 }
 
-// Lease implements join.Leases.
+// Lease implements store.Ledger.
 func (s *Store) Lease(ctx context.Context, name string, now, until time.Time) (bool, error) {
-	from, err := nanos(now)
+	from, err := store.Nanoseconds(now)
 	if err != nil {
 		return false, fmt.Errorf("taking the lease %s: %w", name, err)
 	}
-	to, err := nanos(until)
+	to, err := store.Nanoseconds(until)
 	if err != nil {
 		return false, fmt.Errorf("taking the lease %s: %w", name, err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -19,45 +20,40 @@ const maxBatch = 100
 // batchTries bounds how often what DynamoDB left out is asked for again.
 const batchTries = 8
 
-// Roles implements join.Rules, by one call as long as DynamoDB answers it whole.
-// A name that is there twice yields one role.
-func (s *Store) Roles(ctx context.Context, names []string) ([]*rules.Role, error) {
-	found := make(map[string]*rules.Role, len(names))
+// GetEach implements store.ResourceReader, by one call as long as DynamoDB answers it whole.
+func (s *Store) GetEach(ctx context.Context, kind rules.Kind, names []string) ([]store.Stored, error) {
+	found := make(map[string]store.Stored, len(names))
 	wanted := slices.Compact(slices.Sorted(slices.Values(names)))
 	wanted = slices.DeleteFunc(wanted, func(name string) bool { return !possible(name) })
 	for batch := range slices.Chunk(wanted, maxBatch) {
-		items, err := s.batchGet(ctx, batch)
+		items, err := s.batchGet(ctx, kind, batch)
 		if err != nil {
-			return nil, fail(fmt.Sprintf("reading the roles %q", batch), err)
+			return nil, fail(fmt.Sprintf("reading the %ss %q", kind, batch), err)
 		}
 		for _, one := range items {
-			stored, err := decodeListed(rules.KindRole, one)
+			stored, err := decodeListed(kind, one)
 			if err != nil {
 				return nil, err
 			}
-			role, err := as[*rules.Role](stored)
-			if err != nil {
-				return nil, err
-			}
-			found[role.Name()] = role
+			found[stored.Resource.Name()] = stored
 		}
 	}
-	roles := make([]*rules.Role, 0, len(found))
+	all := make([]store.Stored, 0, len(found))
 	for _, name := range names {
-		if role, ok := found[name]; ok {
-			roles = append(roles, role)
+		if stored, ok := found[name]; ok {
+			all = append(all, stored)
 			delete(found, name)
 		}
 	}
-	return roles, nil
+	return all, nil
 }
 
-// batchGet reads the roles that exist of those named, in any order. DynamoDB may
+// batchGet reads the resources that exist of those named, in any order. DynamoDB may
 // leave some out of an answer, because of throttling or size, and says which.
-func (s *Store) batchGet(ctx context.Context, names []string) ([]item, error) {
+func (s *Store) batchGet(ctx context.Context, kind rules.Kind, names []string) ([]item, error) {
 	ask := types.KeysAndAttributes{ConsistentRead: aws.Bool(true)}
 	for _, name := range names {
-		ask.Keys = append(ask.Keys, resourceKey{rules.KindRole, name}.item())
+		ask.Keys = append(ask.Keys, resourceItem(store.Key{Kind: kind, Name: name}))
 	}
 	var all []item
 	for try := 1; ; try++ {
@@ -75,7 +71,7 @@ func (s *Store) batchGet(ctx context.Context, names []string) ([]item, error) {
 		case len(ask.Keys) == 0:
 			return all, nil
 		case try == batchTries:
-			return nil, fmt.Errorf("DynamoDB still leaves out %d of %d roles after %d tries", len(ask.Keys), len(names), try)
+			return nil, fmt.Errorf("DynamoDB still leaves out %d of %d %ss after %d tries", len(ask.Keys), len(names), kind, try)
 		}
 		if err := sleep(ctx, delay(try)); err != nil {
 			return nil, err

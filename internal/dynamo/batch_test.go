@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/dynamo"
 	"github.com/gatepass-ci/gatepass/internal/dynamotest"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 // leaveOut has DynamoDB answer without some of the items that were asked for, as
@@ -56,7 +57,7 @@ func TestRolesLeftOut(t *testing.T) {
 
 	t.Run("some each time", func(t *testing.T) {
 		proxy.Set(leaveOut(false))
-		roles, err := s.Roles(t.Context(), names)
+		roles, err := store.Roles(t.Context(), s, names)
 		var got string
 		for _, r := range roles {
 			got += r.Name()
@@ -70,7 +71,7 @@ func TestRolesLeftOut(t *testing.T) {
 	})
 	t.Run("all each time", func(t *testing.T) {
 		proxy.Set(leaveOut(true))
-		if roles, err := s.Roles(t.Context(), names); err == nil {
+		if roles, err := store.Roles(t.Context(), s, names); err == nil {
 			t.Errorf("got %d roles and no error: a role that was left out looks like one that does not exist", len(roles))
 		}
 		if n := len(proxy.Requests()); n != dynamo.BatchTries {
@@ -90,7 +91,7 @@ func TestManyRoles(t *testing.T) {
 	for i := range 120 {
 		names = append(names, fmt.Sprintf("r%d", i))
 	}
-	if roles, err := s.Roles(t.Context(), names); err != nil || len(roles) != 3 {
+	if roles, err := store.Roles(t.Context(), s, names); err != nil || len(roles) != 3 {
 		t.Errorf("got %d roles, %v; want 3", len(roles), err)
 	}
 }

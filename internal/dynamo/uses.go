@@ -22,42 +22,43 @@ const (
 	// the end of the first use is the one that counts.
 	addUse = "ADD #digests :digests SET #notAfter = if_not_exists(#notAfter, :notAfter), #ttl = "
 
-	// A use is allowed if the digest is there (and its end too, or the claim is damaged).
+	// A use is allowed if the digest is there (and its end too, or the item is damaged).
 	useAgain = "contains(#digests, :digest) AND attribute_exists(#notAfter)"
-	// Or if fewer than :max are there and the claim is kept for long enough.
+	// Or if fewer than :max are there and the item is kept for long enough.
 	useKept = useAgain + " OR NOT contains(#digests, :digest) AND " +
 		"(size(#digests) < :max OR attribute_not_exists(#digests)) AND " +
 		"(#ttl >= :keep OR attribute_not_exists(#ttl))"
 	setTTL = "if_not_exists(#ttl, :keep)"
 
-	// The same for a claim that exists and is not kept for long enough.
+	// The same for an item that exists and is not kept for long enough.
 	useLonger    = "size(#digests) < :max AND #ttl < :keep"
 	setTTLLonger = ":keep"
 )
 
-// claimTries bounds how often Use follows other calls that change how long the
-// claim is kept. Two are enough unless several versions of the service run at once.
-const claimTries = 5
+// useTries bounds how often Use follows other calls that change how long the
+// item is kept. Two are enough unless several versions of the service run at once.
+const useTries = 5
 
-func claimKey(idToken string) item { return joinsKey("claim/"+idToken, "claim") }
+// usesKey is the key of the item with the uses of an ID token.
+func usesKey(idToken string) item { return joinsKey("claim/"+idToken, "claim") }
 
-// Claim implements join.Claims.
-func (s *Store) Claim(ctx context.Context, idToken string) (map[string]time.Time, error) {
-	uses, err := s.claim(ctx, idToken)
-	return uses, fail("reading the claim "+idToken, err)
+// Uses implements store.Ledger.
+func (s *Store) Uses(ctx context.Context, idToken string) (map[string]time.Time, error) {
+	uses, err := s.uses(ctx, idToken)
+	return uses, fail("reading the uses of the ID token "+idToken, err)
 }
 
-func (s *Store) claim(ctx context.Context, idToken string) (map[string]time.Time, error) {
-	claim, err := s.get(ctx, s.tables.Joins, claimKey(idToken))
+func (s *Store) uses(ctx context.Context, idToken string) (map[string]time.Time, error) {
+	found, err := s.get(ctx, s.tables.Joins, usesKey(idToken))
 	if err != nil {
 		return nil, err
 	}
-	return usesOf(claim)
+	return usesOf(found)
 }
 
-// usesOf returns the uses of a claim, by digest. An item that does not exist has none.
-func usesOf(claim item) (map[string]time.Time, error) {
-	r := reader{item: claim}
+// usesOf returns the uses in an item, by digest. An item that does not exist has none.
+func usesOf(found item) (map[string]time.Time, error) {
+	r := reader{item: found}
 	uses := make(map[string]time.Time)
 	for _, digest := range r.texts(attrDigests) {
 		uses[digest] = r.seconds(notAfterPrefix + digest)
@@ -65,14 +66,14 @@ func usesOf(claim item) (map[string]time.Time, error) {
 	return uses, r.err
 }
 
-// Use implements join.Claims. It is one call, save where the claim would be
+// Use implements store.Ledger. It is one call, save where the item would be
 // deleted before u.KeepUntil: then there is another one, which keeps it longer.
 func (s *Store) Use(ctx context.Context, u store.Use) (time.Time, error) {
 	notAfter, err := s.use(ctx, u)
 	if errors.Is(err, store.ErrUsed) {
-		return time.Time{}, fmt.Errorf("claim %s: %w", u.IDToken, err)
+		return time.Time{}, fmt.Errorf("ID token %s: %w", u.IDToken, err)
 	}
-	return notAfter, fail("claiming a use of the ID token "+u.IDToken, err)
+	return notAfter, fail("storing a use of the ID token "+u.IDToken, err)
 }
 
 func (s *Store) use(ctx context.Context, u store.Use) (time.Time, error) {
@@ -81,12 +82,12 @@ func (s *Store) use(ctx context.Context, u store.Use) (time.Time, error) {
 		allowed = useAgain
 	}
 	condition, ttl := allowed, setTTL
-	for range claimTries {
-		claim, refused, err := s.updateClaim(ctx, u, condition, ttl)
+	for range useTries {
+		found, refused, err := s.updateUses(ctx, u, condition, ttl)
 		if err != nil {
 			return time.Time{}, err
 		}
-		uses, err := usesOf(claim)
+		uses, err := usesOf(found)
 		if err != nil {
 			return time.Time{}, err
 		}
@@ -95,29 +96,29 @@ func (s *Store) use(ctx context.Context, u store.Use) (time.Time, error) {
 		case used: // now, before, or by a try of this call whose answer was lost
 			return notAfter, nil
 		case !refused:
-			return time.Time{}, errors.New("the claim does not have the use that was stored")
+			return time.Time{}, errors.New("the item does not have the use that was stored")
 		case len(uses) >= u.MaxJoins:
 			return time.Time{}, store.ErrUsed
 		}
-		r := reader{item: claim}
+		r := reader{item: found}
 		condition, ttl = allowed, setTTL
-		if r.number(attrTTL) < wholeSeconds(u.KeepUntil) {
+		if r.number(attrTTL) < store.Seconds(u.KeepUntil) {
 			condition, ttl = useLonger, setTTLLonger
 		}
 		if r.err != nil {
 			return time.Time{}, r.err
 		}
 	}
-	return time.Time{}, fmt.Errorf("others changed %d times how long the claim is kept", claimTries)
+	return time.Time{}, fmt.Errorf("others changed %d times how long the uses are kept", useTries)
 }
 
-// updateClaim sends the one conditional write of a use. It returns the claim as
-// it is then, and whether the condition refused the write.
-func (s *Store) updateClaim(ctx context.Context, u store.Use, condition, ttl string) (claim item, refused bool, err error) {
+// updateUses sends the one conditional write of a use. It returns the item as it is
+// then, and whether the condition refused the write.
+func (s *Store) updateUses(ctx context.Context, u store.Use, condition, ttl string) (found item, refused bool, err error) {
 	values := item{
 		":digests":  &types.AttributeValueMemberSS{Value: []string{u.Digest}},
-		":notAfter": number(wholeSeconds(u.NotAfter)),
-		":keep":     number(wholeSeconds(u.KeepUntil)),
+		":notAfter": number(store.Seconds(u.NotAfter)),
+		":keep":     number(store.Seconds(u.KeepUntil)),
 	}
 	// DynamoDB refuses values that are not used.
 	if condition != useLonger {
@@ -128,7 +129,7 @@ func (s *Store) updateClaim(ctx context.Context, u store.Use, condition, ttl str
 	}
 	out, err := s.db.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName:           &s.tables.Joins,
-		Key:                 claimKey(u.IDToken),
+		Key:                 usesKey(u.IDToken),
 		ConditionExpression: &condition,
 		UpdateExpression:    aws.String(addUse + ttl),
 		ExpressionAttributeNames: map[string]string{
