@@ -1,17 +1,16 @@
 // Package client is what gatepass does in a CI job: it finds the job's ID
-// token, makes keys, joins, checks the answer and writes the credentials.
+// token, makes keys, joins, checks the answer and writes the credentials. It also
+// joins again for long jobs, and finds out why a join fails.
 package client
 
 import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/client/credentials"
-	"github.com/gatepass-ci/gatepass/internal/client/destination"
 	"github.com/gatepass-ci/gatepass/internal/client/failure"
 	"github.com/gatepass-ci/gatepass/internal/client/service"
 	"github.com/gatepass-ci/gatepass/internal/client/source"
@@ -25,7 +24,7 @@ type Join struct {
 	Info    api.ClientInfo
 	Source  source.Finder
 	Service service.Config
-	Outputs []credentials.Output
+	Outputs []*credentials.Output
 	// Within is a directory above all destinations, or empty: no link below it is followed.
 	Within string
 
@@ -33,31 +32,63 @@ type Join struct {
 	Now    func() time.Time
 }
 
-// Report says what was granted and where it is.
-type Report struct {
-	JoinID       string          `json:"join_id"`
-	Bot          string          `json:"bot"`
-	ExpiresAt    time.Time       `json:"expires_at"`
-	TTLSeconds   int64           `json:"ttl_seconds"`
-	TTLLimitedBy string          `json:"ttl_limited_by"`
-	Outputs      []WrittenOutput `json:"outputs"`
-	Warnings     []string        `json:"warnings,omitempty"`
-}
-
-// WrittenOutput is one output in its destination.
-type WrittenOutput struct {
-	Type        string    `json:"type"`
-	Destination string    `json:"destination"`
-	Files       []string  `json:"files"`
-	Principals  []string  `json:"principals,omitempty"`
-	Subject     string    `json:"subject,omitempty"`
-	ExpiresAt   time.Time `json:"expires_at"`
-	Next        string    `json:"next,omitempty"`
+// Held is what a join granted, in memory alone.
+type Held struct {
+	// Report has no Outputs: nothing is written.
+	Report *Report
+	// Results are in the order of Join.Outputs.
+	Results []*credentials.Result
 }
 
 // Run joins once. Everything that can fail on this machine is tried before the
 // ID token is spent, and every credential is checked before any is written.
 func (j Join) Run(ctx context.Context) (*Report, error) {
+	r, err := j.ready(ctx)
+	if err != nil {
+		return nil, err
+	}
+	dirs, err := j.openDestinations(ctx)
+	defer closeAll(dirs)
+	if err != nil {
+		return nil, err
+	}
+	held, err := r.join(ctx, pathsOf(dirs))
+	if err != nil {
+		return nil, err
+	}
+	return j.write(ctx, held, dirs)
+}
+
+// Hold joins once and writes nothing: the files of the results are for the
+// caller to keep in memory or to put where only a child finds them. The path of an
+// output's place is only the one that its files say they have.
+func (j Join) Hold(ctx context.Context) (*Held, error) {
+	r, err := j.ready(ctx)
+	if err != nil {
+		return nil, err
+	}
+	paths := make([]string, len(j.Outputs))
+	for i, out := range j.Outputs {
+		paths[i] = out.Place.Path
+	}
+	held, err := r.join(ctx, paths)
+	if err != nil {
+		return nil, err
+	}
+	for _, result := range held.Results {
+		held.Report.Warnings = append(held.Report.Warnings, result.Warnings...)
+	}
+	return held, nil
+}
+
+// ready is a join that lacks nothing but to be made.
+type ready struct {
+	Join
+	wire    *service.Client
+	idToken source.Token
+}
+
+func (j Join) ready(ctx context.Context) (*ready, error) {
 	if err := j.check(); err != nil {
 		return nil, err
 	}
@@ -69,24 +100,28 @@ func (j Join) Run(ctx context.Context) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	dirs, err := j.openDestinations(ctx)
-	defer closeAll(dirs)
+	return &ready{Join: j, wire: wire, idToken: idToken}, nil
+}
+
+// join spends the ID token. The paths are those that the files of each output will have.
+func (r *ready) join(ctx context.Context, paths []string) (*Held, error) {
+	request, err := r.request(r.idToken)
 	if err != nil {
 		return nil, err
 	}
-	request, err := j.request(idToken)
+	response, err := r.wire.Join(ctx, request)
 	if err != nil {
-		return nil, err
+		return nil, explain(err, r.idToken, r.Token, r.Source.Audience)
 	}
-	response, err := wire.Join(ctx, request)
-	if err != nil {
-		return nil, explain(err, idToken, j.Token, j.Source.Audience)
+	held := &Held{Report: newReport(response)}
+	for i, out := range r.Outputs {
+		result, err := out.Accept(credentials.Answer{Response: response, Now: r.Now(), Path: paths[i]})
+		if err != nil {
+			return nil, err
+		}
+		held.Results = append(held.Results, result)
 	}
-	results, err := j.accept(response, dirs)
-	if err != nil {
-		return nil, err
-	}
-	return j.write(ctx, response, dirs, results)
+	return held, nil
 }
 
 func (j Join) check() error {
@@ -102,12 +137,12 @@ func (j Join) check() error {
 	}
 	seen := make(map[string]bool)
 	for _, out := range j.Outputs {
-		if out.Destination() == "" {
+		if out.Place.Path == "" {
 			continue
 		}
-		path, err := filepath.Abs(out.Destination())
+		path, err := filepath.Abs(out.Place.Path)
 		if err != nil {
-			return fmt.Errorf("destination %s: %w", out.Destination(), err)
+			return fmt.Errorf("destination %s: %w", out.Place.Path, err)
 		}
 		if seen[path] {
 			return sameDestination(path)
@@ -119,49 +154,6 @@ func (j Join) check() error {
 
 func sameDestination(path string) error {
 	return failure.New(failure.Usage, "two outputs have the destination %s", path).Hint("give each output a directory of its own")
-}
-
-// openDestinations returns a directory for each output, nil for what is kept in memory.
-func (j Join) openDestinations(ctx context.Context) ([]*destination.Dir, error) {
-	var dirs []*destination.Dir
-	var infos []os.FileInfo
-	for _, out := range j.Outputs {
-		if out.Destination() == "" {
-			dirs = append(dirs, nil)
-			continue
-		}
-		dir, err := destination.Open(ctx, destination.Config{
-			Path:   out.Destination(),
-			Names:  append(out.Names(), destination.ManifestName),
-			Size:   out.Size(),
-			Access: out.Access(),
-			Within: j.Within,
-		})
-		if err != nil {
-			return dirs, err
-		}
-		dirs = append(dirs, dir)
-		// check compares paths, which a link can make differ.
-		info, err := os.Stat(dir.Path())
-		if err != nil {
-			return dirs, fmt.Errorf("destination %s: %w", dir.Path(), err)
-		}
-		for _, other := range infos {
-			if os.SameFile(info, other) {
-				return dirs, sameDestination(dir.Path())
-			}
-		}
-		infos = append(infos, info)
-	}
-	return dirs, nil
-}
-
-func closeAll(dirs []*destination.Dir) {
-	for _, dir := range dirs {
-		if dir != nil {
-			dir.Close()
-		}
-	}
 }
 
 // request is built once: a retry sends the same bytes, and the service knows
@@ -215,68 +207,4 @@ func newRetryKey(random io.Reader) (string, error) {
 		raw[i] = alphabet[b%32]
 	}
 	return string(raw), nil
-}
-
-func (j Join) accept(response *api.JoinResponse, dirs []*destination.Dir) ([]*credentials.Result, error) {
-	var results []*credentials.Result
-	for i, out := range j.Outputs {
-		granted := credentials.Granted{Response: response, Now: j.Now()}
-		if dirs[i] != nil {
-			granted.Path = dirs[i].Path()
-		}
-		result, err := out.Accept(granted)
-		if err != nil {
-			return nil, err
-		}
-		results = append(results, result)
-	}
-	return results, nil
-}
-
-func (j Join) write(ctx context.Context, response *api.JoinResponse, dirs []*destination.Dir, results []*credentials.Result) (*Report, error) {
-	report := newReport(response)
-	for i, result := range results {
-		written := WrittenOutput{
-			Type:       j.Outputs[i].Type(),
-			Principals: clean(result.Principals),
-			Subject:    failure.Clean(result.Subject),
-			ExpiresAt:  result.Expires.UTC(),
-		}
-		if dirs[i] == nil {
-			written.Destination = memory
-		} else if err := j.writeOne(ctx, report, &written, dirs[i], result); err != nil {
-			return nil, err
-		}
-		report.Outputs = append(report.Outputs, written)
-		report.Warnings = append(report.Warnings, result.Warnings...)
-	}
-	return report, nil
-}
-
-// memory stands for a directory in the report of an output that is written nowhere.
-const memory = "memory"
-
-// writeOne puts an output's files in the place of its earlier ones.
-func (j Join) writeOne(ctx context.Context, report *Report, written *WrittenOutput, dir *destination.Dir, result *credentials.Result) error {
-	written.Destination, written.Next = dir.Path(), result.Next
-	for _, file := range result.Files {
-		written.Files = append(written.Files, file.Name)
-	}
-	manifest, err := newManifest(report, *written)
-	if err != nil {
-		return err
-	}
-	if err := dir.Replace(ctx, append(result.Files, manifest)); err != nil {
-		return err
-	}
-	report.Warnings = append(report.Warnings, dir.Warnings()...)
-	return nil
-}
-
-// RunCommand runs a command for source.Finder: its stdout is returned, its
-// stderr shown as it is, since CI tools explain themselves there.
-func RunCommand(stderr io.Writer) func(context.Context, string, ...string) ([]byte, error) {
-	return func(ctx context.Context, name string, args ...string) ([]byte, error) {
-		return runCommand(ctx, stderr, os.Environ(), name, args)
-	}
 }

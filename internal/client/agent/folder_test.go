@@ -3,11 +3,8 @@ package agent
 import (
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
-
-	"github.com/gatepass-ci/gatepass/internal/client/destination"
 )
 
 func none(string) string { return "" }
@@ -80,31 +77,5 @@ func TestRemoveFolderRefuses(t *testing.T) {
 		if _, err := os.Lstat(path); err != nil {
 			t.Errorf("%s is gone", path)
 		}
-	}
-}
-
-func TestEnviron(t *testing.T) {
-	e := NewEnviron([]string{"PATH=/bin", "TOKEN=1", "TOKEN=2", "TOKENS=3", "PGUSER=root", "SSH_AGENT_PID=1"})
-	e.Unset("TOKEN")
-	must(t, e.SetOutput("database", "/f/database-1", []destination.File{{Name: "env", Data: []byte("PGUSER='o'\\''neil'\nPGSSLKEY='/f/a b'\n")}}))
-	must(t, e.SetOutput("database", "/f/database-2", []destination.File{{Name: "env", Data: []byte("PGUSER='second'\n")}}))
-	must(t, e.SetOutput("kubernetes", "/f/kubernetes-3", []destination.File{{Name: "kubeconfig.yaml"}}))
-	e.SetSSH("/f/login", "/f/login/agent.sock")
-	got := e.List()
-	for _, want := range []string{
-		"PATH=/bin", "TOKENS=3", "PGUSER=o'neil", "PGSSLKEY=/f/a b", "KUBECONFIG=/f/kubernetes-3/kubeconfig.yaml",
-		"GATEPASS_DATABASE_DIR=/f/database-1", "SSH_AUTH_SOCK=/f/login/agent.sock", "GIT_SSH_COMMAND=ssh -F /f/login/ssh_config",
-	} {
-		if !slices.Contains(got, want) {
-			t.Errorf("%q is missing in %q", want, got)
-		}
-	}
-	for _, name := range []string{"TOKEN", "SSH_AGENT_PID"} {
-		if slices.ContainsFunc(got, func(entry string) bool { return strings.HasPrefix(entry, name+"=") }) {
-			t.Errorf("%s is still there: %q", name, got)
-		}
-	}
-	if err := e.SetOutput("x", "/f", []destination.File{{Name: "env", Data: []byte("no assignment\n")}}); err == nil {
-		t.Error("a line that is no assignment is taken")
 	}
 }

@@ -45,7 +45,7 @@ func (p *Place) Serve(id Identity, now func() time.Time) error {
 	return err
 }
 
-// Socket is the agent's: in the directory of the files of an credentials.Login.
+// Socket is the agent's: in the directory of a login's files.
 func (p *Place) Socket() string {
 	return path.Join(p.folder.path, credentials.TypeLogin, credentials.FileAgentSocket)
 }

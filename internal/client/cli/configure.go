@@ -6,9 +6,8 @@ import (
 	"os"
 	"strings"
 
-	"github.com/spf13/pflag"
-
 	"github.com/gatepass-ci/gatepass/internal/client/command"
+	"github.com/gatepass-ci/gatepass/internal/client/credentials"
 	"github.com/gatepass-ci/gatepass/internal/client/failure"
 	"github.com/gatepass-ci/gatepass/internal/client/tbot"
 )
@@ -24,31 +23,31 @@ func newConfigure(env *Env) *command.Command {
 		Example: configureExample,
 		Args: func(_ *command.Command, args []string) error {
 			if len(args) > 0 {
-				return noOutput(args[0])
+				return credentials.UnknownKind(args[0])
 			}
-			return failure.New(failure.Usage, "no output type is given").Hint("use one of %s", strings.Join(outputNames(), ", "))
+			return failure.New(failure.Usage, "no output type is given").Hint("use one of %s", strings.Join(credentials.KindNames(), ", "))
 		},
 		Run: func(context.Context, []string) error { return nil }, // Args refuses
 	}
-	for _, out := range outputCommands() {
-		configure.Add(newConfigureOutput(env, out))
+	for _, kind := range credentials.Kinds() {
+		configure.Add(newConfigureOutput(env, kind))
 	}
 	return configure
 }
 
-func newConfigureOutput(env *Env, out outputCommand) *command.Command {
+func newConfigureOutput(env *Env, kind credentials.Kind) *command.Command {
 	var flags startFlags
 	var file string
 	var also []string
 	cmd := &command.Command{
-		Use:     out.name,
-		Aliases: out.aliases,
-		Short:   "For " + out.short,
+		Use:     kind.Name,
+		Aliases: kind.Aliases,
+		Short:   "For " + kind.Short,
 		Example: configureExample,
 		Args:    noArgs,
 	}
-	w := newWish(out)
-	flags.bind(cmd.Flags(), w.flags)
+	w := credentials.NewWish(kind)
+	flags.bind(cmd.Flags(), w.Flags())
 	cmd.Flags().StringArrayVar(&also, "also", nil, alsoHelp)
 	cmd.Flags().StringVarP(&file, "output", "o", "", "file to write, which must not be there yet (default: stdout)")
 	cmd.Run = func(_ context.Context, _ []string) error {
@@ -56,18 +55,14 @@ func newConfigureOutput(env *Env, out outputCommand) *command.Command {
 			return err
 		}
 		for _, name := range []string{"ca-file", "timeout", "retry", "report", "format"} {
-			if cmd.Flags().Changed(name) && w.flags.Lookup(name) == nil {
+			if cmd.Flags().Changed(name) && !w.Has(name) {
 				return failure.New(failure.Usage, "a configuration file has no field for --%s", name).
 					Hint("give it to gatepass start; for --ca-file set %s where it runs", envCAFile)
 			}
 		}
-		wishes := []*wish{w}
-		for _, spec := range also {
-			another, err := parseAlso(spec)
-			if err != nil {
-				return err
-			}
-			wishes = append(wishes, another)
+		wishes, err := wishesOf(w, also)
+		if err != nil {
+			return err
 		}
 		raw, err := flags.configuration(env, wishes)
 		if err != nil {
@@ -80,24 +75,20 @@ func newConfigureOutput(env *Env, out outputCommand) *command.Command {
 
 // configuration is the file that says what the flags say. The environment is
 // left to where the file is used.
-func (f *startFlags) configuration(env *Env, wishes []*wish) ([]byte, error) {
+func (f *startFlags) configuration(env *Env, wishes []*credentials.Wish) ([]byte, error) {
 	config := &tbot.Config{
 		Server: f.server, Token: f.token, JoinMethod: f.method, Audience: f.audience, IDTokenFile: f.idTokenFile,
-		TTL: f.ttl, Renewal: f.interval, Oneshot: f.oneshot,
+		TTL: f.ttl, Renewal: f.interval, Oneshot: f.oneshot, Outputs: wishes,
 	}
+	// It is checked as far as it can be on a machine that is not the one where it will be used.
 	for _, w := range wishes {
-		out, err := w.configured()
-		if err != nil {
+		if err := w.Check(); err != nil {
 			return nil, err
 		}
-		config.Outputs = append(config.Outputs, out)
 	}
-	raw, err := tbot.Write(config)
-	if err != nil {
-		return nil, err
-	}
+	raw := tbot.Write(config)
 	// What is written must be what start reads.
-	read, err := tbot.Parse("the configuration", raw, supported)
+	read, err := tbot.Parse("the configuration", raw)
 	if err != nil {
 		return nil, err
 	}
@@ -105,51 +96,6 @@ func (f *startFlags) configuration(env *Env, wishes []*wish) ([]byte, error) {
 		env.warn(warning)
 	}
 	return raw, nil
-}
-
-// configured is the output as a file has it. It is checked as far as it can be
-// on a machine that is not the one where it will be used.
-func (w *wish) configured() (tbot.Output, error) {
-	path, err := w.place.check()
-	if err != nil {
-		return tbot.Output{}, err
-	}
-	if _, err := w.make(place{path: path, roles: w.place.roles}); err != nil {
-		return tbot.Output{}, err
-	}
-	out := tbot.Output{
-		Type: w.command.name, Roles: w.place.roles,
-		Destination: tbot.Destination{Path: path, Owner: w.place.owner, ReaderUsers: w.place.readerUsers, ReaderGroups: w.place.readerGroups},
-	}
-	if w.place.acls != "try" {
-		out.Destination.ACLs = w.place.acls
-	}
-	var where placeFlags
-	ofPlace := pflag.NewFlagSet("", pflag.ContinueOnError)
-	where.bind(ofPlace)
-	// Visit would not do: it knows only what was set through its own set of flags.
-	w.flags.VisitAll(func(flag *pflag.Flag) {
-		if !flag.Changed || ofPlace.Lookup(flag.Name) != nil {
-			return
-		}
-		values := []string{flag.Value.String()}
-		if list, ok := flag.Value.(pflag.SliceValue); ok {
-			values = list.GetSlice()
-		}
-		name := flag.Name
-		if first, ok := otherNames()[name]; ok {
-			name = first
-		}
-		for _, value := range values {
-			out.Options = append(out.Options, tbot.Option{Flag: name, Value: value})
-		}
-	})
-	return out, nil
-}
-
-// otherNames are flags that mean the same as another.
-func otherNames() map[string]string {
-	return map[string]string{"db-user": "username", "db-name": "database"}
 }
 
 // writeConfiguration never overwrites: there may be a file that was written by hand.

@@ -9,7 +9,6 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/client"
 	"github.com/gatepass-ci/gatepass/internal/client/command"
-	"github.com/gatepass-ci/gatepass/internal/client/credentials"
 	"github.com/gatepass-ci/gatepass/internal/client/failure"
 	"github.com/gatepass-ci/gatepass/internal/client/service"
 )
@@ -30,7 +29,7 @@ func newDoctor(env *Env) *command.Command {
 			return err
 		}
 		flags.fill(env.Getenv)
-		join, err := flags.join(env, []credentials.Output{})
+		join, err := flags.join(env, nil)
 		d := client.Doctor{Source: flags.source(env), ServiceError: err, Now: env.Now}
 		if err == nil {
 			d.Service, d.ServiceError = service.New(join.Service)

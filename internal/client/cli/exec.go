@@ -45,18 +45,16 @@ func (f *loginFlags) bind(fs *pflag.FlagSet) {
 	fs.StringVar(&f.knownHosts, "known-hosts", "", "known_hosts file with the keys of hosts that have no certificate")
 }
 
-// login is the output for SSH; dir is where its files will be, or empty.
-func (f *loginFlags) login(dir string, hosts []string) (*credentials.Login, error) {
-	config := credentials.LoginConfig{Path: dir, Roles: f.roles, SSHHosts: hosts}
-	if f.knownHosts != "" {
-		raw, err := os.ReadFile(f.knownHosts)
-		if err != nil {
-			return nil, failure.New(failure.Usage, "reading the known_hosts file: %w", err).
-				Hint("make it with: ssh-keyscan HOST > FILE, and compare its fingerprints with the host's")
-		}
-		config.KnownHosts = raw
+// login is the output for SSH; dir is where its files will be.
+func (f *loginFlags) login(dir string, hosts []string) (*credentials.Output, error) {
+	w := credentials.NewWish(credentials.Login())
+	if err := errors.Join(
+		w.Set("destination", dir), w.Set("known-hosts", f.knownHosts),
+		w.SetList("roles", f.roles), w.SetList("ssh-hosts", hosts),
+	); err != nil {
+		return nil, err
 	}
-	return credentials.NewLogin(config)
+	return w.Output()
 }
 
 func newExec(env *Env) *command.Command {
@@ -177,8 +175,8 @@ func (f *execFlags) exec(ctx context.Context, env *Env, args []string) error {
 }
 
 // outputs are what to ask for, each with a directory of its own in the private folder.
-func (f *execFlags) outputs(place *agent.Place) ([]credentials.Output, error) {
-	var outputs []credentials.Output
+func (f *execFlags) outputs(place *agent.Place) ([]*credentials.Output, error) {
+	var outputs []*credentials.Output
 	if f.ssh {
 		login, err := f.login(path.Join(place.Path(), credentials.TypeLogin), f.hosts)
 		if err != nil {
@@ -192,14 +190,14 @@ func (f *execFlags) outputs(place *agent.Place) ([]credentials.Output, error) {
 			return nil, err
 		}
 		for _, flag := range []string{"destination", "owner", "reader-user", "reader-group", "acls", "exec-plugin"} {
-			if given := w.flags.Lookup(flag); given != nil && given.Changed {
+			if w.Given(flag) {
 				return nil, failure.New(failure.Usage, "--also: %s has no meaning for exec, whose files are gone with the command", flag).Hint("leave it out")
 			}
 		}
-		if err := w.set("destination", path.Join(place.Path(), fmt.Sprintf("%s-%d", w.command.name, i+1))); err != nil {
+		if err := w.Set("destination", path.Join(place.Path(), fmt.Sprintf("%s-%d", w.Kind.Name, i+1))); err != nil {
 			return nil, err
 		}
-		made, err := w.output()
+		made, err := w.Output()
 		if err != nil {
 			return nil, err
 		}
@@ -212,22 +210,20 @@ func (f *execFlags) outputs(place *agent.Place) ([]credentials.Output, error) {
 }
 
 // prepare puts what was granted where the command finds it.
-func (f *execFlags) prepare(env *Env, place *agent.Place, join client.Join, held *client.Held) (*agent.Environ, error) {
-	environ := agent.NewEnviron(os.Environ())
+func (f *execFlags) prepare(env *Env, place *agent.Place, join client.Join, held *client.Held) (*credentials.Environ, error) {
+	environ := credentials.NewEnviron(os.Environ())
 	if !f.keepIDToken {
 		environ.Unset(source.Variables()...)
 	}
 	environ.SetJoin(held.Report.JoinID, held.Report.Bot, held.Report.ExpiresAt)
 	for i, out := range join.Outputs {
-		dir := out.Destination()
-		if err := place.Write(dir, held.Results[i].Files); err != nil {
+		dir, result := out.Place.Path, held.Results[i]
+		if err := place.Write(dir, result.Files); err != nil {
 			return nil, failure.New(failure.Local, "writing into the private folder: %w", err).Hint("see how much room there is with: df %s", place.Path())
 		}
-		if err := environ.SetOutput(out.Type(), dir, held.Results[i].Files); err != nil {
-			return nil, err
-		}
-		if login, ok := out.(*credentials.Login); ok {
-			if err := place.Serve(identity(login, held), env.Now); err != nil {
+		environ.SetOutput(out.Kind, dir, result.Variables)
+		if out.Kind == credentials.TypeLogin {
+			if err := place.Serve(identity(result), env.Now); err != nil {
 				return nil, failure.New(failure.Local, "starting the ssh-agent: %w", err).Hint("set XDG_RUNTIME_DIR or TMPDIR to a directory with a short path")
 			}
 			environ.SetSSH(dir, place.Socket())
@@ -237,13 +233,13 @@ func (f *execFlags) prepare(env *Env, place *agent.Place, join client.Join, held
 }
 
 // identity is a login as an agent has it.
-func identity(login *credentials.Login, held *client.Held) agent.Identity {
-	cert := login.Certificate()
+func identity(result *credentials.Result) agent.Identity {
+	login := result.Login
 	return agent.Identity{
-		Key:         login.Key(),
-		Certificate: cert,
-		Comment:     failure.Clean(cert.KeyId),
-		Expires:     held.Results[0].Expires,
+		Key:         login.Key,
+		Certificate: login.Certificate,
+		Comment:     failure.Clean(login.Certificate.KeyId),
+		Expires:     result.Expires,
 	}
 }
 
@@ -261,11 +257,11 @@ func (f *execFlags) add(ctx context.Context, env *Env) error {
 		return failure.New(failure.Local, "the ssh-agent of SSH_AUTH_SOCK does not answer: %w", err).
 			Hint("start one with: eval \"$(ssh-agent)\", or use: gatepass exec -- COMMAND")
 	}
-	login, err := f.login("", nil)
+	login, err := f.login(credentials.Memory, nil)
 	if err != nil {
 		return err
 	}
-	join, err := f.join(env, []credentials.Output{login})
+	join, err := f.join(env, []*credentials.Output{login})
 	if err != nil {
 		return err
 	}
@@ -274,7 +270,7 @@ func (f *execFlags) add(ctx context.Context, env *Env) error {
 		return err
 	}
 	env.warnAll(held.Report.Warnings)
-	id := identity(login, held)
+	id := identity(held.Results[0])
 	if err := agent.AddTo(socket, id, env.Now()); err != nil {
 		return failure.New(failure.Local, "adding to the ssh-agent: %w", err).
 			Hint("the agent must accept ECDSA keys with a certificate and a lifetime, as OpenSSH's does")

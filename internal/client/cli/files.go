@@ -74,7 +74,7 @@ func newLogout(env *Env) *command.Command {
 		if err := checkFormat(format); err != nil {
 			return err
 		}
-		path, err := destinationPath(args[0])
+		path, err := credentials.ParsePath(args[0])
 		if err != nil {
 			return err
 		}

@@ -88,7 +88,7 @@ func (f *joinFlags) fill(getenv func(string) string) {
 }
 
 // run joins for the outputs and prints what came of it.
-func (f *joinFlags) run(ctx context.Context, env *Env, outputs []credentials.Output) error {
+func (f *joinFlags) run(ctx context.Context, env *Env, outputs []*credentials.Output) error {
 	if err := checkFormat(f.format); err != nil {
 		return err
 	}
@@ -118,7 +118,7 @@ func (f *joinFlags) runRenewal(ctx context.Context, env *Env, join client.Join) 
 }
 
 // join is the join that flags and environment tell.
-func (f *joinFlags) join(env *Env, outputs []credentials.Output) (client.Join, error) {
+func (f *joinFlags) join(env *Env, outputs []*credentials.Output) (client.Join, error) {
 	f.fill(env.Getenv)
 	url, err := service.ParseURL(f.server)
 	if err != nil {
@@ -151,7 +151,7 @@ func (f *joinFlags) source(env *Env) source.Finder {
 		Method:   f.method,
 		Getenv:   env.Getenv,
 		ReadFile: os.ReadFile,
-		Run:      client.RunCommand(env.Stderr),
+		Run:      source.RunCommand(env.Stderr),
 		Sleep:    sleep,
 	}
 }

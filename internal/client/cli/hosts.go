@@ -92,11 +92,11 @@ func (f *hostFlags) prepare(env *Env) (*prepared, error) {
 
 // join gets the certificate, and with it all that was left open in the targets.
 func (p *prepared) join(ctx context.Context, env *Env, targets []ssh.Target) error {
-	login, err := p.flags.loginFlags.login("", nil)
+	login, err := p.flags.loginFlags.login(credentials.Memory, nil)
 	if err != nil {
 		return err
 	}
-	join, err := p.flags.join(env, []credentials.Output{login})
+	join, err := p.flags.join(env, []*credentials.Output{login})
 	if err != nil {
 		return err
 	}
@@ -105,21 +105,22 @@ func (p *prepared) join(ctx context.Context, env *Env, targets []ssh.Target) err
 		return err
 	}
 	env.warnAll(held.Report.Warnings)
-	p.config.Signer, err = identity(login, held).Signer()
+	granted := held.Results[0].Login
+	p.config.Signer, err = identity(held.Results[0]).Signer()
 	if err != nil {
 		return err
 	}
-	p.config.HostKeys.Authorities = login.HostAuthorities()
+	p.config.HostKeys.Authorities = granted.HostAuthorities
 	user := p.flags.login
 	if user == "" {
-		user = onlyLogin(login.Certificate().ValidPrincipals)
+		user = onlyLogin(granted.Certificate.ValidPrincipals)
 	}
 	for _, all := range [][]ssh.Target{targets, p.config.Jumps} {
 		for i := range all {
 			all[i] = all[i].Or(user, int(p.flags.port))
 			if all[i].User == "" {
 				return failure.New(failure.Usage, "no login is given for %s, and the certificate has several: %s", all[i].Name(),
-					failure.Clean(strings.Join(login.Certificate().ValidPrincipals, ", "))).Hint("write login@%s, or give --login", all[i].Name())
+					failure.Clean(strings.Join(granted.Certificate.ValidPrincipals, ", "))).Hint("write login@%s, or give --login", all[i].Name())
 			}
 		}
 	}

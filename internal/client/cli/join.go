@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/gatepass-ci/gatepass/internal/client/command"
+	"github.com/gatepass-ci/gatepass/internal/client/credentials"
 )
 
 const joinExample = `  gatepass join identity --server https://join.example.com --token example-bot --destination ./id
@@ -15,37 +16,41 @@ const joinExample = `  gatepass join identity --server https://join.example.com 
 
 func newJoin(env *Env) *command.Command {
 	// Without a type it is an identity, so join itself takes those flags too.
-	join := newJoinOutput(env, outputCommands()[0])
-	join.Use = "join [" + strings.Join(outputNames(), "|") + "]"
+	join := newJoinOutput(env, credentials.Kinds()[0])
+	join.Use = "join [" + strings.Join(credentials.KindNames(), "|") + "]"
 	join.Aliases = nil
 	join.Short = "Join once and write the credentials"
 	join.Args = func(_ *command.Command, args []string) error {
 		if len(args) > 0 {
-			return noOutput(args[0])
+			return credentials.UnknownKind(args[0])
 		}
 		return nil
 	}
-	for _, out := range outputCommands() {
-		join.Add(newJoinOutput(env, out))
+	for _, kind := range credentials.Kinds() {
+		join.Add(newJoinOutput(env, kind))
 	}
 	return join
 }
 
-func newJoinOutput(env *Env, out outputCommand) *command.Command {
+func newJoinOutput(env *Env, kind credentials.Kind) *command.Command {
 	var flags joinFlags
 	var also []string
 	cmd := &command.Command{
-		Use:     out.name,
-		Aliases: out.aliases,
-		Short:   "Join for " + out.short,
-		Example: out.join(),
+		Use:     kind.Name,
+		Aliases: kind.Aliases,
+		Short:   "Join for " + kind.Short,
+		Example: joinExampleOf(kind),
 		Args:    noArgs,
 	}
-	w := newWish(out)
-	flags.bind(cmd.Flags(), w.flags)
+	w := credentials.NewWish(kind)
+	flags.bind(cmd.Flags(), w.Flags())
 	cmd.Flags().StringArrayVar(&also, "also", nil, alsoHelp)
 	cmd.Run = func(ctx context.Context, _ []string) error {
-		outputs, err := outputsOf(w, also)
+		wishes, err := wishesOf(w, also)
+		if err != nil {
+			return err
+		}
+		outputs, err := makeOutputs(wishes)
 		if err != nil {
 			return err
 		}
@@ -54,10 +59,10 @@ func newJoinOutput(env *Env, out outputCommand) *command.Command {
 	return cmd
 }
 
-// join is an example of `gatepass join`.
-func (c outputCommand) join() string {
-	if c.example == "" {
+// joinExampleOf is an example of `gatepass join`.
+func joinExampleOf(kind credentials.Kind) string {
+	if kind.Example == "" {
 		return joinExample
 	}
-	return "  gatepass join " + c.name + " --server https://join.example.com --token example-bot --destination ./" + c.name + " \\\n    " + c.example
+	return "  gatepass join " + kind.Name + " --server https://join.example.com --token example-bot --destination ./" + kind.Name + " \\\n    " + kind.Example
 }

@@ -6,12 +6,10 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/client"
-	"github.com/gatepass-ci/gatepass/internal/client/agent"
 	"github.com/gatepass-ci/gatepass/internal/client/command"
 	"github.com/gatepass-ci/gatepass/internal/client/credentials"
 	"github.com/gatepass-ci/gatepass/internal/client/destination"
@@ -36,10 +34,9 @@ type piped struct {
 	env     *Env
 	log     pipe.Log
 	plan    *pipe.Plan
-	workdir string // the script's current directory
 	flags   hostFlags
-	outputs []credentials.Output // of Files
-	login   *prepared            // of Deploy
+	outputs []*credentials.Output // of Files
+	login   *prepared             // of Deploy
 }
 
 // runPipe says everything itself; its error is only the exit status.
@@ -49,7 +46,7 @@ func runPipe(ctx context.Context, env Env) error {
 	plan, problems := pipe.Parse(pipe.World{Getenv: env.Getenv, Environ: os.Environ(), Workdir: workdir})
 	log := pipe.Log{To: env.Stdout, Debug: plan.Debug}
 	env.log = &log
-	p := &piped{env: &env, log: log, plan: plan, workdir: workdir, flags: hostFlags{
+	p := &piped{env: &env, log: log, plan: plan, flags: hostFlags{
 		joinFlags: joinFlags{
 			server: plan.Server, token: plan.Token, method: api.MethodBitbucket, audience: plan.Audience,
 			caFile: plan.CAFile, ttl: plan.TTL, timeout: time.Minute, retry: true,
@@ -111,81 +108,13 @@ func (p *piped) check(ctx context.Context, problems *pipe.Problems) {
 		p.checkLogin(problems)
 		return
 	}
-	p.checkOutputs(problems)
+	p.outputs = p.plan.MakeOutputs(problems)
 }
-
-// checkOutputs makes the outputs, each with a folder of its own in the destination.
-func (p *piped) checkOutputs(problems *pipe.Problems) {
-	known := false
-	taken := map[string]bool{activate: true}
-	for _, spec := range p.plan.Files.Outputs {
-		w, err := parseOutput(spec, pipe.Output, "database,username=app,database=orders")
-		if err == nil {
-			known = known || w.flags.Lookup("known-hosts") != nil
-			err = p.place(w, taken)
-		}
-		var made credentials.Output
-		if err == nil {
-			made, err = w.output()
-		}
-		if err != nil {
-			problems.AddError(pipe.Output, err)
-			continue
-		}
-		p.outputs = append(p.outputs, made)
-	}
-	if p.plan.KnownHosts != "" && !known {
-		problems.Add(pipe.Known, "'%s: identity' is required with it: no other output knows hosts", pipe.Output)
-	}
-}
-
-// place sets what of an output is the pipe's to say.
-func (p *piped) place(w *wish, taken map[string]bool) error {
-	for _, flag := range []string{"owner", "exec-plugin"} {
-		if given := w.flags.Lookup(flag); given != nil && given.Changed {
-			return failure.New(failure.Usage, "%s has no meaning for an output of the pipe", flag).
-				Hint("leave it out; OUTPUT_OWNER is for all outputs, and the program gatepass is not there when the pipe has ended")
-		}
-	}
-	for _, flag := range []string{"known-hosts", "server-ca", "kubernetes-ca"} {
-		given := w.flags.Lookup(flag)
-		if given == nil || !given.Changed || given.Value.String() == systemCAs {
-			continue
-		}
-		if err := p.plan.Input(p.workdir, given.Value.String()); err != nil {
-			return failure.New(failure.Usage, "%s: %w", flag, err)
-		}
-	}
-	name := w.place.destination
-	if name == "" {
-		name = w.command.name
-		for i := 2; taken[name]; i++ {
-			name = fmt.Sprintf("%s-%d", w.command.name, i)
-		}
-	}
-	if filepath.Base(name) != name || strings.HasPrefix(name, ".") || taken[name] {
-		return failure.New(failure.Usage, "destination=%s is no name of a folder in DESTINATION, or another output has it", failure.Clean(name)).
-			Hint("write a plain name, such as destination=orders-db")
-	}
-	taken[name] = true
-	w.place.destination = filepath.Join(p.plan.Files.Destination, name)
-	w.place.owner = p.plan.Files.Owner
-	if !w.flags.Changed("roles") {
-		w.place.roles = p.plan.Roles
-	}
-	if known := w.flags.Lookup("known-hosts"); known != nil && !known.Changed && p.plan.KnownHosts != "" {
-		return w.set("known-hosts", p.plan.KnownHosts)
-	}
-	return nil
-}
-
-// activate is the script that tells the lines after the pipe where everything is.
-const activate = "activate"
 
 // write joins, and leaves credentials and the script.
 func (p *piped) write(ctx context.Context) error {
 	files := p.plan.Files
-	config := destination.Config{Path: files.Destination, Names: []string{activate}, Within: p.plan.Clone}
+	config := destination.Config{Path: files.Destination, Names: []string{pipe.Activate}, Within: p.plan.Clone}
 	if files.Owner != "" {
 		owner, err := destination.ParseOwner(files.Owner)
 		if err != nil {
@@ -207,41 +136,11 @@ func (p *piped) write(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	script, err := activation(report)
-	if err != nil {
-		return err
-	}
-	if err := dir.Replace(ctx, []destination.File{{Name: activate, Data: script}}); err != nil {
+	if err := dir.Replace(ctx, []destination.File{{Name: pipe.Activate, Data: pipe.Activation(report)}}); err != nil {
 		return err
 	}
 	p.report(report)
 	return nil
-}
-
-// activation is a script of plain assignments, each exported. Nothing in it is secret.
-func activation(report *client.Report) ([]byte, error) {
-	environ := agent.NewEnviron(nil)
-	environ.SetJoin(report.JoinID, report.Bot, report.ExpiresAt)
-	for _, out := range report.Outputs {
-		var files []destination.File
-		for _, name := range out.Files {
-			file := destination.File{Name: name}
-			if name == credentials.FileEnv {
-				var err error
-				if file.Data, err = os.ReadFile(filepath.Join(out.Destination, name)); err != nil {
-					return nil, failure.New(failure.Local, "reading what was just written: %w", err)
-				}
-			}
-			files = append(files, file)
-		}
-		if err := environ.SetOutput(out.Type, out.Destination, files); err != nil {
-			return nil, err
-		}
-		if slices.Contains(out.Files, credentials.FileSSHConfig) {
-			environ.SetSSHFiles(out.Destination)
-		}
-	}
-	return environ.Script("Written by gatepass; replaced by the next join. Use: . FILE"), nil
 }
 
 // report says what there is now, and what to write next.
@@ -260,7 +159,7 @@ func (p *piped) report(report *client.Report) {
 		}
 		p.log.Info("%s for %s: %s", out.Type, whose, out.Destination)
 	}
-	p.log.Success("Credentials are there. In the lines of the script that follow: . %s", credentials.ShellQuote(filepath.Join(p.plan.Files.Destination, activate)))
+	p.log.Success("Credentials are there. In the lines of the script that follow: . %s", credentials.ShellQuote(filepath.Join(p.plan.Files.Destination, pipe.Activate)))
 }
 
 func (p *piped) until(end time.Time) string {

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/client"
-	"github.com/gatepass-ci/gatepass/internal/client/credentials"
 	"github.com/gatepass-ci/gatepass/internal/client/failure"
 	"github.com/gatepass-ci/gatepass/internal/client/pipe"
 	"github.com/gatepass-ci/gatepass/internal/client/service"
@@ -151,7 +150,7 @@ func (p *piped) debug(ctx context.Context) {
 		return
 	}
 	p.log.Debugf("gatepass %s, the clone is %s", p.env.Version, p.plan.Clone)
-	join, err := p.flags.join(p.env, []credentials.Output{})
+	join, err := p.flags.join(p.env, nil)
 	d := client.Doctor{Source: p.flags.source(p.env), ServiceError: err, Now: p.env.Now}
 	if err == nil {
 		d.Service, d.ServiceError = service.New(join.Service)

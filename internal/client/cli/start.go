@@ -98,7 +98,7 @@ func newStart(env *Env) *command.Command {
 		Example: startExample,
 		Args: func(_ *command.Command, args []string) error {
 			if len(args) > 0 {
-				return noOutput(args[0])
+				return credentials.UnknownKind(args[0])
 			}
 			return nil
 		},
@@ -115,32 +115,32 @@ func newStart(env *Env) *command.Command {
 		}
 		return flags.runFile(ctx, env, file)
 	}
-	for _, out := range outputCommands() {
-		start.Add(newStartOutput(env, out))
+	for _, kind := range credentials.Kinds() {
+		start.Add(newStartOutput(env, kind))
 	}
 	return start
 }
 
-func newStartOutput(env *Env, out outputCommand) *command.Command {
+func newStartOutput(env *Env, kind credentials.Kind) *command.Command {
 	var flags startFlags
 	cmd := &command.Command{
-		Use:     out.name,
-		Aliases: out.aliases,
-		Short:   "Join for " + out.short,
+		Use:     kind.Name,
+		Aliases: kind.Aliases,
+		Short:   "Join for " + kind.Short,
 		Example: startExample,
 		Args:    noArgs,
 	}
-	w := newWish(out)
-	flags.bind(cmd.Flags(), w.flags)
+	w := credentials.NewWish(kind)
+	flags.bind(cmd.Flags(), w.Flags())
 	cmd.Run = func(ctx context.Context, _ []string) error {
 		if err := flags.settle(env); err != nil {
 			return err
 		}
-		made, err := w.output()
+		made, err := w.Output()
 		if err != nil {
 			return err
 		}
-		return flags.run(ctx, env, []credentials.Output{made})
+		return flags.run(ctx, env, []*credentials.Output{made})
 	}
 	return cmd
 }
@@ -152,7 +152,7 @@ func (f *startFlags) runFile(ctx context.Context, env *Env, name string) error {
 	if err != nil {
 		return failure.New(failure.Usage, "reading the configuration: %w", err).Hint("check the path given to -c; see `gatepass start --help` for an example")
 	}
-	config, err := tbot.Parse(name, raw, supported)
+	config, err := tbot.Parse(name, raw)
 	if err != nil {
 		return err
 	}
@@ -173,40 +173,9 @@ func (f *startFlags) runFile(ctx context.Context, env *Env, name string) error {
 			*flag = value
 		}
 	}
-	var wishes []*wish
-	for _, wanted := range config.Outputs {
-		w, err := wishOf(name, wanted)
-		if err != nil {
-			return err
-		}
-		wishes = append(wishes, w)
-	}
-	outputs, err := makeOutputs(wishes)
+	outputs, err := makeOutputs(config.Outputs)
 	if err != nil {
 		return err
 	}
 	return f.run(ctx, env, outputs)
-}
-
-// wishOf is an output of a file as its flags would have it.
-func wishOf(name string, wanted tbot.Output) (*wish, error) {
-	command, ok := findOutput(wanted.Type)
-	if !ok {
-		return nil, noOutput(wanted.Type)
-	}
-	w := newWish(command)
-	to := wanted.Destination
-	w.place = placeFlags{
-		destination: to.Path, roles: wanted.Roles, owner: to.Owner,
-		readerUsers: to.ReaderUsers, readerGroups: to.ReaderGroups, acls: to.ACLs,
-	}
-	if to.Path == "" {
-		w.place.destination = "memory://"
-	}
-	for _, option := range wanted.Options {
-		if err := w.set(option.Flag, option.Value); err != nil {
-			return nil, failure.New(failure.Usage, "%s: line %d: %w", name, option.Line, err).Hint("correct the line")
-		}
-	}
-	return w, nil
 }

@@ -83,7 +83,8 @@ func checkX509(text string, key *ecdsa.PublicKey, authorities []*x509.Certificat
 	for _, authority := range authorities {
 		roots.AddCert(authority)
 	}
-	if _, err := cert.Verify(x509.VerifyOptions{Roots: roots, KeyUsages: purposeClient, CurrentTime: cert.NotBefore}); err != nil {
+	purpose := []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	if _, err := cert.Verify(x509.VerifyOptions{Roots: roots, KeyUsages: purpose, CurrentTime: cert.NotBefore}); err != nil {
 		return nil, badAnswer("the X.509 certificate does not verify: %v", err)
 	}
 	return cert, nil

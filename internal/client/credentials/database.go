@@ -2,141 +2,107 @@ package credentials
 
 import (
 	"crypto/x509/pkix"
-	"io"
 	"slices"
 	"strings"
 
-	"github.com/gatepass-ci/gatepass/internal/client/destination"
 	"github.com/gatepass-ci/gatepass/internal/client/failure"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
-// TypeDatabase is the output for databases that know their users by client certificate.
-const TypeDatabase = "database"
-
-// DatabaseConfig says which user of which database a certificate is for.
-type DatabaseConfig struct {
-	Path      string
-	Roles     []string // narrows the credential; empty means all of the bot's
-	User      string
-	Name      string // of the database; optional
-	Format    string // one of DatabaseFormats; empty means default
-	ServerCAs ServerCAs
-	Access    destination.Access
+func database() Kind {
+	return Kind{
+		Name: "database", Aliases: []string{"db"},
+		Short:   "a client certificate of a database user",
+		Example: "--username app --database orders --server-ca db-ca.pem",
+		Options: []Option{
+			{Name: "username", Other: "db-user", Help: "the database user to be"},
+			{Name: "database", Other: "db-name", Help: "the database to use; optional"},
+			formatOption(),
+			serverCAOption("server-ca"),
+		},
+		Ignored: []Ignored{{"service", "programs connect to the database themselves"}},
+		output:  newDatabase,
+	}
 }
 
-// Database is a client certificate in the form that a database's programs read.
-type Database struct {
-	place
-	config DatabaseConfig
-	format databaseFormat
-	cert   clientCert
-	random io.Reader // of the request: PKCS#12 needs a password
+// databaseUser is whom a certificate is for, and what its files hold besides.
+type databaseUser struct {
+	user      string
+	database  string // optional
+	serverCAs ServerCAs
 }
 
-var _ Output = (*Database)(nil)
-
-// databaseFormat is one family of databases.
+// databaseFormat is one family of databases: form says in which files its programs
+// take a certificate, and refuses what these have no way to say.
 type databaseFormat struct {
-	name  string
-	names func(*Database) []string
-	files func(*Database, Granted, grantedCert) ([]destination.File, error)
-	next  func(o *Database, dir string) string
+	name string
+	note string // what is not known by the name
+	form func(databaseUser, *Output) error
 }
 
+// databaseFormats are the values of --format. A new one is an entry here and its form.
 func databaseFormats() []databaseFormat {
 	return []databaseFormat{
-		{"default", postgresNames, postgresFiles, postgresNext},
-		{"mongo", mongoNames, mongoFiles, mongoNext},
-		{"cockroach", cockroachNames, cockroachFiles, cockroachNext},
-		{"mysql", mysqlNames, mysqlFiles, mysqlNext},
-		{"pkcs12", pkcs12Names, pkcs12Files, pkcs12Next},
+		{"default", "PostgreSQL and most others", postgres},
+		{"mongo", "", mongo},
+		{"cockroach", "", cockroach},
+		{"mysql", "", mysql},
+		{"pkcs12", "Java", keystore},
 	}
 }
 
-// DatabaseFormats are the values of --format.
-func DatabaseFormats() []string {
-	var names []string
+func formatOption() Option {
+	var names, shown []string
 	for _, format := range databaseFormats() {
 		names = append(names, format.name)
+		if format.note != "" {
+			format.name += " (" + format.note + ")"
+		}
+		shown = append(shown, format.name)
 	}
-	return names
+	last := len(shown) - 1
+	help := "of the files: " + strings.Join(shown[:last], ", ") + " or " + shown[last]
+	return Option{Name: "format", Default: names[0], Values: names, Help: help}
 }
 
-// NewDatabase checks the configuration.
-func NewDatabase(config DatabaseConfig) (*Database, error) {
-	if err := checkName("username", config.User, "app"); err != nil {
+// newDatabase is a client certificate in the form that a database's programs read.
+func newDatabase(w *Wish, place Place) (*Output, error) {
+	cas, err := w.serverCAs("server-ca")
+	if err != nil {
 		return nil, err
 	}
-	if config.Name != "" {
-		if err := checkName("database", config.Name, "orders"); err != nil {
+	db := databaseUser{user: w.Text("username"), database: w.Text("database"), serverCAs: cas}
+	if err := checkName("username", db.user, "app"); err != nil {
+		return nil, err
+	}
+	if db.database != "" {
+		if err := checkName("database", db.database, "orders"); err != nil {
 			return nil, err
 		}
 	}
-	formats := databaseFormats()
-	if config.Format == "" || config.Format == "tls" { // tbot's name for the same files
-		config.Format = formats[0].name
+	format, err := findFormat(w.Text("format"))
+	if err != nil {
+		return nil, err
 	}
-	i := slices.IndexFunc(formats, func(f databaseFormat) bool { return f.name == config.Format })
-	if i < 0 {
-		return nil, failure.New(failure.Usage, "--format %q is not a database's", failure.Clean(config.Format)).
-			Hint("use one of %s; the report's format is --report", strings.Join(DatabaseFormats(), ", "))
-	}
-	o := &Database{
-		place:  place{path: config.Path, access: config.Access, size: 2 * len(config.ServerCAs.PEM)},
-		config: config, format: formats[i],
-		cert: clientCert{
-			wish: api.CredentialRequest{Usage: api.UsageDatabase, DBUser: config.User, DBName: config.Name, Roles: config.Roles},
-			check: func(subject pkix.Name) bool {
-				return subject.CommonName == config.User && only(subject.OrganizationalUnit, config.Name)
-			},
+	o := &Output{
+		Kind: w.Kind.Name, Place: place, known: 2 * len(cas.PEM),
+		asks: []api.CredentialRequest{clientCert(api.CredentialRequest{Usage: api.UsageDatabase, DBUser: db.user, DBName: db.database})},
+		is: func(subject pkix.Name) bool {
+			return subject.CommonName == db.user && only(subject.OrganizationalUnit, db.database)
 		},
 	}
-	return o, o.checkFormat()
+	return o, format.form(db, o)
 }
 
-// checkFormat refuses what a format's files have no way to say.
-func (o *Database) checkFormat() error {
-	switch o.format.name {
-	case "cockroach":
-		if strings.ContainsAny(o.config.User, "/\\") {
-			return failure.New(failure.Usage, "--username %q cannot be in a file name, as cockroach has it", failure.Clean(o.config.User)).Hint("use another format")
-		}
-	case "mysql":
-		if o.config.Path == "" {
-			return nil
-		}
-		return checkConfigPath(o.config.Path)
+func findFormat(name string) (databaseFormat, error) {
+	formats := databaseFormats()
+	if name == "" || name == "tls" { // tbot's name for the same files
+		return formats[0], nil
 	}
-	return nil
-}
-
-// Type implements Output.
-func (*Database) Type() string { return TypeDatabase }
-
-// Names implements Output.
-func (o *Database) Names() []string { return o.format.names(o) }
-
-// Request implements Output.
-func (o *Database) Request(prefix string, random io.Reader) ([]api.CredentialRequest, error) {
-	o.random = random
-	return o.cert.request(prefix, random)
-}
-
-// Accept implements Output.
-func (o *Database) Accept(g Granted) (*Result, error) {
-	granted, err := o.cert.accept(g)
-	if err != nil {
-		return nil, err
+	i := slices.IndexFunc(formats, func(f databaseFormat) bool { return f.name == name })
+	if i >= 0 {
+		return formats[i], nil
 	}
-	files, err := o.format.files(o, g, granted)
-	if err != nil {
-		return nil, err
-	}
-	return &Result{
-		Files:   files,
-		Subject: granted.cert.Subject.String(),
-		Expires: granted.cert.NotAfter,
-		Next:    o.format.next(o, g.Path),
-	}, nil
+	return databaseFormat{}, failure.New(failure.Usage, "--format %q is not a database's", failure.Clean(name)).
+		Hint("use one of %s; the report's format is --report", strings.Join(formatOption().Values, ", "))
 }

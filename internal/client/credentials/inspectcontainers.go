@@ -15,9 +15,6 @@ import (
 	"software.sslmate.com/src/go-pkcs12"
 )
 
-// passwordFile is beside the PKCS#12 files that gatepass writes.
-const passwordFile = "keystore.password"
-
 // isPKCS12 tells a PFX (RFC 7292 §4) by its beginning: a sequence with version 3.
 func isPKCS12(raw []byte) bool {
 	var outer asn1.RawValue
@@ -63,7 +60,7 @@ func passwordOf(named string) func(dir string) (string, bool) {
 	return func(dir string) (string, bool) {
 		file := named
 		if file == "" {
-			file = filepath.Join(dir, passwordFile)
+			file = filepath.Join(dir, filePassword)
 		}
 		raw, err := os.ReadFile(file)
 		return strings.TrimRight(string(raw), "\r\n"), err == nil && len(raw) <= 4096

@@ -3,79 +3,48 @@ package credentials
 import (
 	"encoding/base64"
 	"encoding/json"
-	"io"
+	"errors"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/client/destination"
 	"github.com/gatepass-ci/gatepass/internal/client/failure"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
-// TypeJWT is the output for relying parties that verify OIDC tokens, such as Vault.
-const TypeJWT = "jwt"
+const (
+	fileJWT        = "jwt"
+	optionAudience = "jwt-audience"
+)
 
-const fileJWT = "jwt"
-
-// JWTConfig says whom a token is for.
-type JWTConfig struct {
-	Path     string
-	Roles    []string // narrows the credential; empty means all of the bot's
-	Audience string
-	Access   destination.Access
+func jwt() Kind {
+	return Kind{
+		Name:    "jwt",
+		Short:   "a token for a relying party that verifies OIDC tokens",
+		Example: "--jwt-audience https://vault.example.com",
+		Options: []Option{{Name: optionAudience, Field: "audience", Help: "whom the token is for, one of the role's jwt_audiences"}},
+		output:  newJWT,
+	}
 }
 
-// JWT is a token that the service signs for one audience.
-type JWT struct {
-	place
-	wish jwtWish
-}
-
-var _ Output = (*JWT)(nil)
-
-// NewJWT checks the configuration.
-func NewJWT(config JWTConfig) (*JWT, error) {
-	if config.Audience == "" {
+// newJWT is a token that the service signs for one audience. It needs no key: who has
+// the token can use it.
+func newJWT(w *Wish, place Place) (*Output, error) {
+	audience := w.Text(optionAudience)
+	if audience == "" {
 		return nil, failure.New(failure.Usage, "--jwt-audience is missing").
 			Hint("write it like --jwt-audience=https://vault.example.com; the bot's role must grant it in jwt_audiences")
 	}
-	return &JWT{
-		place: place{path: config.Path, access: config.Access},
-		wish:  jwtWish{audience: config.Audience, roles: config.Roles},
+	return &Output{
+		Kind: w.Kind.Name, Place: place,
+		asks:  []api.CredentialRequest{askJWT(audience)},
+		files: []file{{fileJWT, (*granted).jwt}},
+		next:  func(g *granted) string { return "cat " + g.path(fileJWT) },
 	}, nil
 }
 
-// Type implements Output.
-func (*JWT) Type() string { return TypeJWT }
-
-// Names implements Output.
-func (*JWT) Names() []string { return []string{fileJWT} }
-
-// Request implements Output. It needs no key: who has the token can use it.
-func (o *JWT) Request(prefix string, _ io.Reader) ([]api.CredentialRequest, error) {
-	return o.wish.request(prefix), nil
-}
-
-// Accept implements Output.
-func (o *JWT) Accept(g Granted) (*Result, error) {
-	token, err := o.wish.accept(g)
-	if err != nil {
-		return nil, err
-	}
-	return &Result{
-		Files:   []destination.File{{Name: fileJWT, Data: []byte(token.text)}},
-		Subject: token.subject,
-		Expires: token.expires,
-		Next:    "cat " + ShellQuote(g.Path+"/"+fileJWT),
-	}, nil
-}
-
-// jwtWish is a token that is asked for.
-type jwtWish struct {
-	audience string
-	roles    []string
-	name     string
+func askJWT(audience string) api.CredentialRequest {
+	return api.CredentialRequest{Name: "jwt", Type: api.TypeJWT, Audience: audience}
 }
 
 // jwtGranted is a token that was checked.
@@ -85,41 +54,45 @@ type jwtGranted struct {
 	expires time.Time
 }
 
-func (w *jwtWish) request(prefix string) []api.CredentialRequest {
-	w.name = prefix + "jwt"
-	return []api.CredentialRequest{{Name: w.name, Type: api.TypeJWT, Audience: w.audience, Roles: w.roles}}
-}
-
-// accept checks the token's shape, audience and end. Its signature is for the
+// checkJWT checks the token's shape, audience and end. Its signature is for the
 // relying party to verify, which knows the service's keys.
-func (w *jwtWish) accept(g Granted) (jwtGranted, error) {
-	granted, err := find(g.Response, w.name, api.TypeJWT)
-	if err != nil {
-		return jwtGranted{}, err
-	}
-	parts := strings.Split(granted.Token, ".")
-	if len(parts) != 3 {
-		return jwtGranted{}, badAnswer("the JWT does not have three parts")
-	}
-	for _, part := range parts {
-		if raw, err := base64.RawURLEncoding.Strict().DecodeString(part); err != nil || len(raw) == 0 {
-			return jwtGranted{}, badAnswer("the JWT is not base64url")
-		}
-	}
-	payload, _ := base64.RawURLEncoding.DecodeString(parts[1])
+func checkJWT(text, wanted string, now time.Time) (jwtGranted, error) {
 	var claims struct {
 		Subject  string   `json:"sub"`
 		Audience audience `json:"aud"`
 		Expires  int64    `json:"exp"`
 	}
-	if err := json.Unmarshal(payload, &claims); err != nil {
-		return jwtGranted{}, badAnswer("the JWT's claims cannot be read")
+	if err := readClaims(text, &claims); err != nil {
+		return jwtGranted{}, badAnswer("the JWT %v", err)
 	}
-	if !slices.Equal(claims.Audience, []string{w.audience}) {
+	if !slices.Equal(claims.Audience, []string{wanted}) {
 		return jwtGranted{}, badAnswer("the JWT is for another audience")
 	}
 	expires := sshTime(uint64(max(claims.Expires, 0)))
-	return jwtGranted{text: granted.Token, subject: claims.Subject, expires: expires}, checkTime("JWT", expires, g.Now)
+	return jwtGranted{text: text, subject: claims.Subject, expires: expires}, checkTime("JWT", expires, now)
+}
+
+// readClaims decodes the claims of a compact JWS (RFC 7515 §3.1), unverified. Its
+// error says what is wrong with the token.
+func readClaims(token string, claims any) error {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return errors.New("does not have three parts")
+	}
+	var payload []byte
+	for i, part := range parts {
+		raw, err := base64.RawURLEncoding.Strict().DecodeString(part)
+		if err != nil || len(raw) == 0 {
+			return errors.New("is not base64url")
+		}
+		if i == 1 {
+			payload = raw
+		}
+	}
+	if json.Unmarshal(payload, claims) != nil {
+		return errors.New("has claims that cannot be read")
+	}
+	return nil
 }
 
 // audience is a string or an array of strings (RFC 7519 §4.1.3).

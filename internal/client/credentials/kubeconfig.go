@@ -2,7 +2,7 @@ package credentials
 
 import (
 	"bytes"
-	"encoding/base64"
+	"crypto/x509"
 	"encoding/json"
 	"os"
 	"strings"
@@ -34,7 +34,7 @@ type kubeNamed struct {
 
 type kubeCluster struct {
 	Server string `json:"server"`
-	CA     string `json:"certificate-authority-data,omitempty"` // base64 of PEM
+	CA     []byte `json:"certificate-authority-data,omitempty"` // PEM
 }
 
 type kubeContext struct {
@@ -44,8 +44,8 @@ type kubeContext struct {
 }
 
 type kubeUser struct {
-	Certificate string    `json:"client-certificate-data,omitempty"` // base64 of PEM
-	Key         string    `json:"client-key-data,omitempty"`
+	Certificate []byte    `json:"client-certificate-data,omitempty"` // PEM
+	Key         []byte    `json:"client-key-data,omitempty"`
 	Token       string    `json:"token,omitempty"`
 	Exec        *kubeExec `json:"exec,omitempty"`
 }
@@ -60,28 +60,47 @@ type kubeExec struct {
 
 // kubeconfig is the file with one cluster, one user and one context. JSON is YAML
 // too (YAML 1.2 §1.3), and its encoder is in the client already.
-func (o *Kubernetes) kubeconfig(user kubeUser) ([]byte, error) {
-	cluster := kubeCluster{Server: o.config.Server}
-	if !o.config.ServerCAs.System {
-		cluster.CA = base64of(o.config.ServerCAs.PEM)
+func (c *cluster) kubeconfig(g *granted) ([]byte, error) {
+	user, err := c.user(g)
+	if err != nil {
+		return nil, err
+	}
+	shown := kubeCluster{Server: c.server}
+	if !c.serverCAs.System {
+		shown.CA = c.serverCAs.PEM
 	}
 	const userName = "gatepass"
-	name := o.config.Cluster
 	var out bytes.Buffer
 	out.WriteString("# Written by gatepass; replaced by the next join.\n")
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
-	err := encoder.Encode(kubeconfig{
-		APIVersion: "v1", Kind: "Config", Current: name,
-		Clusters: []kubeNamed{{Name: name, Cluster: &cluster}},
-		Users:    []kubeNamed{{Name: userName, User: &user}},
-		Contexts: []kubeNamed{{Name: name, Context: &kubeContext{Cluster: name, User: userName, Namespace: o.config.Namespace}}},
+	err = encoder.Encode(kubeconfig{
+		APIVersion: "v1", Kind: "Config", Current: c.name,
+		Clusters: []kubeNamed{{Name: c.name, Cluster: &shown}},
+		Users:    []kubeNamed{{Name: userName, User: user}},
+		Contexts: []kubeNamed{{Name: c.name, Context: &kubeContext{Cluster: c.name, User: userName, Namespace: c.namespace}}},
 	})
 	return out.Bytes(), err
 }
 
-func base64of(data []byte) string { return base64.StdEncoding.EncodeToString(data) }
+// user is the credentials, or what kubectl runs to have them.
+func (c *cluster) user(g *granted) (*kubeUser, error) {
+	if c.plugin != "" {
+		return &kubeUser{Exec: &kubeExec{
+			APIVersion:      execCredentialVersion,
+			Command:         c.plugin,
+			Args:            []string{"kube-credentials", g.dir},
+			InteractiveMode: "Never",
+			InstallHint:     "this kubeconfig takes its credentials from gatepass, which was at " + c.plugin,
+		}}, nil
+	}
+	if g.cert == nil {
+		return &kubeUser{Token: g.token.text}, nil
+	}
+	key, err := g.key.pem()
+	return &kubeUser{Certificate: pemCertificates([]*x509.Certificate{g.cert}), Key: key}, err
+}
 
 // execCredential is the answer of an exec plugin (k8s.io/client-go/pkg/apis/clientauthentication/v1).
 type execCredential struct {
@@ -151,12 +170,8 @@ func jwtExpiry(token string) (time.Time, error) {
 	var claims struct {
 		Expires int64 `json:"exp"`
 	}
-	parts := strings.Split(token, ".")
-	if len(parts) == 3 {
-		payload, err := base64.RawURLEncoding.DecodeString(parts[1])
-		if err == nil && json.Unmarshal(payload, &claims) == nil && claims.Expires > 0 {
-			return sshTime(uint64(claims.Expires)), nil
-		}
+	if err := readClaims(token, &claims); err != nil || claims.Expires <= 0 {
+		return time.Time{}, failure.New(failure.Local, "the file %s is not a JWT", fileJWT).Hint("join again")
 	}
-	return time.Time{}, failure.New(failure.Local, "the file %s is not a JWT", fileJWT).Hint("join again")
+	return sshTime(uint64(claims.Expires)), nil
 }

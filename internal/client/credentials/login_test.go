@@ -13,10 +13,20 @@ func TestLoginWithoutFilesInAStrangeFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Chdir(dir)
-	if _, err := NewLogin(LoginConfig{}); err != nil {
+	if _, err := wanted(t, Login(), Memory).Output(); err != nil {
 		t.Error(err)
 	}
-	if _, err := NewLogin(LoginConfig{Path: "login"}); err == nil {
+	if _, err := wanted(t, Login(), "login").Output(); err == nil {
 		t.Error("files in a folder that ssh_config cannot hold were accepted")
 	}
+}
+
+// wanted is a wish with a destination.
+func wanted(t *testing.T, kind Kind, destination string) *Wish {
+	t.Helper()
+	w := NewWish(kind)
+	if err := w.Set(optionDestination, destination); err != nil {
+		t.Fatal(err)
+	}
+	return w
 }

@@ -1,11 +1,12 @@
 // Package credentials turns what the service grants into the files that programs
-// read, a file of this package for each type of output. It also reads such files
+// read, a file of this package for each kind of output. It also reads such files
 // and says what they are and until when they hold; it never shows a private key
 // or a token.
 package credentials
 
 import (
-	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
 	"io"
 	"time"
 
@@ -13,32 +14,44 @@ import (
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
-// Output is one thing that a join is made for.
-type Output interface {
-	// Type is the output's name on the command line and in configuration files.
-	Type() string
-	// Destination is the directory that the files go to; empty keeps them in memory.
-	Destination() string
-	// Access says who else may use the files.
-	Access() destination.Access
-	// Size is how many bytes the files have together, at most.
-	Size() int
-	// Names are the files that Accept may return.
-	Names() []string
-	// Request makes new keys and asks for what the output needs. Every
-	// credential's name begins with the prefix, which keeps several outputs of
-	// one join apart.
-	Request(prefix string, random io.Reader) ([]api.CredentialRequest, error)
-	// Accept checks what was granted against what Request asked for, and
-	// returns the files. It trusts nothing in the answer that it can check.
-	Accept(Granted) (*Result, error)
+// Output is one thing that a join is made for: what is asked of the service, and the
+// files that become of the answer.
+type Output struct {
+	Kind  string
+	Place Place
+
+	asks []api.CredentialRequest // as sent, but for keys, roles and the prefix of names
+	// is reports whether an X.509 certificate is for whom it was asked; nil takes any.
+	is        func(pkix.Name) bool
+	files     []file
+	known     int    // bytes of the files that are known before the join
+	hosts     string // the hosts that the SSH host authority vouches for, as known_hosts has it
+	hostLines []byte // of known_hosts, for hosts without certificates
+
+	next      func(*granted) string       // the command to type next; nil if there is none
+	variables func(dir string) []Variable // nil if there are none
+	warnings  func(*granted) []string
+
+	// Of the last request.
+	prefix string
+	random io.Reader
+	key    *keyPair
 }
 
-// Granted is the answer to a join, and when it was received.
-type Granted struct {
+// file is one file of an output.
+type file struct {
+	name    string // a plain name, or a directory's and a plain name with a slash between
+	content func(*granted) ([]byte, error)
+}
+
+// Variable is an environment variable by which programs find a file of their own accord.
+type Variable struct{ Name, Value string }
+
+// Answer is the answer to a join, and when it was received.
+type Answer struct {
 	Response *api.JoinResponse
 	Now      time.Time
-	// Path is the absolute path that the files will have.
+	// Path is the absolute path of the directory that the files will be in.
 	Path string
 }
 
@@ -49,38 +62,78 @@ type Result struct {
 	Subject    string    // of the X.509 certificate or the JWT, if that is what the output is about
 	Expires    time.Time // of the credential that ends first
 	Next       string    // the command to type next
+	Variables  []Variable
 	Warnings   []string
+	// Login is the SSH certificate with its key, nil if there is none.
+	Login *SSHLogin
 }
 
-// place is what every output knows of where its files go.
-type place struct {
-	path   string
-	access destination.Access
-	size   int // of what is known before the join, besides keys and certificates
+// Names are the files that Accept may return.
+func (o *Output) Names() []string {
+	var names []string
+	for _, file := range o.files {
+		names = append(names, file.name)
+	}
+	return names
 }
 
-// Destination implements Output.
-func (p place) Destination() string { return p.path }
+// Size is how many bytes the files have together, at most. Keys, certificates and
+// authorities of one output, during a rotation, are well below the constant.
+func (o *Output) Size() int { return 32<<10 + o.known }
 
-// Access implements Output.
-func (p place) Access() destination.Access { return p.access }
-
-// Size implements Output. Keys, certificates and authorities of one output,
-// during a rotation, are well below the constant.
-func (p place) Size() int { return 32<<10 + p.size }
-
-// find returns the granted credential of a name.
-func find(response *api.JoinResponse, name, kind string) (api.Credential, error) {
-	for _, credential := range response.Credentials {
-		if credential.Name == name {
-			if credential.Type != kind {
-				return api.Credential{}, badAnswer("credential %q is of type %q, not %q", name, credential.Type, kind)
+// Request makes a new key and asks for what the output needs. Every credential's name
+// begins with the prefix, which keeps several outputs of one join apart.
+func (o *Output) Request(prefix string, random io.Reader) ([]api.CredentialRequest, error) {
+	o.prefix, o.random, o.key = prefix, random, nil
+	var requests []api.CredentialRequest
+	for _, ask := range o.asks {
+		if ask.Type != api.TypeJWT && o.key == nil {
+			var err error
+			if o.key, err = newKeyPair(random); err != nil {
+				return nil, err
 			}
-			return credential, nil
+		}
+		ask.Name, ask.Roles = prefix+ask.Name, o.Place.Roles
+		switch ask.Type {
+		case api.TypeSSH:
+			ask.PublicKey = keyLine(o.key.ssh)
+		case api.TypeX509:
+			csr, err := o.key.csr(random)
+			if err != nil {
+				return nil, err
+			}
+			ask.CSR = csr
+		}
+		requests = append(requests, ask)
+	}
+	return requests, nil
+}
+
+// Accept checks what was granted against what Request asked for, and returns the
+// files. It trusts nothing in the answer that it can check.
+func (o *Output) Accept(answer Answer) (*Result, error) {
+	g := &granted{Output: o, dir: answer.Path}
+	for _, ask := range o.asks {
+		if err := g.accept(answer, ask); err != nil {
+			return nil, err
 		}
 	}
-	return api.Credential{}, badAnswer("credential %q is missing", name)
+	r := g.result()
+	for _, file := range o.files {
+		data, err := file.content(g)
+		if err != nil {
+			return nil, fmt.Errorf("encoding %s: %w", file.name, err)
+		}
+		r.Files = append(r.Files, destination.File{Name: file.name, Data: data})
+	}
+	if o.next != nil {
+		r.Next = o.next(g)
+	}
+	if o.variables != nil {
+		r.Variables = o.variables(g.dir)
+	}
+	if o.warnings != nil {
+		r.Warnings = o.warnings(g)
+	}
+	return r, nil
 }
-
-// purposeClient is what our X.509 certificates are for.
-var purposeClient = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}

@@ -1,83 +1,71 @@
 package credentials
 
 import (
-	"crypto/x509"
 	"encoding/base32"
 	"fmt"
 	"io"
 	"strings"
 
 	"software.sslmate.com/src/go-pkcs12"
-
-	"github.com/gatepass-ci/gatepass/internal/client/destination"
 )
 
-// Files of the PKCS#12 format (RFC 7292), which Java reads.
-const (
-	fileKeystore   = "keystore.p12"
-	fileTruststore = "truststore.p12"
-	// FilePassword holds the password of both. It is a new one for each set, and
-	// protects no more than the file's mode does: Java does without none.
-	FilePassword = "keystore.password"
-)
+// filePassword holds the password of a key store and its trust store. It is a new one
+// for each set, and protects no more than the file's mode does: Java does without none.
+const filePassword = "keystore.password"
 
-// pkcs12Names has a trust store only where Java's own is not the one to use.
-func pkcs12Names(o *Database) []string {
-	if o.config.ServerCAs.System {
-		return []string{fileKeystore, FilePassword}
+// keystore is PKCS#12 (RFC 7292), which Java reads. There is a trust store only where
+// Java's own is not the one to use.
+func keystore(db databaseUser, o *Output) error {
+	const fileKeystore, fileTruststore = "keystore.p12", "truststore.p12"
+	o.files = []file{{fileKeystore, (*granted).keystore}}
+	if !db.serverCAs.System {
+		o.files = append(o.files, file{fileTruststore, db.serverCAs.truststore})
 	}
-	return []string{fileKeystore, fileTruststore, FilePassword}
+	o.files = append(o.files, file{filePassword, (*granted).password})
+	o.next = func(g *granted) string {
+		return "keytool -list -keystore " + g.path(fileKeystore) + " -storepass:file " + g.path(filePassword)
+	}
+	return nil
 }
 
-func pkcs12Files(o *Database, g Granted, cert grantedCert) ([]destination.File, error) {
-	password, err := newPassword(o.random)
+// encoder uses AES-256 and SHA-256, which Java 8u301 and OpenSSL 1.1.1 read. The
+// random password needs no stretching.
+func (g *granted) encoder() *pkcs12.Encoder { return pkcs12.Modern2023.WithRand(g.random) }
+
+func (g *granted) keystore() ([]byte, error) {
+	password, err := g.password()
 	if err != nil {
 		return nil, err
 	}
-	// AES-256 and SHA-256, which Java 8u301 and OpenSSL 1.1.1 read. The random
-	// password needs no stretching.
-	encoder := pkcs12.Modern2023.WithRand(o.random)
-	keystore, err := encoder.Encode(cert.key.private, cert.cert, nil, password)
-	if err != nil {
-		return nil, fmt.Errorf("encoding %s: %w", fileKeystore, err)
-	}
-	files := []destination.File{{Name: fileKeystore, Data: keystore}}
-	if !o.config.ServerCAs.System {
-		cas, err := parseCertificates(string(o.config.ServerCAs.PEM))
-		if err != nil {
-			return nil, fmt.Errorf("reading the server's authorities: %w", err)
-		}
-		truststore, err := encodeTruststore(encoder, cas, password)
-		if err != nil {
-			return nil, err
-		}
-		files = append(files, destination.File{Name: fileTruststore, Data: truststore})
-	}
-	return append(files, destination.File{Name: FilePassword, Data: []byte(password)}), nil
+	return g.encoder().Encode(g.key.private, g.cert, nil, string(password))
 }
 
-// encodeTruststore names each certificate by its number: Java needs names that differ.
-func encodeTruststore(encoder *pkcs12.Encoder, cas []*x509.Certificate, password string) ([]byte, error) {
+// truststore names each certificate by its number: Java needs names that differ.
+func (cas ServerCAs) truststore(g *granted) ([]byte, error) {
+	password, err := g.password()
+	if err != nil {
+		return nil, err
+	}
+	certs, err := parseCertificates(string(cas.PEM))
+	if err != nil {
+		return nil, fmt.Errorf("reading the server's authorities: %w", err)
+	}
 	var entries []pkcs12.TrustStoreEntry
-	for i, ca := range cas {
-		entries = append(entries, pkcs12.TrustStoreEntry{Cert: ca, FriendlyName: fmt.Sprintf("server-ca-%d", i+1)})
+	for i, cert := range certs {
+		entries = append(entries, pkcs12.TrustStoreEntry{Cert: cert, FriendlyName: fmt.Sprintf("server-ca-%d", i+1)})
 	}
-	truststore, err := encoder.EncodeTrustStoreEntries(entries, password)
-	if err != nil {
-		return nil, fmt.Errorf("encoding %s: %w", fileTruststore, err)
-	}
-	return truststore, nil
+	return g.encoder().EncodeTrustStoreEntries(entries, string(password))
 }
 
-// newPassword has 160 random bits, in letters and digits that need no quoting.
-func newPassword(random io.Reader) (string, error) {
-	raw := make([]byte, 20)
-	if _, err := io.ReadFull(random, raw); err != nil {
-		return "", fmt.Errorf("making a password: %w", err)
+// password is made once for all files of a set. It has 160 random bits, in letters
+// and digits that need no quoting.
+func (g *granted) password() ([]byte, error) {
+	if g.secret == "" {
+		raw := make([]byte, 20)
+		if _, err := io.ReadFull(g.random, raw); err != nil {
+			return nil, fmt.Errorf("making a password: %w", err)
+		}
+		g.secret = strings.ToLower(base32.StdEncoding.EncodeToString(raw))
 	}
-	return strings.ToLower(base32.StdEncoding.EncodeToString(raw)), nil
-}
-
-func pkcs12Next(_ *Database, dir string) string {
-	return "keytool -list -keystore " + ShellQuote(dir+"/"+fileKeystore) + " -storepass:file " + ShellQuote(dir+"/"+FilePassword)
+	return []byte(g.secret), nil
 }

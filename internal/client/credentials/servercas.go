@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
+	"io/fs"
+	"os"
 
 	"github.com/gatepass-ci/gatepass/internal/client/failure"
 )
@@ -17,8 +20,52 @@ type ServerCAs struct {
 	System bool
 }
 
-// NewServerCAs reads a PEM file's contents. The name is for messages.
-func NewServerCAs(name string, raw []byte, system bool) (ServerCAs, error) {
+// SystemCAs is the value of an option that stands for the machine's own authorities.
+const SystemCAs = "system"
+
+func serverCAOption(name string) Option {
+	return Option{Name: name, Default: SystemCAs, File: true, Help: "what the server's certificate is checked by: a PEM file, or system"}
+}
+
+// bundles are where systems keep the authorities that they trust; the first that is there counts.
+var bundles = [...]string{
+	"/etc/ssl/certs/ca-certificates.crt",                // Debian, Alpine, Arch
+	"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", // Fedora, RHEL
+	"/etc/pki/tls/certs/ca-bundle.crt",                  // older RHEL
+	"/etc/ssl/ca-bundle.pem",                            // openSUSE
+	"/etc/ssl/cert.pem",                                 // macOS, BSD
+}
+
+// serverCAs reads the file that an option names, or the system's bundle.
+func (w *Wish) serverCAs(option string) (ServerCAs, error) {
+	if value := w.Text(option); value != SystemCAs && value != "" {
+		raw, err := os.ReadFile(value)
+		if err != nil {
+			return ServerCAs{}, failure.New(failure.Usage, "reading --%s: %w", option, err).
+				Hint("it names a PEM file with the authority of the server's certificate, or is the word system")
+		}
+		return newServerCAs(value, raw, false)
+	}
+	files := bundles[:]
+	if file := os.Getenv("SSL_CERT_FILE"); file != "" {
+		files = []string{file}
+	}
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return ServerCAs{}, failure.New(failure.Local, "reading the system's authorities: %w", err).Hint("give --%s FILE", option)
+		}
+		return newServerCAs(file, raw, true)
+	}
+	return ServerCAs{}, failure.New(failure.Local, "this system has no bundle of authorities to check the server by").
+		Hint("install ca-certificates, or give --%s FILE with the authority of the server's certificate", option)
+}
+
+// newServerCAs reads a PEM file's contents. The name is for messages.
+func newServerCAs(name string, raw []byte, system bool) (ServerCAs, error) {
 	var all []byte
 	for rest := raw; ; {
 		var block *pem.Block

@@ -81,22 +81,38 @@ func checkConfigPath(path string) error {
 
 // sshConfig is a configuration that uses this identity and nothing else of the
 // machine's: no agent, no other key, no other known host, no question asked.
-func sshConfig(dir string) []byte {
-	path := func(name string) string {
-		// Percent signs begin a token in these options (ssh_config(5), TOKENS).
-		return `"` + strings.ReplaceAll(filepath.Join(dir, name), "%", "%%") + `"`
-	}
+func sshConfig(g *granted) ([]byte, error) {
 	return fmt.Appendf(nil, `# Written by gatepass; replaced by the next join. Use: ssh -F FILE user@host
 Host *
     IdentityFile %s
     CertificateFile %s
     IdentitiesOnly yes
     IdentityAgent none
-    UserKnownHostsFile %s
+%s`, configPath(g.dir, fileKey), configPath(g.dir, fileSSHCert), onlyKnownHosts(g.dir)), nil
+}
+
+// agentConfig is sshConfig for a key that only the agent in the directory has: that
+// agent serves one certificate, so there is nothing to choose from.
+func agentConfig(g *granted) ([]byte, error) {
+	return fmt.Appendf(nil, `# Written by gatepass; gone when its command ends. Use: ssh -F FILE user@host
+Host *
+    IdentityAgent %s
+    IdentityFile none
+%s`, configPath(g.dir, FileAgentSocket), onlyKnownHosts(g.dir)), nil
+}
+
+func onlyKnownHosts(dir string) string {
+	return fmt.Sprintf(`    UserKnownHostsFile %s
     GlobalKnownHostsFile none
     StrictHostKeyChecking yes
     UpdateHostKeys no
-`, path(fileKey), path(fileSSHCert), path(fileKnownHosts))
+`, configPath(dir, fileKnownHosts))
+}
+
+// configPath is a path in an ssh_config. Percent signs begin a token in these options
+// (ssh_config(5), TOKENS).
+func configPath(dir, name string) string {
+	return `"` + strings.ReplaceAll(filepath.Join(dir, name), "%", "%%") + `"`
 }
 
 // ShellQuote makes a word safe to paste into a shell.

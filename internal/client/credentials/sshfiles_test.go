@@ -38,12 +38,12 @@ func TestHostPatterns(t *testing.T) {
 
 func TestPathsThatSSHConfigCannotHold(t *testing.T) {
 	for _, path := range []string{`/a"b`, "/a\nProxyCommand x", `/a\b`, "/a${HOME}", "/a\x00"} {
-		if _, err := NewIdentity(IdentityConfig{Path: path}); err == nil {
+		if _, err := wanted(t, identity(), path).Output(); err == nil {
 			t.Errorf("%q was accepted", path)
 		}
 	}
-	config := string(sshConfig("/a b/50%"))
-	if !strings.Contains(config, `IdentityFile "/a b/50%%/key"`) {
+	config, err := sshConfig(&granted{dir: "/a b/50%"})
+	if err != nil || !strings.Contains(string(config), `IdentityFile "/a b/50%%/key"`) {
 		t.Errorf("the configuration is %s", config)
 	}
 }
@@ -62,7 +62,7 @@ func TestShellQuote(t *testing.T) {
 func TestEachRequestHasItsOwnKey(t *testing.T) {
 	seen := make(map[string]bool)
 	for range 2 {
-		o, err := NewIdentity(IdentityConfig{Path: t.TempDir()})
+		o, err := wanted(t, identity(), t.TempDir()).Output()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -102,29 +102,32 @@ func TestReplaceLeavesOneSetPrivately(t *testing.T) {
 func layouts(t *testing.T) map[string]layout {
 	t.Helper()
 	all := make(map[string]layout)
-	add := func(name string, out credentials.Output, err error) {
-		t.Helper()
+	wishes := map[string]string{
+		"identity":           "identity",
+		"application":        "application,app=a",
+		"jwt":                "jwt,jwt-audience=a",
+		"kubeconfig":         "kubernetes,kubernetes-user=u,kubernetes-server=https://k",
+		"certificate-plugin": "kubernetes,kubernetes-user=u,kubernetes-server=https://k,exec-plugin",
+		"token-plugin":       "kubernetes,auth=jwt,jwt-audience=a,kubernetes-server=https://k,exec-plugin",
+	}
+	for _, option := range credentials.Kinds()[1].Options {
+		for _, format := range option.Values {
+			wishes[format] = "database,username=app," + option.Name + "=" + format
+		}
+	}
+	if len(wishes) < 11 {
+		t.Fatalf("only %d outputs", len(wishes))
+	}
+	for name, text := range wishes {
+		wish, err := credentials.ParseWish(text+",destination=x", "the test", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := wish.Output()
 		if err != nil {
 			t.Fatal(err)
 		}
 		all[name] = append(out.Names(), destination.ManifestName)
-	}
-	identity, err := credentials.NewIdentity(credentials.IdentityConfig{Path: "x"})
-	add("identity", identity, err)
-	application, err := credentials.NewApplication(credentials.ApplicationConfig{App: "a"})
-	add("application", application, err)
-	token, err := credentials.NewJWT(credentials.JWTConfig{Audience: "a"})
-	add("jwt", token, err)
-	for _, format := range credentials.DatabaseFormats() {
-		database, err := credentials.NewDatabase(credentials.DatabaseConfig{User: "app", Format: format})
-		add(format, database, err)
-	}
-	for name, config := range map[string]credentials.KubernetesConfig{
-		"kubeconfig": {User: "u"}, "certificate-plugin": {User: "u", Plugin: "p"}, "token-plugin": {Auth: "jwt", Audience: "a", Plugin: "p"},
-	} {
-		config.Server = "https://k"
-		kubernetes, err := credentials.NewKubernetes(config)
-		add(name, kubernetes, err)
 	}
 	return all
 }

@@ -143,14 +143,14 @@ func (r *reader) noCredentials(c clone, variable, name, source string) {
 	below, err := c.real(source)
 	if err != nil {
 		r.problems.Add(variable, "%s: %s", name, cause(err))
-	} else if found := credentials(c.root.FS(), below); found != "" {
+	} else if found := destinationIn(c.root.FS(), below); found != "" {
 		r.problems.Add(variable, "%s has credentials in it, those of %s: name something without them, or run the pipe with CLEANUP before", name, found)
 	}
 }
 
-// credentials is the path of a destination of ours that a file or folder of the tree is in
+// destinationIn is the path of a destination of ours that a file or folder of the tree is in
 // or holds; empty if there is none. No link is in the path.
-func credentials(tree fs.FS, below string) string {
+func destinationIn(tree fs.FS, below string) string {
 	for dir := below; dir != "."; dir = path.Dir(dir) {
 		if destination.Is(tree, dir) {
 			return dir

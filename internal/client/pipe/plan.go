@@ -9,7 +9,6 @@
 package pipe
 
 import (
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -32,6 +31,7 @@ type Plan struct {
 	CAFile, KnownHosts      string // paths, or empty
 
 	Clone   string // the absolute path of the clone
+	Workdir string // the script's current directory
 	Files   *Files
 	Deploy  *Deploy
 	Cleanup *Cleanup
@@ -79,7 +79,7 @@ type World struct {
 func Parse(world World) (*Plan, *Problems) {
 	problems := &Problems{}
 	r := &reader{getenv: world.Getenv, problems: problems}
-	p := &Plan{Debug: r.boolean(varDebug)}
+	p := &Plan{Debug: r.boolean(varDebug), Workdir: world.Workdir}
 	c := openClone(r, world.Workdir)
 	defer c.close()
 	p.Clone = c.path
@@ -254,25 +254,4 @@ func (c clone) real(path string) (string, error) {
 		return "", err
 	}
 	return filepath.Rel(top, path)
-}
-
-// Input checks a file that a setting of an output names. What is in the clone leads
-// nowhere else by a link, as with the variables that name files; a path outside is the
-// pipe's own container.
-func (p *Plan) Input(workdir, name string) error {
-	root, err := os.OpenRoot(p.Clone)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	below, ok := clone{path: p.Clone, workdir: workdir}.below(name)
-	if !ok {
-		return nil
-	}
-	if info, err := root.Stat(below); err != nil {
-		return fmt.Errorf("%s: %s", name, cause(err))
-	} else if !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is no file", name)
-	}
-	return nil
 }

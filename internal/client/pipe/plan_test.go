@@ -116,7 +116,7 @@ func TestPlans(t *testing.T) {
 			if problems.Has("") {
 				t.Fatal(problems)
 			}
-			want := &Plan{Server: "https://join.example.com", Token: "example-bot", Clone: clone}
+			want := &Plan{Server: "https://join.example.com", Token: "example-bot", Clone: clone, Workdir: filepath.Join(clone, test.workdir)}
 			test.want(want)
 			if !reflect.DeepEqual(plan, want) {
 				t.Errorf("got  %+v %+v %+v\nwant %+v %+v %+v", plan, plan.Files, plan.Deploy, want, want.Files, want.Deploy)

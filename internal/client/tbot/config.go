@@ -8,11 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/gatepass-ci/gatepass/internal/client/credentials"
 	"github.com/gatepass-ci/gatepass/internal/client/failure"
 )
 
@@ -26,25 +28,8 @@ type Config struct {
 	TTL         time.Duration // the shortest that any output asks for; zero if none does
 	Renewal     time.Duration // the shortest renewal_interval; zero if none is given
 	Oneshot     bool
-	Outputs     []Output
+	Outputs     []*credentials.Wish
 	Warnings    []string
-}
-
-// Output is one entry of outputs or services.
-type Output struct {
-	Type        string
-	Destination Destination
-	Roles       []string
-	Options     []Option // the type's own fields
-}
-
-// Destination is where an output goes.
-type Destination struct {
-	Path         string // empty for memory
-	Owner        string
-	ReaderUsers  []string
-	ReaderGroups []string
-	ACLs         string // try, off, required or empty
 }
 
 // file is the document. A field that is a yaml.Node is known and not obeyed.
@@ -114,15 +99,12 @@ func (d *duration) UnmarshalYAML(node *yaml.Node) error {
 // maxFile bounds a configuration file.
 const maxFile = 256 << 10
 
-// Supported tells the output types of this version.
-type Supported func(kind string) bool
-
 // Parse reads one document. The name is the file's, for messages.
-func Parse(name string, raw []byte, supported Supported) (*Config, error) {
+func Parse(name string, raw []byte) (*Config, error) {
 	if len(raw) > maxFile {
 		return nil, usage("%s: larger than any configuration", name)
 	}
-	if err := checkTypes(name, raw, supported); err != nil {
+	if err := checkTypes(name, raw); err != nil {
 		return nil, err
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(raw))
@@ -134,6 +116,9 @@ func Parse(name string, raw []byte, supported Supported) (*Config, error) {
 	if err := decoder.Decode(&yaml.Node{}); !errors.Is(err, io.EOF) {
 		return nil, usage("%s: a configuration is one YAML document; more follows after ---", name)
 	}
+	if err := checkFields(name, slices.Concat(f.Outputs, f.Services)); err != nil {
+		return nil, err
+	}
 	r := reader{name: name}
 	config := r.read(&f)
 	if r.err != nil {
@@ -142,12 +127,9 @@ func Parse(name string, raw []byte, supported Supported) (*Config, error) {
 	return config, nil
 }
 
-// outputTypes are for messages.
-const outputTypes = "identity, database, application, kubernetes and jwt"
-
 // checkTypes looks for output types first, since an unsupported one has fields
 // that would be reported as unknown.
-func checkTypes(name string, raw []byte, supported Supported) error {
+func checkTypes(name string, raw []byte) error {
 	type typed struct {
 		Type yaml.Node `yaml:"type"`
 	}
@@ -158,10 +140,12 @@ func checkTypes(name string, raw []byte, supported Supported) error {
 	if err := yaml.Unmarshal(raw, &f); err != nil {
 		return yamlError(name, err)
 	}
+	names := credentials.KindNames()
 	for _, t := range append(f.Outputs, f.Services...) {
-		if t.Type.Value != "" && !supported(t.Type.Value) {
+		if t.Type.Value != "" && !slices.Contains(names, t.Type.Value) {
+			last := len(names) - 1
 			return usage("%s: line %d: output type %s is not supported", name, t.Type.Line, failure.Clean(t.Type.Value)).
-				Hint("leave the output out, or use one of %s", outputTypes)
+				Hint("leave the output out, or use one of %s and %s", strings.Join(names[:last], ", "), names[last])
 		}
 	}
 	return nil
@@ -188,6 +172,11 @@ func yamlError(name string, err error) error {
 	if before, _, found := strings.Cut(text, " into "); found {
 		text = strings.Replace(before, "cannot unmarshal", "this field cannot hold", 1)
 	}
+	return wrongLine(name, text)
+}
+
+// wrongLine is an error about one line of the file.
+func wrongLine(name, text string) error {
 	return usage("%s: %s", name, failure.Clean(text)).
 		Hint("correct the line, or leave the field out; see `gatepass start --help` for an example")
 }

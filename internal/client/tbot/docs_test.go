@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/client/credentials"
 )
 
 // TestDocumentedFile reads the example of docs/client.md.
@@ -18,11 +20,11 @@ func TestDocumentedFile(t *testing.T) {
 	if !found || !closed {
 		t.Fatal("docs/client.md has no configuration file")
 	}
-	config, err := Parse("docs/client.md", []byte("version: v2\n"+example), ours)
+	config, err := Parse("docs/client.md", []byte("version: v2\n"+example))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(config.Outputs) != len(types()) || config.TTL != 30*time.Minute || config.Renewal != 10*time.Minute || len(config.Warnings) > 0 {
+	if len(config.Outputs) != len(credentials.Kinds()) || config.TTL != 30*time.Minute || config.Renewal != 10*time.Minute || len(config.Warnings) > 0 {
 		t.Errorf("%+v", config)
 	}
 }

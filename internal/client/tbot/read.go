@@ -7,6 +7,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/gatepass-ci/gatepass/internal/client/credentials"
 	"github.com/gatepass-ci/gatepass/internal/client/failure"
 )
 
@@ -97,9 +98,9 @@ func (r *reader) outputs(config *Config, entries []entry) {
 		if interval := time.Duration(e.Renewal); interval != 0 && (config.Renewal == 0 || interval < config.Renewal) {
 			config.Renewal = interval
 		}
-		config.Outputs = append(config.Outputs, Output{
-			Type: e.Type, Destination: r.destination(e.Destination), Roles: e.Roles, Options: r.options(&e),
-		})
+		if kind, ok := credentials.FindKind(e.Type); ok {
+			config.Outputs = append(config.Outputs, r.wish(kind, &e))
+		}
 	}
 	switch {
 	case config.Renewal == 0:
@@ -110,13 +111,27 @@ func (r *reader) outputs(config *Config, entries []entry) {
 	}
 }
 
-func (r *reader) destination(d dest) Destination {
-	out := Destination{Path: d.Path, Owner: d.Owner, ACLs: d.ACLs}
+// wish is an output as its flags would have it.
+func (r *reader) wish(kind credentials.Kind, e *entry) *credentials.Wish {
+	w := credentials.NewWish(kind)
+	r.destination(w, e.Destination)
+	if err := w.SetList("roles", e.Roles); err != nil {
+		r.fail(err.Error(), "correct the line")
+	}
+	r.options(w, e)
+	return w
+}
+
+func (r *reader) destination(w *credentials.Wish, d dest) {
+	r.set(w, "destination", d.Path)
+	r.set(w, "owner", d.Owner)
+	r.set(w, "acls", d.ACLs)
 	switch {
 	case d.Type == "memory":
 		if d.Path != "" || d.Owner != "" || len(d.Readers) > 0 {
 			r.fail("a destination of type memory has a path, an owner or readers", "leave them out, or write `type: directory`")
 		}
+		r.set(w, "destination", credentials.Memory)
 	case d.Type != "directory" && d.Type != "":
 		r.fail("destination type "+failure.Clean(d.Type)+" is not supported", "write `type: directory` and a path, or `type: memory`")
 	case d.Path == "":
@@ -137,10 +152,9 @@ func (r *reader) destination(d dest) Destination {
 		case (reader.User == "") == (reader.Group == ""):
 			r.fail("a reader of a destination has not one of user and group", "write `readers: [{user: NAME}]` or `readers: [{group: NAME}]`")
 		case reader.User != "":
-			out.ReaderUsers = append(out.ReaderUsers, reader.User)
+			r.set(w, "reader-user", reader.User)
 		default:
-			out.ReaderGroups = append(out.ReaderGroups, reader.Group)
+			r.set(w, "reader-group", reader.Group)
 		}
 	}
-	return out
 }

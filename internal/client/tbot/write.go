@@ -4,14 +4,15 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/client/credentials"
 )
 
 // Write is the file that Parse reads as the configuration. Texts are in double
 // quotes as JSON has them, which YAML reads alike (YAML 1.2 §7.3.1).
-func Write(config *Config) ([]byte, error) {
+func Write(config *Config) []byte {
 	w := writer{}
 	w.line(0, "version: v2")
 	w.text(0, "proxy_server", config.Server)
@@ -27,14 +28,12 @@ func Write(config *Config) ([]byte, error) {
 	w.line(2, "type: memory")
 	w.line(0, "outputs:")
 	for _, out := range config.Outputs {
-		w.line(2, "- type: %s", out.Type)
-		if err := w.options(out); err != nil {
-			return nil, err
-		}
-		w.list(4, "roles", out.Roles)
-		w.destination(out.Destination)
+		w.line(2, "- type: %s", out.Kind.Name)
+		w.options(out)
+		w.list(4, "roles", out.List("roles"))
+		w.destination(out)
 	}
-	return w.out.Bytes(), nil
+	return w.out.Bytes()
 }
 
 type writer struct{ out bytes.Buffer }
@@ -78,48 +77,43 @@ func (w *writer) duration(name string, d time.Duration) {
 }
 
 // options writes the type's own fields, several values of one as a list.
-func (w *writer) options(out Output) error {
-	fields := types()[out.Type]
-	values := make(map[string][]string)
-	for _, option := range out.Options {
-		i := slices.IndexFunc(fields, func(f field) bool { return f.flag == option.Flag })
-		if i < 0 {
-			return usage("an output of type %s in a file has no field for --%s", out.Type, option.Flag).Hint("leave it out")
-		}
-		values[fields[i].name] = append(values[fields[i].name], option.Value)
-	}
-	for _, f := range fields {
-		switch all := values[f.name]; {
-		case len(all) == 0:
-		case f.name == fieldDisablePlugin:
-			w.line(4, "%s: %t", f.name, all[0] != "true")
-		case f.flag == "ssh-hosts":
-			w.list(4, f.name, all)
+func (w *writer) options(out *credentials.Wish) {
+	for _, option := range out.Kind.Options {
+		name := option.FieldName()
+		switch {
+		case !out.Given(option.Name):
+		case option.Opposite:
+			w.line(4, "%s: %t", name, out.Text(option.Name) != "true")
+		case option.Type == credentials.Many:
+			w.list(4, name, out.List(option.Name))
 		default:
-			w.text(4, f.name, all[0])
+			w.text(4, name, out.Text(option.Name))
 		}
 	}
-	return nil
 }
 
-func (w *writer) destination(d Destination) {
+func (w *writer) destination(out *credentials.Wish) {
 	w.line(4, "destination:")
-	if d.Path == "" {
+	path := out.Text("destination")
+	if path == credentials.Memory {
 		w.line(6, "type: memory")
 		return
 	}
 	w.line(6, "type: directory")
-	w.text(6, "path", d.Path)
-	w.text(6, "owner", d.Owner)
-	w.text(6, "acls", d.ACLs)
-	if len(d.ReaderUsers)+len(d.ReaderGroups) == 0 {
+	w.text(6, "path", path)
+	w.text(6, "owner", out.Text("owner"))
+	if acls := out.Text("acls"); acls != "try" { // which it is anyway
+		w.text(6, "acls", acls)
+	}
+	users, groups := out.List("reader-user"), out.List("reader-group")
+	if len(users)+len(groups) == 0 {
 		return
 	}
 	w.line(6, "readers:")
-	for _, name := range d.ReaderUsers {
+	for _, name := range users {
 		w.text(8, "- user", name)
 	}
-	for _, name := range d.ReaderGroups {
+	for _, name := range groups {
 		w.text(8, "- group", name)
 	}
 }

@@ -1,4 +1,4 @@
-package agent
+package credentials
 
 import (
 	"os/exec"
@@ -47,5 +47,28 @@ func TestFilesOfTheFirstIdentityCount(t *testing.T) {
 	want := []string{"GATEPASS_SSH_CONFIG=/first/ssh_config", "GATEPASS_KNOWN_HOSTS=/first/known_hosts"}
 	if got := environ.List(); !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
+	}
+}
+
+func TestEnviron(t *testing.T) {
+	e := NewEnviron([]string{"PATH=/bin", "TOKEN=1", "TOKEN=2", "TOKENS=3", "PGUSER=root", "SSH_AGENT_PID=1"})
+	e.Unset("TOKEN")
+	e.SetOutput("database", "/f/database-1", []Variable{{"PGUSER", "o'neil"}, {"PGSSLKEY", "/f/a b"}})
+	e.SetOutput("database", "/f/database-2", []Variable{{"PGUSER", "second"}})
+	e.SetOutput("kubernetes", "/f/kubernetes-3", []Variable{{"KUBECONFIG", "/f/kubernetes-3/kubeconfig.yaml"}})
+	e.SetSSH("/f/login", "/f/login/agent.sock")
+	got := e.List()
+	for _, want := range []string{
+		"PATH=/bin", "TOKENS=3", "PGUSER=o'neil", "PGSSLKEY=/f/a b", "KUBECONFIG=/f/kubernetes-3/kubeconfig.yaml",
+		"GATEPASS_DATABASE_DIR=/f/database-1", "SSH_AUTH_SOCK=/f/login/agent.sock", "GIT_SSH_COMMAND=ssh -F /f/login/ssh_config",
+	} {
+		if !slices.Contains(got, want) {
+			t.Errorf("%q is missing in %q", want, got)
+		}
+	}
+	for _, name := range []string{"TOKEN", "SSH_AGENT_PID"} {
+		if slices.ContainsFunc(got, func(entry string) bool { return strings.HasPrefix(entry, name+"=") }) {
+			t.Errorf("%s is still there: %q", name, got)
+		}
 	}
 }

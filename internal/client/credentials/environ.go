@@ -1,15 +1,11 @@
-package agent
+package credentials
 
 import (
-	"errors"
 	"fmt"
 	"path"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/gatepass-ci/gatepass/internal/client/credentials"
-	"github.com/gatepass-ci/gatepass/internal/client/destination"
 )
 
 // Environ is an environment in the making.
@@ -42,7 +38,7 @@ func (e *Environ) List() []string { return slices.Clone(e.list) }
 // the ssh_config in dir. What the job has set for another agent or another key
 // would win over a config file, so it is replaced.
 func (e *Environ) SetSSH(dir, socket string) {
-	config := path.Join(dir, credentials.FileSSHConfig)
+	config := path.Join(dir, fileSSHConfig)
 	e.Unset("SSH_AGENT_PID", "GIT_SSH")
 	e.Set("SSH_AUTH_SOCK", socket)
 	// The folder's path has no character that a shell or rsync would split at.
@@ -50,15 +46,15 @@ func (e *Environ) SetSSH(dir, socket string) {
 	e.Set("GIT_SSH_VARIANT", "ssh")
 	e.Set("RSYNC_RSH", "ssh -F "+config)
 	e.Set("GATEPASS_SSH_CONFIG", config)
-	e.Set("GATEPASS_KNOWN_HOSTS", path.Join(dir, credentials.FileKnownHosts))
+	e.Set("GATEPASS_KNOWN_HOSTS", path.Join(dir, fileKnownHosts))
 }
 
 // SetSSHFiles tells where the files of an identity are that ssh and scp take by a flag.
 // Nothing is set that programs look for by themselves: the lines of a script that
 // follow may have business with other hosts by other keys.
 func (e *Environ) SetSSHFiles(dir string) {
-	e.setFirst("GATEPASS_SSH_CONFIG", path.Join(dir, credentials.FileSSHConfig))
-	e.setFirst("GATEPASS_KNOWN_HOSTS", path.Join(dir, credentials.FileKnownHosts))
+	e.setFirst("GATEPASS_SSH_CONFIG", path.Join(dir, fileSSHConfig))
+	e.setFirst("GATEPASS_KNOWN_HOSTS", path.Join(dir, fileKnownHosts))
 }
 
 // Script is the environment for a POSIX shell to source: an exported assignment in
@@ -67,7 +63,7 @@ func (e *Environ) Script(comment string) []byte {
 	text := []byte("# " + comment + "\n")
 	for _, entry := range e.list {
 		name, value, _ := strings.Cut(entry, "=")
-		text = append(text, "export "+name+"='"+strings.ReplaceAll(value, "'", `'\''`)+"'\n"...)
+		text = fmt.Appendf(text, "export %s=%s\n", name, alwaysQuote(value))
 	}
 	return text
 }
@@ -79,23 +75,13 @@ func (e *Environ) SetJoin(joinID, bot string, expires time.Time) {
 	e.Set("GATEPASS_EXPIRES_AT", expires.UTC().Format(time.RFC3339))
 }
 
-// SetOutput names an output's directory, and lets programs find the files that
-// have a variable of their own. Of several outputs of a type the first one counts.
-func (e *Environ) SetOutput(kind, dir string, files []destination.File) error {
+// SetOutput names an output's directory, and lets programs find the files that they
+// look for by themselves. Of several outputs of a kind the first one counts.
+func (e *Environ) SetOutput(kind, dir string, variables []Variable) {
 	e.setFirst("GATEPASS_"+strings.ToUpper(kind)+"_DIR", dir)
-	for _, file := range files {
-		switch file.Name {
-		case credentials.FileEnv:
-			if err := e.setAssignments(file.Data); err != nil {
-				return fmt.Errorf("%s of the %s output: %w", file.Name, kind, err)
-			}
-		case credentials.FileMySQLConfig:
-			e.setFirst("MYSQL_HOME", dir) // where MySQL's and MariaDB's programs look for my.cnf
-		case credentials.FileKubeconfig:
-			e.setFirst("KUBECONFIG", path.Join(dir, file.Name))
-		}
+	for _, v := range variables {
+		e.setFirst(v.Name, v.Value)
 	}
-	return nil
 }
 
 // setFirst sets a variable unless an earlier output has.
@@ -104,17 +90,4 @@ func (e *Environ) setFirst(name, value string) {
 		e.ours = append(e.ours, name)
 		e.Set(name, value)
 	}
-}
-
-// setAssignments reads the assignments that outputs write for shells: a name, = and
-// a value in single quotes on each line.
-func (e *Environ) setAssignments(text []byte) error {
-	for line := range strings.Lines(string(text)) {
-		name, quoted, ok := strings.Cut(strings.TrimRight(line, "\n"), "=")
-		if !ok || len(quoted) < 2 || quoted[0] != '\'' || quoted[len(quoted)-1] != '\'' {
-			return errors.New("a line is no assignment")
-		}
-		e.setFirst(name, strings.ReplaceAll(quoted[1:len(quoted)-1], `'\''`, `'`))
-	}
-	return nil
 }
