@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/ctl"
 )
 
 // TestExplainPage runs the commands of docs/explain.md on the files that it shows.
@@ -37,11 +39,9 @@ func TestExplainPage(t *testing.T) {
 func checkOutput(t *testing.T, args []string, want string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	c := &cli{getenv: func(string) string { return "" }, in: strings.NewReader(""), out: &out, err: &errs,
-		now: func() time.Time { return time.Unix(1767225600, 0) }}
-	root := c.root()
-	root.SetArgs(args)
-	_ = root.Execute() // a refused job is an error
+	env := &ctl.Env{Getenv: func(string) string { return "" }, In: strings.NewReader(""), Out: &out, Err: &errs,
+		Now: func() time.Time { return time.Unix(1767225600, 0) }}
+	env.Execute(t.Context(), root(env), args) // a refused job is an error
 	var lines []string
 	for line := range strings.SplitSeq(strings.TrimRight(out.String(), "\n"), "\n") {
 		lines = append(lines, strings.TrimRight(line, " ")) // a table's last column is padded

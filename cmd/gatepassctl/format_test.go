@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/embedded"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
@@ -104,11 +105,11 @@ func TestEveryCommandWritesJSON(t *testing.T) {
 	seen := map[string]bool{}
 	for _, args := range append(jsonRuns, []string{"keys", "refresh", "--issuer", online.CircleCIURL()}) {
 		var out, errs bytes.Buffer
-		code := run(t.Context(), append(args, "--format", "json"), func(name string) string { return env[name] }, strings.NewReader(""), &out, &errs)
+		code := runIn(t.Context(), append(args, "--format", "json"), func(name string) string { return env[name] }, strings.NewReader(""), &out, &errs)
 		seen[commandOf(args)] = true
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			// A verdict may be that a job is refused.
-			if code != exitDone && args[0] != "explain" {
+			if code != ctl.ExitDone && args[0] != "explain" {
 				t.Errorf("exit code %d: %s", code, &errs)
 			}
 			if err := checkJSON(out.Bytes()); err != nil {
@@ -116,7 +117,7 @@ func TestEveryCommandWritesJSON(t *testing.T) {
 			}
 		})
 	}
-	for _, path := range slices.Sorted(maps.Keys(leaves((&cli{getenv: os.Getenv}).root()))) {
+	for _, path := range slices.Sorted(maps.Keys(leaves(root(&ctl.Env{Getenv: os.Getenv})))) {
 		if !seen[path] && withoutJSON[path] == "" {
 			t.Errorf("gatepassctl %s is not run: add it to jsonRuns, or say in withoutJSON why it prints no JSON", path)
 		}
@@ -139,7 +140,7 @@ func checkJSON(data []byte) error {
 
 // commandOf is the command that a command line names.
 func commandOf(args []string) string {
-	cmd, _, err := (&cli{getenv: os.Getenv}).root().Find(args)
+	cmd, _, err := root(&ctl.Env{Getenv: os.Getenv}).Find(args)
 	if err != nil {
 		return ""
 	}
@@ -176,7 +177,7 @@ func writeJSONFixtures(t *testing.T) {
 	} {
 		must(t, os.WriteFile(name, []byte(text), 0o600))
 	}
-	server, err := embedded.Open(t.Context(), embedded.Config{Data: "data", Listen: "127.0.0.1:0", Log: quiet()}) // makes the authorities
+	server, err := embedded.Open(t.Context(), embedded.Config{Data: "data", Listen: "127.0.0.1:0", Log: ctl.Quiet()}) // makes the authorities
 	must(t, err)
 	must(t, server.Close())
 	s, err := sqlite.Open(t.Context(), filepath.Join(".", "data"), sqlite.Options{MustExist: true})

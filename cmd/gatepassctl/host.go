@@ -10,21 +10,21 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/ctl"
 )
 
-// hostCommands are those about the servers that trust an authority.
-func (c *cli) hostCommands() []*cobra.Command {
-	return []*cobra.Command{c.hostCommand()}
-}
+// hosts are the commands about the servers that trust an authority.
+type hosts struct{ *ctl.Env }
 
-func (c *cli) hostCommand() *cobra.Command {
+func hostCommand(env *ctl.Env) *cobra.Command {
+	c := &hosts{env}
 	cmd := &cobra.Command{
 		Use:   "host",
 		Short: "SSH hosts: what they need, and certificates for their keys",
 		Example: "  gatepassctl host setup --logins deploy --labels env=prod,tier=web\n" +
 			"  gatepassctl host sign --principals web-1.example.com /etc/ssh/ssh_host_ed25519_key.pub",
 		Args: cobra.NoArgs,
-		RunE: needsCommand,
+		RunE: ctl.NeedsCommand,
 	}
 	cmd.AddCommand(c.hostSignCommand(), c.hostSetupCommand())
 	return cmd
@@ -38,7 +38,7 @@ type hostSign struct {
 	write      bool
 }
 
-func (c *cli) hostSignCommand() *cobra.Command {
+func (c *hosts) hostSignCommand() *cobra.Command {
 	var s hostSign
 	cmd := &cobra.Command{
 		Use:   "sign --principals NAME,… KEY.pub…",
@@ -51,7 +51,7 @@ for standard input.`,
 			"  ssh web-1 cat /etc/ssh/ssh_host_ed25519_key.pub | gatepassctl host sign --principals web-1 -",
 		Args: atLeastOne("KEY.pub"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := required(cmd, "principals"); err != nil {
+			if err := ctl.Required(cmd, "principals"); err != nil {
 				return err
 			}
 			return c.signHost(cmd, &s, args)
@@ -82,24 +82,24 @@ type signedKey struct {
 	File string `json:"file,omitempty"` // where it was written
 }
 
-func (c *cli) signHost(cmd *cobra.Command, s *hostSign, keys []string) error {
-	if err := s.check(keys, c.format); err != nil {
+func (c *hosts) signHost(cmd *cobra.Command, s *hostSign, keys []string) error {
+	if err := s.check(keys, c.Format); err != nil {
 		return err
 	}
-	authority, err := c.authority(cmd, cert.SSHHost)
+	authority, err := c.Authority(cmd.Context(), cert.SSHHost)
 	if err != nil {
 		return err
 	}
 	// Either all are signed and then written, or none.
 	var signed []signedKey
 	for _, name := range keys {
-		key, err := c.readInput(name)
+		key, err := c.ReadInput(name)
 		if err != nil {
 			return err
 		}
-		certificate, err := admin.SignHost(authority, string(key), s.principals, s.ttl, c.now())
+		certificate, err := admin.SignHost(authority, string(key), s.principals, s.ttl, c.Now())
 		if err != nil {
-			return failed("give the public key of a host, such as /etc/ssh/ssh_host_ed25519_key.pub, and the names that clients use for it",
+			return ctl.Failed("give the public key of a host, such as /etc/ssh/ssh_host_ed25519_key.pub, and the names that clients use for it",
 				"signing %s: %w", name, err)
 		}
 		signed = append(signed, signedKey{Key: name, HostCertificate: certificate, File: s.file(name)})
@@ -112,17 +112,17 @@ func (c *cli) signHost(cmd *cobra.Command, s *hostSign, keys []string) error {
 			_, err := fmt.Fprintln(w, k.Certificate)
 			return err
 		}
-		if err := replaceFile(k.File, 0o644, write); err != nil {
+		if err := ctl.ReplaceFile(k.File, 0o644, write); err != nil {
 			return err
 		}
 	}
-	return c.print(signed, func() {
+	return c.Print(signed, func() {
 		for _, k := range signed {
 			if k.File == "" {
-				fmt.Fprintln(c.out, k.Certificate)
+				fmt.Fprintln(c.Out, k.Certificate)
 				continue
 			}
-			fmt.Fprintf(c.out, "wrote %s, valid until %s\n", k.File, stamp(k.ValidBefore))
+			fmt.Fprintf(c.Out, "wrote %s, valid until %s\n", k.File, ctl.Stamp(k.ValidBefore))
 		}
 	})
 }
@@ -130,15 +130,15 @@ func (c *cli) signHost(cmd *cobra.Command, s *hostSign, keys []string) error {
 func (s *hostSign) check(keys []string, format string) error {
 	switch {
 	case s.write && s.output != "":
-		return misused("write one of them", "both --output and --write were given")
+		return ctl.Misused("write one of them", "both --output and --write were given")
 	case len(keys) > 1 && s.output != "":
-		return misused("write --write, which puts each certificate beside its key", "--output takes the certificate of one key, and %d were given", len(keys))
+		return ctl.Misused("write --write, which puts each certificate beside its key", "--output takes the certificate of one key, and %d were given", len(keys))
 	case len(keys) > 1 && !s.write && format == "text":
-		return misused("write --write, which puts each certificate beside its key, or --format json", "%d keys were given, whose certificates would be hard to tell apart", len(keys))
+		return ctl.Misused("write --write, which puts each certificate beside its key, or --format json", "%d keys were given, whose certificates would be hard to tell apart", len(keys))
 	}
 	for _, name := range keys {
 		if s.write && !strings.HasSuffix(name, ".pub") {
-			return misused("name the public key, such as ssh_host_ed25519_key.pub, or write --output FILE", "%s does not end in .pub, so --write knows no name for its certificate", name)
+			return ctl.Misused("name the public key, such as ssh_host_ed25519_key.pub, or write --output FILE", "%s does not end in .pub, so --write knows no name for its certificate", name)
 		}
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/hostsetup"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
@@ -19,7 +20,7 @@ import (
 func (s *hostSetup) open() (*hostsetup.Dir, error) {
 	d, err := hostsetup.OpenDir(s.root)
 	if errors.Is(err, hostsetup.ErrNoSSH) {
-		return nil, failed("install OpenSSH's server there first", "%w below %s", err, s.root)
+		return nil, ctl.Failed("install OpenSSH's server there first", "%w below %s", err, s.root)
 	}
 	return d, err
 }
@@ -33,9 +34,9 @@ type appliedHost struct {
 	Findings []hostsetup.Finding `json:"findings"` // what is missing all the same
 }
 
-func (c *cli) applyHost(ctx context.Context, s *hostSetup, h *hostsetup.Host) error {
+func (c *hosts) applyHost(ctx context.Context, s *hostSetup, h *hostsetup.Host) error {
 	if s.root == "/" && os.Geteuid() != 0 {
-		return failed("run it as root, or write --root DIR for an image", "only root can write to %s", hostsetup.SSHFolder)
+		return ctl.Failed("run it as root, or write --root DIR for an image", "only root can write to %s", hostsetup.SSHFolder)
 	}
 	d, err := s.open()
 	if err != nil {
@@ -54,56 +55,56 @@ func (c *cli) applyHost(ctx context.Context, s *hostSetup, h *hostsetup.Host) er
 	}
 	if s.reload && result.Reload != "" {
 		if err := system.Reload(ctx); err != nil {
-			return failed("reload it by hand", "everything is written, but sshd was not reloaded: %w", err)
+			return ctl.Failed("reload it by hand", "everything is written, but sshd was not reloaded: %w", err)
 		}
 		result.Reload, result.Reloaded = "", true
 	}
-	if result.Findings, err = hostsetup.Check(ctx, d, h, hostsetup.Checks{Sshd: system.Sshd(), Account: system.Account, Now: c.now()}); err != nil {
+	if result.Findings, err = hostsetup.Check(ctx, d, h, hostsetup.Checks{Sshd: system.Sshd(), Account: system.Account, Now: c.Now()}); err != nil {
 		return err
 	}
-	return c.print(result, func() { c.tellApplied(&result) })
+	return c.Print(result, func() { c.tellApplied(&result) })
 }
 
-func (c *cli) notApplied(err error) error {
+func (c *hosts) notApplied(err error) error {
 	if _, ok := errors.AsType[*hostsetup.ForeignError](err); ok {
-		return failed("move these files away, and run it again; nothing was changed", "%w", err)
+		return ctl.Failed("move these files away, and run it again; nothing was changed", "%w", err)
 	}
 	if errors.Is(err, hostsetup.ErrRunning) {
-		return failed("run it again when that is done; nothing was changed", "%w", err)
+		return ctl.Failed("run it again when that is done; nothing was changed", "%w", err)
 	}
 	if _, ok := errors.AsType[*hostsetup.ConflictError](err); ok {
-		return failed("remove these lines, if nothing else needs them, and run it again; nothing was changed", "%w", err)
+		return ctl.Failed("remove these lines, if nothing else needs them, and run it again; nothing was changed", "%w", err)
 	}
 	if errors.Is(err, hostsetup.ErrNoInclude) {
-		return failed("write this as its first line, and run it again: "+hostsetup.IncludeLine, "%w", err)
+		return ctl.Failed("write this as its first line, and run it again: "+hostsetup.IncludeLine, "%w", err)
 	}
 	if refused, ok := errors.AsType[*hostsetup.RefusedError](err); ok && refused.Before {
-		return failed("mend that first; see sshd -t", "%w", err)
+		return ctl.Failed("mend that first; see sshd -t", "%w", err)
 	}
 	return err
 }
 
-func (c *cli) tellApplied(r *appliedHost) {
+func (c *hosts) tellApplied(r *appliedHost) {
 	changed := 0
 	for _, change := range r.Changes {
-		fmt.Fprintf(c.out, "%-10s %s\n", change.Change, change.Path)
+		fmt.Fprintf(c.Out, "%-10s %s\n", change.Change, change.Path)
 		if change.Change != hostsetup.Unchanged {
 			changed++
 		}
 	}
 	switch {
 	case changed == 0 && r.Reload == "" && !r.Reloaded:
-		fmt.Fprintln(c.out, "nothing to do: the host is set up already")
+		fmt.Fprintln(c.Out, "nothing to do: the host is set up already")
 	case r.Reload != "":
-		fmt.Fprintln(c.out, "now reload sshd: "+r.Reload)
+		fmt.Fprintln(c.Out, "now reload sshd: "+r.Reload)
 	case r.Reloaded:
-		fmt.Fprintln(c.out, "sshd was reloaded")
+		fmt.Fprintln(c.Out, "sshd was reloaded")
 	}
 	if changed > 0 && !r.Tested {
-		fmt.Fprintln(c.err, "warning: there is no sshd here that could test this; run sshd -t on the host")
+		fmt.Fprintln(c.Err, "warning: there is no sshd here that could test this; run sshd -t on the host")
 	}
 	for _, f := range r.Findings {
-		fmt.Fprintf(c.err, "warning: %s: %s; %s\n", f.About, f.Problem, f.Do)
+		fmt.Fprintf(c.Err, "warning: %s: %s; %s\n", f.About, f.Problem, f.Do)
 	}
 }
 
@@ -113,14 +114,14 @@ type checkedHost struct {
 	Findings []hostsetup.Finding `json:"findings"`
 }
 
-func (c *cli) checkHost(cmd *cobra.Command, s *hostSetup, h *hostsetup.Host) error {
+func (c *hosts) checkHost(cmd *cobra.Command, s *hostSetup, h *hostsetup.Host) error {
 	d, err := s.open()
 	if err != nil {
 		return err
 	}
 	defer d.Close()
 	system := hostsetup.NewSystem(s.root)
-	with := hostsetup.Checks{Sshd: system.Sshd(), Account: system.Account, HasRead: system.HasRead(cmd.Context()), Now: c.now()}
+	with := hostsetup.Checks{Sshd: system.Sshd(), Account: system.Account, HasRead: system.HasRead(cmd.Context()), Now: c.Now()}
 	if len(h.HostCertificates) > 0 && s.authority.file == "" && s.authority.server == "" {
 		if with.HostAuthority, err = c.storedAuthority(cmd, cert.SSHHost); err != nil {
 			return err
@@ -132,22 +133,22 @@ func (c *cli) checkHost(cmd *cobra.Command, s *hostSetup, h *hostsetup.Host) err
 	}
 	wrong := slices.DeleteFunc(slices.Clone(found), func(f hostsetup.Finding) bool { return f.Warning })
 	result := checkedHost{OK: len(wrong) == 0, Findings: found}
-	if err := c.print(result, func() { c.tellFindings(h, found) }); err != nil || result.OK {
+	if err := c.Print(result, func() { c.tellFindings(h, found) }); err != nil || result.OK {
 		return err
 	}
-	return failed("do what each line says, then run it again", "%s on this host", plural(len(wrong), "thing is wrong", "things are wrong"))
+	return ctl.Failed("do what each line says, then run it again", "%s on this host", ctl.Plural(len(wrong), "thing is wrong", "things are wrong"))
 }
 
-func (c *cli) tellFindings(h *hostsetup.Host, found []hostsetup.Finding) {
+func (c *hosts) tellFindings(h *hostsetup.Host, found []hostsetup.Finding) {
 	for _, f := range found {
 		word := "wrong"
 		if f.Warning {
 			word = "warning"
 		}
-		fmt.Fprintf(c.out, "%-8s %s: %s\n%8s %s\n", word, f.About, f.Problem, "", f.Do)
+		fmt.Fprintf(c.Out, "%-8s %s: %s\n%8s %s\n", word, f.About, f.Problem, "", f.Do)
 	}
 	if len(found) == 0 {
-		fmt.Fprintf(c.out, "ok: certificates are let in for %s%s\n", strings.Join(slices.Sorted(maps.Keys(h.Accounts)), ", "), where(h.Labels))
+		fmt.Fprintf(c.Out, "ok: certificates are let in for %s%s\n", strings.Join(slices.Sorted(maps.Keys(h.Accounts)), ", "), where(h.Labels))
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -29,31 +30,31 @@ const howToPin = "take the fingerprints where the store can be read: gatepassctl
 
 // userAuthority returns the public keys of the ssh-user authority, one on each line: of
 // a file, of the running service if their fingerprints are known, or of the store.
-func (c *cli) userAuthority(cmd *cobra.Command, from *authoritySource) (string, error) {
+func (c *hosts) userAuthority(cmd *cobra.Command, from *authoritySource) (string, error) {
 	switch {
 	case from.file != "" && from.server != "":
-		return "", misused("write one of them", "both --authority and --server were given")
+		return "", ctl.Misused("write one of them", "both --authority and --server were given")
 	case from.server == "" && len(from.fingerprints) > 0:
-		return "", misused("write --server URL as well", "--fingerprint is about the keys of a --server")
+		return "", ctl.Misused("write --server URL as well", "--fingerprint is about the keys of a --server")
 	case from.file != "":
-		text, err := c.readInput(from.file)
+		text, err := c.ReadInput(from.file)
 		return string(text), err
 	case from.server != "" && len(from.fingerprints) == 0:
-		return "", misused(howToPin, "--server needs --fingerprint SHA256:…, by which the keys are known as the service's")
+		return "", ctl.Misused(howToPin, "--server needs --fingerprint SHA256:…, by which the keys are known as the service's")
 	case from.server != "":
 		return fetchAuthority(cmd.Context(), from)
 	case !c.hasStore():
-		return "", misused("write --authority FILE, or --server URL and --fingerprint SHA256:…, or --stack NAME or --data DIR", "no authority was given for the host to trust")
+		return "", ctl.Misused("write --authority FILE, or --server URL and --fingerprint SHA256:…, or --stack NAME or --data DIR", "no authority was given for the host to trust")
 	}
 	return c.storedAuthority(cmd, cert.SSHUser)
 }
 
-func (c *cli) hasStore() bool {
-	return c.stack != "" || c.data != "" || c.getenv("GATEPASS_STACK") != "" || c.getenv("GATEPASS_DATA") != ""
+func (c *hosts) hasStore() bool {
+	return c.Stack != "" || c.Data != "" || c.Getenv("GATEPASS_STACK") != "" || c.Getenv("GATEPASS_DATA") != ""
 }
 
-func (c *cli) storedAuthority(cmd *cobra.Command, p cert.Purpose) (string, error) {
-	authority, err := c.authority(cmd, p)
+func (c *hosts) storedAuthority(cmd *cobra.Command, p cert.Purpose) (string, error) {
+	authority, err := c.Authority(cmd.Context(), p)
 	if err != nil {
 		return "", err
 	}
@@ -69,15 +70,15 @@ func fetchAuthority(ctx context.Context, from *authoritySource) (string, error) 
 	url := strings.TrimSuffix(from.server, "/") + api.PathAuthorities + "/ssh-user.pub"
 	text, err := get(ctx, url)
 	if err != nil {
-		return "", failed("check the URL, or copy the file and write --authority FILE", "asking %s: %w", url, err)
+		return "", ctl.Failed("check the URL, or copy the file and write --authority FILE", "asking %s: %w", url, err)
 	}
 	for rest := []byte(text); len(strings.TrimSpace(string(rest))) > 0; {
 		key, _, _, more, err := ssh.ParseAuthorizedKey(rest)
 		if err != nil {
-			return "", failed("check the URL", "%s did not answer with public keys", url)
+			return "", ctl.Failed("check the URL", "%s did not answer with public keys", url)
 		}
 		if print := ssh.FingerprintSHA256(key); !slices.Contains(from.fingerprints, print) {
-			return "", failed(howToPin, "%s has the key %s, which is not among --fingerprint", url, print)
+			return "", ctl.Failed(howToPin, "%s has the key %s, which is not among --fingerprint", url, print)
 		}
 		rest = more
 	}

@@ -1,12 +1,12 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/hostsetup"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
@@ -30,7 +30,7 @@ const (
 	asCloudConfig = "cloud-config"
 )
 
-func (c *cli) hostSetupCommand() *cobra.Command {
+func (c *hosts) hostSetupCommand() *cobra.Command {
 	var s hostSetup
 	cmd := &cobra.Command{
 		Use:   "setup --logins NAME,… [--labels NAME=VALUE,…] [--apply | --check]",
@@ -81,26 +81,26 @@ nothing. The host needs no access to the store: give it the authority by
 func (s *hostSetup) misuse(cmd *cobra.Command) error {
 	switch {
 	case s.apply && s.check:
-		return misused("write one of them; --check changes nothing", "both --apply and --check were given")
+		return ctl.Misused("write one of them; --check changes nothing", "both --apply and --check were given")
 	case s.reload && !s.apply:
-		return misused("write --apply --reload", "--reload is of --apply")
+		return ctl.Misused("write --apply --reload", "--reload is of --apply")
 	case s.reload && s.root != "/":
-		return misused("leave --reload out", "below --root no sshd runs")
+		return ctl.Misused("leave --reload out", "below --root no sshd runs")
 	case cmd.Flags().Changed("print") && (s.apply || s.check):
-		return misused("write one of them", "--print is neither --apply nor --check")
+		return ctl.Misused("write one of them", "--print is neither --apply nor --check")
 	case s.print != asScript && s.print != asCloudConfig:
-		return misused("write --print "+asScript+" or "+asCloudConfig, "unknown form %q", s.print)
+		return ctl.Misused("write --print "+asScript+" or "+asCloudConfig, "unknown form %q", s.print)
 	case len(s.logins)+len(s.accounts) == 0:
-		return &usageError{err: errors.New("--logins is missing"), hint: "write it like: " + firstExample(cmd)}
+		return ctl.Missing(cmd, "--logins")
 	}
 	return nil
 }
 
 // host makes of the flags what the host shall be.
-func (c *cli) host(cmd *cobra.Command, s *hostSetup) (*hostsetup.Host, error) {
+func (c *hosts) host(cmd *cobra.Command, s *hostSetup) (*hostsetup.Host, error) {
 	labels, err := rules.ParseLabels(s.labels)
 	if err != nil {
-		return nil, misused("write --labels env=prod,tier=web, as in node_labels of roles", "--labels: %w", err)
+		return nil, ctl.Misused("write --labels env=prod,tier=web, as in node_labels of roles", "--labels: %w", err)
 	}
 	h := &hostsetup.Host{Labels: labels, Accounts: map[string][]string{}, HostCertificates: s.certificates, RevokedKeys: s.revoked}
 	for _, login := range s.logins {
@@ -109,7 +109,7 @@ func (c *cli) host(cmd *cobra.Command, s *hostSetup) (*hostsetup.Host, error) {
 	for _, line := range s.accounts {
 		account, logins, ok := strings.Cut(line, "=")
 		if !ok {
-			return nil, misused("write --account app=deploy: the local account first, then the logins that may be it", "--account %q has no =", line)
+			return nil, ctl.Misused("write --account app=deploy: the local account first, then the logins that may be it", "--account %q has no =", line)
 		}
 		h.Accounts[account] = append(h.Accounts[account], strings.Split(logins, ",")...)
 	}
@@ -117,12 +117,12 @@ func (c *cli) host(cmd *cobra.Command, s *hostSetup) (*hostsetup.Host, error) {
 		return nil, err
 	}
 	if _, err := h.Files(); err != nil {
-		return nil, misused("see gatepassctl host setup --help", "%w", err)
+		return nil, ctl.Misused("see gatepassctl host setup --help", "%w", err)
 	}
 	return h, nil
 }
 
-func (c *cli) printHost(s *hostSetup, h *hostsetup.Host) error {
+func (c *hosts) printHost(s *hostSetup, h *hostsetup.Host) error {
 	files, err := h.Files()
 	if err != nil {
 		return err
@@ -133,5 +133,5 @@ func (c *cli) printHost(s *hostSetup, h *hostsetup.Host) error {
 			return err
 		}
 	}
-	return c.print(map[string]any{"files": files, "labels": h.Labels, "reload": hostsetup.ReloadCommand}, func() { fmt.Fprint(c.out, text) })
+	return c.Print(map[string]any{"files": files, "labels": h.Labels, "reload": hostsetup.ReloadCommand}, func() { fmt.Fprint(c.Out, text) })
 }

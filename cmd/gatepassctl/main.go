@@ -7,11 +7,20 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/ctl"
+	"github.com/gatepass-ci/gatepass/internal/rotation"
 )
 
 func main() {
+	env := &ctl.Env{Getenv: os.Getenv, In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Now: time.Now, CacheFor: rotation.CacheFor}
+	os.Exit(run(env, os.Args[1:]))
+}
+
+// run runs a command until it is done or interrupted.
+func run(env *ctl.Env, args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
+	defer stop()
+	return env.Execute(ctx, root(env), args)
 }

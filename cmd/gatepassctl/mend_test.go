@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
 )
 
@@ -15,11 +16,11 @@ import (
 func TestMend(t *testing.T) {
 	dir := t.TempDir()
 	data := filepath.Join(dir, "data")
-	ctl := func(input string, want int, args ...string) (out, errs string) {
+	command := func(input string, want int, args ...string) (out, errs string) {
 		t.Helper()
 		var stdout, stderr bytes.Buffer
 		getenv := func(name string) string { return map[string]string{"EDITOR": "true"}[name] }
-		if got := run(t.Context(), append(args, "--data", data), getenv, strings.NewReader(input), &stdout, &stderr); got != want {
+		if got := runIn(t.Context(), append(args, "--data", data), getenv, strings.NewReader(input), &stdout, &stderr); got != want {
 			t.Fatalf("gatepassctl %s: exit code %d, want %d\n%s%s", strings.Join(args, " "), got, want, &stdout, &stderr)
 		}
 		return stdout.String(), stderr.String()
@@ -35,7 +36,7 @@ func TestMend(t *testing.T) {
 			}
 		}
 	}
-	ctl(bot("one")+"---\n"+bot("two")+"---\n"+bot("good"), exitDone, "apply", "-f", "-")
+	command(bot("one")+"---\n"+bot("two")+"---\n"+bot("good"), ctl.ExitDone, "apply", "-f", "-")
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(data, sqlite.FileName))
 	if err != nil {
 		t.Fatal(err)
@@ -45,22 +46,22 @@ func TestMend(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	out, errs := ctl("", exitFailed, "get", "bots", "-o", "name")
+	out, errs := command("", ctl.ExitFailed, "get", "bots", "-o", "name")
 	has(out, "bot/good")
 	has(errs, "bot/one is stored but not valid: apply it again, or remove it", "bot/two is stored but not valid")
-	_, errs = ctl("", exitFailed, "edit", "bot/one")
+	_, errs = command("", ctl.ExitFailed, "edit", "bot/one")
 	has(errs, "bot/one is stored but not valid")
-	_, errs = ctl(bot("one"), exitFailed, "create", "-f", "-")
+	_, errs = command(bot("one"), ctl.ExitFailed, "create", "-f", "-")
 	has(errs, "bot/one exists already")
-	_, errs = ctl(bot("other"), exitDone, "apply", "-f", "-")
+	_, errs = command(bot("other"), ctl.ExitDone, "apply", "-f", "-")
 	has(errs, "warning: bot/one is stored but not valid", "warning: bot/two")
 
-	out, errs = ctl(bot("one"), exitDone, "apply", "-f", "-")
+	out, errs = command(bot("one"), ctl.ExitDone, "apply", "-f", "-")
 	has(out, "updated    bot/one")
 	has(errs, "warning: bot/two")
-	out, _ = ctl("", exitDone, "rm", "bot/two")
+	out, _ = command("", ctl.ExitDone, "rm", "bot/two")
 	has(out, "removed    bot/two")
-	out, errs = ctl("", exitDone, "get", "bots", "-o", "name")
+	out, errs = command("", ctl.ExitDone, "get", "bots", "-o", "name")
 	if out != "bot/good\nbot/one\nbot/other\n" || errs != "" {
 		t.Errorf("got %s%s", out, errs)
 	}

@@ -3,17 +3,17 @@ package main
 import (
 	"bytes"
 	"context"
+	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
 
+	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/embedded"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
 )
@@ -24,11 +24,7 @@ func TestMain(m *testing.M) {
 
 // hasty is main for stories, whose functions go by nothing that they read before.
 func hasty() {
-	c := &cli{getenv: os.Getenv, in: os.Stdin, out: os.Stdout, err: os.Stderr, now: time.Now, cacheFor: 100 * time.Millisecond}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := c.run(ctx, os.Args[1:])
-	stop()
-	os.Exit(code)
+	os.Exit(run(&ctl.Env{Getenv: os.Getenv, In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Now: time.Now, CacheFor: 100 * time.Millisecond}, os.Args[1:]))
 }
 
 // TestScripts runs the real binary, one story a file.
@@ -75,7 +71,7 @@ func writeFixtures(dir string, issuer *issuertest.Issuer) error {
 
 // makeAuthorities makes what a first start of serve makes.
 func makeAuthorities(ts *testscript.TestScript, _ bool, _ []string) {
-	server, err := embedded.Open(context.Background(), embedded.Config{Data: ts.Getenv("GATEPASS_DATA"), Listen: "127.0.0.1:0", Log: quiet()})
+	server, err := embedded.Open(context.Background(), embedded.Config{Data: ts.Getenv("GATEPASS_DATA"), Listen: "127.0.0.1:0", Log: ctl.Quiet()})
 	ts.Check(err)
 	ts.Check(server.Close())
 }
@@ -90,8 +86,7 @@ func checkMode(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func TestEveryHelpHasAnExample(t *testing.T) {
-	c := &cli{getenv: os.Getenv}
-	commands := []*cobra.Command{c.root()}
+	commands := []*cobra.Command{root(&ctl.Env{Getenv: os.Getenv})}
 	for len(commands) > 0 {
 		cmd := commands[0]
 		commands = append(commands[1:], cmd.Commands()...)
@@ -107,27 +102,33 @@ func TestExitCodes(t *testing.T) {
 		args []string
 		want int
 	}{
-		{[]string{"version"}, exitDone},
-		{[]string{"--help"}, exitDone},
-		{[]string{"keys", "ls", "--data", data}, exitFailed}, // there is no data yet
-		{[]string{"apply", "-f", "nowhere.yaml", "--data", data}, exitFailed},
-		{[]string{"aply"}, exitUsage},
-		{[]string{"apply"}, exitUsage},
-		{[]string{"apply", "--unknown"}, exitUsage},
-		{[]string{"get"}, exitUsage},
-		{[]string{"get", "token"}, exitUsage}, // no data directory was given
-		{[]string{"get", "pod", "--data", data}, exitUsage},
-		{[]string{"version", "--format", "xml"}, exitUsage},
+		{[]string{"version"}, ctl.ExitDone},
+		{[]string{"--help"}, ctl.ExitDone},
+		{[]string{"keys", "ls", "--data", data}, ctl.ExitFailed}, // there is no data yet
+		{[]string{"apply", "-f", "nowhere.yaml", "--data", data}, ctl.ExitFailed},
+		{[]string{"aply"}, ctl.ExitUsage},
+		{[]string{"apply"}, ctl.ExitUsage},
+		{[]string{"apply", "--unknown"}, ctl.ExitUsage},
+		{[]string{"get"}, ctl.ExitUsage},
+		{[]string{"get", "token"}, ctl.ExitUsage}, // no data directory was given
+		{[]string{"get", "pod", "--data", data}, ctl.ExitUsage},
+		{[]string{"version", "--format", "xml"}, ctl.ExitUsage},
 	} {
 		t.Run(strings.Join(c.args, " "), func(t *testing.T) {
 			var out, errs bytes.Buffer
 			getenv := func(string) string { return "" }
-			if got := run(t.Context(), c.args, getenv, strings.NewReader(""), &out, &errs); got != c.want {
+			if got := runIn(t.Context(), c.args, getenv, strings.NewReader(""), &out, &errs); got != c.want {
 				t.Errorf("exit code %d, want %d\n%s", got, c.want, &errs)
 			}
-			if lines := strings.Count(errs.String(), "\n"); c.want != exitDone && (lines < 1 || lines > 2) {
+			if lines := strings.Count(errs.String(), "\n"); c.want != ctl.ExitDone && (lines < 1 || lines > 2) {
 				t.Errorf("%d lines of error:\n%s", lines, &errs)
 			}
 		})
 	}
+}
+
+// runIn runs a command in this process.
+func runIn(ctx context.Context, args []string, getenv func(string) string, in io.Reader, out, errw io.Writer) int {
+	env := &ctl.Env{Getenv: getenv, In: in, Out: out, Err: errw, Now: time.Now}
+	return env.Execute(ctx, root(env), args)
 }

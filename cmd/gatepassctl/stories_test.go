@@ -21,6 +21,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/embedded"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
 	"github.com/gatepass-ci/gatepass/internal/stacktest"
@@ -99,7 +100,7 @@ func dataStory(env *testscript.Env) (story, error) {
 }
 
 func (s *localStory) start() (string, error) {
-	server, err := embedded.Open(context.Background(), embedded.Config{Data: s.data, Listen: "127.0.0.1:0", Now: time.Now, Log: quiet()})
+	server, err := embedded.Open(context.Background(), embedded.Config{Data: s.data, Listen: "127.0.0.1:0", Now: time.Now, Log: ctl.Quiet()})
 	if err != nil {
 		return "", err
 	}

@@ -53,7 +53,7 @@ func Status(ks store.KeySet, now time.Time) IssuerStatus {
 
 // Issuers returns how the keys stand of every issuer that token rules name, and
 // of every other that has keys stored.
-func Issuers(ctx context.Context, s Store, now time.Time) ([]IssuerStatus, error) {
+func Issuers(ctx context.Context, s store.Store, now time.Time) ([]IssuerStatus, error) {
 	sets, err := s.KeySets(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reading the key sets: %w", err)
@@ -87,7 +87,7 @@ type Overview struct {
 }
 
 // Look gathers an Overview.
-func Look(ctx context.Context, s Store, now time.Time) (Overview, error) {
+func Look(ctx context.Context, s store.Store, now time.Time) (Overview, error) {
 	o := Overview{Resources: map[rules.Kind]int{}, Codes: map[string]int{}}
 	for _, kind := range kindOrder {
 		stored, err := s.List(ctx, kind)

@@ -1,0 +1,285 @@
+package authorities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/user"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/ctl"
+	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/revoke"
+	"github.com/gatepass-ci/gatepass/internal/store"
+	"github.com/gatepass-ci/gatepass/pkg/rules"
+)
+
+// forgetAfter is how long ago the certificates ended of the revocations that are
+// removed. The lists pass over them long before, by the service's clock: this one may
+// be hours ahead, and must not remove what still counts.
+const forgetAfter = 24 * time.Hour
+
+// revokeFlags say how to revoke.
+type revokeFlags struct {
+	reason          string
+	dryRun, noStore bool
+	files           listFiles
+}
+
+func (f *revokeFlags) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.reason, "reason", "", "why; kept with the revocation, and not published")
+	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "tell what would be revoked")
+	cmd.Flags().BoolVar(&f.noStore, "no-store", false, "only write the files: the service's lists stay as they are")
+	f.files.flags(cmd)
+}
+
+func (c *commands) revokeCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "revoke",
+		Short: "have servers refuse certificates that have not ended",
+		Long: `revoke finds what was issued and has not ended in the records of joins, and puts it
+into the lists that the service serves at /v1/revoked/ssh.krl and
+/v1/revoked/x509.crl; --krl and --crl write them to files. A server refuses what is
+revoked once it has the list. New joins go on: gatepassctl lock stops those.
+A revocation goes by itself when its certificates have ended, and is not taken back
+before. docs/incident.md says what reaches whom.`,
+		Example: "  gatepassctl revoke bot example --reason 'incident 42' --stack gatepass\n  gatepassctl revoke join 01JD2K6ZQ4V8T0N1M5R7W9X3YB --krl revoked.krl --crl revoked.crl",
+		Args:    cobra.NoArgs,
+		RunE:    ctl.NeedsCommand,
+	}
+	for _, of := range []struct {
+		kind, what string
+		query      func(name string) store.Query
+	}{
+		{"bot", "what was issued to a bot", func(name string) store.Query { return store.Query{Bot: name} }},
+		{"token", "what was issued by a token rule", func(name string) store.Query { return store.Query{Token: name} }},
+	} {
+		var f revokeFlags
+		sub := &cobra.Command{
+			Use:     of.kind + " NAME",
+			Short:   "revoke " + of.what,
+			Example: "  gatepassctl revoke " + of.kind + " example --reason 'incident 42' --data ./gatepass-data",
+			Args:    ctl.Exactly("NAME"),
+			RunE: func(cmd *cobra.Command, args []string) error {
+				return c.revoke(cmd.Context(), of.kind+"/"+args[0], f, func(b ctl.Backend) (admin.Issued, error) {
+					return admin.ValidOf(cmd.Context(), b.Store(), of.query(args[0]), c.Now())
+				})
+			},
+		}
+		f.flags(sub)
+		cmd.AddCommand(sub)
+	}
+	cmd.AddCommand(c.revokeJoinCommand(), c.revokeSerialCommand(), c.revokeAllCommand(), c.revokeLsCommand(), c.revokeExportCommand())
+	return cmd
+}
+
+func (c *commands) revokeJoinCommand() *cobra.Command {
+	var f revokeFlags
+	cmd := &cobra.Command{
+		Use:     "join JOIN_ID",
+		Short:   "revoke what one join was issued",
+		Long:    "join revokes what one join was issued. Its id is in the key id that sshd logs, gatepass:BOT:JOIN_ID.",
+		Example: "  gatepassctl revoke join 01JD2K6ZQ4V8T0N1M5R7W9X3YB --data ./gatepass-data",
+		Args:    ctl.Exactly("JOIN_ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.revoke(cmd.Context(), "join/"+ctl.JoinID(args[0]), f, func(b ctl.Backend) (issued admin.Issued, err error) {
+				record, err := ctl.Join(cmd.Context(), b.Store(), args[0])
+				if err == nil {
+					issued.Add(record, c.Now())
+				}
+				return issued, err
+			})
+		},
+	}
+	f.flags(cmd)
+	return cmd
+}
+
+func (c *commands) revokeSerialCommand() *cobra.Command {
+	var (
+		f       revokeFlags
+		purpose string
+	)
+	cmd := &cobra.Command{
+		Use:   "serial SERIAL… --type AUTHORITY",
+		Short: "revoke certificates by their serials",
+		Long: `serial revokes certificates by what they say themselves: an SSH user certificate's
+serial in decimal, as sshd logs it, or an X.509 certificate's in hexadecimal, as
+openssl x509 -serial prints it.`,
+		Example: "  gatepassctl revoke serial 5577006791947779410 --type ssh-user --data ./gatepass-data",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := ctl.Required(cmd, "type"); err != nil {
+				return err
+			}
+			p := cert.Purpose(purpose)
+			if p != cert.SSHUser && !p.IsX509() {
+				return ctl.Misused("write one of "+revocableList()+". JWTs cannot be revoked; of a host's certificate, see docs/incident.md", "certificates of %q cannot be revoked", purpose)
+			}
+			return c.revoke(cmd.Context(), "the serial "+strings.Join(args, ", "), f, func(b ctl.Backend) (issued admin.Issued, err error) {
+				for _, serial := range args {
+					r, found, err := admin.BySerial(cmd.Context(), b.Store(), p, serial, c.Now())
+					if err != nil {
+						return issued, err
+					}
+					if !found {
+						c.Warn("no record has the serial %s of %s: it is revoked for %s, as long as any certificate lives", serial, p, join.MaxTTL)
+					}
+					issued.Revocations = append(issued.Revocations, r)
+				}
+				return issued, nil
+			})
+		},
+	}
+	f.flags(cmd)
+	cmd.Flags().StringVar(&purpose, "type", "", "the authority that signed them: "+revocableList())
+	completeType(cmd)
+	return cmd
+}
+
+func revocableList() string {
+	var names []string
+	for _, p := range cert.Purposes() {
+		if p == cert.SSHUser || p.IsX509() {
+			names = append(names, string(p))
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+func (c *commands) revokeAllCommand() *cobra.Command {
+	var (
+		f   revokeFlags
+		yes bool
+	)
+	cmd := &cobra.Command{
+		Use:     "all",
+		Short:   "revoke everything that was issued",
+		Example: "  gatepassctl revoke all --yes --reason 'incident 42' --stack gatepass",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !yes && !f.dryRun {
+				if err := c.Confirm("This revokes every certificate of every bot", "all"); err != nil {
+					return err
+				}
+			}
+			return c.revoke(cmd.Context(), "everything", f, func(b ctl.Backend) (admin.Issued, error) {
+				return admin.ValidOf(cmd.Context(), b.Store(), store.Query{}, c.Now())
+			})
+		},
+	}
+	f.flags(cmd)
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	return cmd
+}
+
+// revoke revokes what find finds of what.
+func (c *commands) revoke(ctx context.Context, what string, f revokeFlags, find func(ctl.Backend) (admin.Issued, error)) error {
+	if f.noStore && f.files.none() {
+		return ctl.Misused("write --krl FILE or --crl FILE as well", "--no-store leaves nothing to be done")
+	}
+	b, err := c.Open(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	issued, err := find(b)
+	if err != nil {
+		return err
+	}
+	now := c.Now().UTC().Truncate(time.Second)
+	for i := range issued.Revocations {
+		r := &issued.Revocations[i]
+		r.At, r.By, r.Reason = now, c.whoami(), f.reason
+	}
+	added, all, err := c.storeRevocations(ctx, b, issued.Revocations, f)
+	if err != nil {
+		return err
+	}
+	if !f.dryRun {
+		if err := c.writeLists(ctx, b, f.files, all, !f.noStore); err != nil {
+			return err
+		}
+	}
+	done := revokeAnswer{what: what, Revocations: ctl.NonNil(issued.Revocations), Added: added, JWTs: issued.JWTs, DryRun: f.dryRun, stored: !f.noStore, files: f.files}
+	if issued.JWTs > 0 {
+		done.JWTsUntil = &issued.JWTsUntil
+	}
+	if err := c.Print(done, func() { c.printRevoked(done, issued, b.PublicURL(ctx)) }); err != nil {
+		return err
+	}
+	c.suggestLock(ctx, b, issued.Revocations)
+	return c.Damaged(issued.Damaged)
+}
+
+// storeRevocations stores what is new, and returns how many that were and all that
+// the lists are to have.
+func (c *commands) storeRevocations(ctx context.Context, b ctl.Backend, wanted []store.Revocation, f revokeFlags) (int, []store.Revocation, error) {
+	stored, err := b.Store().Revocations(ctx)
+	if err != nil {
+		return 0, nil, err
+	}
+	err = admin.CheckRevocable(stored, wanted, c.Now())
+	if errors.Is(err, revoke.ErrTooMany) {
+		return 0, nil, ctl.Failed("lock all, and replace the authority instead: docs/incident.md. Nothing was revoked", "%w", err)
+	}
+	if err != nil {
+		return 0, nil, err
+	}
+	known := map[string]bool{}
+	for _, r := range stored {
+		known[r.ID] = true
+	}
+	fresh := slices.DeleteFunc(slices.Clone(wanted), func(r store.Revocation) bool { return known[r.ID] })
+	all := slices.Concat(stored, fresh)
+	if f.dryRun || f.noStore {
+		return len(fresh), all, nil
+	}
+	if _, err := b.Store().Forget(ctx, c.Now().Add(-forgetAfter)); err != nil {
+		return 0, nil, err
+	}
+	added, err := b.Store().Revoke(ctx, fresh)
+	if err != nil {
+		return 0, nil, ctl.Failed(fmt.Sprintf("run the command again: %s stored, and those count", ctl.Plural(added, "revocation was", "revocations were")), "%w", err)
+	}
+	// Read again: what others revoke at the same time must be in our files too.
+	all, err = b.Store().Revocations(ctx)
+	return added, all, err
+}
+
+// whoami is who runs the command, as far as the machine knows.
+func (c *commands) whoami() string {
+	for _, name := range []string{"SUDO_USER", "USER", "LOGNAME"} {
+		if who := c.Getenv(name); who != "" {
+			return who
+		}
+	}
+	if u, err := user.Current(); err == nil {
+		return u.Username
+	}
+	return "unknown"
+}
+
+// suggestLock says so if a bot whose certificates were revoked may get new ones.
+func (c *commands) suggestLock(ctx context.Context, b ctl.Backend, revoked []store.Revocation) {
+	var bots []string
+	for _, r := range revoked {
+		if r.Bot == "" || slices.Contains(bots, r.Bot) {
+			continue
+		}
+		if lock, err := admin.StillLocked(ctx, b.Store(), rules.Target{Bot: r.Bot}, c.Now()); err == nil && lock == nil {
+			bots = append(bots, r.Bot)
+		}
+	}
+	if len(bots) == 0 {
+		return
+	}
+	_, bold := c.Colours(c.Err)
+	fmt.Fprintf(c.Err, "%s revoking does not stop new joins: gatepassctl lock bot %s\n", bold("gatepassctl: hint:"), bots[0])
+}

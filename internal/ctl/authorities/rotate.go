@@ -1,0 +1,299 @@
+package authorities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/ctl"
+	"github.com/gatepass-ci/gatepass/internal/rotation"
+	"github.com/gatepass-ci/gatepass/internal/store"
+)
+
+func (c *commands) caRotateCommand() *cobra.Command {
+	var (
+		types []string
+		phase string
+		force bool
+	)
+	cmd := &cobra.Command{
+		Use:   "rotate [--type AUTHORITY --phase PHASE]",
+		Short: "replace an authority's key, in phases during which no job fails",
+		Long: `rotate takes an authority from one key to another:
+
+  --phase 1     makes the new key; it is trusted, and the old one signs
+  --phase 2     the new key signs; the old one is still trusted
+  --phase 3     the old key is no longer trusted
+  --phase back  undoes phase 1 or 2
+
+Each phase says what to bring to which servers before the next, and how to check
+it. A phase that would cut somebody off, as far as is known, is refused; --force
+takes it all the same. One that was interrupted is gone on with by the same
+command. Without --phase it shows how each authority stands and what comes next.
+
+The old key is put out of use after phase 3 and never deleted.`,
+		Example: `  gatepassctl ca rotate --stack gatepass
+  gatepassctl ca rotate --type ssh-user --phase 1
+  gatepassctl ca rotate --type x509 --phase 1    # all four of X.509`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			purposes, err := purposesOf(types)
+			if err != nil {
+				return err
+			}
+			if phase == "" {
+				if force {
+					return ctl.Misused("write --phase 2 --force", "--force needs --phase")
+				}
+				return c.showRotations(cmd.Context(), purposes)
+			}
+			step := admin.RotationStep(phase)
+			if !slices.Contains(admin.RotationSteps(), step) {
+				return ctl.Misused("write --phase 1, 2, 3 or back", "unknown phase %q", phase)
+			}
+			if len(purposes) == 0 {
+				return ctl.Required(cmd, "type")
+			}
+			return c.rotate(cmd.Context(), step, force, purposes)
+		},
+	}
+	cmd.Flags().StringSliceVar(&types, "type", nil, "which, of "+purposeList()+", or x509 for all of X.509")
+	cmd.Flags().StringVar(&phase, "phase", "", "1, 2, 3 or back")
+	cmd.Flags().BoolVar(&force, "force", false, "take a phase that is too early")
+	completeType(cmd)
+	ctl.CompleteFlag(cmd, "phase", ctl.CompleteWords("1", "2", "3", "back"))
+	return cmd
+}
+
+func commas(purposes []cert.Purpose) string {
+	var names []string
+	for _, p := range purposes {
+		names = append(names, string(p))
+	}
+	return strings.Join(names, ",")
+}
+
+// purposesOf reads --type.
+func purposesOf(types []string) (all []cert.Purpose, err error) {
+	for _, t := range types {
+		for _, p := range cert.Purposes() {
+			if t == string(p) || t == "x509" && p.IsX509() {
+				all = append(all, p)
+			}
+		}
+		if t != "x509" && !slices.Contains(cert.Purposes(), cert.Purpose(t)) {
+			return nil, ctl.Misused("write one of "+purposeList()+", or x509", "unknown authority %q", t)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all), nil
+}
+
+// rotationStatus is how an authority stands.
+type rotationStatus struct {
+	Type    cert.Purpose  `json:"type"`
+	Phase   int           `json:"phase"`
+	Changed *bool         `json:"changed,omitempty"` // by this command
+	Keys    []rotationKey `json:"keys"`
+	Since   time.Time     `json:"since,omitzero"`
+	Next    string        `json:"next"`
+	From    time.Time     `json:"next_from,omitzero"` // before it the next phase is too early
+	RollOut []string      `json:"roll_out,omitempty"`
+	Remove  []string      `json:"remove,omitempty"` // commands
+	state   rotation.Authority
+}
+
+type rotationKey struct {
+	Name string       `json:"name"`
+	Use  rotation.Use `json:"use"`
+	ID   string       `json:"id"`
+}
+
+func (c *commands) rotationStatus(ctx context.Context, r *admin.Rotator, s rotation.Stored) (rotationStatus, error) {
+	status := rotationStatus{Type: s.Purpose, Phase: int(s.Phase()), Since: s.UpdatedAt, state: s.Authority,
+		RollOut: rollout(s.Authority, c.Command("ca export --type "+string(s.Purpose)))}
+	for _, k := range s.Keys {
+		if k.Use == rotation.Retired {
+			continue
+		}
+		name, err := admin.KeyName(s.Purpose, k)
+		if err != nil {
+			return status, err
+		}
+		status.Keys = append(status.Keys, rotationKey{name, k.Use, k.ID})
+	}
+	next := map[rotation.Phase]admin.RotationStep{
+		rotation.Settled: admin.RotationAnnounce, rotation.Announced: admin.RotationSign, rotation.Switched: admin.RotationFinish,
+	}[s.Phase()]
+	status.Next = c.Command(fmt.Sprintf("ca rotate --type %s --phase %s", s.Purpose, next))
+	if s.Phase() == rotation.Settled {
+		return status, nil
+	}
+	var err error
+	status.From, err = r.From(ctx, s.Authority)
+	return status, err
+}
+
+func (c *commands) rotator(ctx context.Context, b ctl.Backend) *admin.Rotator {
+	r := b.Rotator(ctx)
+	r.Tell = func(doing string) { fmt.Fprintln(c.Err, doing+" …") }
+	return r
+}
+
+func (c *commands) showRotations(ctx context.Context, purposes []cert.Purpose) error {
+	b, err := c.Open(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	asked := len(purposes) > 0
+	if !asked {
+		purposes = cert.Purposes()
+	}
+	r, all := c.rotator(ctx, b), []rotationStatus{}
+	for _, p := range purposes {
+		stored, err := r.State(ctx, p)
+		if ctl.IsNotFound(err) && !asked {
+			continue
+		}
+		if ctl.IsNotFound(err) {
+			return ctl.Failed(b.MakesAuthorities(), "there is no %s authority in %s", p, b)
+		}
+		if err != nil {
+			return err
+		}
+		status, err := c.rotationStatus(ctx, r, stored)
+		if err != nil {
+			return err
+		}
+		all = append(all, status)
+	}
+	if len(all) == 0 {
+		return ctl.Failed(b.MakesAuthorities(), "there are no authorities in %s", b)
+	}
+	return c.Print(all, func() { c.printRotations(all) })
+}
+
+func (c *commands) rotate(ctx context.Context, step admin.RotationStep, force bool, purposes []cert.Purpose) error {
+	b, err := c.Open(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	rotator := c.rotator(ctx, b)
+	rotated, err := rotator.Rotate(ctx, step, force, purposes...)
+	if err != nil {
+		return c.rotateFailed(b, step, purposes, rotated, err)
+	}
+	all := make([]rotationStatus, len(rotated))
+	for i, r := range rotated {
+		if all[i], err = c.rotationStatus(ctx, rotator, r.Stored); err != nil {
+			return err
+		}
+		all[i].Changed, all[i].Remove = &r.Changed, r.Removals
+	}
+	return c.Print(all, func() { c.printRotated(all) })
+}
+
+// rotateFailed says what to do about a step that was not made, or not to its end.
+func (c *commands) rotateFailed(b ctl.Backend, step admin.RotationStep, purposes []cert.Purpose, rotated []admin.Rotated, err error) error {
+	again := c.Command(fmt.Sprintf("ca rotate --type %s --phase %s", commas(purposes), step))
+	if step == admin.RotationBack { // which would go one further back if it was made
+		again = c.Command("ca rotate") + " shows how it stands"
+	}
+	if early, ok := errors.AsType[*admin.TooEarlyError](err); ok {
+		return ctl.Failed(fmt.Sprintf("wait until then; or, if you have seen that nobody relies on it, add --force. How %s stands: %s",
+			early.Purpose, c.Command("ca rotate --type "+string(early.Purpose))), "%w", err)
+	}
+	if phase, ok := errors.AsType[*rotation.PhaseError](err); ok {
+		return ctl.Failed("see what comes next: "+c.Command("ca rotate --type "+string(phase.Purpose)), "%w", err)
+	}
+	if _, ok := errors.AsType[*store.ConflictError](err); ok {
+		return ctl.Failed("see how it stands: "+c.Command("ca rotate"), "%w", err)
+	}
+	if _, ok := errors.AsType[*admin.UnpublishedError](err); ok {
+		return ctl.Failed("it may not know of it yet, or not be able to read the key (see the log of join): go on in a few minutes: "+again, "%w", err)
+	}
+	switch {
+	case ctl.IsNotFound(err):
+		return ctl.Failed(b.MakesAuthorities(), "there is no such authority in %s: %w", b, err)
+	case errors.Is(err, context.Canceled) && rotated != nil:
+		return ctl.Failed("what was stored stays, and reaches the whole service by itself; go on: "+again, "interrupted")
+	}
+	return ctl.Failed("when that is mended, go on: "+again, "%w", err)
+}
+
+// phases says in words what is so in a phase.
+func phases(a rotation.Authority) string {
+	switch a.Phase() {
+	case rotation.Announced:
+		return "phase 1: the new key is trusted, the old one signs"
+	case rotation.Switched:
+		return "phase 2: the new key signs, the old one is still trusted"
+	}
+	return "no rotation under way"
+}
+
+func (c *commands) printRotations(all []rotationStatus) {
+	rows := [][]string{{"TYPE", "PHASE", "SIGNS", "ALSO TRUSTED", "SINCE", "NEXT"}}
+	for _, s := range all {
+		names := map[rotation.Use]string{}
+		for _, k := range s.Keys {
+			names[k.Use] = k.Name
+		}
+		phase, since, next := "-", "-", "--phase "+s.Next[strings.Index(s.Next, "--phase ")+len("--phase "):][:1]
+		if s.Phase > 0 {
+			phase, since = fmt.Sprint(s.Phase), ctl.Ago(c.Now(), s.Since)
+		}
+		if s.From.After(c.Now()) {
+			next += " from " + ctl.Stamp(s.From)
+		}
+		rows = append(rows, []string{string(s.Type), phase, names[rotation.Signs], ctl.Dash(names[rotation.Trusted]), since, next})
+	}
+	c.Table(rows)
+	for _, s := range all {
+		if s.Phase > 0 {
+			fmt.Fprintf(c.Out, "\n%s, before the next phase:\n", s.Type)
+			c.printLines(s.RollOut)
+		}
+	}
+}
+
+func (c *commands) printRotated(all []rotationStatus) {
+	_, bold := c.Colours(c.Out)
+	for _, s := range all {
+		said := phases(s.state)
+		if !*s.Changed {
+			said += " (as it was)"
+		}
+		fmt.Fprintf(c.Out, "%s %s\n", bold(fmt.Sprintf("%-16s", s.Type)), said)
+		for _, k := range s.Keys {
+			fmt.Fprintf(c.Out, "  %-8s %s\n", k.Use, k.Name)
+		}
+		c.printLines(s.RollOut)
+		if len(s.Remove) > 0 {
+			fmt.Fprintln(c.Out, "  when nobody can need it any more, delete what is past:")
+			c.printLines(indent(s.Remove))
+		}
+		if s.Phase > 0 {
+			from := ""
+			if s.From.After(c.Now()) {
+				from = ", from " + ctl.Stamp(s.From)
+			}
+			fmt.Fprintf(c.Out, "  then%s:\n    %s\n", from, s.Next)
+		}
+	}
+}
+
+func (c *commands) printLines(lines []string) {
+	for _, line := range lines {
+		fmt.Fprintf(c.Out, "  %s\n", line)
+	}
+}

@@ -1,0 +1,134 @@
+package ctl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/embedded"
+	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/jwks"
+	"github.com/gatepass-ci/gatepass/internal/sqlite"
+	"github.com/gatepass-ci/gatepass/internal/stack"
+	"github.com/gatepass-ci/gatepass/internal/store"
+)
+
+// Backend is what commands work on: a deployed stack, or a data directory. Its String
+// names it to people.
+type Backend interface {
+	fmt.Stringer
+	Store() store.Store
+	// Authorities returns the authorities, ready to sign as far as this command may. They
+	// are opened when they are asked for: most commands do without.
+	Authorities(ctx context.Context) (join.Authorities, error)
+	// MakesAuthorities says to people how an authority that is missing is made.
+	MakesAuthorities() string
+	// Rotator leads the authorities from phase to phase. It tells nobody what it does.
+	Rotator(ctx context.Context) *admin.Rotator
+	// CRL returns the CRLs of revocations; store.ErrNotFound if there is no authority of
+	// X.509. A stack signs by the service alone, of what is stored.
+	CRL(ctx context.Context, revocations []store.Revocation, stored bool) (string, error)
+	// Refresher fetches issuers' keys.
+	Refresher() (Refresher, error)
+	// RefreshNew fetches the keys of issuers that have none yet, and reports what came of
+	// each. It does nothing where the first join does so.
+	RefreshNew(ctx context.Context, issuers []string, report func(issuer string, err error)) error
+	// Running returns the service that runs on the store. If none answers, the error says
+	// so in a few words.
+	Running(ctx context.Context) (*embedded.Running, error)
+	// PublicURL returns the URL of the service; "" if it is not known.
+	PublicURL(ctx context.Context) string
+	Close() error
+}
+
+// Refresher fetches issuers' keys.
+type Refresher interface {
+	Refresh(ctx context.Context, issuer string) error
+	RefreshAll(ctx context.Context) ([]jwks.Result, error)
+}
+
+const (
+	// within bounds how long a command waits to hear whether a service runs.
+	within = 2 * time.Second
+	// askWithin bounds what the service may take: a cold start, and a certificate to make.
+	askWithin = 20 * time.Second
+)
+
+// Open opens the backend that the command line or the environment names. A data
+// directory must exist, unless create says that this command may begin it.
+func (c *Env) Open(ctx context.Context, create bool) (Backend, error) {
+	if c.Stack == "" && c.Data == "" {
+		c.Stack, c.Data = c.Getenv("GATEPASS_STACK"), c.Getenv("GATEPASS_DATA")
+	}
+	switch {
+	case c.Stack != "" && c.Data != "":
+		return nil, Misused("choose one by --stack NAME or --data DIR", "both a stack and a data directory were given")
+	case c.Stack != "":
+		return c.openStack(ctx)
+	case c.Data != "":
+		return c.openData(ctx, create)
+	}
+	return nil, Misused("write --stack NAME or --data DIR, or set GATEPASS_STACK or GATEPASS_DATA", "neither a stack nor a data directory was given")
+}
+
+func (c *Env) openStack(ctx context.Context) (Backend, error) {
+	s, err := stack.Open(ctx, c.Stack, c.Now)
+	switch {
+	case errors.Is(err, stack.ErrNotFound):
+		return nil, Failed("check the name, the region (AWS_REGION) and the account: aws cloudformation list-stacks", "there is no stack %s", c.Stack)
+	case errors.Is(err, stack.ErrNoCredentials):
+		return nil, Failed("log in, such as by aws sso login, and set AWS_REGION", "the stack %s cannot be read: %w", c.Stack, err)
+	case err != nil:
+		return nil, err
+	}
+	return &deployed{env: c, stack: s}, nil
+}
+
+func (c *Env) openData(ctx context.Context, create bool) (Backend, error) {
+	store, err := sqlite.Open(ctx, c.Data, sqlite.Options{MustExist: !create})
+	if errors.Is(err, sqlite.ErrNoData) {
+		return nil, Failed("check the path, or start with: gatepassctl serve --data "+c.Data, "there is %w in %s", sqlite.ErrNoData, c.Data)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &directory{env: c, path: c.Data, store: store}, nil
+}
+
+// Authority returns one authority of the backend, ready to sign.
+func (c *Env) Authority(ctx context.Context, p cert.Purpose) (*join.Authority, error) {
+	b, err := c.Open(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	defer b.Close()
+	all, err := b.Authorities(ctx)
+	if err != nil {
+		return nil, err
+	}
+	authority, err := all.Authority(ctx, p)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, Failed(b.MakesAuthorities(), "there is no %s authority in %s", p, b)
+	}
+	return authority, err
+}
+
+func askPublished(ctx context.Context, url string) (admin.Published, error) {
+	return admin.AskPublished(ctx, &http.Client{Timeout: askWithin}, url)
+}
+
+// wait sleeps for d or until ctx is done.
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}

@@ -1,0 +1,110 @@
+package ctl
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"slices"
+
+	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/embedded"
+	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/localca"
+	"github.com/gatepass-ci/gatepass/internal/revoke"
+	"github.com/gatepass-ci/gatepass/internal/sqlite"
+	"github.com/gatepass-ci/gatepass/internal/store"
+)
+
+// directory is the Backend of a data directory.
+type directory struct {
+	env   *Env
+	path  string
+	store *sqlite.Store
+}
+
+func (d *directory) String() string           { return d.path }
+func (d *directory) Store() store.Store       { return d.store }
+func (d *directory) MakesAuthorities() string { return "start gatepassctl serve once: it makes them" }
+func (d *directory) Close() error             { return d.store.Close() }
+
+func (d *directory) authoritiesDir() string { return filepath.Join(d.path, embedded.AuthoritiesDir) }
+
+// Authorities reads the key files. Only serve makes them.
+func (d *directory) Authorities(ctx context.Context) (join.Authorities, error) {
+	all, err := localca.Open(ctx, d.authoritiesDir(), localca.Options{ReadOnly: true, Rotated: d.store})
+	if errors.Is(err, fs.ErrNotExist) {
+		return noAuthorities{}, nil
+	}
+	return all, err
+}
+
+// noAuthorities are those of a data directory in which serve never ran.
+type noAuthorities struct{}
+
+func (noAuthorities) Authority(context.Context, cert.Purpose) (*join.Authority, error) {
+	return nil, store.ErrNotFound
+}
+
+// Rotator's service reads the keys with every join, so there is nothing to wait for.
+func (d *directory) Rotator(ctx context.Context) *admin.Rotator {
+	return &admin.Rotator{
+		Store: d.store, Keys: localca.NewKeyRing(d.authoritiesDir(), d.env.Now, nil), Now: d.env.Now, Wait: wait,
+		Authorities: func() (join.Authorities, error) { return d.Authorities(ctx) },
+		Published: func(ctx context.Context) (admin.Published, error) {
+			if running := embedded.FindRunning(ctx, d.path, within); running != nil {
+				return askPublished(ctx, running.URL)
+			}
+			return nil, nil
+		},
+	}
+}
+
+// listed are revocations as lists are made of them.
+type listed []store.Revocation
+
+func (l listed) Revocations(context.Context) ([]store.Revocation, error) { return l, nil }
+
+// KRL returns the KRL of revocations. No key signs it.
+func (c *Env) KRL(ctx context.Context, revocations []store.Revocation) ([]byte, error) {
+	return revoke.New(revoke.Config{Revocations: listed(revocations), Now: c.Now, Rand: rand.Reader}).KRL(ctx)
+}
+
+// CRL signs by the key files, of what is stored or not.
+func (d *directory) CRL(ctx context.Context, revocations []store.Revocation, _ bool) (string, error) {
+	authorities, err := d.Authorities(ctx)
+	if err != nil {
+		return "", err
+	}
+	x509 := slices.DeleteFunc(cert.Purposes(), func(p cert.Purpose) bool { return !p.IsX509() })
+	lists := revoke.Config{Revocations: listed(revocations), Authorities: authorities, Now: d.env.Now, Rand: rand.Reader}
+	return revoke.New(lists).CRL(ctx, x509...)
+}
+
+func (d *directory) Refresher() (Refresher, error) {
+	issuers, err := embedded.IssuerSettings(d.env.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	return embedded.NewRefresher(d.store, issuers, d.env.Now, Quiet())
+}
+
+// RefreshNew leaves it to the first join: an embedded server may not run yet.
+func (d *directory) RefreshNew(context.Context, []string, func(string, error)) error { return nil }
+
+func (d *directory) Running(ctx context.Context) (*embedded.Running, error) {
+	running := embedded.FindRunning(ctx, d.path, within)
+	if running == nil {
+		return nil, errors.New("not running")
+	}
+	return running, nil
+}
+
+func (d *directory) PublicURL(ctx context.Context) string {
+	if running, err := d.Running(ctx); err == nil {
+		return running.PublicURL
+	}
+	return ""
+}

@@ -1,0 +1,150 @@
+package joins
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gatepass-ci/gatepass/internal/ctl"
+	"github.com/gatepass-ci/gatepass/internal/store"
+	"github.com/gatepass-ci/gatepass/pkg/api"
+)
+
+func (c *commands) joinsShowCommand() *cobra.Command {
+	return &cobra.Command{
+		ValidArgsFunction: c.CompleteJoin,
+
+		Use:     "show JOIN_ID",
+		Short:   "show one join: the claims, the rules and what did not match",
+		Example: "  gatepassctl joins show 01JD2K6ZQ4V8T0N1M5R7W9X3YB --data ./gatepass-data",
+		Args:    ctl.Exactly("JOIN_ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			b, err := c.Open(cmd.Context(), false)
+			if err != nil {
+				return err
+			}
+			defer b.Close()
+			record, err := ctl.Join(cmd.Context(), b.Store(), args[0])
+			if err != nil {
+				return err
+			}
+			return c.Print(record, func() { c.printJoin(record) })
+		},
+	}
+}
+
+// printJoin shows every field of a record.
+func (c *commands) printJoin(r store.Record) {
+	_, bold := c.Colours(c.Out)
+	c.Table(c.joinRows(r))
+	c.printMismatches(r.Mismatches, r.MismatchesLeftOut)
+	if len(r.Credentials) > 0 {
+		fmt.Fprintf(c.Out, "\n%s\n", bold("credentials"))
+		rows := [][]string{{"NAME", "TYPE", "FOR", "ROLES", "UNTIL", "SERIAL"}}
+		for _, cr := range r.Credentials {
+			kind := strings.TrimSuffix(cr.Type+" "+cr.Usage, " ")
+			who := ctl.Dash(strings.TrimPrefix(cr.Subject+" "+strings.Join(cr.Principals, ","), " "))
+			rows = append(rows, []string{ctl.Plain(cr.Name), kind, ctl.Plain(who), ctl.Dash(strings.Join(cr.Roles, ",")), c.until(cr.ExpiresAt), cr.Serial})
+		}
+		c.Table(rows)
+	}
+	fmt.Fprintf(c.Out, "\n%s\n", bold("claims of the ID token"))
+	var claims [][]string
+	for name, value := range r.Claims {
+		claims = append(claims, []string{ctl.Plain(name), ctl.Plain(claimText(value))})
+	}
+	slices.SortFunc(claims, func(x, y []string) int { return strings.Compare(x[0], y[0]) })
+	c.Table(claims)
+}
+
+// joinRows are the fields of a record that have one value.
+func (c *commands) joinRows(r store.Record) [][]string {
+	red, bold := c.Colours(c.Out)
+	code := bold(r.Code)
+	if r.Code != store.CodeOK {
+		code = red(r.Code)
+	}
+	rows := [][]string{
+		{"join", r.JoinID},
+		{"when", ctl.Stamp(r.Time) + " (" + ctl.Ago(c.Now(), r.Time) + ")"},
+		{"outcome", code},
+	}
+	row := func(name, value string) {
+		if value != "" {
+			rows = append(rows, []string{name, ctl.Plain(value)})
+		}
+	}
+	row("detail", r.Detail)
+	row("bot", ctl.Dash(r.Bot))
+	row("token", r.Token+" ("+r.Method+")")
+	row("from", ctl.Dash(r.SourceAddr))
+	if cl := r.Client; cl != nil {
+		row("client", fmt.Sprintf("%s %s/%s", cl.Version, cl.OS, cl.Arch))
+	}
+	if r.Rule != nil {
+		list := "allow"
+		if r.Code == string(api.CodeDeniedByRule) {
+			list = "deny"
+		}
+		row("rule", fmt.Sprintf("%s[%d] matched", list, *r.Rule))
+	}
+	row("lock", r.Lock)
+	if r.TTLSeconds > 0 {
+		ttl := (time.Duration(r.TTLSeconds) * time.Second).String()
+		if r.TTLLimitedBy != "" {
+			ttl += ", limited by " + r.TTLLimitedBy
+		}
+		row("lifetime", ttl)
+	}
+	if r.Retry {
+		row("retry", "yes: the same request was answered before, and these credentials end with those")
+	}
+	row("id token", "sha256:"+r.IDToken)
+	if r.Digest != "" {
+		row("request", "sha256:"+r.Digest)
+	}
+	return rows
+}
+
+// until is when something ends, and whether it has.
+func (c *commands) until(t time.Time) string {
+	if !t.After(c.Now()) {
+		return ctl.Stamp(t) + " (over)"
+	}
+	return ctl.Stamp(t)
+}
+
+// claimText is a claim in one line: text as it is, else JSON.
+func claimText(value any) string {
+	if s, ok := value.(string); ok {
+		return s
+	}
+	text, err := json.Marshal(value)
+	if err != nil { // it came out of JSON
+		return fmt.Sprint(value)
+	}
+	return string(text)
+}
+
+// printMismatches says for each allow rule what did not match.
+func (c *commands) printMismatches(all []store.RuleMismatch, leftOut int) {
+	if len(all) == 0 {
+		return
+	}
+	_, bold := c.Colours(c.Out)
+	fmt.Fprintf(c.Out, "\n%s\n", bold("why no rule matched"))
+	rows := [][]string{{"RULE", "FIELD", "RULE WANTS", "JOB PRESENTED"}}
+	for _, m := range all {
+		for _, f := range m.Fields {
+			rows = append(rows, []string{fmt.Sprintf("allow[%d]", m.Rule), f.Field, ctl.Plain(f.Want), ctl.Presented(f.Got)})
+		}
+	}
+	c.Table(rows)
+	if leftOut > 0 {
+		fmt.Fprintf(c.Out, "and %s more\n", ctl.Plural(leftOut, "rule", "rules"))
+	}
+}

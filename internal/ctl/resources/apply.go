@@ -1,0 +1,264 @@
+// Package resources has the commands of gatepassctl about bots, token rules, roles and
+// locks: those that write them, show them, and tell what they decide.
+package resources
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/ctl"
+	"github.com/gatepass-ci/gatepass/internal/sqlite"
+	"github.com/gatepass-ci/gatepass/pkg/rules"
+)
+
+// commands are those of this package.
+type commands struct{ *ctl.Env }
+
+// Commands are those that write and show resources, tell what rules decide, and stop joins.
+func Commands(env *ctl.Env) []*cobra.Command {
+	c := &commands{env}
+	return []*cobra.Command{
+		c.applyCommand(), c.createCommand(), c.diffCommand(), c.getCommand(), c.editCommand(), c.rmCommand(),
+		c.newCommand(), c.explainCommand(), c.testCommand(), c.schemaCommand(),
+		c.lockCommand(), c.unlockCommand(),
+	}
+}
+
+// applyFlags are what apply, create and diff have been told.
+type applyFlags struct {
+	files          []string
+	dryRun, strict bool
+	createOnly     bool
+	overwrite      bool // what was changed by hand
+	prune, force   bool
+	selector       string
+}
+
+func (c *commands) applyCommand() *cobra.Command {
+	var f applyFlags
+	cmd := &cobra.Command{
+		Use:   "apply -f FILE|DIR|-",
+		Short: "store bots, token rules, roles and locks as files say",
+		Long: `apply stores resources as the files say, and changes nothing that they do not
+name. Everything is validated before anything is stored, and up to 100 changes
+are stored together or not at all; more are stored in several transactions, and
+running the command again completes what was cut short.
+
+What was changed by gatepassctl edit since it was last applied is not undone
+unless --overwrite says so. With --prune --selector what carries the labels and
+is no longer in the files is removed.`,
+		Example: `  gatepassctl apply -f rules.yaml --data ./gatepass-data
+  gatepassctl apply -f rules/ --dry-run --strict
+  gatepassctl apply -f rules/ --prune --selector team=shop`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.apply(cmd, f) },
+	}
+	f.addFiles(cmd)
+	f.addPrune(cmd)
+	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "tell what would change, field by field, and store nothing")
+	cmd.Flags().BoolVar(&f.strict, "strict", false, "refuse what lint warns of")
+	cmd.Flags().BoolVar(&f.overwrite, "overwrite", false, "undo what was changed by gatepassctl edit")
+	cmd.Flags().BoolVar(&f.force, "force", false, "prune what others still refer to, and even everything that carries the labels")
+	c.OutputFlag(cmd)
+	return cmd
+}
+
+func (c *commands) createCommand() *cobra.Command {
+	f := applyFlags{createOnly: true}
+	cmd := &cobra.Command{
+		Use:   "create -f FILE|DIR|-",
+		Short: "store resources that do not exist yet",
+		Long:  "create is apply for resources that must not exist yet: if one does, nothing is stored.",
+		Example: `  gatepassctl create -f bot.yaml --data ./gatepass-data
+  gatepassctl create -f new/ --dry-run`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.apply(cmd, f) },
+	}
+	f.addFiles(cmd)
+	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "tell what would be created, field by field, and store nothing")
+	cmd.Flags().BoolVar(&f.strict, "strict", false, "refuse what lint warns of")
+	c.OutputFlag(cmd)
+	return cmd
+}
+
+func (f *applyFlags) addFiles(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVarP(&f.files, "filename", "f", nil, "file, directory with .yaml, .yml and .json files in it or below it, or - for standard input; several")
+}
+
+func (f *applyFlags) addPrune(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&f.prune, "prune", false, "remove what carries the labels of --selector and is not in the files")
+	cmd.Flags().StringVarP(&f.selector, "selector", "l", "", "with --prune: label=value[,label=value]")
+}
+
+func (c *commands) apply(cmd *cobra.Command, f applyFlags) error {
+	selector, err := f.check(cmd)
+	if err != nil {
+		return err
+	}
+	documents, err := c.readDocuments(f.files, f.prune)
+	if err != nil {
+		return err
+	}
+	ctx := cmd.Context()
+	var state admin.State
+	b, err := c.Open(ctx, !f.dryRun)
+	switch {
+	case f.dryRun && errors.Is(err, sqlite.ErrNoData): // it begins no data directory, and nothing is stored there
+	case err != nil:
+		return err
+	default:
+		defer b.Close()
+		if state, err = admin.Read(ctx, b.Store()); err != nil {
+			return err
+		}
+	}
+	p, err := c.plan(state, documents, selector)
+	if err != nil {
+		return err
+	}
+	if err := p.refusal(f, c.Now()); err != nil {
+		return err
+	}
+	if err := c.lint(p, f.strict); err != nil {
+		return err
+	}
+	if f.dryRun {
+		c.warnOf(p)
+		return c.printSteps(p, everyField, dryRun)
+	}
+	if err := c.execute(ctx, b.Store(), p.steps); err != nil {
+		return err
+	}
+	if err := c.printSteps(p, updatedFields, done); err != nil {
+		return err
+	}
+	return c.refreshNew(ctx, b, p.steps)
+}
+
+// check checks flags against each other. The selector is the zero one unless
+// something is to be pruned.
+func (f *applyFlags) check(cmd *cobra.Command) (admin.Selector, error) {
+	if err := ctl.Required(cmd, "filename"); err != nil {
+		return admin.Selector{}, err
+	}
+	switch {
+	case !f.prune && f.selector == "":
+		return admin.Selector{}, nil
+	case !f.prune:
+		return admin.Selector{}, ctl.Misused("write --prune as well", "--selector is for --prune")
+	case f.selector == "":
+		return admin.Selector{}, ctl.Misused("write --prune --selector team=shop: only what carries that label is ever removed", "--prune needs --selector")
+	}
+	selector, err := admin.ParseSelector(f.selector)
+	if err != nil {
+		return selector, ctl.Misused("write --selector label=value, or several as label=value,label=value", "--selector %s: %w", f.selector, err)
+	}
+	return selector, nil
+}
+
+// plan is what is to be done, and to what.
+type plan struct {
+	state admin.State
+	steps []admin.Step
+	// everything says that all that carries the selector's labels would go.
+	everything bool
+	selector   admin.Selector
+	unlocks    map[string]string // by the id of each lock that goes
+}
+
+// plan compares files with the store: one listing a kind, whatever their number.
+func (c *commands) plan(state admin.State, documents []rules.Document, selector admin.Selector) (*plan, error) {
+	if err := labelled(documents, selector); err != nil {
+		return nil, err
+	}
+	wanted := resourcesOf(documents)
+	steps, err := state.Plan(wanted)
+	if err != nil {
+		return nil, err
+	}
+	p := &plan{state: state, steps: steps, selector: selector}
+	pruned := p.state.Prune(wanted, selector)
+	p.steps, p.everything = append(p.steps, pruned.Removals...), pruned.Everything
+	c.warnInvalid(p.state.Invalid(p.steps))
+	p.findUnlocks(c.Now())
+	return p, nil
+}
+
+// warnInvalid tells of what is stored, cannot be decoded and was not asked for.
+func (c *commands) warnInvalid(err error) {
+	if err == nil {
+		return
+	}
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		fmt.Fprintf(c.Err, "warning: %s\n", line)
+	}
+}
+
+// labelled refuses resources of files that prune would not find again: the next
+// run would leave them behind when they have gone from the files.
+func labelled(documents []rules.Document, selector admin.Selector) error {
+	if selector.String() == "" {
+		return nil
+	}
+	var lacking []string
+	for _, d := range documents {
+		if !selector.Selects(d.Resource) {
+			lacking = append(lacking, fmt.Sprintf("%s:%d: %s/%s does not carry %s", d.File, d.Line, d.Resource.Kind(), d.Resource.Name(), selector))
+		}
+	}
+	if len(lacking) > 0 {
+		return ctl.Failed("write these labels into metadata.labels; nothing was stored. Without them the next --prune would not know that these come from files",
+			"%s", strings.Join(lacking, "\n"))
+	}
+	return nil
+}
+
+// lint prints what lint finds in the resources that are about to change, seen
+// together with all that are stored. Strict, it looks at those that stay as well:
+// what passes must not depend on what is stored already.
+func (c *commands) lint(p *plan, strict bool) error {
+	looked := map[string]bool{}
+	for _, s := range p.steps {
+		looked[s.ID()] = strict || s.Action != admin.Unchanged
+	}
+	found := 0
+	for _, f := range rules.Lint(p.state.After(p.steps)) {
+		id := string(f.Kind) + "/" + f.Name
+		if !looked[id] {
+			continue
+		}
+		if f.Severity > rules.SeverityInfo {
+			found++
+		}
+		where := id
+		if f.Field != "" {
+			where += ": " + f.Field
+		}
+		fmt.Fprintf(c.Err, "%s: %s: %s\n", f.Severity, where, f.Message)
+	}
+	if strict && found > 0 {
+		return ctl.Failed("mend what is written above, or leave out --strict", "lint found %s; nothing was stored", ctl.Plural(found, "thing", "things"))
+	}
+	return nil
+}
+
+// refreshNew has the keys fetched of issuers that were not known before, so that
+// the first job need not wait for them. The rules are stored whatever comes of it.
+func (c *commands) refreshNew(ctx context.Context, b ctl.Backend, steps []admin.Step) error {
+	issuers, err := admin.NewIssuers(ctx, b.Store(), steps)
+	if err != nil || len(issuers) == 0 {
+		return err
+	}
+	return b.RefreshNew(ctx, issuers, func(issuer string, err error) {
+		if err != nil {
+			fmt.Fprintf(c.Err, "warning: the keys of %s could not be fetched, and are tried again every 15 minutes: %v\n", issuer, err)
+			return
+		}
+		fmt.Fprintf(c.Err, "fetched the keys of %s\n", issuer)
+	})
+}

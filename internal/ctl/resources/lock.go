@@ -1,0 +1,211 @@
+package resources
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/ctl"
+	"github.com/gatepass-ci/gatepass/internal/store"
+	"github.com/gatepass-ci/gatepass/pkg/rules"
+)
+
+// lockFlags say how to lock.
+type lockFlags struct {
+	message, ttl, expires string
+	yes                   bool
+}
+
+func (c *commands) lockCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "lock",
+		Short: "stop joins of a bot, by a token rule, of a role, or all",
+		Long: `lock stops joins from the next one on, without a deployment. Credentials that are
+out already live until they end: see gatepassctl revoke. What is stored is a
+resource of kind lock, as a file can have it. What to do when something has gone
+wrong is in docs/incident.md.`,
+		Example: "  gatepassctl lock bot example --message 'incident 42' --stack gatepass\n  gatepassctl lock all --yes --ttl 4h",
+		Args:    cobra.NoArgs,
+		RunE:    ctl.NeedsCommand,
+	}
+	for _, of := range []struct {
+		kind, what string
+		target     func(name string) rules.Target
+	}{
+		{"bot", "the joins of a bot", func(name string) rules.Target { return rules.Target{Bot: name} }},
+		{"token", "the joins by a token rule", func(name string) rules.Target { return rules.Target{Token: name} }},
+		{"role", "the joins of every bot that has a role", func(name string) rules.Target { return rules.Target{Role: name} }},
+	} {
+		var f lockFlags
+		sub := &cobra.Command{
+			Use:     of.kind + " NAME",
+			Short:   "stop " + of.what,
+			Example: "  gatepassctl lock " + of.kind + " example --message 'incident 42' --ttl 4h --data ./gatepass-data",
+			Args:    ctl.Exactly("NAME"),
+			RunE:    func(cmd *cobra.Command, args []string) error { return c.lock(cmd.Context(), of.target(args[0]), f) },
+		}
+		f.flags(sub)
+		cmd.AddCommand(sub)
+	}
+	cmd.AddCommand(c.lockAllCommand(), c.lockLsCommand())
+	return cmd
+}
+
+func (f *lockFlags) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.message, "message", "", "why; jobs that are refused are told it")
+	cmd.Flags().StringVar(&f.ttl, "ttl", "", "unlock after so long, such as 4h or 2d")
+	cmd.Flags().StringVar(&f.expires, "expires", "", "unlock at this time, such as 2026-01-31T08:00:00Z")
+}
+
+func (c *commands) lockAllCommand() *cobra.Command {
+	var f lockFlags
+	cmd := &cobra.Command{
+		Use:     "all",
+		Short:   "stop every join: the emergency stop",
+		Example: "  gatepassctl lock all --yes --message 'incident 42' --stack gatepass",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !f.yes {
+				if err := c.Confirm("This refuses every join of every job", "all"); err != nil {
+					return err
+				}
+			}
+			return c.lock(cmd.Context(), rules.Target{All: true}, f)
+		},
+	}
+	f.flags(cmd)
+	cmd.Flags().BoolVar(&f.yes, "yes", false, "do not ask")
+	return cmd
+}
+
+func (c *commands) lockLsCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "ls",
+		Short:   "list the locks, as gatepassctl get lock does",
+		Example: "  gatepassctl lock ls --data ./gatepass-data",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			b, err := c.Open(cmd.Context(), false)
+			if err != nil {
+				return err
+			}
+			defer b.Close()
+			all, err := b.Store().List(cmd.Context(), rules.KindLock)
+			if err != nil {
+				return err
+			}
+			return c.printList(all, getFlags{})
+		},
+	}
+}
+
+// end is when a lock ends; the zero time if it is to be unlocked by hand.
+func (f lockFlags) end(now time.Time) (time.Time, error) {
+	switch {
+	case f.ttl != "" && f.expires != "":
+		return time.Time{}, ctl.Misused("leave one of them out", "--ttl and --expires both say when the lock ends")
+	case f.ttl != "":
+		d, ok := ctl.ParseSpan(f.ttl)
+		if !ok || d <= 0 {
+			return time.Time{}, ctl.Misused("write it like 4h or 2d", "--ttl %q is no length of time", f.ttl)
+		}
+		return now.Add(d).UTC().Truncate(time.Second), nil
+	case f.expires != "":
+		t, ok := ctl.ParseTime(f.expires)
+		if !ok {
+			return time.Time{}, ctl.Misused("write it like 2026-01-31T08:00:00Z", "--expires %q is no time", f.expires)
+		}
+		if !t.After(now) {
+			return time.Time{}, ctl.Misused("write a time to come, or leave it out", "--expires %s is over", f.expires)
+		}
+		return t, nil
+	}
+	return time.Time{}, nil
+}
+
+func (c *commands) lock(ctx context.Context, target rules.Target, f lockFlags) error {
+	expires, err := f.end(c.Now())
+	if err != nil {
+		return err
+	}
+	b, err := c.Open(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	lock, err := admin.Lock(ctx, b.Store(), target, f.message, expires, c.Now())
+	if longer, ok := errors.AsType[*admin.LongerError](err); ok {
+		return ctl.Failed("unlock it first if it shall end earlier: "+unlockLine(target), "%s: %s", admin.TargetID(target), longer)
+	}
+	if errors.Is(err, admin.ErrTarget) {
+		return ctl.Misused("see gatepassctl get for the names there are", "%w", err)
+	}
+	if err != nil {
+		return err
+	}
+	c.warnUnknown(ctx, b.Store(), target)
+	return c.printLocked(lock)
+}
+
+// lockedAnswer is what lock prints for machines.
+type lockedAnswer struct {
+	Target string          `json:"target"`
+	From   time.Time       `json:"from"`
+	Until  *time.Time      `json:"until,omitempty"`
+	Lock   json.RawMessage `json:"lock"`
+}
+
+func (c *commands) printLocked(lock *rules.Lock) error {
+	resource, err := resourceJSON(lock)
+	if err != nil {
+		return err
+	}
+	now := c.Now().UTC().Truncate(time.Second)
+	answer := lockedAnswer{Target: admin.TargetID(lock.Target), From: now, Lock: resource}
+	until := "until it is unlocked: " + unlockLine(lock.Target)
+	if !lock.Expires.IsZero() {
+		until, answer.Until = "until "+ctl.Stamp(lock.Expires), &lock.Expires
+	}
+	return c.Print(answer, func() {
+		fmt.Fprintf(c.Out, "locked %s from %s %s\n", answer.Target, ctl.Stamp(now), until)
+		fmt.Fprintf(c.Out, "the next join is refused, without a deployment (lock/%s)\n", lock.Name())
+		fmt.Fprintln(c.Out, "what was issued before goes on working until it ends: "+revokeLine(lock.Target))
+	})
+}
+
+func unlockLine(t rules.Target) string {
+	return "gatepassctl unlock " + targetWords(t)
+}
+
+// revokeLine is how to end what a target's joins gave.
+func revokeLine(t rules.Target) string {
+	if t.Role != "" {
+		return "gatepassctl revoke bot NAME, for each bot of the role"
+	}
+	return "gatepassctl revoke " + targetWords(t)
+}
+
+func targetWords(t rules.Target) string {
+	if t.All {
+		return "all"
+	}
+	return strings.Replace(admin.TargetID(t), "/", " ", 1)
+}
+
+// warnUnknown warns of a target that does not exist. It was locked all the same: in
+// an emergency it may be created again at any moment.
+func (c *commands) warnUnknown(ctx context.Context, s store.Resources, t rules.Target) {
+	kind, name, named := strings.Cut(admin.TargetID(t), "/")
+	if !named {
+		return
+	}
+	if _, err := s.Get(ctx, rules.Kind(kind), name); errors.Is(err, store.ErrNotFound) {
+		c.Warn("there is no %s/%s: check the name. It is locked all the same", kind, name)
+	}
+}

@@ -1,0 +1,264 @@
+package resources
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/gatepass-ci/gatepass/internal/ctl"
+	"github.com/gatepass-ci/gatepass/internal/scaffold"
+	"github.com/gatepass-ci/gatepass/internal/token"
+	"github.com/gatepass-ci/gatepass/pkg/rules"
+)
+
+// newFlags are those beside the answers.
+type newFlags struct {
+	idToken, claims string
+	output          string
+	force, quiet    bool
+}
+
+func (c *commands) newCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "new",
+		Short: "write the first rules of a pipeline, from what its settings pages show",
+		Long: `new writes a bot, a role and a token rule as YAML, with comments. It asks for what
+is needed and tells where each thing is found; flags answer beforehand. A name where
+an id belongs is caught and explained.`,
+		Example: "  gatepassctl new bitbucket\n  gatepassctl new circleci --id-token token.jwt -o rules.yaml",
+		Args:    cobra.NoArgs,
+		RunE:    ctl.NeedsCommand,
+	}
+	cmd.AddCommand(
+		c.newMethodCommand("bitbucket", "Bitbucket Pipelines", `  gatepassctl new bitbucket -o rules.yaml
+  gatepassctl new bitbucket --id-token token.jwt --bot shop-deploy --audience https://join.example.com`),
+		c.newMethodCommand("circleci", "CircleCI", `  gatepassctl new circleci -o rules.yaml
+  gatepassctl new circleci --claims claims.json --bot shop-deploy --audience https://join.example.com`),
+	)
+	return cmd
+}
+
+func (c *commands) newMethodCommand(method, name, example string) *cobra.Command {
+	var f newFlags
+	given := map[string]*string{}
+	cmd := &cobra.Command{
+		Use:   method,
+		Short: "write the first rules of a pipeline of " + name,
+		Long: `Whatever is not given by a flag is asked for at the terminal. Ids may be given with
+or without braces and in any case, and as the addresses and names that the settings
+pages show. With --id-token or --claims they are read out of a job's own ID token,
+which is not printed and not believed: look at what comes of it.
+
+The YAML goes to standard output, or to a file that does not exist yet.`,
+		Example: example,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			answers := map[string]string{}
+			for name, value := range given {
+				if cmd.Flags().Changed(name) {
+					answers[name] = *value
+				}
+			}
+			return c.newRules(cmd.Context(), method, answers, f)
+		},
+	}
+	fl := cmd.Flags()
+	for _, q := range scaffold.Questions(method, time.Time{}) {
+		usage := q.Text
+		if q.Where != "" {
+			usage += "; " + q.Where
+		}
+		given[q.Name] = fl.String(q.Name, "", usage)
+	}
+	fl.StringVar(&f.idToken, "id-token", "", "file with an ID token of such a job, to read ids out of; - for standard input")
+	fl.StringVar(&f.claims, "claims", "", "file with the claims of one as JSON; - for standard input")
+	fl.StringVarP(&f.output, "output", "o", "", "file to write")
+	fl.BoolVar(&f.force, "force", false, "write over the file if it exists")
+	fl.BoolVar(&f.quiet, "non-interactive", false, "ask nothing: what is required and not given is an error")
+	return cmd
+}
+
+func (c *commands) newRules(ctx context.Context, method string, given map[string]string, f newFlags) error {
+	answers, err := c.readAnswers(method, given)
+	if err != nil {
+		return err
+	}
+	if err := c.answersOfToken(method, answers, f); err != nil {
+		return err
+	}
+	now := c.Now()
+	if !f.quiet && c.mayAsk() {
+		err := scaffold.Ask(ctx, method, answers, now, c.In, c.Err)
+		if errors.Is(err, context.Canceled) {
+			return ctl.Failed("nothing was written", "interrupted")
+		}
+		if errors.Is(err, scaffold.ErrNoAnswer) {
+			return ctl.Failed("run it again, or give the answers as flags; see gatepassctl new "+method+" --help", "%w", err)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	err = scaffold.Complete(method, answers, now)
+	if missing, ok := errors.AsType[*scaffold.MissingError](err); ok {
+		return ctl.Misused("give them as flags, or run it at a terminal to be asked; each is explained by gatepassctl new "+method+" --help",
+			"missing: %s", flagNames(missing.Names))
+	}
+	if err != nil {
+		return err
+	}
+	text, findings, err := scaffold.Write(method, answers)
+	if err != nil {
+		return err
+	}
+	for _, finding := range findings {
+		fmt.Fprintf(c.Err, "%s: %s/%s: %s: %s\n", finding.Severity, finding.Kind, finding.Name, finding.Field, finding.Message)
+	}
+	return c.writeNew(text, f)
+}
+
+func flagNames(names []string) string {
+	for i, name := range names {
+		names[i] = "--" + strings.ReplaceAll(name, " or ", " or --")
+	}
+	return strings.Join(names, ", ")
+}
+
+// readAnswers reads what flags say; all that is wrong is told at once.
+func (c *commands) readAnswers(method string, given map[string]string) (scaffold.Answers, error) {
+	answers := scaffold.Answers{}
+	var faults []string
+	for _, q := range scaffold.Questions(method, c.Now()) {
+		s, ok := given[q.Name]
+		if !ok {
+			continue
+		}
+		answer, err := q.Read(s)
+		if err != nil {
+			faults = append(faults, fmt.Sprintf("--%s: %s", q.Name, err))
+			continue
+		}
+		answers[q.Name] = answer
+	}
+	if len(faults) > 0 {
+		return nil, ctl.Misused("each flag is explained by gatepassctl new "+method+" --help", "%s", strings.Join(faults, "\n"))
+	}
+	return answers, nil
+}
+
+// answersOfToken adds what a job's own ID token says, where no flag says otherwise.
+func (c *commands) answersOfToken(method string, answers scaffold.Answers, f newFlags) error {
+	if f.idToken == "" && f.claims == "" {
+		return nil
+	}
+	if f.idToken != "" && f.claims != "" {
+		return ctl.Misused("write --id-token FILE or --claims FILE", "both an ID token and claims were given")
+	}
+	claims, err := c.unverified(method, f)
+	if refusal, ok := errors.AsType[*token.Error](err); ok {
+		return ctl.Failed("give the ID token as the CI minted it, or the JSON of its payload", "reading %s: %w", f.idToken+f.claims, refusal)
+	}
+	if err != nil {
+		return err
+	}
+	read, notes, err := scaffold.FromClaims(method, claims)
+	if err != nil {
+		other := scaffold.Methods()[1-slices.Index(scaffold.Methods(), method)]
+		return ctl.Failed("write gatepassctl new "+other, "%w", err)
+	}
+	for name, answer := range read {
+		if answers[name] == "" {
+			answers[name] = answer
+		}
+	}
+	for _, note := range notes {
+		fmt.Fprintln(c.Err, "note:", ctl.Plain(note))
+	}
+	return nil
+}
+
+func (c *commands) unverified(method string, f newFlags) (*token.Unverified, error) {
+	if f.claims != "" {
+		claims, err := c.ReadClaims(f.claims)
+		if err != nil {
+			return nil, err
+		}
+		return token.ParseClaims(claims, method)
+	}
+	data, err := c.ReadInput(f.idToken)
+	if err != nil {
+		return nil, err
+	}
+	parsed, err := token.Parse(strings.TrimSpace(string(data)))
+	if err != nil {
+		return nil, err
+	}
+	return parsed.Unverified(method)
+}
+
+// mayAsk reports whether there is a person to ask.
+func (c *commands) mayAsk() bool {
+	in, ok := c.In.(*os.File)
+	return ok && term.IsTerminal(int(in.Fd()))
+}
+
+// writeNew writes the rules where they were asked for.
+func (c *commands) writeNew(text []byte, f newFlags) error {
+	if c.Format == "json" {
+		if f.output != "" {
+			return ctl.Misused("leave out --format, or --output", "a file of rules is YAML, for its comments")
+		}
+		return c.printNew(text)
+	}
+	if f.output == "" {
+		_, err := c.Out.Write(text)
+		return err
+	}
+	if err := writeFileOnce(f.output, text, f.force); err != nil {
+		return err
+	}
+	fmt.Fprintf(c.Err, "wrote %s; look at it, then run: gatepassctl apply -f %s\n", f.output, f.output)
+	return nil
+}
+
+func (c *commands) printNew(text []byte) error {
+	documents, _, err := rules.Parse("the rules made", text)
+	if err != nil {
+		return err
+	}
+	var all []json.RawMessage
+	for _, d := range documents {
+		encoded, err := resourceJSON(d.Resource)
+		if err != nil {
+			return err
+		}
+		all = append(all, encoded)
+	}
+	return c.Print(all, nil)
+}
+
+// writeFileOnce writes a file that must not exist, unless it may be written over.
+func writeFileOnce(path string, content []byte, over bool) error {
+	write := func(w io.Writer) error { _, err := w.Write(content); return err }
+	if over {
+		return ctl.ReplaceFile(path, 0o644, write)
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		return ctl.Failed("name another file, or write --force", "%s exists already", path)
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(write(file), file.Close())
+}

@@ -1,0 +1,108 @@
+package resources
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/ctl"
+)
+
+type rmFlags struct {
+	force, dryRun, ignoreMissing bool
+}
+
+func (c *commands) rmCommand() *cobra.Command {
+	var f rmFlags
+	cmd := &cobra.Command{
+		Use:   "rm KIND/NAME…",
+		Short: "remove resources",
+		Long: `rm removes resources, up to 100 in one transaction: all of them or none. It refuses
+to remove a role that a bot has, or a bot that a token rule is for, unless these
+are removed by the same command.`,
+		Example: `  gatepassctl rm token/example-bot --data ./gatepass-data
+  gatepassctl rm token/example-bot bot/example role/deployer
+  gatepassctl rm lock stop-example`,
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: c.completeID,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return ctl.Missing(cmd, "KIND/NAME")
+			}
+			return c.remove(cmd, args, f)
+		},
+	}
+	cmd.Flags().BoolVar(&f.force, "force", false, "remove them even if others refer to them: their joins will be refused")
+	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "tell what would be removed, and remove nothing")
+	cmd.Flags().BoolVar(&f.ignoreMissing, "ignore-not-found", false, "pass over what does not exist")
+	c.OutputFlag(cmd)
+	return cmd
+}
+
+func (c *commands) remove(cmd *cobra.Command, args []string, f rmFlags) error {
+	refs, err := parseRefs(args)
+	if err != nil {
+		return err
+	}
+	for _, r := range refs {
+		switch {
+		case r.name == "":
+			return ctl.Misused("write gatepassctl rm "+string(r.kind)+"/NAME", "the name is missing")
+		case r.isPattern():
+			return ctl.Misused("write the names, as gatepassctl get -o name tells them", "%s is a pattern, and rm takes none", r)
+		}
+	}
+	ctx := cmd.Context()
+	b, err := c.Open(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	state, err := admin.Read(ctx, b.Store())
+	if err != nil {
+		return err
+	}
+	p, err := planRemoval(state, refs, f.ignoreMissing)
+	if err != nil {
+		return err
+	}
+	if !f.force {
+		if err := p.orphaned("nothing was removed"); err != nil {
+			return err
+		}
+	}
+	c.warnInvalid(state.Invalid(p.steps))
+	p.findUnlocks(c.Now())
+	if f.dryRun {
+		return c.printSteps(p, everyField, dryRun)
+	}
+	if err := c.execute(ctx, b.Store(), p.steps); err != nil {
+		return err
+	}
+	return c.printSteps(p, updatedFields, done)
+}
+
+func planRemoval(state admin.State, refs []ref, ignoreMissing bool) (*plan, error) {
+	p := &plan{state: state}
+	var missing []string
+	seen := map[ref]bool{}
+	for _, r := range refs {
+		if seen[r] {
+			continue
+		}
+		seen[r] = true
+		step, err := state.PlanRemove(r.kind, r.name)
+		switch {
+		case ctl.IsNotFound(err):
+			missing = append(missing, r.String()+" does not exist")
+		case err != nil:
+			return nil, err
+		default:
+			p.steps = append(p.steps, step)
+		}
+	}
+	if len(missing) > 0 && !ignoreMissing {
+		return nil, ctl.Failed("see what there is with gatepassctl get all, or write --ignore-not-found", "%s; nothing was removed", atMost(missing))
+	}
+	admin.Sort(p.steps)
+	return p, nil
+}

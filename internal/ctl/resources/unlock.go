@@ -1,0 +1,108 @@
+package resources
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/ctl"
+	"github.com/gatepass-ci/gatepass/internal/store"
+	"github.com/gatepass-ci/gatepass/pkg/rules"
+)
+
+func (c *commands) unlockCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "unlock",
+		Short: "let joins go on that were locked",
+		Long: `unlock removes every lock of a target, or one lock by its name. If another lock
+stops the target all the same, it says which.`,
+		Example: "  gatepassctl unlock bot example --stack gatepass\n  gatepassctl unlock lock bot-example",
+		Args:    cobra.NoArgs,
+		RunE:    ctl.NeedsCommand,
+	}
+	for _, of := range []struct {
+		kind   string
+		target func(name string) rules.Target
+	}{
+		{"bot", func(name string) rules.Target { return rules.Target{Bot: name} }},
+		{"token", func(name string) rules.Target { return rules.Target{Token: name} }},
+		{"role", func(name string) rules.Target { return rules.Target{Role: name} }},
+	} {
+		cmd.AddCommand(&cobra.Command{
+			Use:     of.kind + " NAME",
+			Short:   "remove the locks of a " + of.kind,
+			Example: "  gatepassctl unlock " + of.kind + " example --data ./gatepass-data",
+			Args:    ctl.Exactly("NAME"),
+			RunE: func(cmd *cobra.Command, args []string) error {
+				return c.unlock(cmd.Context(), of.target(args[0]))
+			},
+		})
+	}
+	cmd.AddCommand(&cobra.Command{
+		Use:     "all",
+		Short:   "remove the locks that stop everything; others stay",
+		Example: "  gatepassctl unlock all --data ./gatepass-data",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return c.unlock(cmd.Context(), rules.Target{All: true})
+		},
+	}, &cobra.Command{
+		Use:     "lock NAME",
+		Short:   "remove one lock by its name",
+		Example: "  gatepassctl unlock lock bot-example --data ./gatepass-data",
+		Args:    ctl.Exactly("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			name := strings.TrimPrefix(args[0], "lock/")
+			return c.unlockWhere(cmd.Context(), func(l *rules.Lock) bool { return l.Name() == name }, "there is no lock/"+name)
+		},
+	})
+	return cmd
+}
+
+func (c *commands) unlock(ctx context.Context, t rules.Target) error {
+	return c.unlockWhere(ctx, func(l *rules.Lock) bool { return l.Target == t }, "no lock stops "+admin.TargetID(t)+" by itself")
+}
+
+// unlockWhere removes the locks that fit; none is what there is none.
+func (c *commands) unlockWhere(ctx context.Context, fits func(*rules.Lock) bool, none string) error {
+	b, err := c.Open(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	removed, err := admin.Unlock(ctx, b.Store(), fits, c.Now())
+	if ctl.IsNotFound(err) {
+		return ctl.Failed("see what is locked with gatepassctl lock ls", "%s", none)
+	}
+	if conflict, ok := errors.AsType[*store.ConflictError](err); ok {
+		return ctl.Failed("look at it with gatepassctl lock ls, then run the command again", "%w; nothing was unlocked", conflict)
+	}
+	if err != nil {
+		return err
+	}
+	type answer struct {
+		Lock   string `json:"lock"`
+		Target string `json:"target"`
+	}
+	answers := make([]answer, len(removed))
+	for i, l := range removed {
+		answers[i] = answer{l.Name(), admin.TargetID(l.Target)}
+	}
+	if err := c.Print(answers, func() {
+		for _, a := range answers {
+			fmt.Fprintf(c.Out, "unlocked %s (lock/%s)\n", a.Target, a.Lock)
+		}
+	}); err != nil {
+		return err
+	}
+	still, err := admin.StillLocked(ctx, b.Store(), removed[0].Target, c.Now())
+	if err != nil || still == nil {
+		return err
+	}
+	c.Warn("%s is still stopped: lock/%s stops %s", admin.TargetID(removed[0].Target), still.Name(), admin.TargetID(still.Target))
+	return nil
+}

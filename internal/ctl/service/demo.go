@@ -1,0 +1,43 @@
+package service
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gatepass-ci/gatepass/internal/ctl"
+	"github.com/gatepass-ci/gatepass/internal/demo"
+)
+
+func (c *commands) demoCommand() *cobra.Command {
+	var client string
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "show everything on this machine: two CIs, the service, an SSH login, a refusal",
+		Long: `demo starts two issuers that mint tokens as Bitbucket Pipelines and CircleCI do,
+the join service and an SSH server, all on loopback addresses and in a temporary
+folder; runs the commands of a pipeline; and shows a join that is refused. It
+leaves nothing behind.`,
+		Example: "  gatepassctl demo",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			self, err := os.Executable()
+			if err != nil {
+				return err
+			}
+			if client == "" {
+				client = filepath.Join(filepath.Dir(self), "gatepass")
+			}
+			if _, err := os.Stat(client); errors.Is(err, fs.ErrNotExist) {
+				return ctl.Failed("build both commands with make build, or name the client with --gatepass", "%s does not exist", client)
+			}
+			_, bold := c.Colours(c.Out)
+			return demo.Run(cmd.Context(), demo.Config{Gatepass: client, Gatepassctl: self, Out: c.Out, Bold: bold})
+		},
+	}
+	cmd.Flags().StringVar(&client, "gatepass", "", "path of the client (default beside this command)")
+	return cmd
+}

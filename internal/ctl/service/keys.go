@@ -1,0 +1,211 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/ctl"
+	"github.com/gatepass-ci/gatepass/internal/jwks"
+	"github.com/gatepass-ci/gatepass/internal/store"
+)
+
+func (c *commands) keysCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "keys",
+		Short:   "the key sets of issuers",
+		Example: "  gatepassctl keys ls --data ./gatepass-data\n  gatepassctl keys refresh",
+		Args:    cobra.NoArgs,
+		RunE:    ctl.NeedsCommand,
+	}
+	cmd.AddCommand(c.keysLsCommand(), c.keysRefreshCommand(), c.keysImportCommand())
+	return cmd
+}
+
+func (c *commands) keysLsCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "ls",
+		Short:   "list the issuers that token rules name, and the age of their keys",
+		Example: "  gatepassctl keys ls --data ./gatepass-data",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			b, err := c.Open(cmd.Context(), false)
+			if err != nil {
+				return err
+			}
+			defer b.Close()
+			sets, err := admin.Issuers(cmd.Context(), b.Store(), c.Now())
+			if err != nil {
+				return err
+			}
+			return c.Print(ctl.NonNil(sets), func() { c.printIssuers(sets) })
+		},
+	}
+}
+
+func (c *commands) printIssuers(sets []admin.IssuerStatus) {
+	rows := [][]string{{"ISSUER", "STATE", "KEYS", "FETCHED", "LAST TRY"}}
+	for _, s := range sets {
+		last := "ok"
+		switch {
+		case s.Failure != "":
+			last = ctl.Ago(c.Now(), s.TriedAt) + ": " + s.Failure
+		case s.TriedAt.IsZero():
+			last = "-"
+		}
+		rows = append(rows, []string{s.Issuer, s.State, fmt.Sprint(s.Keys), ctl.Ago(c.Now(), s.FetchedAt), last})
+	}
+	c.Table(rows)
+}
+
+func (c *commands) keysRefreshCommand() *cobra.Command {
+	var issuer string
+	var unpin bool
+	cmd := &cobra.Command{
+		Use:   "refresh",
+		Short: "fetch issuers' keys now",
+		Long: `refresh fetches the keys of every issuer that token rules name, or of one. An
+answer that is no good leaves the keys as they are.
+
+GATEPASS_PRIVATE_ISSUERS (host:port, …) names issuers at private addresses, and
+GATEPASS_ISSUER_CA a file of certificates to trust beside the system's.`,
+		Example: "  gatepassctl keys refresh --data ./gatepass-data\n  gatepassctl keys refresh --issuer https://circleci.example.com --unpin",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if unpin && issuer == "" {
+				return ctl.Misused("write --issuer URL --unpin", "--unpin needs --issuer")
+			}
+			return c.refresh(cmd.Context(), issuer, unpin)
+		},
+	}
+	cmd.Flags().StringVar(&issuer, "issuer", "", "only this issuer")
+	cmd.Flags().BoolVar(&unpin, "unpin", false, "let go of keys imported by hand, and fetch")
+	return cmd
+}
+
+func (c *commands) refresh(ctx context.Context, issuer string, unpin bool) error {
+	b, err := c.Open(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	refresher, err := b.Refresher()
+	if err != nil {
+		return err
+	}
+	if unpin {
+		if err := b.Store().Unpin(ctx, issuer); err != nil {
+			if errors.Is(err, store.ErrNotFound) {
+				return ctl.Failed("see gatepassctl keys ls", "there are no keys of %s", issuer)
+			}
+			return err
+		}
+	}
+	if issuer != "" {
+		if err := refresher.Refresh(ctx, issuer); err != nil {
+			return ctl.Failed("the stored keys are as they were; see docs/issuers.md", "%w", err)
+		}
+		return c.printRefreshed(ctx, b, issuer)
+	}
+	results, err := refresher.RefreshAll(ctx)
+	if err != nil {
+		return err
+	}
+	return c.printResults(results)
+}
+
+func (c *commands) printRefreshed(ctx context.Context, b ctl.Backend, issuer string) error {
+	set, err := b.Store().KeySet(ctx, issuer)
+	if err != nil {
+		return err
+	}
+	status := admin.Status(set, c.Now())
+	return c.Print(status, func() {
+		fmt.Fprintf(c.Out, "%-10s %s: %s\n", "refreshed", issuer, ctl.Plural(status.Keys, "key", "keys"))
+	})
+}
+
+func (c *commands) printResults(results []jwks.Result) error {
+	type line struct {
+		Issuer string `json:"issuer"`
+		Keys   int    `json:"keys"`
+		Pinned bool   `json:"pinned,omitempty"`
+		Error  string `json:"error,omitempty"`
+	}
+	lines := make([]line, len(results))
+	failures := 0
+	for i, r := range results {
+		lines[i] = line{Issuer: r.Issuer, Keys: r.Keys, Pinned: r.Pinned}
+		if r.Err != nil {
+			lines[i].Error = r.Err.Error()
+			failures++
+		}
+	}
+	err := c.Print(lines, func() {
+		for _, l := range lines {
+			switch {
+			case l.Error != "":
+				fmt.Fprintf(c.Out, "%-10s %s: %s\n", "failed", l.Issuer, l.Error)
+			case l.Pinned:
+				fmt.Fprintf(c.Out, "%-10s %s\n", "pinned", l.Issuer)
+			default:
+				fmt.Fprintf(c.Out, "%-10s %s: %s\n", "refreshed", l.Issuer, ctl.Plural(l.Keys, "key", "keys"))
+			}
+		}
+		if len(lines) == 0 {
+			fmt.Fprintln(c.Out, "no token rule names an issuer")
+		}
+	})
+	if err == nil && failures > 0 {
+		return ctl.Failed("the stored keys are as they were; see docs/issuers.md", "%s could not be refreshed", ctl.Plural(failures, "issuer", "issuers"))
+	}
+	return err
+}
+
+func (c *commands) keysImportCommand() *cobra.Command {
+	var issuer string
+	cmd := &cobra.Command{
+		Use:   "import --issuer URL FILE",
+		Short: "pin an issuer's keys by hand",
+		Long: `import stores a JWK set (RFC 7517) for an issuer that cannot be reached. It is
+never fetched over and never grows stale; a key that is not in it is refused.
+Let go of it with gatepassctl keys refresh --issuer URL --unpin.`,
+		Example: "  gatepassctl keys import --issuer https://circleci.example.com jwks.json --data ./gatepass-data",
+		Args:    ctl.Exactly("FILE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := ctl.Required(cmd, "issuer"); err != nil {
+				return err
+			}
+			return c.importKeys(cmd.Context(), issuer, args[0], c.Now())
+		},
+	}
+	cmd.Flags().StringVar(&issuer, "issuer", "", "the issuer, as the token rule names it")
+	return cmd
+}
+
+func (c *commands) importKeys(ctx context.Context, issuer, file string, now time.Time) error {
+	data, err := c.ReadInput(file)
+	if err != nil {
+		return err
+	}
+	b, err := c.Open(ctx, true)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	set, dropped, err := jwks.Import(ctx, b.Store(), issuer, data, now)
+	for _, d := range dropped {
+		fmt.Fprintf(c.Err, "warning: key %q is left out: %s\n", d.KID, d.Reason)
+	}
+	if err != nil {
+		return ctl.Failed("give the issuer's JWK set as it publishes it; see docs/issuers.md", "importing %s: %w", file, err)
+	}
+	status := admin.Status(set, now)
+	return c.Print(status, func() {
+		fmt.Fprintf(c.Out, "%-10s %s: %s\n", "pinned", issuer, ctl.Plural(status.Keys, "key", "keys"))
+	})
+}

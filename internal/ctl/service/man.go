@@ -1,0 +1,67 @@
+package service
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/cobra/doc"
+
+	client "github.com/gatepass-ci/gatepass/internal/client/cli"
+	"github.com/gatepass-ci/gatepass/internal/client/command"
+	"github.com/gatepass-ci/gatepass/internal/ctl"
+)
+
+func (c *commands) manCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "man DIR",
+		Short: "write the manual pages of gatepassctl and gatepass",
+		Long: `man writes a page for each command of both programs into a directory, which is made
+if it is missing. SOURCE_DATE_EPOCH sets the date that they bear.`,
+		Example: "  gatepassctl man ./man1\n  sudo gatepassctl man /usr/local/share/man/man1",
+		Args:    ctl.Exactly("DIR"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := os.MkdirAll(args[0], 0o755); err != nil {
+				return ctl.Failed("name a directory", "%w", err)
+			}
+			for _, root := range []*cobra.Command{cmd.Root(), clientTree(client.Commands())} {
+				disableFooter(root)
+				header := &doc.GenManHeader{Section: "1", Source: "Gatepass " + version(), Manual: "Gatepass"}
+				if err := doc.GenManTree(root, header, args[0]); err != nil {
+					return fmt.Errorf("writing the pages of %s: %w", root.Name(), err)
+				}
+			}
+			pages, err := filepath.Glob(filepath.Join(args[0], "gatepass*.1"))
+			if err != nil {
+				return err
+			}
+			return c.Print(map[string]any{"directory": args[0], "pages": len(pages)}, func() {
+				fmt.Fprintf(c.Out, "%s in %s\n", ctl.Plural(len(pages), "page", "pages"), args[0])
+			})
+		},
+	}
+}
+
+// disableFooter leaves out that, and when, a page was made.
+func disableFooter(cmd *cobra.Command) {
+	cmd.DisableAutoGenTag = true
+	for _, sub := range cmd.Commands() {
+		disableFooter(sub)
+	}
+}
+
+// clientTree is the client's tree of commands, which is not cobra's, for its pages.
+func clientTree(from *command.Command) *cobra.Command {
+	to := &cobra.Command{Use: from.Use, Short: from.Short, Long: from.Long, Example: from.Example, Hidden: from.Hidden, Aliases: from.Aliases}
+	to.CompletionOptions.DisableDefaultCmd = true
+	to.Flags().AddFlagSet(from.Flags())
+	subs := from.Commands()
+	for _, sub := range subs {
+		to.AddCommand(clientTree(sub))
+	}
+	if len(subs) == 0 {
+		to.Run = func(*cobra.Command, []string) {} // a command without is left out
+	}
+	return to
+}

@@ -1,0 +1,93 @@
+// Package service has the commands of gatepassctl that run the service, look at it, and
+// look after issuers' keys, and those about the program itself.
+package service
+
+import (
+	"fmt"
+	"log/slog"
+	"net/netip"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gatepass-ci/gatepass/internal/ctl"
+	"github.com/gatepass-ci/gatepass/internal/embedded"
+	"github.com/gatepass-ci/gatepass/internal/join"
+)
+
+// commands are those of this package.
+type commands struct{ *ctl.Env }
+
+// Commands are serve, demo, status, keys, completion, man and version.
+func Commands(env *ctl.Env) []*cobra.Command {
+	c := &commands{env}
+	return []*cobra.Command{
+		c.serveCommand(), c.demoCommand(), c.statusCommand(), c.keysCommand(),
+		c.completionCommand(), c.manCommand(), c.versionCommand(),
+	}
+}
+
+func (c *commands) serveCommand() *cobra.Command {
+	var (
+		config  embedded.Config
+		proxies []string
+	)
+	cmd := &cobra.Command{
+		Use:   "serve --data DIR",
+		Short: "run the embedded join service",
+		Long: `serve runs the whole join service in this process: the store and the
+authorities' keys are in the data directory, which is made if it is missing.
+The other commands work on the same directory meanwhile.
+
+It logs JSON lines to standard error, one for each join.
+
+GATEPASS_PRIVATE_ISSUERS (host:port, …) names issuers at private addresses, and
+GATEPASS_ISSUER_CA a file of certificates to trust beside the system's.`,
+		Example: `  gatepassctl serve --data ./gatepass-data
+  gatepassctl serve --data /var/lib/gatepass --listen 0.0.0.0:443 \
+    --public-url https://join.example.com --tls-cert cert.pem --tls-key key.pem`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			for _, p := range proxies {
+				prefix, err := netip.ParsePrefix(p)
+				if err != nil {
+					return ctl.Misused("write a network such as 10.0.0.0/8", "--trusted-proxy %q is not a network", p)
+				}
+				config.TrustedProxies = append(config.TrustedProxies, prefix)
+			}
+			if (config.TLSCert == "") != (config.TLSKey == "") {
+				return ctl.Misused("give both --tls-cert and --tls-key, or neither", "half of the server's certificate is missing")
+			}
+			return c.serve(cmd, config)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&config.Listen, "listen", "127.0.0.1:8600", "address and port to listen at")
+	f.StringVar(&config.PublicURL, "public-url", "", "where clients reach the service; the issuer of its JWTs (default where it listens)")
+	f.StringVar(&config.TrustDomain, "trust-domain", "", "SPIFFE trust domain of identity certificates (default the public URL's host)")
+	f.StringVar(&config.TLSCert, "tls-cert", "", "file of the server's certificate chain, PEM")
+	f.StringVar(&config.TLSKey, "tls-key", "", "file of its private key, PEM")
+	f.DurationVar(&config.MaxTTL, "max-ttl", join.MaxTTL, "longest lifetime of a credential")
+	f.IntVar(&config.RateLimit, "rate-limit", 0, "requests a minute from one address; 0 for no limit")
+	f.StringSliceVar(&proxies, "trusted-proxy", nil, "networks of proxies whose X-Forwarded-For is believed")
+	return cmd
+}
+
+func (c *commands) serve(cmd *cobra.Command, config embedded.Config) (err error) {
+	if c.Data == "" {
+		c.Data = c.Getenv("GATEPASS_DATA")
+	}
+	if c.Data == "" || c.Stack != "" {
+		return ctl.Misused("write gatepassctl serve --data DIR, or set GATEPASS_DATA", "serve runs on a data directory")
+	}
+	if config.Issuers, err = embedded.IssuerSettings(c.Getenv); err != nil {
+		return err
+	}
+	config.Data, config.Version, config.Now = c.Data, version(), c.Now
+	config.Log = slog.New(slog.NewJSONHandler(c.Err, nil))
+	server, err := embedded.Open(cmd.Context(), config)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.Out, "gatepass is listening at %s\n", server.URL())
+	return server.Run(cmd.Context())
+}

@@ -1,0 +1,63 @@
+package ctl
+
+import (
+	"context"
+	"errors"
+
+	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/embedded"
+	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/stack"
+	"github.com/gatepass-ci/gatepass/internal/store"
+)
+
+// deployed is the Backend of a stack.
+type deployed struct {
+	env   *Env
+	stack *stack.Stack
+}
+
+func (d *deployed) String() string     { return "the stack " + d.stack.Name }
+func (d *deployed) Store() store.Store { return d.stack.Store }
+func (d *deployed) MakesAuthorities() string {
+	return "deploy the stack with a key for it; see docs/deploy.md"
+}
+func (d *deployed) Close() error { return nil }
+
+func (d *deployed) Authorities(context.Context) (join.Authorities, error) {
+	return d.stack.Authorities, nil
+}
+
+func (d *deployed) Rotator(context.Context) *admin.Rotator {
+	return &admin.Rotator{
+		Store: d.stack.Store, Keys: d.stack.KeyRing, CacheFor: d.env.CacheFor, Now: d.env.Now, Wait: wait,
+		Authorities: func() (join.Authorities, error) { return d.stack.Authorities, nil },
+		Published:   func(ctx context.Context) (admin.Published, error) { return askPublished(ctx, d.stack.JoinURL) },
+	}
+}
+
+func (d *deployed) CRL(ctx context.Context, revocations []store.Revocation, stored bool) (string, error) {
+	if !stored {
+		return "", Misused("leave --no-store out", "on a stack the service signs the CRLs, of what is stored")
+	}
+	return d.stack.CRL(ctx, revocations, d.env.Now)
+}
+
+func (d *deployed) Refresher() (Refresher, error) { return d.stack.Refresher, nil }
+
+func (d *deployed) RefreshNew(ctx context.Context, issuers []string, report func(string, error)) error {
+	for _, issuer := range issuers {
+		report(issuer, d.stack.Refresher.Refresh(ctx, issuer))
+	}
+	return nil
+}
+
+func (d *deployed) Running(ctx context.Context) (*embedded.Running, error) {
+	running := embedded.Ask(ctx, d.stack.JoinURL, d.stack.PublicURL, within)
+	if running == nil {
+		return nil, errors.New("no answer from " + d.stack.PublicURL)
+	}
+	return running, nil
+}
+
+func (d *deployed) PublicURL(context.Context) string { return d.stack.PublicURL }
