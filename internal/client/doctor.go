@@ -4,9 +4,10 @@ import (
 	"context"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/client/service"
 	"github.com/gatepass-ci/gatepass/internal/client/source"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // CheckStatus is how a check ended.
@@ -26,7 +27,7 @@ type Check struct {
 	Status CheckStatus `json:"status"`
 	Text   string      `json:"text"`
 	Hints  []string    `json:"hints,omitempty"` // what to change
-	exit   failure.Kind
+	exit   cli.Exit
 }
 
 // Diagnosis is everything that was found.
@@ -43,8 +44,8 @@ func (r *Diagnosis) ExitStatus() int {
 	for _, c := range r.Checks {
 		switch {
 		case c.Status != CheckFailed:
-		case c.exit != failure.Unreachable && c.exit != failure.Refused:
-			return int(failure.Local)
+		case c.exit != cli.ExitUnreachable && c.exit != cli.ExitRefused:
+			return int(cli.ExitFailed)
 		case status == 0:
 			status = int(c.exit)
 		}
@@ -76,8 +77,8 @@ func (r *Diagnosis) add(c Check) { r.Checks = append(r.Checks, c) }
 
 // failed is a check that an error ended.
 func failed(name string, err error) Check {
-	f := failure.Of(err)
-	return Check{Name: name, Status: CheckFailed, Text: failure.Clean(f.Error()), Hints: f.Hints, exit: f.Exit}
+	f := cli.Of(err)
+	return Check{Name: name, Status: CheckFailed, Text: words.Clean(f.Error()), Hints: f.Hints, exit: f.Exit}
 }
 
 func (d Doctor) system() Check {
@@ -107,7 +108,7 @@ func (d Doctor) service(ctx context.Context, r *Diagnosis) {
 		return
 	}
 	took := health.Got.Sub(health.Sent).Round(time.Millisecond)
-	c := Check{Name: "service", Status: CheckOK, Text: "version " + failure.Clean(health.Version) + " answers in " + took.String() + ": " + failure.Clean(health.Status)}
+	c := Check{Name: "service", Status: CheckOK, Text: "version " + words.Clean(health.Version) + " answers in " + took.String() + ": " + words.Clean(health.Status)}
 	if health.Status != "ok" {
 		c.Status, c.Hints = CheckWarning, []string{"ask who administers the service"}
 	}
@@ -137,7 +138,7 @@ func clock(health *service.Health) Check {
 	case off <= clockLimit:
 		c.Status = CheckWarning
 	default:
-		c.Status, c.exit = CheckFailed, failure.Local
+		c.Status, c.exit = CheckFailed, cli.ExitFailed
 	}
 	c.Text = "this machine's is " + off.String() + " " + direction + " the service's"
 	c.Hints = []string{"set this machine's clock; certificates and ID tokens hold for minutes"}

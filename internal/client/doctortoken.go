@@ -10,8 +10,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/client/source"
+	"github.com/gatepass-ci/gatepass/internal/words"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -27,7 +28,7 @@ func (d Doctor) idToken(ctx context.Context, r *Diagnosis) {
 		}
 		return
 	}
-	r.add(Check{Name: "id token", Status: CheckOK, Text: "from " + failure.Clean(token.Source)})
+	r.add(Check{Name: "id token", Status: CheckOK, Text: "from " + words.Clean(token.Source)})
 	r.Claims = claimsOf(token)
 	r.add(d.age(r.Claims, token.Method))
 	r.add(d.audience(r.Claims, token.Method))
@@ -65,7 +66,7 @@ func (d Doctor) age(claims map[string]any, method string) Check {
 	issued, okIssued := timeOf(claims["iat"])
 	expires, okExpires := timeOf(claims["exp"])
 	if !okIssued || !okExpires {
-		c.Status, c.exit = CheckFailed, failure.Local
+		c.Status, c.exit = CheckFailed, cli.ExitFailed
 		c.Text, c.Hints = "the ID token does not say when it was issued and when it ends", []string{"use the token that the CI system made for this job"}
 		return c
 	}
@@ -77,10 +78,10 @@ func (d Doctor) age(claims map[string]any, method string) Check {
 	}
 	switch {
 	case left <= 0:
-		c.Status, c.exit = CheckFailed, failure.Local
+		c.Status, c.exit = CheckFailed, cli.ExitFailed
 		c.Text, c.Hints = fmt.Sprintf("it ended %s ago", -left), []string{renew}
 	case age < -clockLimit:
-		c.Status, c.exit = CheckFailed, failure.Local
+		c.Status, c.exit = CheckFailed, cli.ExitFailed
 		c.Text, c.Hints = fmt.Sprintf("it will be issued in %s", -age), []string{"this machine's clock is behind the CI system's: set it"}
 	case age > time.Hour:
 		c.Status = CheckWarning
@@ -93,17 +94,17 @@ func (d Doctor) age(claims map[string]any, method string) Check {
 func (d Doctor) audience(claims map[string]any, method string) Check {
 	c := Check{Name: "audience", Status: CheckOK}
 	have := source.Audiences(claims["aud"])
-	c.Text = failure.Clean(strings.Join(have, ", "))
+	c.Text = words.Clean(strings.Join(have, ", "))
 	wanted := d.Source.Audience
 	org, _ := claims["oidc.circleci.com/org-id"].(string)
 	isDefault := len(have) == 1 && (strings.HasPrefix(have[0], "ari:cloud:bitbucket::") || method == api.MethodCircleCI && strings.EqualFold(have[0], org))
 	switch {
 	case len(have) == 0:
-		c.Status, c.exit, c.Text = CheckFailed, failure.Local, "the ID token has no audience"
+		c.Status, c.exit, c.Text = CheckFailed, cli.ExitFailed, "the ID token has no audience"
 		c.Hints = source.AudienceHints(method, wanted)
 	case wanted != "" && !slices.Contains(have, wanted):
-		c.Status, c.exit = CheckFailed, failure.Local
-		c.Text += ", and not " + failure.Clean(wanted)
+		c.Status, c.exit = CheckFailed, cli.ExitFailed
+		c.Text += ", and not " + words.Clean(wanted)
 		c.Hints = source.AudienceHints(method, wanted)
 	case isDefault:
 		c.Status = CheckWarning
@@ -123,7 +124,7 @@ func (d Doctor) provider(claims map[string]any, method string) []Check {
 		warn("ssh rerun", "this job was re-run with SSH, and people may be logged in to it", "run it without SSH, or set allow_ssh_rerun in the token rule")
 	}
 	if ref, _ := claims["oidc.circleci.com/vcs-ref"].(string); strings.HasPrefix(ref, "refs/heads/pull/") || strings.HasPrefix(ref, "refs/pull/") {
-		warn("fork", "this job runs for a pull request from a fork: "+failure.Clean(ref), "only a rule with vcs_origin matches it, or one with allow_forks")
+		warn("fork", "this job runs for a pull request from a fork: "+words.Clean(ref), "only a rule with vcs_origin matches it, or one with allow_forks")
 	}
 	if _, ok := claims["oidc.circleci.com/project-id"].(string); method == api.MethodCircleCI && !ok {
 		warn("project", "the ID token names no project, so it is no job's", "use the token that CircleCI made for this job")

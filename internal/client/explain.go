@@ -7,8 +7,9 @@ import (
 	"sort"
 	"strings"
 
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/client/source"
+	"github.com/gatepass-ci/gatepass/internal/words"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -20,17 +21,17 @@ func explain(err error, idToken source.Token, tokenRule, audience string) error 
 		return err
 	}
 	// A service that echoes the token must not get it into the log through us.
-	detail := failure.Clean(strings.ReplaceAll(problem.Detail, idToken.Value(), "[ID token]"))
+	detail := words.Clean(strings.ReplaceAll(problem.Detail, idToken.Value(), "[ID token]"))
 	title := problem.Code.Title()
 	if title == "" {
 		title = "the service refused"
 	}
-	code := failure.Clean(string(problem.Code))
+	code := words.Clean(string(problem.Code))
 	if problem.JoinID != "" {
-		code += ", join " + failure.Clean(problem.JoinID)
+		code += ", join " + words.Clean(problem.JoinID)
 	}
-	return &failure.Error{
-		Exit:  failure.Of(err).Exit,
+	return &cli.Error{
+		Exit:  cli.Of(err).Exit,
 		Err:   refusal{text: fmt.Sprintf("%s (%s): %s", title, code, detail), problem: problem},
 		Notes: presented(problem, idToken.Value()),
 		Hints: hints(problem, idToken, tokenRule, audience),
@@ -74,7 +75,7 @@ func presented(problem *api.Problem, secret string) []string {
 		if slices.Contains(problem.UnmatchedFields, field) {
 			mark = "   <- no rule accepts this"
 		}
-		notes = append(notes, fmt.Sprintf("  %-*s  %s%s", min(width, 40), failure.Clean(field), failure.Clean(values), mark))
+		notes = append(notes, fmt.Sprintf("  %-*s  %s%s", min(width, 40), words.Clean(field), words.Clean(values), mark))
 	}
 	return notes
 }
@@ -84,9 +85,9 @@ func presented(problem *api.Problem, secret string) []string {
 func hints(problem *api.Problem, idToken source.Token, tokenRule, audience string) []string {
 	show := "ask who administers the service to look at the log of this time"
 	if problem.JoinID != "" {
-		show = "an administrator sees why with: gatepassctl joins show " + failure.Clean(problem.JoinID)
+		show = "an administrator sees why with: gatepassctl joins show " + words.Clean(problem.JoinID)
 	}
-	rule := "gatepassctl get token/" + failure.Clean(tokenRule)
+	rule := "gatepassctl get token/" + words.Clean(tokenRule)
 	switch problem.Code {
 	case api.CodeNoRuleMatched:
 		return []string{"compare the marked values with the allow rules of " + rule, show}
@@ -95,7 +96,7 @@ func hints(problem *api.Problem, idToken source.Token, tokenRule, audience strin
 	case api.CodeIDTokenWrongAudience:
 		return append(source.AudienceHints(idToken.Method, audience), "the audience is the one that the token rule names: "+rule)
 	case api.CodeTokenNotFound:
-		return []string{fmt.Sprintf("check --token and GATEPASS_TOKEN: %q is unknown or has expired; administrators list them with: gatepassctl get token", failure.Clean(tokenRule))}
+		return []string{fmt.Sprintf("check --token and GATEPASS_TOKEN: %q is unknown or has expired; administrators list them with: gatepassctl get token", words.Clean(tokenRule))}
 	case api.CodeIDTokenAlreadyUsed:
 		return []string{"join once in a step and ask for all credentials in that join, or raise max_joins in the token rule"}
 	case api.CodeNotPermitted:

@@ -10,8 +10,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/client/credentials"
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
 	"github.com/gatepass-ci/gatepass/internal/client/service"
 	"github.com/gatepass-ci/gatepass/internal/client/source"
 	"github.com/gatepass-ci/gatepass/pkg/api"
@@ -126,14 +126,14 @@ func (r *ready) join(ctx context.Context, paths []string) (*Held, error) {
 
 func (j Join) check() error {
 	if j.Token == "" {
-		return failure.New(failure.Usage, "no token rule is named").
+		return cli.Misused("no token rule is named").
 			Hint("give --token NAME, or set GATEPASS_TOKEN: the metadata.name of the token resource, which is no secret")
 	}
 	if j.TTL != 0 && j.TTL < time.Second {
-		return failure.New(failure.Usage, "a lifetime of %s is too short", j.TTL).Hint("ask for at least 1s, such as --ttl=15m")
+		return cli.Misused("a lifetime of %s is too short", j.TTL).Hint("ask for at least 1s, such as --ttl=15m")
 	}
 	if j.Service.Timeout <= 0 {
-		return failure.New(failure.Usage, "a timeout of %s is too short", j.Service.Timeout).Hint("write it like --timeout=60s")
+		return cli.Misused("a timeout of %s is too short", j.Service.Timeout).Hint("write it like --timeout=60s")
 	}
 	seen := make(map[string]bool)
 	for _, out := range j.Outputs {
@@ -153,7 +153,7 @@ func (j Join) check() error {
 }
 
 func sameDestination(path string) error {
-	return failure.New(failure.Usage, "two outputs have the destination %s", path).Hint("give each output a directory of its own")
+	return cli.Misused("two outputs have the destination %s", path).Hint("give each output a directory of its own")
 }
 
 // request is built once: a retry sends the same bytes, and the service knows
@@ -182,7 +182,7 @@ func (j Join) request(idToken source.Token) (api.JoinRequest, error) {
 		request.Credentials = append(request.Credentials, credentials...)
 	}
 	if len(request.Credentials) > api.MaxCredentials {
-		return api.JoinRequest{}, failure.New(failure.Usage, "the outputs need %d credentials, and a join has at most %d", len(request.Credentials), api.MaxCredentials).
+		return api.JoinRequest{}, cli.Misused("the outputs need %d credentials, and a join has at most %d", len(request.Credentials), api.MaxCredentials).
 			Hint("split the outputs over several joins; the token rule's max_joins says how many one ID token may make")
 	}
 	return request, nil

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 )
 
 // Renewal joins again and again, so that the credentials of a long job never end.
@@ -70,9 +70,9 @@ func (r Renewal) next(ctx context.Context, until time.Time) (*Report, error) {
 		if err == nil {
 			return report, nil
 		}
-		f := failure.Of(err)
+		f := cli.Of(err)
 		left := until.Sub(r.Join.Now())
-		if ctx.Err() != nil || left <= 0 || f.Exit == failure.Refused || f.Exit == failure.Usage {
+		if ctx.Err() != nil || left <= 0 || f.Exit == cli.ExitRefused || f.Exit == cli.ExitUsage {
 			return nil, err
 		}
 		pause := min(max(left/10, shortestPause), longestPause)

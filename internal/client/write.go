@@ -9,7 +9,7 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/client/credentials"
 	"github.com/gatepass-ci/gatepass/internal/client/destination"
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/words"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -40,11 +40,11 @@ type WrittenOutput struct {
 // newReport is what an answer says of itself, fit for a build log.
 func newReport(response *api.JoinResponse) *Report {
 	return &Report{
-		JoinID:       failure.Clean(response.JoinID),
-		Bot:          failure.Clean(response.Bot),
+		JoinID:       words.Clean(response.JoinID),
+		Bot:          words.Clean(response.Bot),
 		ExpiresAt:    response.ExpiresAt.UTC(),
 		TTLSeconds:   response.TTLSeconds,
-		TTLLimitedBy: failure.Clean(response.TTLLimitedBy),
+		TTLLimitedBy: words.Clean(response.TTLLimitedBy),
 	}
 }
 
@@ -112,7 +112,7 @@ func (j Join) write(ctx context.Context, held *Held, dirs []*destination.Dir) (*
 		written := WrittenOutput{
 			Type:       j.Outputs[i].Kind,
 			Principals: clean(result.Principals),
-			Subject:    failure.Clean(result.Subject),
+			Subject:    words.Clean(result.Subject),
 			ExpiresAt:  result.Expires.UTC(),
 		}
 		if dirs[i] == nil {
@@ -169,7 +169,7 @@ func newManifest(report *Report, written WrittenOutput) (destination.File, error
 func clean(values []string) []string {
 	out := make([]string, len(values))
 	for i, value := range values {
-		out[i] = failure.Clean(value)
+		out[i] = words.Clean(value)
 	}
 	return out
 }

@@ -11,7 +11,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/cli"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // Exit statuses of a command that did not end by itself, as shells have them
@@ -85,9 +86,9 @@ func notStarted(cmd *exec.Cmd, err error) error {
 	case errors.Is(err, ErrInterrupted):
 		return err
 	case errors.Is(err, exec.ErrNotFound), errors.Is(err, fs.ErrNotExist):
-		return failure.New(statusNotFound, "the command %q is not found", failure.Clean(name)).
+		return cli.Errorf(statusNotFound, "the command %q is not found", words.Clean(name)).
 			Hint("write a program that is in PATH, or its path; for a shell's words write: sh -c '…'")
 	}
-	return failure.New(statusNotExecutable, "starting the command: %w", err).
+	return cli.Errorf(statusNotExecutable, "starting the command: %w", err).
 		Hint("check that it may be executed by this user, and write ./NAME for a program in this directory")
 }

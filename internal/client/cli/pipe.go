@@ -16,6 +16,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/client/failure"
 	"github.com/gatepass-ci/gatepass/internal/client/pipe"
 	"github.com/gatepass-ci/gatepass/internal/client/service"
+	"github.com/gatepass-ci/gatepass/internal/words"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -159,7 +160,7 @@ func (p *piped) report(report *client.Report) {
 		}
 		p.log.Info("%s for %s: %s", out.Type, whose, out.Destination)
 	}
-	p.log.Success("Credentials are there. In the lines of the script that follow: . %s", credentials.ShellQuote(filepath.Join(p.plan.Files.Destination, pipe.Activate)))
+	p.log.Success("Credentials are there. In the lines of the script that follow: . %s", words.ShellWord(filepath.Join(p.plan.Files.Destination, pipe.Activate)))
 }
 
 func (p *piped) until(end time.Time) string {

@@ -12,12 +12,13 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/cli"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // badAnswer is an answer that does not hold what was asked for. Nothing of it is used.
 func badAnswer(format string, args ...any) error {
-	return failure.New(failure.Local, "the service's answer cannot be used: %s", failure.Clean(fmt.Sprintf(format, args...))).
+	return cli.Failed("the service's answer cannot be used: %s", words.Clean(fmt.Sprintf(format, args...))).
 		Hint("nothing was written; check that --server is the right service and that this machine's clock is right, then tell who administers it")
 }
 

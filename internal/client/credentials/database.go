@@ -5,7 +5,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/cli"
+	"github.com/gatepass-ci/gatepass/internal/words"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -103,6 +104,6 @@ func findFormat(name string) (databaseFormat, error) {
 	if i >= 0 {
 		return formats[i], nil
 	}
-	return databaseFormat{}, failure.New(failure.Usage, "--format %q is not a database's", failure.Clean(name)).
+	return databaseFormat{}, cli.Misused("--format %q is not a database's", words.Clean(name)).
 		Hint("use one of %s; the report's format is --report", strings.Join(formatOption().Values, ", "))
 }

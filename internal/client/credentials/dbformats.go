@@ -4,7 +4,8 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/cli"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // postgres is the default: the three files, and libpq's variables (libpq, 34.15
@@ -42,7 +43,7 @@ func mongo(db databaseUser, o *Output) error {
 // cockroach finds a user's files by their names in a directory (--certs-dir).
 func cockroach(db databaseUser, o *Output) error {
 	if strings.ContainsAny(db.user, "/\\") {
-		return failure.New(failure.Usage, "--username %q cannot be in a file name, as cockroach has it", failure.Clean(db.user)).Hint("use another format")
+		return cli.Misused("--username %q cannot be in a file name, as cockroach has it", words.Clean(db.user)).Hint("use another format")
 	}
 	const dir = "cockroach"
 	client := dir + "/client." + db.user
@@ -52,7 +53,7 @@ func cockroach(db databaseUser, o *Output) error {
 		{client + ".key", (*granted).privateKey},
 	}
 	o.next = func(g *granted) string {
-		return "cockroach sql --certs-dir " + g.path(dir) + " --user " + ShellQuote(db.user) + " --host HOST"
+		return "cockroach sql --certs-dir " + g.path(dir) + " --user " + words.ShellWord(db.user) + " --host HOST"
 	}
 	return nil
 }
@@ -89,7 +90,7 @@ loose-ssl-verify-server-cert
 	o.next = func(g *granted) string {
 		next := "mysql --defaults-extra-file=" + g.path(fileConfig) + " -h HOST"
 		if db.database != "" {
-			next += " " + ShellQuote(db.database)
+			next += " " + words.ShellWord(db.database)
 		}
 		return next
 	}
@@ -100,6 +101,3 @@ loose-ssl-verify-server-cert
 func mysqlEscape(value string) string {
 	return strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(value)
 }
-
-// alwaysQuote is a shell word in single quotes, whatever is in it.
-func alwaysQuote(value string) string { return "'" + strings.ReplaceAll(value, "'", `'\''`) + "'" }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // Environ is an environment in the making.
@@ -63,7 +65,7 @@ func (e *Environ) Script(comment string) []byte {
 	text := []byte("# " + comment + "\n")
 	for _, entry := range e.list {
 		name, value, _ := strings.Cut(entry, "=")
-		text = fmt.Appendf(text, "export %s=%s\n", name, alwaysQuote(value))
+		text = fmt.Appendf(text, "export %s=%s\n", name, words.ShellQuote(value))
 	}
 	return text
 }

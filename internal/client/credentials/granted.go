@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/gatepass-ci/gatepass/internal/words"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -103,7 +104,7 @@ func (g *granted) result() *Result {
 }
 
 // path is the absolute path that a file will have, for a shell.
-func (g *granted) path(name string) string { return ShellQuote(g.dir + "/" + name) }
+func (g *granted) path(name string) string { return words.ShellWord(g.dir + "/" + name) }
 
 // What files hold.
 
@@ -134,7 +135,7 @@ func (g *granted) jwt() ([]byte, error) { return []byte(g.token.text), nil }
 func (g *granted) assignments() ([]byte, error) {
 	var env []byte
 	for _, v := range g.variables(g.dir) {
-		env = fmt.Appendf(env, "%s=%s\n", v.Name, alwaysQuote(v.Value))
+		env = fmt.Appendf(env, "%s=%s\n", v.Name, words.ShellQuote(v.Value))
 	}
 	return env, nil
 }

@@ -1,6 +1,7 @@
 package credentials
 
 import (
+	"github.com/gatepass-ci/gatepass/internal/words"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -68,7 +69,7 @@ func newIdentity(w *Wish, place Place) (*Output, error) {
 		{fileSSHConfig, sshConfig},
 	}
 	o.next = func(g *granted) string {
-		return "ssh -F " + g.path(fileSSHConfig) + " " + ShellQuote(api.Login(g.login.ValidPrincipals[0])) + "@HOST"
+		return "ssh -F " + g.path(fileSSHConfig) + " " + words.ShellWord(api.Login(g.login.ValidPrincipals[0])) + "@HOST"
 	}
 	o.warnings = func(g *granted) []string {
 		if len(g.hostAuthorities) > 0 || len(g.hostLines) > 0 {

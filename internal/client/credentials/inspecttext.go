@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // Colours of a terminal (ECMA-48 §8.3.117).
@@ -30,10 +30,10 @@ func (c *Credential) Text(w io.Writer, colour bool) {
 	if c.Authority {
 		kind += " (authority)"
 	}
-	fmt.Fprintf(w, "%s: %s\n", failure.Clean(c.File), paint(bold, kind))
+	fmt.Fprintf(w, "%s: %s\n", words.Clean(c.File), paint(bold, kind))
 	line := func(label, value string) {
 		if value != "" {
-			fmt.Fprintf(w, "  %-12s %s\n", label, failure.Clean(value))
+			fmt.Fprintf(w, "  %-12s %s\n", label, words.Clean(value))
 		}
 	}
 	line("key id", c.KeyID)

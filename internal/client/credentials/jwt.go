@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -32,7 +32,7 @@ func jwt() Kind {
 func newJWT(w *Wish, place Place) (*Output, error) {
 	audience := w.Text(optionAudience)
 	if audience == "" {
-		return nil, failure.New(failure.Usage, "--jwt-audience is missing").
+		return nil, cli.Misused("--jwt-audience is missing").
 			Hint("write it like --jwt-audience=https://vault.example.com; the bot's role must grant it in jwt_audiences")
 	}
 	return &Output{

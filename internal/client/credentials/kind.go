@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
@@ -53,7 +53,7 @@ func KindNames() []string {
 
 // UnknownKind refuses a word in the place of a kind's name.
 func UnknownKind(word string) error {
-	e := failure.New(failure.Usage, "unknown output type %q", failure.Clean(word))
+	e := cli.Misused("unknown output type %q", words.Clean(word))
 	if near := words.Nearest(word, KindNames()); near != "" {
 		return e.Hint("did you mean %s?", near)
 	}

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/client/destination"
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
 )
 
 // execCredentialVersion is of the exec plugin protocol, stable since Kubernetes 1.22.
@@ -126,7 +126,7 @@ func ExecCredential(dir string, now time.Time) ([]byte, error) {
 		return nil, err
 	}
 	if !status.Expires.After(now) {
-		return nil, failure.New(failure.Local, "the credentials in %s expired at %s", dir, status.Expires.UTC().Format(time.RFC3339)).
+		return nil, cli.Failed("the credentials in %s expired at %s", dir, status.Expires.UTC().Format(time.RFC3339)).
 			Hint("join again: gatepass join kubernetes --destination %s …", dir)
 	}
 	answer.Status = status
@@ -156,13 +156,13 @@ func readKubeCredentials(dir string) (execStatus, error) {
 	}
 	certs, err := parseCertificates(string(cert))
 	if err != nil || len(certs) == 0 {
-		return execStatus{}, failure.New(failure.Local, "%s in %s is not a certificate", fileClientCert, dir).Hint("join again")
+		return execStatus{}, cli.Failed("%s in %s is not a certificate", fileClientCert, dir).Hint("join again")
 	}
 	return execStatus{Certificate: string(cert), Key: string(key), Expires: certs[0].NotAfter}, nil
 }
 
 func noKubeCredentials(dir string, err error) error {
-	return failure.New(failure.Local, "no Kubernetes credentials in %s: %w", dir, err).
+	return cli.Failed("no Kubernetes credentials in %s: %w", dir, err).
 		Hint("write them with: gatepass join kubernetes --exec-plugin --destination %s …", dir)
 }
 
@@ -171,7 +171,7 @@ func jwtExpiry(token string) (time.Time, error) {
 		Expires int64 `json:"exp"`
 	}
 	if err := readClaims(token, &claims); err != nil || claims.Expires <= 0 {
-		return time.Time{}, failure.New(failure.Local, "the file %s is not a JWT", fileJWT).Hint("join again")
+		return time.Time{}, cli.Failed("the file %s is not a JWT", fileJWT).Hint("join again")
 	}
 	return sshTime(uint64(claims.Expires)), nil
 }

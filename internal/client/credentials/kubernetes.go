@@ -5,7 +5,8 @@ import (
 	"net/url"
 	"os"
 
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/cli"
+	"github.com/gatepass-ci/gatepass/internal/words"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -79,15 +80,15 @@ func newCluster(w *Wish, place Place) (*cluster, error) {
 	}
 	if w.Text(optionPlugin) == "true" {
 		if place.Path == "" {
-			return nil, failure.New(failure.Usage, "--exec-plugin has no meaning for a destination in memory").Hint("give a directory")
+			return nil, cli.Misused("--exec-plugin has no meaning for a destination in memory").Hint("give a directory")
 		}
 		if c.plugin, err = os.Executable(); err != nil {
-			return nil, failure.New(failure.Local, "finding the path of gatepass: %w", err).Hint("leave out --exec-plugin")
+			return nil, cli.Failed("finding the path of gatepass: %w", err).Hint("leave out --exec-plugin")
 		}
 	}
 	server, err := url.Parse(c.server)
 	if err != nil || server.Scheme != "https" || server.Host == "" || server.User != nil {
-		return nil, failure.New(failure.Usage, "--kubernetes-server %q is not an https URL", failure.Clean(c.server)).
+		return nil, cli.Misused("--kubernetes-server %q is not an https URL", words.Clean(c.server)).
 			Hint("give the API server's address, such as --kubernetes-server=https://10.0.0.1:6443; kubectl cluster-info prints it")
 	}
 	if c.name == "" {
@@ -109,23 +110,23 @@ func (o *Output) logIn(w *Wish) ([]file, error) {
 	switch auth := w.Text("auth"); auth {
 	case authX509, "":
 		if audience != "" {
-			return nil, failure.New(failure.Usage, "--jwt-audience has no meaning with --auth=x509").Hint("leave it out, or use --auth=jwt")
+			return nil, cli.Misused("--jwt-audience has no meaning with --auth=x509").Hint("leave it out, or use --auth=jwt")
 		}
 		o.asks = []api.CredentialRequest{clientCert(api.CredentialRequest{Usage: api.UsageKubernetes, KubernetesUser: user})}
 		o.is = func(subject pkix.Name) bool { return subject.CommonName == user }
 		return []file{{fileClientCert, (*granted).certificate}, {fileClientKey, (*granted).privateKey}}, checkName("kubernetes-user", user, "ci")
 	case authJWT:
 		if user != "" {
-			return nil, failure.New(failure.Usage, "--kubernetes-user has no meaning with --auth=jwt: the user is the bot").
+			return nil, cli.Misused("--kubernetes-user has no meaning with --auth=jwt: the user is the bot").
 				Hint("leave it out; in the cluster the user is bot:NAME behind the prefix that its OIDC settings give, and the groups are the bot's kubernetes_groups")
 		}
 		if audience == "" {
-			return nil, failure.New(failure.Usage, "--jwt-audience is missing").
+			return nil, cli.Misused("--jwt-audience is missing").
 				Hint("give the client id that the cluster expects (EKS: --client-id of the identity provider); the bot's role must grant it in jwt_audiences")
 		}
 		o.asks = []api.CredentialRequest{askJWT(audience)}
 		return []file{{fileJWT, (*granted).jwt}}, nil
 	default:
-		return nil, failure.New(failure.Usage, "--auth %q is not known", failure.Clean(auth)).Hint("use --auth=x509 or --auth=jwt")
+		return nil, cli.Misused("--auth %q is not known", words.Clean(auth)).Hint("use --auth=x509 or --auth=jwt")
 	}
 }

@@ -4,8 +4,9 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/client/destination"
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // Place is where an output's files go, for whom, and by which roles.
@@ -72,12 +73,12 @@ func (w *Wish) Path() (string, error) {
 	readers := len(w.List(optionReaderUsers))+len(w.List(optionReaderGroups)) > 0
 	switch {
 	case acls == "off" && readers:
-		return "", failure.New(failure.Usage, "readers are named, and acls are off").
+		return "", cli.Misused("readers are named, and acls are off").
 			Hint("readers are let in by access control lists: use acls try or required, or --owner")
 	case acls != "" && acls != "try" && acls != "off" && acls != "required":
-		return "", failure.New(failure.Usage, "--acls %q is not known", failure.Clean(acls)).Hint("use --acls=try or --acls=required")
+		return "", cli.Misused("--acls %q is not known", words.Clean(acls)).Hint("use --acls=try or --acls=required")
 	case path == "" && (readers || w.Text(optionOwner) != ""):
-		return "", failure.New(failure.Usage, "nobody can read a destination in memory").Hint("leave out --owner, --reader-user and --reader-group, or give a directory")
+		return "", cli.Misused("nobody can read a destination in memory").Hint("leave out --owner, --reader-user and --reader-group, or give a directory")
 	}
 	return path, nil
 }
@@ -90,18 +91,18 @@ func ParsePath(raw string) (string, error) {
 	scheme, _, found := strings.Cut(raw, "://")
 	switch {
 	case raw == "":
-		return "", failure.New(failure.Usage, "no destination is given").
+		return "", cli.Misused("no destination is given").
 			Hint("give --destination DIR, a directory for the credentials alone")
 	case !found:
 		return raw, nil
 	case scheme == "file":
 		u, err := url.Parse(raw)
 		if err != nil || u.Host != "" || u.Path == "" || u.RawQuery != "" || u.Fragment != "" {
-			return "", failure.New(failure.Usage, "--destination %s is not a file URI", failure.Clean(raw)).Hint("write file:///absolute/path, or a plain path")
+			return "", cli.Misused("--destination %s is not a file URI", words.Clean(raw)).Hint("write file:///absolute/path, or a plain path")
 		}
 		return u.Path, nil
 	case raw == Memory:
 		return "", nil
 	}
-	return "", failure.New(failure.Usage, "destinations of kind %s are not supported", failure.Clean(scheme)).Hint("give a directory, such as --destination=./tbot-user")
+	return "", cli.Misused("destinations of kind %s are not supported", words.Clean(scheme)).Hint("give a directory, such as --destination=./tbot-user")
 }

@@ -8,7 +8,8 @@ import (
 	"io/fs"
 	"os"
 
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/cli"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // ServerCAs are the authorities that a server's certificate is checked by.
@@ -41,7 +42,7 @@ func (w *Wish) serverCAs(option string) (ServerCAs, error) {
 	if value := w.Text(option); value != SystemCAs && value != "" {
 		raw, err := os.ReadFile(value)
 		if err != nil {
-			return ServerCAs{}, failure.New(failure.Usage, "reading --%s: %w", option, err).
+			return ServerCAs{}, cli.Misused("reading --%s: %w", option, err).
 				Hint("it names a PEM file with the authority of the server's certificate, or is the word system")
 		}
 		return newServerCAs(value, raw, false)
@@ -56,11 +57,11 @@ func (w *Wish) serverCAs(option string) (ServerCAs, error) {
 			continue
 		}
 		if err != nil {
-			return ServerCAs{}, failure.New(failure.Local, "reading the system's authorities: %w", err).Hint("give --%s FILE", option)
+			return ServerCAs{}, cli.Failed("reading the system's authorities: %w", err).Hint("give --%s FILE", option)
 		}
 		return newServerCAs(file, raw, true)
 	}
-	return ServerCAs{}, failure.New(failure.Local, "this system has no bundle of authorities to check the server by").
+	return ServerCAs{}, cli.Failed("this system has no bundle of authorities to check the server by").
 		Hint("install ca-certificates, or give --%s FILE with the authority of the server's certificate", option)
 }
 
@@ -72,19 +73,19 @@ func newServerCAs(name string, raw []byte, system bool) (ServerCAs, error) {
 		block, rest = pem.Decode(rest)
 		if block == nil {
 			if len(bytes.TrimSpace(all)) == 0 {
-				return ServerCAs{}, failure.New(failure.Usage, "%s holds no PEM certificate", name).
+				return ServerCAs{}, cli.Misused("%s holds no PEM certificate", name).
 					Hint("it must contain -----BEGIN CERTIFICATE----- blocks: those of the authority that signed the server's certificate")
 			}
 			return ServerCAs{PEM: all, System: system}, nil
 		}
 		if block.Type != "CERTIFICATE" {
-			return ServerCAs{}, failure.New(failure.Usage, "%s holds a %s", name, failure.Clean(block.Type)).
+			return ServerCAs{}, cli.Misused("%s holds a %s", name, words.Clean(block.Type)).
 				Hint("give the certificates of the server's authority alone")
 		}
 		// The machine's bundle is believed as it is: some of its certificates are
 		// older than the rules that Go reads them by.
 		if _, err := x509.ParseCertificate(block.Bytes); err != nil && !system {
-			return ServerCAs{}, failure.New(failure.Usage, "%s holds a certificate that cannot be read: %w", name, err).
+			return ServerCAs{}, cli.Misused("%s holds a certificate that cannot be read: %w", name, err).
 				Hint("look at it with: openssl x509 -in FILE -noout -text")
 		}
 		all = append(all, pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: block.Bytes})...)

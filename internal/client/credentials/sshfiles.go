@@ -9,7 +9,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/cli"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // hostPatterns checks --ssh-hosts and joins them as known_hosts wants them (sshd(8)).
@@ -18,7 +19,7 @@ func hostPatterns(patterns []string) (string, error) {
 	for _, pattern := range patterns {
 		for _, p := range strings.Split(pattern, ",") {
 			if !plainPattern(p) {
-				return "", failure.New(failure.Usage, "--ssh-hosts %q is not a host pattern", failure.Clean(pattern)).
+				return "", cli.Misused("--ssh-hosts %q is not a host pattern", words.Clean(pattern)).
 					Hint("write a host name, with * and ? if needed, such as --ssh-hosts='*.prod.example.com'")
 			}
 			all = append(all, p)
@@ -48,7 +49,7 @@ func knownHostsLines(raw []byte) ([]byte, error) {
 			continue
 		}
 		if _, _, _, _, _, err := ssh.ParseKnownHosts(line); err != nil {
-			return nil, failure.New(failure.Usage, "line %d of the --known-hosts file is not a known_hosts line", number+1).
+			return nil, cli.Misused("line %d of the --known-hosts file is not a known_hosts line", number+1).
 				Hint("each line is a host name, a key type and a key, as ssh-keyscan prints them")
 		}
 		out = append(append(out, line...), '\n')
@@ -73,7 +74,7 @@ func checkConfigPath(path string) error {
 		return err
 	}
 	if strings.ContainsAny(absolute, "\"\\") || strings.Contains(absolute, "${") || strings.ContainsFunc(absolute, unicode.IsControl) {
-		return failure.New(failure.Usage, "the path of the destination %q has a character that ssh_config cannot hold", absolute).
+		return cli.Misused("the path of the destination %q has a character that ssh_config cannot hold", absolute).
 			Hint("choose a --destination without quotes, backslashes, ${ and control characters")
 	}
 	return nil
@@ -113,15 +114,4 @@ func onlyKnownHosts(dir string) string {
 // (ssh_config(5), TOKENS).
 func configPath(dir, name string) string {
 	return `"` + strings.ReplaceAll(filepath.Join(dir, name), "%", "%%") + `"`
-}
-
-// ShellQuote makes a word safe to paste into a shell.
-func ShellQuote(word string) string {
-	plain := strings.IndexFunc(word, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+:@%", r))
-	}) < 0
-	if plain && word != "" {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }

@@ -48,16 +48,6 @@ func TestPathsThatSSHConfigCannotHold(t *testing.T) {
 	}
 }
 
-func TestShellQuote(t *testing.T) {
-	for word, want := range map[string]string{
-		"/id/ssh_config": "/id/ssh_config", "a b": "'a b'", "$(x)": "'$(x)'", "it's": `'it'\''s'`, "": "''", "-x": "-x",
-	} {
-		if got := ShellQuote(word); got != want {
-			t.Errorf("%q: %s, want %s", word, got, want)
-		}
-	}
-}
-
 // TestEachRequestHasItsOwnKey: a key that two joins share would outlive the first.
 func TestEachRequestHasItsOwnKey(t *testing.T) {
 	seen := make(map[string]bool)

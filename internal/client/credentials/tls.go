@@ -4,7 +4,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/cli"
+	"github.com/gatepass-ci/gatepass/internal/words"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -38,9 +39,9 @@ func checkName(flag, value, example string) error {
 	printable := strings.IndexFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f }) < 0
 	switch {
 	case value == "":
-		return failure.New(failure.Usage, "--%s is missing", flag).Hint("write it like --%s=%s; the bot's role must grant it", flag, example)
+		return cli.Misused("--%s is missing", flag).Hint("write it like --%s=%s; the bot's role must grant it", flag, example)
 	case len(value) > maxName || !printable:
-		return failure.New(failure.Usage, "--%s %q is not a name of at most %d printable characters", flag, failure.Clean(value), maxName).
+		return cli.Misused("--%s %q is not a name of at most %d printable characters", flag, words.Clean(value), maxName).
 			Hint("write it like --%s=%s", flag, example)
 	}
 	return nil

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
@@ -61,14 +61,14 @@ func (w *Wish) Set(name, value string) error {
 	if !w.Has(name) {
 		var names []string
 		w.flags.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-		e := failure.New(failure.Usage, "an output of type %s has no %s", w.Kind.Name, failure.Clean(name))
+		e := cli.Misused("an output of type %s has no %s", w.Kind.Name, words.Clean(name))
 		if near := words.Nearest(name, names); near != "" {
 			return e.Hint("did you mean %s?", near)
 		}
 		return e.Hint("it has %s", strings.Join(names, ", "))
 	}
 	if err := w.flags.Set(name, value); err != nil {
-		return failure.New(failure.Usage, "%s of an output of type %s: %s", name, w.Kind.Name, failure.Clean(err.Error())).
+		return cli.Misused("%s of an output of type %s: %s", name, w.Kind.Name, words.Clean(err.Error())).
 			Hint("see `gatepass join %s --help`", w.Kind.Name)
 	}
 	return nil
@@ -91,7 +91,7 @@ func (w *Wish) SetList(name string, values []string) error {
 func ParseWish(text, where, example string) (*Wish, error) {
 	fields, err := csv.NewReader(strings.NewReader(text)).Read()
 	if err != nil || strings.ContainsAny(text, "\r\n") {
-		return nil, failure.New(failure.Usage, "%s %q cannot be read", where, failure.Clean(text)).Hint("write it like %s", example)
+		return nil, cli.Misused("%s %q cannot be read", where, words.Clean(text)).Hint("write it like %s", example)
 	}
 	kind, ok := FindKind(fields[0])
 	if !ok {
@@ -106,7 +106,7 @@ func ParseWish(text, where, example string) (*Wish, error) {
 			}
 		}
 		if !found {
-			return nil, failure.New(failure.Usage, "%s: %q is not FLAG=VALUE", where, failure.Clean(field)).Hint("write it like %s", example)
+			return nil, cli.Misused("%s: %q is not FLAG=VALUE", where, words.Clean(field)).Hint("write it like %s", example)
 		}
 		if err := w.Set(strings.TrimPrefix(name, "--"), value); err != nil {
 			return nil, err
@@ -145,7 +145,7 @@ func (w *Wish) readKnownHosts() ([]byte, error) {
 	}
 	raw, err := os.ReadFile(name)
 	if err != nil {
-		return nil, failure.New(failure.Usage, "reading the known_hosts file: %w", err).
+		return nil, cli.Misused("reading the known_hosts file: %w", err).
 			Hint("make it with: ssh-keyscan HOST > FILE, and compare its fingerprints with the host's")
 	}
 	return knownHostsLines(raw)

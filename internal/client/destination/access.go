@@ -10,7 +10,8 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/cli"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // Access says who, besides the user that runs gatepass, may use a set.
@@ -75,7 +76,7 @@ func lookUp(name string, group bool) (uint32, error) {
 	}
 	parsed, err := strconv.ParseUint(id, 10, 31)
 	if err != nil {
-		return 0, failure.New(failure.Usage, "there is no %s %q on this machine", what, failure.Clean(name)).
+		return 0, cli.Misused("there is no %s %q on this machine", what, words.Clean(name)).
 			Hint("give a name that is in /etc/passwd or /etc/group, or a number")
 	}
 	return uint32(parsed), nil
@@ -95,7 +96,7 @@ func (d *Dir) give(file *os.File) error {
 		return err
 	}
 	if d.access.Required {
-		return failure.New(failure.Local, "destination %s: its file system has no access control lists, so the readers cannot be let in", d.path).
+		return cli.Failed("destination %s: its file system has no access control lists, so the readers cannot be let in", d.path).
 			Hint("choose a --destination on another file system, or use --owner")
 	}
 	warning := fmt.Sprintf("the file system of %s has no access control lists: only its owner can read the credentials", d.path)
@@ -119,7 +120,7 @@ func (a Access) giveTo(file *os.File) error {
 		return nil
 	}
 	if err := file.Chown(a.Owner.UID, a.Owner.GID); err != nil {
-		return failure.New(failure.Local, "giving files to user %d: %w", a.Owner.UID, err).Hint("only root can give files away; leave out --owner")
+		return cli.Failed("giving files to user %d: %w", a.Owner.UID, err).Hint("only root can give files away; leave out --owner")
 	}
 	return nil
 }

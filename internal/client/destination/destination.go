@@ -22,7 +22,8 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/cli"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // Names that a destination keeps for itself.
@@ -137,7 +138,7 @@ func (d *Dir) private() error {
 		return err
 	}
 	if !d.owns(info) {
-		return failure.New(failure.Local, "destination %s belongs to another user", d.path).
+		return cli.Failed("destination %s belongs to another user", d.path).
 			Hint("use a directory of your own; it is made when it does not exist")
 	}
 	if info.Mode().Perm()&0o077 != 0 && !d.access.granted(dot) {
@@ -146,7 +147,7 @@ func (d *Dir) private() error {
 			return err
 		}
 		if len(foreign) > 0 {
-			return failure.New(failure.Local, "destination %s is open to others (mode %04o) and holds other files: %s", d.path, info.Mode().Perm(), list(foreign)).
+			return cli.Failed("destination %s is open to others (mode %04o) and holds other files: %s", d.path, info.Mode().Perm(), list(foreign)).
 				Hint("give a directory for the credentials alone, such as %s", filepath.Join(d.path, "gatepass"))
 		}
 		if err := dot.Chmod(0o700); err != nil {
@@ -186,7 +187,7 @@ func (d *Dir) checkNames(names []string) error {
 	if len(taken) == 0 {
 		return nil
 	}
-	return failure.New(failure.Local, "destination %s holds files that gatepass did not write, and they are in the way: %s", d.path, list(taken)).
+	return cli.Failed("destination %s holds files that gatepass did not write, and they are in the way: %s", d.path, list(taken)).
 		Hint("move them away (files of tbot can be deleted), or choose another --destination")
 }
 
@@ -264,7 +265,7 @@ func list(names []string) string {
 	const most = 6
 	quoted := make([]string, 0, most)
 	for _, name := range names[:min(len(names), most)] {
-		quoted = append(quoted, failure.Clean(name))
+		quoted = append(quoted, words.Clean(name))
 	}
 	if len(names) > most {
 		quoted = append(quoted, fmt.Sprintf("and %d more", len(names)-most))
@@ -274,11 +275,11 @@ func list(names []string) string {
 
 // explain adds what to do to the errors of the operating system.
 func explain(path string, err error) error {
-	var known *failure.Error
+	var known *cli.Error
 	if errors.As(err, &known) {
 		return err
 	}
-	e := failure.New(failure.Local, "destination %s: %w", path, err)
+	e := cli.Failed("destination %s: %w", path, err)
 	switch {
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		e.Hint("choose a --destination that this user can write to")

@@ -12,9 +12,9 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/client/credentials"
 	"github.com/gatepass-ci/gatepass/internal/client/destination"
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
 )
 
 // names is the layout of most tests.
@@ -161,7 +161,7 @@ func everyStepCanFail(t *testing.T, l layout) {
 			}
 			return
 		}
-		if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(strings.Join(failure.Of(err).Hints, ""), "disk is full") {
+		if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(strings.Join(cli.Of(err).Hints, ""), "disk is full") {
 			t.Errorf("at %q: error %v", at, err)
 		}
 		if got := l.whole(t, dir); got != "old" && at != "sweep" {

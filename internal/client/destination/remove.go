@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 )
 
 // Removed says what Remove did.
@@ -152,7 +152,7 @@ func overwrite(root *os.Root, name string) error {
 		return nil // a second name that someone gave it: what is behind it is not ours to spoil
 	}
 	if info.Size() > 1<<20 {
-		return failure.New(failure.Local, "%s is larger than any file of ours", name)
+		return cli.Failed("%s is larger than any file of ours", name)
 	}
 	_, err = file.WriteAt(make([]byte, info.Size()), 0)
 	return err

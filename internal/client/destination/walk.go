@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 )
 
 // maxLinks is how many links of an absolute path are followed, as in Linux.
@@ -79,7 +79,7 @@ func componentsBelow(within, path string) (int, error) {
 	}
 	below, err := filepath.Rel(within, path)
 	if err != nil || below == "." || !filepath.IsLocal(below) {
-		return 0, failure.New(failure.Local, "destination %s is not in %s", path, within).Hint("choose a directory below it")
+		return 0, cli.Failed("destination %s is not in %s", path, within).Hint("choose a directory below it")
 	}
 	return len(components(below)), nil
 }
@@ -136,7 +136,7 @@ func (w *walker) down() error {
 // follow puts a link's target in place of the link, if nobody else can have planted it.
 func (w *walker) follow(name, path string) error {
 	if len(w.rest) <= w.plain {
-		return failure.New(failure.Local, "destination leads through the symbolic link %s", path).
+		return cli.Failed("destination leads through the symbolic link %s", path).
 			Hint("remove the link, or choose another destination")
 	}
 	var parent unix.Stat_t
@@ -146,7 +146,7 @@ func (w *walker) follow(name, path string) error {
 	// In a sticky directory others cannot remove a link, but they can be the
 	// first to make one.
 	if !trusted(parent.Uid) || parent.Mode&0o022 != 0 {
-		return failure.New(failure.Local, "destination leads through the symbolic link %s, which someone else could have put there", path).
+		return cli.Failed("destination leads through the symbolic link %s, which someone else could have put there", path).
 			Hint("name the real directory instead of the link")
 	}
 	if w.links++; w.links > maxLinks {

@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 )
 
 // Replace puts a set in place of the one before. Until the rename in switchTo
@@ -246,7 +246,7 @@ func (d *Dir) lock(ctx context.Context) (*os.Root, func(), error) {
 	unlock := func() { file.Close(); state.Close() }
 	if err := flock(ctx, file); err != nil {
 		unlock()
-		return nil, nil, failure.New(failure.Local, "another gatepass is writing to %s: %w", d.path, err).
+		return nil, nil, cli.Failed("another gatepass is writing to %s: %w", d.path, err).
 			Hint("give each job that runs at the same time its own --destination")
 	}
 	return state, unlock, nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/client/destination"
 	"github.com/gatepass-ci/gatepass/internal/client/ssh"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // Bounds of a script, in bytes, and of what it is in quotes: that becomes one argument of
@@ -192,7 +193,7 @@ func (r *reader) script(c clone) (name, line string) {
 		if !ok {
 			r.problems.Add(varScript, "%s is for %s: only scripts of a shell or of Python are run; copy it with COPY and run it with COMMAND", name, shell)
 		}
-		line = shell + " -c " + quote(string(raw)) + " " + quote(path.Base(below))
+		line = shell + " -c " + words.ShellQuote(string(raw)) + " " + words.ShellQuote(path.Base(below))
 		if len(line) > maxQuoted {
 			r.problems.Add(varScript, "%s is longer than %d bytes with its quotes quoted: copy it with COPY and run it with COMMAND", name, maxQuoted)
 		}
@@ -220,9 +221,6 @@ func interpreter(script string) (string, bool) {
 	known := []string{"sh", "bash", "dash", "ash", "ksh", "zsh", "python", "python3"}
 	return line, plain && len(words) > 0 && slices.Contains(known, path.Base(words[0]))
 }
-
-// quote is a word for a POSIX shell, whatever is in it.
-func quote(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }
 
 // cause is an error without the operation and the path that package os puts before it.
 func cause(err error) string {

@@ -5,7 +5,8 @@ import (
 	"io"
 	"strings"
 
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/cli"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // Log prints as bitbucket-pipes-toolkit does, in colours that a build log shows though
@@ -28,7 +29,7 @@ func (l Log) line(colour, head, format string, args []any) {
 	// A stranger's escape sequences would colour the log too; line ends of ours stay.
 	var lines []string
 	for line := range strings.SplitSeq(fmt.Sprintf(format, args...), "\n") {
-		lines = append(lines, failure.Printable(line))
+		lines = append(lines, words.Printable(line))
 	}
 	fmt.Fprintf(l.To, "%s%s%s%s\n", colour, head, strings.Join(lines, "\n"), plain)
 }
@@ -41,7 +42,7 @@ func (l Log) Fail(format string, args ...any) { l.line(red, "✖ ", format, args
 
 // Failure says what failed, and what to do about it.
 func (l Log) Failure(err error) {
-	f := failure.Of(err)
+	f := cli.Of(err)
 	lines := []string{strings.TrimSpace(f.Error())}
 	for _, note := range f.Notes {
 		lines = append(lines, "  "+note)

@@ -6,9 +6,10 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/client"
 	"github.com/gatepass-ci/gatepass/internal/client/credentials"
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // Activate is the script that tells the lines after the pipe where everything is.
@@ -45,7 +46,7 @@ func (p *Plan) MakeOutputs(problems *Problems) []*credentials.Output {
 func (p *Plan) place(w *credentials.Wish, taken map[string]bool) error {
 	for _, option := range []string{"owner", "exec-plugin"} {
 		if w.Given(option) {
-			return failure.New(failure.Usage, "%s has no meaning for an output of the pipe", option).
+			return cli.Misused("%s has no meaning for an output of the pipe", option).
 				Hint("leave it out; OUTPUT_OWNER is for all outputs, and the program gatepass is not there when the pipe has ended")
 		}
 	}
@@ -54,7 +55,7 @@ func (p *Plan) place(w *credentials.Wish, taken map[string]bool) error {
 			continue
 		}
 		if err := p.input(w.Text(option.Name)); err != nil {
-			return failure.New(failure.Usage, "%s: %w", option.Name, err)
+			return cli.Misused("%s: %w", option.Name, err)
 		}
 	}
 	folder, err := folderOf(w, taken)
@@ -89,7 +90,7 @@ func folderOf(w *credentials.Wish, taken map[string]bool) (string, error) {
 		}
 	}
 	if filepath.Base(name) != name || strings.HasPrefix(name, ".") || taken[name] {
-		return "", failure.New(failure.Usage, "destination=%s is no name of a folder in DESTINATION, or another output has it", failure.Clean(name)).
+		return "", cli.Misused("destination=%s is no name of a folder in DESTINATION, or another output has it", words.Clean(name)).
 			Hint("write a plain name, such as destination=orders-db")
 	}
 	return name, nil

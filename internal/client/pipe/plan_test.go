@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/client/ssh"
 )
 
@@ -231,7 +231,7 @@ func TestProblemsAreWordedAsThePipesToolkitDoes(t *testing.T) {
 // Flags lose their dashes in messages of the pipe, and nothing else does.
 func TestProblemsNameNoFlags(t *testing.T) {
 	problems := &Problems{}
-	problems.AddError("OUTPUT", failure.New(failure.Usage, "--app is missing").
+	problems.AddError("OUTPUT", cli.Misused("--app is missing").
 		Hint("give --server-ca FILE (or --username), of -----BEGIN CERTIFICATE----- blocks; not a--b, --- or -- "))
 	const want = "OUTPUT:\n- app is missing; give server-ca FILE (or username), of -----BEGIN CERTIFICATE----- blocks; not a--b, --- or --"
 	if !strings.Contains(problems.String(), want) {

@@ -6,7 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/cli"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // Problems are what is wrong with the variables, all of it.
@@ -17,8 +18,8 @@ func (p *Problems) Add(variable, format string, args ...any) {
 	if p.of == nil {
 		p.of = make(map[string][]string)
 	}
-	variable = failure.Clean(variable) // a stranger's, if it is not ours
-	text := failure.Clean(fmt.Sprintf(format, args...))
+	variable = words.Clean(variable) // a stranger's, if it is not ours
+	text := words.Clean(fmt.Sprintf(format, args...))
 	if !slices.Contains(p.of[variable], text) {
 		p.of[variable] = append(p.of[variable], text)
 	}
@@ -27,7 +28,7 @@ func (p *Problems) Add(variable, format string, args ...any) {
 // AddError notes an error, with what to do about it. What is a flag elsewhere is a
 // variable here, or a setting of an output, which has no dashes.
 func (p *Problems) AddError(variable string, err error) {
-	f := failure.Of(err)
+	f := cli.Of(err)
 	text := strings.Join(append([]string{f.Error()}, f.Hints...), "; ")
 	p.Add(variable, "%s", withoutDashes(inVariables(text)))
 }

@@ -13,7 +13,8 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/cli"
+	"github.com/gatepass-ci/gatepass/internal/words"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -81,11 +82,11 @@ func (c *Client) read(response *http.Response) (*api.JoinResponse, error) {
 // refused is a no from the service itself.
 func (c *Client) refused(response *http.Response, problem *api.Problem) error {
 	problem.Status = response.StatusCode
-	e := &failure.Error{Exit: failure.Refused, Err: problem}
+	e := &cli.Error{Exit: cli.ExitRefused, Err: problem}
 	if response.StatusCode >= 500 || response.StatusCode == http.StatusTooManyRequests {
-		e.Exit = failure.Unreachable
+		e.Exit = cli.ExitUnreachable
 	}
-	return c.maybeTransient(response, e, fmt.Sprintf("%s answers %d %s", c.config.URL.Host, response.StatusCode, failure.Clean(string(problem.Code))))
+	return c.maybeTransient(response, e, fmt.Sprintf("%s answers %d %s", c.config.URL.Host, response.StatusCode, words.Clean(string(problem.Code))))
 }
 
 // stranger is an answer that the join service does not give: from a proxy, a
@@ -95,7 +96,7 @@ func (c *Client) stranger(response *http.Response, what string) error {
 	e := unreachable("%s answers %d with %s, which is not from the join service", host, status, what)
 	switch {
 	case status == http.StatusForbidden || status == http.StatusUnauthorized:
-		e.Exit = failure.Refused
+		e.Exit = cli.ExitRefused
 		e.Hint("something in front of the service refuses this job: a gateway, a firewall or a proxy; ask who runs it")
 	case status == http.StatusTooManyRequests:
 		e.Hint("the gateway in front of the service limits requests; run the job again later")
@@ -119,7 +120,7 @@ func (c *Client) maybeTransient(response *http.Response, err error, why string) 
 func (c *Client) redirected(response *http.Response) error {
 	where := "elsewhere"
 	if to, err := url.Parse(response.Header.Get("Location")); err == nil && to.Host != "" {
-		where = "to " + failure.Clean(to.Scheme+"://"+to.Host)
+		where = "to " + words.Clean(to.Scheme+"://"+to.Host)
 	}
 	return unreachable("%s redirects %s, and redirects are not followed", c.config.URL.Host, where).
 		Hint("give the service's final address; the ID token is sent to no other host")
@@ -134,5 +135,5 @@ func describe(media string) string {
 	case "application/json":
 		return "JSON that is no problem report"
 	}
-	return failure.Clean(media)
+	return words.Clean(media)
 }

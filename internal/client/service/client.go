@@ -16,7 +16,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -78,7 +78,7 @@ func rootsWith(file string) (*x509.CertPool, error) {
 	}
 	raw, err := os.ReadFile(file)
 	if err != nil {
-		return nil, failure.New(failure.Usage, "reading the CA file: %w", err).
+		return nil, cli.Misused("reading the CA file: %w", err).
 			Hint("GATEPASS_CA_FILE and --ca-file name a PEM file with the certificate that the server's is signed by")
 	}
 	roots, err := x509.SystemCertPool()
@@ -86,21 +86,21 @@ func rootsWith(file string) (*x509.CertPool, error) {
 		roots = x509.NewCertPool()
 	}
 	if !roots.AppendCertsFromPEM(raw) {
-		return nil, failure.New(failure.Usage, "the CA file %s holds no PEM certificate", file).
+		return nil, cli.Misused("the CA file %s holds no PEM certificate", file).
 			Hint("it must contain -----BEGIN CERTIFICATE----- blocks")
 	}
 	return roots, nil
 }
 
 // Join sends the request until it is answered or the time is up. Refusals are
-// *api.Problem within a *failure.Error.
+// *api.Problem within a *cli.Error.
 func (c *Client) Join(ctx context.Context, request api.JoinRequest) (*api.JoinResponse, error) {
 	body, err := json.Marshal(request)
 	if err != nil {
 		return nil, fmt.Errorf("encoding the request: %w", err)
 	}
 	if len(body) > api.MaxRequestBytes {
-		return nil, failure.New(failure.Usage, "the request has %d bytes, more than the %d that are accepted", len(body), api.MaxRequestBytes).
+		return nil, cli.Misused("the request has %d bytes, more than the %d that are accepted", len(body), api.MaxRequestBytes).
 			Hint("ask for fewer credentials at a time")
 	}
 	return c.retry(ctx, func(ctx context.Context) (*api.JoinResponse, error) {

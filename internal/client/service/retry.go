@@ -9,7 +9,7 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -72,7 +72,7 @@ func (c *Client) retry(ctx context.Context, attempt func(context.Context) (*api.
 	switch {
 	case err == nil:
 	case errors.Is(caller.Err(), context.Canceled):
-		err = failure.New(failure.Local, "interrupted before the service had answered").
+		err = cli.Failed("interrupted before the service had answered").
 			Hint("nothing was written; the ID token may be spent, so run the step again")
 	case last != nil:
 		err = last
@@ -93,6 +93,6 @@ func retryAfter(header http.Header, now time.Time) time.Duration {
 }
 
 // unreachable is a failure of the way to the service.
-func unreachable(format string, args ...any) *failure.Error {
-	return failure.New(failure.Unreachable, format, args...)
+func unreachable(format string, args ...any) *cli.Error {
+	return cli.Errorf(cli.ExitUnreachable, format, args...)
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -40,7 +40,7 @@ func TestAnInterruptedJoinDoesNotBlameTheService(t *testing.T) {
 				cancel()
 			}()
 			_, err = client.Join(ctx, api.JoinRequest{})
-			if f := failure.Of(err); err == nil || f.Exit != failure.Local || f.Error() != "interrupted before the service had answered" {
+			if f := cli.Of(err); err == nil || f.Exit != cli.ExitFailed || f.Error() != "interrupted before the service had answered" {
 				t.Errorf("got %v", err)
 			}
 		})

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 )
 
 func TestParseURL(t *testing.T) {
@@ -52,7 +52,7 @@ func TestParseURL(t *testing.T) {
 				if err == nil {
 					t.Fatalf("accepted as %s", u)
 				}
-				if f := failure.Of(err); f.Exit != failure.Usage || len(f.Hints) == 0 {
+				if f := cli.Of(err); f.Exit != cli.ExitUsage || len(f.Hints) == 0 {
 					t.Errorf("kind %d, hints %q", f.Exit, f.Hints)
 				}
 				return

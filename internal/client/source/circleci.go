@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -25,7 +25,7 @@ const (
 func (f Finder) mint(ctx context.Context) (string, error) {
 	claims, err := json.Marshal(map[string]string{"aud": f.Audience})
 	if err != nil {
-		return "", failure.New(failure.Usage, "audience %q: %w", f.Audience, err)
+		return "", cli.Misused("audience %q: %w", f.Audience, err)
 	}
 	for try := 1; ; try++ {
 		out, err := f.Run(ctx, "circleci", "run", "oidc", "get", "--claims", string(claims))
@@ -34,17 +34,17 @@ func (f Finder) mint(ctx context.Context) (string, error) {
 		case err == nil && value != "":
 			return value, nil
 		case errors.Is(err, exec.ErrNotFound):
-			return "", failure.New(failure.Local, "minting an ID token: the circleci command is not in PATH").
+			return "", cli.Failed("minting an ID token: the circleci command is not in PATH").
 				Hint("it is part of every CircleCI job; restore PATH, or leave out the audience and GATEPASS_AUDIENCE to use the job's default token")
 		case try == mintTries:
 			if err == nil {
 				err = errors.New("it printed nothing")
 			}
-			return "", failure.New(failure.Local, "minting an ID token: circleci run oidc get failed %d times: %w", mintTries, err).
+			return "", cli.Failed("minting an ID token: circleci run oidc get failed %d times: %w", mintTries, err).
 				Hint("a pull request from a fork gets no ID token unless the project passes secrets to forks; otherwise run the job again")
 		}
 		if err := f.Sleep(ctx, mintPause); err != nil {
-			return "", failure.New(failure.Local, "minting an ID token: %w", err)
+			return "", cli.Failed("minting an ID token: %w", err)
 		}
 	}
 }
@@ -54,19 +54,19 @@ func (f Finder) readFile() (string, error) {
 	raw, err := f.ReadFile(f.File)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return "", failure.New(failure.Local, "ID token file %s does not exist", f.File).
+		return "", cli.Failed("ID token file %s does not exist", f.File).
 			Hint("write the job's OIDC token to it first, or leave out --id-token-file to use the CI system's variable")
 	case err != nil:
-		return "", failure.New(failure.Local, "reading the ID token file: %w", err).
+		return "", cli.Failed("reading the ID token file: %w", err).
 			Hint("check that the file can be read by this user")
 	}
 	value := strings.TrimSpace(string(raw))
 	if value == "" {
-		return "", failure.New(failure.Local, "ID token file %s is empty", f.File).
+		return "", cli.Failed("ID token file %s is empty", f.File).
 			Hint("write the job's OIDC token to it first")
 	}
 	if len(value) > api.MaxIDTokenBytes {
-		return "", failure.New(failure.Local, "ID token file %s holds more than %d bytes, so it is no ID token", f.File, api.MaxIDTokenBytes).
+		return "", cli.Failed("ID token file %s holds more than %d bytes, so it is no ID token", f.File, api.MaxIDTokenBytes).
 			Hint("the file holds the token and nothing else: three parts joined by dots")
 	}
 	return value, nil

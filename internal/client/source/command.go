@@ -8,7 +8,7 @@ import (
 	"os/exec"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // maxCommandOutput bounds what a command may print; an ID token is far shorter.
@@ -27,7 +27,7 @@ func RunCommand(stderr io.Writer) func(context.Context, string, ...string) ([]by
 		command.WaitDelay = time.Second
 		err := command.Run()
 		if err != nil && !bytes.Contains(complaints.Bytes(), []byte("eyJ")) && complaints.Len() > 0 {
-			fmt.Fprintf(stderr, "%s: %s\n", name, failure.Clean(complaints.String()))
+			fmt.Fprintf(stderr, "%s: %s\n", name, words.Clean(complaints.String()))
 		}
 		if out.Len() > maxCommandOutput {
 			return nil, fmt.Errorf("%s printed more than %d bytes", name, maxCommandOutput)

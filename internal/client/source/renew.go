@@ -1,7 +1,7 @@
 package source
 
 import (
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -11,8 +11,8 @@ func (f Finder) Renewable() error {
 	if f.File != "" {
 		return nil // whoever writes the file can write it anew
 	}
-	no := func(why string) *failure.Error {
-		return failure.New(failure.Usage, "renewal is not possible here: %s", why)
+	no := func(why string) *cli.Error {
+		return cli.Misused("renewal is not possible here: %s", why)
 	}
 	bitbucket := f.Method == api.MethodBitbucket || f.Method == "" && (f.Getenv(envBitbucketToken) != "" || f.Getenv(envBitbucket) != "")
 	switch {

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -57,12 +57,12 @@ func audiences(aud any) []string {
 }
 
 func shapeError(t Token, why string) error {
-	return failure.New(failure.Local, "what %s holds is not an ID token: %s", t.Source, why).
+	return cli.Failed("what %s holds is not an ID token: %s", t.Source, why).
 		Hint("do not edit, quote or mask the token; it is sent as the CI system made it")
 }
 
 func wrongAudience(t Token, audience string) error {
-	e := failure.New(failure.Local, "the ID token from %s is not for audience %q", t.Source, audience)
+	e := cli.Failed("the ID token from %s is not for audience %q", t.Source, audience)
 	e.Hints = AudienceHints(t.Method, audience)
 	return e
 }

@@ -5,7 +5,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -56,7 +56,7 @@ func (f Finder) Find(ctx context.Context) (Token, error) {
 	switch f.Method {
 	case "", api.MethodBitbucket, api.MethodCircleCI:
 	default:
-		return Token{}, failure.New(failure.Usage, "join method %q is not supported", f.Method).
+		return Token{}, cli.Misused("join method %q is not supported", f.Method).
 			Hint("use --join-method=bitbucket or --join-method=circleci, or leave it out")
 	}
 	token, err := f.pick(ctx)
@@ -117,13 +117,13 @@ func (f Finder) noneFound() error {
 	circle := f.Getenv(envCircle) != "" || f.Method == api.MethodCircleCI
 	switch {
 	case bitbucket && f.Method != api.MethodCircleCI:
-		return failure.New(failure.Local, "no ID token: %s is not set", envBitbucketToken).
+		return cli.Failed("no ID token: %s is not set", envBitbucketToken).
 			Hint("add `oidc: true` to this step in bitbucket-pipelines.yml; a pipe needs it on the step that calls it")
 	case circle:
-		return failure.New(failure.Local, "no ID token: neither %s nor %s is set", envCircleTokenV2, envCircleToken).
+		return cli.Failed("no ID token: neither %s nor %s is set", envCircleTokenV2, envCircleToken).
 			Hint("add a context to this job (`context: [deploy]` under the workflow's job) in .circleci/config.yml").
 			Hint("a pull request from a fork gets no ID token unless the project passes secrets to forks")
 	}
-	return failure.New(failure.Local, "no ID token: this does not look like a Bitbucket Pipelines step or a CircleCI job").
+	return cli.Failed("no ID token: this does not look like a Bitbucket Pipelines step or a CircleCI job").
 		Hint("in Bitbucket add `oidc: true` to the step, on CircleCI add a context to the job, elsewhere give --id-token-file FILE")
 }

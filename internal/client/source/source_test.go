@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 )
 
 func tokenWith(payload string) string {
@@ -85,7 +85,7 @@ func TestFind(t *testing.T) {
 			}
 			token, err := f.Find(context.Background())
 			if test.fails != "" {
-				if err == nil || !strings.Contains(err.Error(), test.fails) || len(failure.Of(err).Hints) == 0 {
+				if err == nil || !strings.Contains(err.Error(), test.fails) || len(cli.Of(err).Hints) == 0 {
 					t.Errorf("error %v, want %q and a hint", err, test.fails)
 				}
 				return

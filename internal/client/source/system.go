@@ -1,12 +1,14 @@
 package source
 
-import "github.com/gatepass-ci/gatepass/internal/client/failure"
+import (
+	"github.com/gatepass-ci/gatepass/internal/words"
+)
 
 // System names the CI system that we run in, for people; empty if it is none that is known.
 func (f Finder) System() string {
 	switch {
 	case f.Getenv(envBitbucket) != "":
-		return "Bitbucket Pipelines, build " + failure.Clean(f.Getenv(envBitbucket))
+		return "Bitbucket Pipelines, build " + words.Clean(f.Getenv(envBitbucket))
 	case f.Getenv(envCircle) != "":
 		return "CircleCI"
 	}

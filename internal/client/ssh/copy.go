@@ -13,7 +13,8 @@ import (
 
 	"github.com/pkg/sftp"
 
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/cli"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // Concurrent is how many packets of 32 KiB are under way for one file, at most.
@@ -51,7 +52,7 @@ func partialName() string {
 
 // needFolderFlag refuses a folder where only files were meant.
 func needFolderFlag(name string) error {
-	return failure.New(failure.Usage, "%s is a folder", failure.Clean(name)).Hint("give -r to copy folders")
+	return cli.Misused("%s is a folder", words.Clean(name)).Hint("give -r to copy folders")
 }
 
 // finish reports what was left out, as a failure: a copy that lacks something
@@ -60,14 +61,14 @@ func (c *Copier) finish() (Total, error) {
 	if len(c.skipped) == 0 {
 		return c.total, nil
 	}
-	e := failure.New(failure.Local, "not everything was copied; the rest was").
+	e := cli.Failed("not everything was copied; the rest was").
 		Hint("leave these out of what is copied, or copy what the links lead to by name")
 	for i, skipped := range c.skipped {
 		if i == 20 {
 			e.Notes = append(e.Notes, fmt.Sprintf("  and %d more", len(c.skipped)-i))
 			break
 		}
-		e.Notes = append(e.Notes, "  "+failure.Clean(skipped))
+		e.Notes = append(e.Notes, "  "+words.Clean(skipped))
 	}
 	return c.total, e
 }
@@ -135,14 +136,14 @@ func (c *counted) add(n int) {
 
 // explain says which file an error is about, once.
 func explain(doing, name string, err error) error {
-	var f *failure.Error
+	var f *cli.Error
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &f):
 		return err
 	}
-	e := failure.New(failure.Local, "%s %s: %w", doing, failure.Clean(name), err)
+	e := cli.Failed("%s %s: %w", doing, words.Clean(name), err)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return e.Hint("check the path; one on a host is relative to the login's home unless it begins with /")

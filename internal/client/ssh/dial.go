@@ -11,12 +11,13 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/cli"
+	"github.com/gatepass-ci/gatepass/internal/words"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
 // StatusConnection is the exit status when there was no session, as ssh(1) has it.
-const StatusConnection failure.Kind = 255
+const StatusConnection cli.Exit = 255
 
 // Config says how to log in.
 type Config struct {
@@ -133,7 +134,7 @@ func connect(ctx context.Context, through *ssh.Client, address string) (net.Conn
 
 func notReached(ctx context.Context, through *ssh.Client, target Target, err error) error {
 	var channel *ssh.OpenChannelError
-	e := failure.New(StatusConnection, "host %s cannot be reached: %s", target.Name(), failure.Clean(err.Error()))
+	e := cli.Errorf(StatusConnection, "host %s cannot be reached: %s", target.Name(), words.Clean(err.Error()))
 	switch {
 	case errors.As(err, &channel) && channel.Reason == ssh.Prohibited:
 		return e.Hint("the jump host does not let this certificate pass: the bot's roles must have the option port_forwarding")
@@ -147,9 +148,9 @@ func notReached(ctx context.Context, through *ssh.Client, target Target, err err
 
 func (c Config) notLoggedIn(ctx context.Context, target Target, err error) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return failure.New(StatusConnection, "host %s did not log us in within %s", target.Name(), c.Timeout).Hint("give a longer --connect-timeout")
+		return cli.Errorf(StatusConnection, "host %s did not log us in within %s", target.Name(), c.Timeout).Hint("give a longer --connect-timeout")
 	}
-	e := failure.New(StatusConnection, "host %s does not log in %q: %s", target.Name(), target.User, failure.Clean(err.Error()))
+	e := cli.Errorf(StatusConnection, "host %s does not log in %q: %s", target.Name(), target.User, words.Clean(err.Error()))
 	e.Hints = []string{
 		"the host must trust the service's SSH user authority (TrustedUserCAKeys in sshd_config), and the certificate must have the login among its principals",
 	}
@@ -158,7 +159,7 @@ func (c Config) notLoggedIn(ctx context.Context, target Target, err error) error
 		if !slices.Contains(cert.ValidPrincipals, target.User) && slices.ContainsFunc(cert.ValidPrincipals, labelled) {
 			e.Hints = append(e.Hints, "the login is good on hosts with these labels only, and a host knows its own from gatepassctl host setup --labels")
 		}
-		e.Notes = append(e.Notes, "the certificate is for "+failure.Clean(fmt.Sprint(cert.ValidPrincipals)))
+		e.Notes = append(e.Notes, "the certificate is for "+words.Clean(fmt.Sprint(cert.ValidPrincipals)))
 	}
 	return e
 }

@@ -9,7 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/cli"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // maxDepth bounds how deep a host can make us go.
@@ -34,7 +35,7 @@ func (c *Copier) download(ctx context.Context, source, destination string, sever
 	case info.IsDir() && !c.Recursive:
 		return needFolderFlag(source)
 	case !info.IsDir() && !info.Mode().IsRegular():
-		return failure.New(failure.Local, "%s is no regular file", failure.Clean(source)).Hint("copy files and folders only")
+		return cli.Failed("%s is no regular file", words.Clean(source)).Hint("copy files and folders only")
 	}
 	root, name, err := localPlace(path.Base(source), destination, several, info.IsDir())
 	if err != nil {
@@ -63,7 +64,7 @@ func localPlace(base, destination string, several, folder bool) (*os.Root, strin
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return nil, "", explain("looking at", destination, err)
 	case several || !folder && (strings.HasSuffix(destination, "/") || contents):
-		return nil, "", failure.New(failure.Local, "%s is no folder", failure.Clean(destination)).Hint("make it first: mkdir -p DIR")
+		return nil, "", cli.Failed("%s is no folder", words.Clean(destination)).Hint("make it first: mkdir -p DIR")
 	default:
 		absolute, err := filepath.Abs(destination)
 		if err != nil {
@@ -88,13 +89,13 @@ func plainName(name string) bool {
 }
 
 func hostileName(name string) error {
-	return failure.New(failure.Local, "the host lists a file called %q, which is no name of a file", failure.Clean(name)).
+	return cli.Failed("the host lists a file called %q, which is no name of a file", words.Clean(name)).
 		Hint("nothing was written for it; such a name is an attempt to write elsewhere, so look at who runs the host")
 }
 
 func (d *download) folder(ctx context.Context, remote, local string, mode fs.FileMode, depth int) error {
 	if depth > maxDepth {
-		return failure.New(failure.Local, "%s is more than %d folders deep", failure.Clean(remote), maxDepth).Hint("copy a folder further down")
+		return cli.Failed("%s is more than %d folders deep", words.Clean(remote), maxDepth).Hint("copy a folder further down")
 	}
 	entries, err := d.Remote.ReadDirContext(ctx, remote)
 	if err != nil {

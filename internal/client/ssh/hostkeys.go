@@ -13,7 +13,8 @@ import (
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
 
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/cli"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // HostKeys decides whether a host is the one that was asked for.
@@ -43,7 +44,7 @@ func ParsePin(text string) (Pin, error) {
 	}
 	key, _, _, rest, err := ssh.ParseAuthorizedKey([]byte(text))
 	if _, cert := key.(*ssh.Certificate); err != nil || cert || len(rest) > 0 {
-		return Pin{}, failure.New(failure.Usage, "--host-key %q is neither a public key nor a fingerprint", failure.Clean(text)).
+		return Pin{}, cli.Misused("--host-key %q is neither a public key nor a fingerprint", words.Clean(text)).
 			Hint("write the line of the host's /etc/ssh/ssh_host_ed25519_key.pub, or SHA256:… as `ssh-keygen -l -f` of that file prints it")
 	}
 	return Pin{key: key, fingerprint: ssh.FingerprintSHA256(key)}, nil
@@ -53,7 +54,7 @@ func ParsePin(text string) (Pin, error) {
 func ReadKnownHosts(path string) (ssh.HostKeyCallback, error) {
 	check, err := knownhosts.New(path)
 	if err != nil {
-		return nil, failure.New(failure.Usage, "reading the known_hosts file: %w", err).
+		return nil, cli.Misused("reading the known_hosts file: %w", err).
 			Hint("make it with: ssh-keyscan HOST > FILE, and compare its fingerprints with the host's")
 	}
 	return check, nil
@@ -160,8 +161,8 @@ func (h *HostKeys) known(address string, remote net.Addr, key ssh.PublicKey) err
 
 var errUnknown = errors.New("there is no known_hosts file")
 
-func notTrusted(address string, key ssh.PublicKey, why string) *failure.Error {
-	e := failure.New(StatusConnection, "host %s is not trusted: %s", hostOf(address), failure.Clean(why))
+func notTrusted(address string, key ssh.PublicKey, why string) *cli.Error {
+	e := cli.Errorf(StatusConnection, "host %s is not trusted: %s", hostOf(address), words.Clean(why))
 	e.Notes = append(e.Notes, "its key is "+key.Type()+" "+ssh.FingerprintSHA256(key))
 	return e
 }

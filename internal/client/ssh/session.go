@@ -10,7 +10,8 @@ import (
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/sys/unix"
 
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/cli"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // Command is what runs on a host.
@@ -124,14 +125,14 @@ func (c *Conn) lost(err error) error {
 	if errors.As(err, &missing) {
 		err = errors.New("it closed the session without an exit status")
 	}
-	return failure.New(StatusConnection, "the connection to the host broke off: %s", failure.Clean(err.Error())).
+	return cli.Errorf(StatusConnection, "the connection to the host broke off: %s", words.Clean(err.Error())).
 		Hint("whether the command ended is not known; run it again if it can be run twice")
 }
 
 // request asks for the terminal, and tells of new sizes until done.
 func (p *PTY) request(session *ssh.Session, done <-chan struct{}) error {
 	if err := session.RequestPty(p.Term, p.Height, p.Width, ssh.TerminalModes{}); err != nil {
-		return failure.New(StatusConnection, "the host gives no terminal: %s", failure.Clean(err.Error())).
+		return cli.Errorf(StatusConnection, "the host gives no terminal: %s", words.Clean(err.Error())).
 			Hint("leave out -t, or have the option permit_pty in every role of the bot that grants the login")
 	}
 	go func() {

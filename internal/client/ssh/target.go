@@ -8,7 +8,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/cli"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // DefaultPort is SSH's (RFC 4253, section 4.1).
@@ -63,7 +64,7 @@ func ParseTarget(text string) (Target, error) {
 }
 
 func badTarget(text, why string) error {
-	return failure.New(failure.Usage, "%q is no host to log in to: %s", failure.Clean(text), why).
+	return cli.Misused("%q is no host to log in to: %s", words.Clean(text), why).
 		Hint("write [user@]host[:port], such as deploy@web-1.example.com:22 or deploy@[2001:db8::1]:22")
 }
 

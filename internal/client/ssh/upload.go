@@ -10,7 +10,8 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/cli"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // Upload copies local files to the host. Into destination if that is a folder
@@ -52,7 +53,7 @@ func (c *Copier) remoteFolder(destination string, must bool) (bool, error) {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return false, explain("looking at", destination, err)
 	case must || strings.HasSuffix(destination, "/") && (err == nil || !c.Recursive):
-		return false, failure.New(failure.Local, "%s is no folder on the host", failure.Clean(destination)).Hint("make it first: gatepass ssh HOST -- mkdir -p DIR")
+		return false, cli.Failed("%s is no folder on the host", words.Clean(destination)).Hint("make it first: gatepass ssh HOST -- mkdir -p DIR")
 	}
 	return false, nil
 }
@@ -117,10 +118,10 @@ func (c *Copier) putFile(ctx context.Context, local, remote string) error {
 		return explain("reading", local, err)
 	}
 	if !info.Mode().IsRegular() {
-		return failure.New(failure.Local, "%s is no regular file", failure.Clean(local)).Hint("copy files and folders only")
+		return cli.Failed("%s is no regular file", words.Clean(local)).Hint("copy files and folders only")
 	}
 	if there, err := c.Remote.Stat(remote); err == nil && there.IsDir() {
-		return failure.New(failure.Local, "%s is a folder on the host", failure.Clean(remote)).Hint("remove it first, or name another destination")
+		return cli.Failed("%s is a folder on the host", words.Clean(remote)).Hint("remove it first, or name another destination")
 	}
 	reader := c.count(ctx, local, info.Size())
 	reader.reader = from
@@ -174,7 +175,7 @@ func (c *Copier) rename(from, to string) error {
 		return c.Remote.PosixRename(from, to)
 	}
 	if _, err := c.Remote.Lstat(to); err == nil {
-		return failure.New(failure.Local, "%s is there, and the host cannot replace a file in one step", failure.Clean(to)).
+		return cli.Failed("%s is there, and the host cannot replace a file in one step", words.Clean(to)).
 			Hint("remove it first: gatepass ssh HOST -- rm FILE")
 	}
 	return c.Remote.Rename(from, to)

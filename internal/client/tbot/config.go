@@ -14,8 +14,9 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/client/credentials"
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // Config is what a file asks for.
@@ -90,7 +91,7 @@ type duration time.Duration
 func (d *duration) UnmarshalYAML(node *yaml.Node) error {
 	parsed, err := time.ParseDuration(node.Value)
 	if err != nil || parsed < time.Second {
-		return &yaml.TypeError{Errors: []string{fmt.Sprintf("line %d: %q is not a lifetime; write it like 15m or 1h", node.Line, failure.Clean(node.Value))}}
+		return &yaml.TypeError{Errors: []string{fmt.Sprintf("line %d: %q is not a lifetime; write it like 15m or 1h", node.Line, words.Clean(node.Value))}}
 	}
 	*d = duration(parsed)
 	return nil
@@ -102,7 +103,7 @@ const maxFile = 256 << 10
 // Parse reads one document. The name is the file's, for messages.
 func Parse(name string, raw []byte) (*Config, error) {
 	if len(raw) > maxFile {
-		return nil, usage("%s: larger than any configuration", name)
+		return nil, cli.Misused("%s: larger than any configuration", name)
 	}
 	if err := checkTypes(name, raw); err != nil {
 		return nil, err
@@ -114,7 +115,7 @@ func Parse(name string, raw []byte) (*Config, error) {
 		return nil, yamlError(name, err)
 	}
 	if err := decoder.Decode(&yaml.Node{}); !errors.Is(err, io.EOF) {
-		return nil, usage("%s: a configuration is one YAML document; more follows after ---", name)
+		return nil, cli.Misused("%s: a configuration is one YAML document; more follows after ---", name)
 	}
 	if err := checkFields(name, slices.Concat(f.Outputs, f.Services)); err != nil {
 		return nil, err
@@ -144,22 +145,18 @@ func checkTypes(name string, raw []byte) error {
 	for _, t := range append(f.Outputs, f.Services...) {
 		if t.Type.Value != "" && !slices.Contains(names, t.Type.Value) {
 			last := len(names) - 1
-			return usage("%s: line %d: output type %s is not supported", name, t.Type.Line, failure.Clean(t.Type.Value)).
+			return cli.Misused("%s: line %d: output type %s is not supported", name, t.Type.Line, words.Clean(t.Type.Value)).
 				Hint("leave the output out, or use one of %s and %s", strings.Join(names[:last], ", "), names[last])
 		}
 	}
 	return nil
 }
 
-func usage(format string, args ...any) *failure.Error {
-	return failure.New(failure.Usage, format, args...)
-}
-
 // yamlError shows a decoding error with the file's name and the line, without
 // the decoder's talk of Go types.
 func yamlError(name string, err error) error {
 	if errors.Is(err, io.EOF) {
-		return usage("%s: the file is empty", name).Hint("see `gatepass start --help` for an example")
+		return cli.Misused("%s: the file is empty", name).Hint("see `gatepass start --help` for an example")
 	}
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	var typed *yaml.TypeError
@@ -177,6 +174,6 @@ func yamlError(name string, err error) error {
 
 // wrongLine is an error about one line of the file.
 func wrongLine(name, text string) error {
-	return usage("%s: %s", name, failure.Clean(text)).
+	return cli.Misused("%s: %s", name, words.Clean(text)).
 		Hint("correct the line, or leave the field out; see `gatepass start --help` for an example")
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/spf13/pflag"
 
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/client/credentials"
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
 )
 
 // settings are what is set of the outputs, by the names of options.
@@ -95,7 +95,7 @@ func TestParse(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			config, err := Parse("f.yaml", []byte(test.yaml))
 			if test.fails != "" {
-				if err == nil || !strings.Contains(err.Error(), test.fails) || failure.Of(err).Exit != failure.Usage {
+				if err == nil || !strings.Contains(err.Error(), test.fails) || cli.Of(err).Exit != cli.ExitUsage {
 					t.Errorf("error %v, want %q", err, test.fails)
 				}
 				return

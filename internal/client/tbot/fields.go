@@ -9,7 +9,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/gatepass-ci/gatepass/internal/client/credentials"
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // entry is one output of the file. What is not declared here must be a field of its
@@ -63,7 +63,7 @@ func (r *reader) options(w *credentials.Wish, e *entry) {
 	}
 	for _, field := range byLine(e.Own) {
 		if !isField(w.Kind, field) {
-			r.refuse(e.Own[field], field+" of an output of type "+failure.Clean(e.Type), "leave it out")
+			r.refuse(e.Own[field], field+" of an output of type "+words.Clean(e.Type), "leave it out")
 		}
 	}
 }

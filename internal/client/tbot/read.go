@@ -7,8 +7,9 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/client/credentials"
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // reader turns a decoded file into a Config; the first error stays.
@@ -20,13 +21,13 @@ type reader struct {
 
 func (r *reader) refuse(node yaml.Node, field, hint string) {
 	if r.err == nil && !node.IsZero() {
-		r.err = usage("%s: line %d: %s has no meaning here", r.name, node.Line, field).Hint("%s", hint)
+		r.err = cli.Misused("%s: line %d: %s has no meaning here", r.name, node.Line, field).Hint("%s", hint)
 	}
 }
 
 func (r *reader) fail(text, hint string) {
 	if r.err == nil {
-		r.err = usage("%s: %s", r.name, text).Hint("%s", hint)
+		r.err = cli.Misused("%s: %s", r.name, text).Hint("%s", hint)
 	}
 }
 
@@ -133,7 +134,7 @@ func (r *reader) destination(w *credentials.Wish, d dest) {
 		}
 		r.set(w, "destination", credentials.Memory)
 	case d.Type != "directory" && d.Type != "":
-		r.fail("destination type "+failure.Clean(d.Type)+" is not supported", "write `type: directory` and a path, or `type: memory`")
+		r.fail("destination type "+words.Clean(d.Type)+" is not supported", "write `type: directory` and a path, or `type: memory`")
 	case d.Path == "":
 		r.fail("a destination has no path", "write `destination: {type: directory, path: ./tbot-user}`")
 	}
@@ -145,7 +146,7 @@ func (r *reader) destination(w *credentials.Wish, d dest) {
 			r.warnings = append(r.warnings, warning)
 		}
 	default:
-		r.fail("destination.symlinks "+failure.Clean(d.Symlinks)+" is not known", "write secure, or leave it out")
+		r.fail("destination.symlinks "+words.Clean(d.Symlinks)+" is not known", "write secure, or leave it out")
 	}
 	for _, reader := range d.Readers {
 		switch {
