@@ -60,7 +60,8 @@ pipe:
 	@tools/pipe.sh $(DIST) $(GO_CLIENT)
 
 .PHONY: demo
-demo: build ## show a join from end to end on this machine, without an AWS account
+demo: build ## show a join from end to end on this machine, without an AWS account; first installs OpenSSH, where it can
+	@tools/install.sh demo
 	bin/gatepassctl demo
 
 .PHONY: deploy

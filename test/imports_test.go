@@ -36,6 +36,11 @@ const aws = "github.com/aws/..."
 var (
 	outside = []string{"net/http/...", "os/...", "syscall", aws}
 
+	// forTests are made for tests; programs link none of them.
+	forTests = []string{"testing/...", "net/http/httptest",
+		"internal/awstest", "internal/commandtest", "internal/dynamotest", "internal/issuertest",
+		"internal/sshdtest", "internal/stacktest", "internal/storetest", "test/..."}
+
 	// importRules are docs/decisions/0001-layout.md's.
 	importRules = []importRule{
 		// The four parts of a decision know nothing of each other.
@@ -61,12 +66,19 @@ var (
 		// The client runs in other people's jobs.
 		{packages: []string{"cmd/gatepass", "internal/client/..."}, only: []string{"pkg/api", "internal/cli", "internal/words", "internal/client/..."},
 			unlinked: []string{aws}},
+		{packages: []string{"cmd/...", "functions/..."}, unlinked: forTests},
 	}
 )
 
 func TestImports(t *testing.T) {
-	for _, problem := range breaches(importRules, listPackages(t)) {
+	packages := listPackages(t)
+	for _, problem := range breaches(importRules, packages) {
 		t.Error(problem)
+	}
+	for _, name := range forTests {
+		if strings.HasPrefix(name, "internal/") && !slices.ContainsFunc(packages, func(p listed) bool { return p.ImportPath == module+name }) {
+			t.Errorf("there is no package %s", name)
+		}
 	}
 }
 
@@ -127,7 +139,7 @@ func (rule importRule) breaches(p listed) (problems []string) {
 	}
 	for _, dep := range p.Deps {
 		if matching(rule.unlinked, dep) != "" {
-			problems = append(problems, fmt.Sprintf("%s links %s: find by what with `go list -deps`", name, dep))
+			problems = append(problems, fmt.Sprintf("%s links %s: find by what with `go list -deps`", name, strings.TrimPrefix(dep, module)))
 		}
 	}
 	return problems
@@ -162,6 +174,7 @@ func TestImportRulesCatch(t *testing.T) {
 			{ImportPath: module + "internal/client", Imports: []string{"os", "net/http", module + "pkg/api"}},
 			{ImportPath: module + "internal/client/agent", Imports: []string{module + "internal/client"}},
 			{ImportPath: module + "cmd/gatepass", Imports: []string{module + "internal/client/agent"}},
+			{ImportPath: module + "functions/join", Deps: []string{module + "internal/dynamo"}},
 			{ImportPath: module + "internal/dynamo", Imports: []string{"github.com/aws/aws-sdk-go-v2/service/dynamodb", module + "internal/store"}},
 			{ImportPath: module + "internal/sqlite", Imports: []string{"os", module + "internal/store"}},
 		}
@@ -183,6 +196,8 @@ func TestImportRulesCatch(t *testing.T) {
 		{name: "the client imports an adapter", of: "internal/client", imports: module + "internal/jwks", want: "internal/client imports internal/jwks"},
 		{name: "a part of the client imports the rules", of: "internal/client/agent", imports: module + "pkg/rules", want: "internal/client/agent imports pkg/rules"},
 		{name: "the command links AWS", of: "cmd/gatepass", links: "github.com/aws/aws-sdk-go-v2/aws", want: "cmd/gatepass links github.com/aws"},
+		{name: "a program links what is made for tests", of: "functions/join", links: module + "internal/issuertest", want: "functions/join links internal/issuertest"},
+		{name: "a program links package testing", of: "cmd/gatepass", links: "testing", want: "cmd/gatepass links testing"},
 		{name: "a package was renamed", of: "internal/token", want: "there is no package internal/token"},
 	}
 	for _, tt := range tests {

@@ -3,7 +3,7 @@
 # programs by pip into .tools/venv-NAME, pinned by tools/venv-NAME.txt, and DynamoDB Local by
 # Maven into .tools/dynamodb, pinned by tools/dynamodb/pom.xml.
 #
-#   tools/install.sh test lint race      any of these groups; none means all
+#   tools/install.sh test lint race demo   any of these groups; none means all
 #
 # Quick when nothing is missing. What it cannot install it names, and still exits 0:
 # it is the tests and checks themselves that skip or, with CI set, fail without a tool.
@@ -34,6 +34,8 @@ test buildah buildah
 test runc    runc
 test conmon  conmon
 test update-ca-certificates ca-certificates
+demo sshd openssh-server
+demo ssh  openssh-client
 lint shellcheck shellcheck
 lint curl    curl
 race gcc     gcc
@@ -201,7 +203,7 @@ fetch_dynamodb() {
 }
 
 main() {
-  [[ $# -gt 0 ]] || set -- test lint race
+  [[ $# -gt 0 ]] || set -- test lint race demo
   install_wanted "$@"
   install_venvs "$@"
   install_dynamodb "$@"

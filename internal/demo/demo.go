@@ -1,5 +1,5 @@
-// Package demo shows Gatepass on one machine: two CIs, the join service, a real
-// SSH server, the commands of both CIs' guides, and a join that is refused.
+// Package demo shows Gatepass on one machine: two CIs, the join service, the machine's
+// own SSH server, the commands of both CIs' guides, and a join that is refused.
 // It runs the commands that users run, and leaves nothing behind.
 package demo
 
@@ -14,9 +14,6 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
-
-	"github.com/gatepass-ci/gatepass/internal/issuertest"
-	"github.com/gatepass-ci/gatepass/internal/sshdtest"
 )
 
 //go:embed guides
@@ -37,9 +34,9 @@ type demo struct {
 	dir      string // of the whole demonstration
 	pipeline string // where the CI's job would have its clone
 	env      []string
-	issuer   *issuertest.Issuer
+	issuer   *issuer
 	server   string // host:port of the join service
-	sshd     *sshdtest.Server
+	sshd     *sshd  // nil where it cannot be
 	cleanups []func() error
 	step     int
 }
@@ -121,13 +118,13 @@ func wrap(line string) []string {
 // startIssuers starts what stands in for both CIs' issuers.
 func (d *demo) startIssuers(context.Context) (err error) {
 	d.heading("Two issuers that mint ID tokens as the CIs do")
-	if d.issuer, err = issuertest.New(issuertest.Config{}); err != nil {
+	if d.issuer, err = startIssuer(); err != nil {
 		return err
 	}
-	d.cleanups = append(d.cleanups, d.issuer.Close)
-	d.indented("bitbucket  " + d.issuer.BitbucketURL() + "\ncircleci   " + d.issuer.CircleCIURL())
+	d.cleanups = append(d.cleanups, d.issuer.close)
+	d.indented("bitbucket  " + d.issuer.url(bitbucketPath) + "\ncircleci   " + d.issuer.url(circleCIPath))
 	ca := filepath.Join(d.dir, "issuer-ca.pem")
-	if err := os.WriteFile(ca, d.issuer.CA(), 0o600); err != nil {
+	if err := os.WriteFile(ca, []byte(d.issuer.caPEM), 0o600); err != nil {
 		return err
 	}
 	// Only what a CI's job would have: nothing of the caller's own credentials.
@@ -135,7 +132,7 @@ func (d *demo) startIssuers(context.Context) (err error) {
 		"PATH=" + filepath.Dir(d.Gatepass) + string(os.PathListSeparator) + os.Getenv("PATH"),
 		"HOME=" + d.dir,
 		"GATEPASS_DATA=" + filepath.Join(d.dir, "data"),
-		"GATEPASS_PRIVATE_ISSUERS=" + d.issuer.Host(),
+		"GATEPASS_PRIVATE_ISSUERS=" + d.issuer.host,
 		"GATEPASS_ISSUER_CA=" + ca,
 	}
 	return nil
@@ -150,7 +147,7 @@ func (d *demo) applyRules(ctx context.Context) error {
 - the second token rule's name: both guides call theirs example-bot, and here they share a service
 - the bot's role, which lets it log in as deploy: the guides leave it to a later page
 The warnings are lint's: what would be loose in production.`)
-	replace := strings.NewReplacer("BITBUCKET_ISSUER", d.issuer.BitbucketURL(), "CIRCLECI_ISSUER", d.issuer.CircleCIURL(), "SERVER", d.server)
+	replace := strings.NewReplacer("BITBUCKET_ISSUER", d.issuer.url(bitbucketPath), "CIRCLECI_ISSUER", d.issuer.url(circleCIPath), "SERVER", d.server)
 	for _, name := range []string{"role.yaml", "bot.yaml", "bitbucket-token.yaml", "circleci-token.yaml", "tbot.yaml"} {
 		text, err := guides.ReadFile("guides/" + name)
 		if err != nil {

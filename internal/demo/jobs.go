@@ -7,8 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"github.com/gatepass-ci/gatepass/internal/issuertest"
 )
 
 // exitRefused is the exit code of a join that the service refused.
@@ -17,11 +15,11 @@ const exitRefused = 3
 // bitbucket runs the Bitbucket guide's step: join, then ssh.
 func (d *demo) bitbucket(ctx context.Context) error {
 	d.heading("A Bitbucket Pipelines step on branch main")
-	token, err := d.issuer.Bitbucket(issuertest.BitbucketJob{})
+	token, err := d.issuer.mint(bitbucketPath, "bitbucket-claims.json", "main")
 	if err != nil {
 		return err
 	}
-	d.indented("The step has oidc: true, so Bitbucket sets BITBUCKET_STEP_OIDC_TOKEN.\nThe guide's commands, save for the service's address, and ssh's -p: sshd is not at port 22.")
+	d.indented("The step has oidc: true, so Bitbucket sets BITBUCKET_STEP_OIDC_TOKEN.\nThe guide's commands, save for the service's address, and of ssh the port and the login.")
 	if err := d.succeed(ctx, []string{"BITBUCKET_BUILD_NUMBER=7", "BITBUCKET_STEP_OIDC_TOKEN=" + token},
 		"gatepass", "start", "identity", "--destination=./tbot-user", "--join-method=bitbucket",
 		"--proxy-server="+d.server, "--token=example-bot", "--oneshot"); err != nil {
@@ -36,7 +34,7 @@ func (d *demo) bitbucket(ctx context.Context) error {
 // circleci runs the CircleCI guide's job: join by a configuration file, then ssh.
 func (d *demo) circleci(ctx context.Context) error {
 	d.heading("A CircleCI job with the context teleport-access")
-	token, err := d.issuer.CircleCI(issuertest.CircleCIJob{})
+	token, err := d.issuer.mint(circleCIPath, "circleci-claims.json", "main")
 	if err != nil {
 		return err
 	}
@@ -53,7 +51,7 @@ func (d *demo) circleci(ctx context.Context) error {
 // wrongBranch runs the Bitbucket step on a branch that no rule allows.
 func (d *demo) wrongBranch(ctx context.Context) error {
 	d.heading("The same step on branch feature/x: refused, and why")
-	token, err := d.issuer.Bitbucket(issuertest.BitbucketJob{BranchName: "feature/x"})
+	token, err := d.issuer.mint(bitbucketPath, "bitbucket-claims.json", "feature/x")
 	if err != nil {
 		return err
 	}

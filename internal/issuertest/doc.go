@@ -1,5 +1,5 @@
 // Package issuertest is an OIDC issuer such as those of Bitbucket Pipelines and
-// CircleCI, for tests and for the demo. It serves discovery and key sets over
+// CircleCI, for tests. It serves discovery and key sets over
 // HTTPS on a loopback address, under URLs of the true shape, and mints tokens of
 // the true shape; or it serves nothing and mints under the CIs' real names, for
 // key sets that are imported by hand.

@@ -35,11 +35,11 @@ type Config struct {
 	AuthorizedPrincipals map[string]string
 
 	// RevokedKeys, if not empty, is a list of public keys, one on each line, or a
-	// binary revocation list of ssh-keygen -k (which StartGo does not read).
+	// binary revocation list of ssh-keygen -k.
 	RevokedKeys string
 
 	// RevokedKeysFile, if not empty, is the path of such a list, in place of RevokedKeys:
-	// one that may be replaced while the server runs, as on a host (StartGo has none).
+	// one that may be replaced while the server runs, as on a host.
 	RevokedKeysFile string
 
 	// HostKey is the server's key: *ecdsa.PrivateKey, *rsa.PrivateKey or an
@@ -64,8 +64,10 @@ func (cfg Config) normalized() (Config, ssh.Signer, error) {
 	if len(cfg.Logins) == 0 {
 		return cfg, nil, errors.New("no Logins: give at least one login")
 	}
-	if _, err := parseKeys(cfg.TrustedUserCAKeys); err != nil {
-		return cfg, nil, fmt.Errorf("TrustedUserCAKeys: %w", err)
+	if cfg.TrustedUserCAKeys != "" {
+		if _, _, _, _, err := ssh.ParseAuthorizedKey([]byte(cfg.TrustedUserCAKeys)); err != nil {
+			return cfg, nil, fmt.Errorf("TrustedUserCAKeys: %w", err)
+		}
 	}
 	for i, login := range cfg.Logins {
 		if !loginPattern.MatchString(login) {

@@ -146,38 +146,6 @@ func eventually(t *testing.T, check func() error) {
 	t.Error(err)
 }
 
-// startGo is sshdtest.Run for the server in Go.
-func startGo(t *testing.T, cfg sshdtest.Config) *sshdtest.Server {
-	t.Helper()
-	s, err := sshdtest.StartGo(t.Context(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("log of %s:\n%s", s.Software(), s.Log())
-		}
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
-}
-
-// servers are both implementations, which are held to the same tests.
-var servers = map[string]func(*testing.T, sshdtest.Config) *sshdtest.Server{
-	"sshd": func(t *testing.T, cfg sshdtest.Config) *sshdtest.Server { return sshdtest.Run(t, cfg) },
-	"go":   startGo,
-}
-
-func both(t *testing.T, test func(t *testing.T, start func(sshdtest.Config) *sshdtest.Server)) {
-	for name, start := range servers {
-		t.Run(name, func(t *testing.T) {
-			test(t, func(cfg sshdtest.Config) *sshdtest.Server { return start(t, cfg) })
-		})
-	}
-}
-
 // temporaries lists the servers' folders in the temporary folder of this test.
 func temporaries(folder string) error {
 	found, err := filepath.Glob(filepath.Join(folder, "gatepass-sshd-*"))

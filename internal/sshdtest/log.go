@@ -26,10 +26,6 @@ func (l *logBuffer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (l *logBuffer) printf(format string, args ...any) {
-	_, _ = fmt.Fprintf(l, format+"\n", args...)
-}
-
 // String returns everything written so far. sshd ends its lines with CR LF.
 func (l *logBuffer) String() string {
 	text, _ := l.read()

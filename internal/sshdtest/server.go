@@ -24,7 +24,7 @@ type Server struct {
 	stopErr  error
 }
 
-// Software names what answers: the path of sshd, or "go".
+// Software is the path of sshd.
 func (s *Server) Software() string { return s.software }
 
 // Addr is the server's address, "127.0.0.1:PORT".

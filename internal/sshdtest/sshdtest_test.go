@@ -17,7 +17,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/sshdtest"
 )
 
-// TestCertificates presents certificates with OpenSSH's client to both servers.
+// TestCertificates presents certificates with OpenSSH's client.
 func TestCertificates(t *testing.T) {
 	_, ca := newKey(t)
 	_, stranger := newKey(t)
@@ -40,121 +40,111 @@ func TestCertificates(t *testing.T) {
 		cert   *ssh.Certificate
 		output string // of the command where it is let in
 
-		sshdLog, goLog string // why it is refused
+		log string // why it is refused
 	}{
 		{name: "for its principal", login: "deploy", key: key, cert: userCert(t, ca, signer.PublicKey(), nil),
 			output: "home/deploy"},
 		{name: "for another login", login: "root", key: key, cert: userCert(t, ca, signer.PublicKey(), nil),
-			sshdLog: "name is not a listed principal", goLog: "names no principal of this login"},
+			log: "name is not a listed principal"},
 		{name: "for a login that does not exist", login: "nobody-here", key: key, cert: userCert(t, ca, signer.PublicKey(), nil),
-			sshdLog: "Invalid user nobody-here", goLog: "there is no such login"},
+			log: "Invalid user nobody-here"},
 		{name: "expired", login: "deploy", key: key, cert: userCert(t, ca, signer.PublicKey(), hour(-2, -1)),
-			sshdLog: "Certificate invalid: expired", goLog: "cert has expired"},
+			log: "Certificate invalid: expired"},
 		{name: "not yet valid", login: "deploy", key: key, cert: userCert(t, ca, signer.PublicKey(), hour(1, 2)),
-			sshdLog: "Certificate invalid: not yet valid", goLog: "cert is not yet valid"},
+			log: "Certificate invalid: not yet valid"},
 		{name: "without principals", login: "deploy", key: key,
-			cert:    userCert(t, ca, signer.PublicKey(), func(c *ssh.Certificate) { c.ValidPrincipals = nil }),
-			sshdLog: "Certificate lacks principal list", goLog: "the certificate names no principal\n"},
+			cert: userCert(t, ca, signer.PublicKey(), func(c *ssh.Certificate) { c.ValidPrincipals = nil }),
+			log:  "Certificate lacks principal list"},
 		{name: "by another authority", login: "deploy", key: key, cert: userCert(t, stranger, signer.PublicKey(), nil),
-			sshdLog: "CA ED25519 " + ssh.FingerprintSHA256(stranger.PublicKey()), goLog: "not trusted here"},
+			log: "CA ED25519 " + ssh.FingerprintSHA256(stranger.PublicKey())},
 		{name: "with a revoked key", login: "deploy", key: revokedKey, cert: userCert(t, ca, revoked.PublicKey(), nil),
-			sshdLog: "revoked by file", goLog: "revoked"},
+			log: "revoked by file"},
 		{name: "with an unknown critical option", login: "deploy", key: key,
-			cert:    userCert(t, ca, signer.PublicKey(), option("moon-phase@example.com", "full")),
-			sshdLog: `critical option "moon-phase@example.com" is not supported`, goLog: "unsupported critical option"},
+			cert: userCert(t, ca, signer.PublicKey(), option("moon-phase@example.com", "full")),
+			log:  `critical option "moon-phase@example.com" is not supported`},
 		{name: "from another address", login: "deploy", key: key,
-			cert:    userCert(t, ca, signer.PublicKey(), option("source-address", "192.0.2.1/32")),
-			sshdLog: "not from a permitted source address", goLog: "remote address"},
+			cert: userCert(t, ca, signer.PublicKey(), option("source-address", "192.0.2.1/32")),
+			log:  "not from a permitted source address"},
 		{name: "from this address", login: "deploy", key: key,
 			cert: userCert(t, ca, signer.PublicKey(), option("source-address", "127.0.0.0/8")), output: "home/deploy"},
 		{name: "with a forced command", login: "deploy", key: key,
 			cert:   userCert(t, ca, signer.PublicKey(), option("force-command", "echo forced $SSH_ORIGINAL_COMMAND")),
 			output: "forced pwd"},
 		{name: "none, the key alone", login: "deploy", key: key,
-			sshdLog: "Failed publickey for deploy", goLog: "a key without a certificate"},
+			log: "Failed publickey for deploy"},
 	}
-	both(t, func(t *testing.T, start func(sshdtest.Config) *sshdtest.Server) {
-		s := start(sshdtest.Config{
-			TrustedUserCAKeys: authorized(ca.PublicKey()),
-			RevokedKeys:       authorized(revoked.PublicKey()),
-			Logins:            []string{"deploy", "root"},
-		})
-		for _, tt := range tests {
-			t.Run(tt.name, func(t *testing.T) {
-				before := len(s.Log())
-				output, status := newClient(t, tt.key, tt.cert, s).ssh(t, s, tt.login, "pwd")
-				if tt.output != "" {
-					if status != 0 || !strings.HasSuffix(output, tt.output+"\n") {
-						t.Fatalf("got status %d and %q, want %q\n%s", status, output, tt.output, s.Log())
-					}
-					return
-				}
-				if status != 255 || !strings.Contains(output, "Permission denied") {
-					t.Fatalf("got status %d and %q, want to be refused", status, output)
-				}
-				reason := tt.sshdLog
-				if s.Software() == "go" {
-					reason = tt.goLog
-				}
-				eventually(t, func() error {
-					if log := s.Log()[before:]; !strings.Contains(log, reason) {
-						return fmt.Errorf("want the reason %q in the log:\n%s", reason, log)
-					}
-					return nil
-				})
-			})
-		}
+	s := sshdtest.Run(t, sshdtest.Config{
+		TrustedUserCAKeys: authorized(ca.PublicKey()),
+		RevokedKeys:       authorized(revoked.PublicKey()),
+		Logins:            []string{"deploy", "root"},
 	})
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			before := len(s.Log())
+			output, status := newClient(t, tt.key, tt.cert, s).ssh(t, s, tt.login, "pwd")
+			if tt.output != "" {
+				if status != 0 || !strings.HasSuffix(output, tt.output+"\n") {
+					t.Fatalf("got status %d and %q, want %q\n%s", status, output, tt.output, s.Log())
+				}
+				return
+			}
+			if status != 255 || !strings.Contains(output, "Permission denied") {
+				t.Fatalf("got status %d and %q, want to be refused", status, output)
+			}
+			eventually(t, func() error {
+				if log := s.Log()[before:]; !strings.Contains(log, tt.log) {
+					return fmt.Errorf("want the reason %q in the log:\n%s", tt.log, log)
+				}
+				return nil
+			})
+		})
+	}
 }
 
 // TestHostCertificateAsUser presents what OpenSSH's client does not even offer.
 func TestHostCertificateAsUser(t *testing.T) {
 	_, ca := newKey(t)
 	_, signer := newKey(t)
-	both(t, func(t *testing.T, start func(sshdtest.Config) *sshdtest.Server) {
-		s := start(sshdtest.Config{TrustedUserCAKeys: authorized(ca.PublicKey()), Logins: []string{"deploy"}})
-		for _, kind := range []uint32{ssh.UserCert, ssh.HostCert} {
-			cert := userCert(t, ca, signer.PublicKey(), func(c *ssh.Certificate) { c.CertType = kind })
-			certSigner, err := ssh.NewCertSigner(cert, signer)
-			if err != nil {
-				t.Fatal(err)
-			}
-			conn, err := ssh.Dial("tcp", s.Addr(), &ssh.ClientConfig{
-				User:            "deploy",
-				Auth:            []ssh.AuthMethod{ssh.PublicKeys(certSigner)},
-				HostKeyCallback: ssh.FixedHostKey(s.HostKey()),
-			})
-			if err == nil {
-				_ = conn.Close()
-			}
-			if in := err == nil; in != (kind == ssh.UserCert) {
-				t.Errorf("certificate of type %d: %v", kind, err)
-			}
+	s := sshdtest.Run(t, sshdtest.Config{TrustedUserCAKeys: authorized(ca.PublicKey()), Logins: []string{"deploy"}})
+	for _, kind := range []uint32{ssh.UserCert, ssh.HostCert} {
+		cert := userCert(t, ca, signer.PublicKey(), func(c *ssh.Certificate) { c.CertType = kind })
+		certSigner, err := ssh.NewCertSigner(cert, signer)
+		if err != nil {
+			t.Fatal(err)
 		}
-	})
+		conn, err := ssh.Dial("tcp", s.Addr(), &ssh.ClientConfig{
+			User:            "deploy",
+			Auth:            []ssh.AuthMethod{ssh.PublicKeys(certSigner)},
+			HostKeyCallback: ssh.FixedHostKey(s.HostKey()),
+		})
+		if err == nil {
+			_ = conn.Close()
+		}
+		if in := err == nil; in != (kind == ssh.UserCert) {
+			t.Errorf("certificate of type %d: %v", kind, err)
+		}
+	}
 }
 
 func TestAuthorizedPrincipals(t *testing.T) {
 	_, ca := newKey(t)
 	key, signer := newKey(t)
 	cert := userCert(t, ca, signer.PublicKey(), func(c *ssh.Certificate) { c.ValidPrincipals = []string{"bot-example"} })
-	both(t, func(t *testing.T, start func(sshdtest.Config) *sshdtest.Server) {
-		s := start(sshdtest.Config{
-			TrustedUserCAKeys:    authorized(ca.PublicKey()),
-			Logins:               []string{"deploy", "bot-example", "other"},
-			AuthorizedPrincipals: map[string]string{"deploy": "# who deploys\nbot-example\n", "other": "someone-else"},
-		})
-		c := newClient(t, key, cert, s)
-		if output, status := c.ssh(t, s, "deploy", "echo", "in"); status != 0 || output != "in\n" {
-			t.Errorf("deploy: got status %d and %q\n%s", status, output, s.Log())
-		}
-		// The login that is called like the principal has no file, so it lets nobody in.
-		for _, login := range []string{"bot-example", "other", "root"} {
-			if output, status := c.ssh(t, s, login, "echo", "in"); status != 255 {
-				t.Errorf("%s: got status %d and %q, want to be refused", login, status, output)
-			}
-		}
+	s := sshdtest.Run(t, sshdtest.Config{
+		TrustedUserCAKeys:    authorized(ca.PublicKey()),
+		Logins:               []string{"deploy", "bot-example", "other"},
+		AuthorizedPrincipals: map[string]string{"deploy": "# who deploys\nbot-example\n", "other": "someone-else"},
 	})
+	c := newClient(t, key, cert, s)
+	if output, status := c.ssh(t, s, "deploy", "echo", "in"); status != 0 || output != "in\n" {
+		t.Errorf("deploy: got status %d and %q\n%s", status, output, s.Log())
+	}
+	// The login that is called like the principal has no file, so it lets nobody in.
+	for _, login := range []string{"bot-example", "other", "root"} {
+		if output, status := c.ssh(t, s, login, "echo", "in"); status != 255 {
+			t.Errorf("%s: got status %d and %q, want to be refused", login, status, output)
+		}
+	}
 }
 
 // TestSSHFolder checks that sshd obeys the files of a folder as those of /etc/ssh, and
@@ -191,9 +181,6 @@ func TestSSHFolder(t *testing.T) {
 			t.Errorf("principals that anyone can write: got status %d and %q", status, output)
 		}
 	}
-	if _, err := sshdtest.StartGo(t.Context(), sshdtest.Config{SSHFolder: folder, Logins: []string{"app"}}); err == nil {
-		t.Error("the server in Go takes the folder")
-	}
 }
 
 func TestHostCertificate(t *testing.T) {
@@ -206,27 +193,25 @@ func TestHostCertificate(t *testing.T) {
 	if err := hostCert.SignCert(rand.Reader, hostCA); err != nil {
 		t.Fatal(err)
 	}
-	both(t, func(t *testing.T, start func(sshdtest.Config) *sshdtest.Server) {
-		s := start(sshdtest.Config{
-			TrustedUserCAKeys: authorized(userCA.PublicKey()),
-			Logins:            []string{"deploy"},
-			HostKey:           hostKey,
-			HostCertificate:   authorized(hostCert),
-		})
-		if !bytes.Equal(s.HostKey().Marshal(), host.PublicKey().Marshal()) {
-			t.Error("HostKey is not the configured key's public part")
-		}
-		c := newClient(t, key, userCert(t, userCA, signer.PublicKey(), nil), s)
-		c.args = []string{"-o", "HostKeyAlgorithms=ssh-ed25519-cert-v01@openssh.com"}
-		c.knownHosts = "@cert-authority * " + authorized(hostCA.PublicKey())
-		if output, status := c.ssh(t, s, "deploy", "echo", "in"); status != 0 || output != "in\n" {
-			t.Errorf("trusted authority: got status %d and %q", status, output)
-		}
-		c.knownHosts = "@cert-authority * " + authorized(userCA.PublicKey())
-		if output, status := c.ssh(t, s, "deploy", "echo", "in"); status != 255 {
-			t.Errorf("another authority: got status %d and %q, want to be refused", status, output)
-		}
+	s := sshdtest.Run(t, sshdtest.Config{
+		TrustedUserCAKeys: authorized(userCA.PublicKey()),
+		Logins:            []string{"deploy"},
+		HostKey:           hostKey,
+		HostCertificate:   authorized(hostCert),
 	})
+	if !bytes.Equal(s.HostKey().Marshal(), host.PublicKey().Marshal()) {
+		t.Error("HostKey is not the configured key's public part")
+	}
+	c := newClient(t, key, userCert(t, userCA, signer.PublicKey(), nil), s)
+	c.args = []string{"-o", "HostKeyAlgorithms=ssh-ed25519-cert-v01@openssh.com"}
+	c.knownHosts = "@cert-authority * " + authorized(hostCA.PublicKey())
+	if output, status := c.ssh(t, s, "deploy", "echo", "in"); status != 0 || output != "in\n" {
+		t.Errorf("trusted authority: got status %d and %q", status, output)
+	}
+	c.knownHosts = "@cert-authority * " + authorized(userCA.PublicKey())
+	if output, status := c.ssh(t, s, "deploy", "echo", "in"); status != 255 {
+		t.Errorf("another authority: got status %d and %q, want to be refused", status, output)
+	}
 }
 
 // TestCommands checks what a command gets and gives back.
@@ -234,36 +219,34 @@ func TestCommands(t *testing.T) {
 	_, ca := newKey(t)
 	key, signer := newKey(t)
 	cert := userCert(t, ca, signer.PublicKey(), nil)
-	both(t, func(t *testing.T, start func(sshdtest.Config) *sshdtest.Server) {
-		t.Setenv("SECRET", "of the caller")
-		s := start(sshdtest.Config{TrustedUserCAKeys: authorized(ca.PublicKey()), Logins: []string{"deploy"}})
-		c := newClient(t, key, cert, s)
-		args := append(c.options(t, s), "deploy@127.0.0.1", "--")
-		tests := []struct {
-			name, stdin, command, output string
-			status                       int
-		}{
-			{"exit status", "", "exit 7", "", 7},
-			{"standard error", "", "echo no >&2", "no\n", 0},
-			{"standard input", "line\n", "cat", "line\n", 0},
-			{"standard input that is not read", "line\n", "true", "", 0},
-			{"large output", "", "head -c 3000000 /dev/zero | wc -c; yes | head -c 300000 | tail -c 2", "3000000\ny\n", 0},
-			{"the caller's environment", "", `echo "[$SECRET] $USER"`, "[] deploy\n", 0},
-			{"a file at home", "", "echo kept > f && cat f", "kept\n", 0},
-		}
-		for _, tt := range tests {
-			t.Run(tt.name, func(t *testing.T) {
-				output, status := run(t, tt.stdin, "ssh", append(args, tt.command)...)
-				if output != tt.output || status != tt.status {
-					t.Errorf("got status %d and %q, want %d and %q", status, output, tt.status, tt.output)
-				}
-			})
-		}
-		// Nobody is let become root: as root the login has a number of its own.
-		if output, _ := c.ssh(t, s, "deploy", "id", "-u"); strings.TrimSpace(output) == "0" {
-			t.Error("the login deploy runs as root")
-		}
-	})
+	t.Setenv("SECRET", "of the caller")
+	s := sshdtest.Run(t, sshdtest.Config{TrustedUserCAKeys: authorized(ca.PublicKey()), Logins: []string{"deploy"}})
+	c := newClient(t, key, cert, s)
+	args := append(c.options(t, s), "deploy@127.0.0.1", "--")
+	tests := []struct {
+		name, stdin, command, output string
+		status                       int
+	}{
+		{"exit status", "", "exit 7", "", 7},
+		{"standard error", "", "echo no >&2", "no\n", 0},
+		{"standard input", "line\n", "cat", "line\n", 0},
+		{"standard input that is not read", "line\n", "true", "", 0},
+		{"large output", "", "head -c 3000000 /dev/zero | wc -c; yes | head -c 300000 | tail -c 2", "3000000\ny\n", 0},
+		{"the caller's environment", "", `echo "[$SECRET] $USER"`, "[] deploy\n", 0},
+		{"a file at home", "", "echo kept > f && cat f", "kept\n", 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			output, status := run(t, tt.stdin, "ssh", append(args, tt.command)...)
+			if output != tt.output || status != tt.status {
+				t.Errorf("got status %d and %q, want %d and %q", status, output, tt.status, tt.output)
+			}
+		})
+	}
+	// Nobody is let become root: as root the login has a number of its own.
+	if output, _ := c.ssh(t, s, "deploy", "id", "-u"); strings.TrimSpace(output) == "0" {
+		t.Error("the login deploy runs as root")
+	}
 }
 
 func TestSFTP(t *testing.T) {
@@ -328,12 +311,6 @@ func TestConfigErrors(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := good
 			tt.change(&cfg)
-			if s, err := sshdtest.StartGo(t.Context(), cfg); err == nil {
-				_ = s.Close()
-				t.Error("StartGo has no error")
-			} else if !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("StartGo: %v, want %q", err, tt.want)
-			}
 			if s, err := sshdtest.Start(t.Context(), cfg); err == nil {
 				_ = s.Close()
 				t.Error("Start has no error")
@@ -352,47 +329,45 @@ func TestClose(t *testing.T) {
 	_, ca := newKey(t)
 	key, signer := newKey(t)
 	cert := userCert(t, ca, signer.PublicKey(), nil)
-	both(t, func(t *testing.T, start func(sshdtest.Config) *sshdtest.Server) {
-		// t.TempDir is closed to other users, and the login must reach its home.
-		folder, err := os.MkdirTemp("", "close-test-")
-		if err != nil {
-			t.Fatal(err)
+	// t.TempDir is closed to other users, and the login must reach its home.
+	folder, err := os.MkdirTemp("", "close-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(folder)
+	if err := os.Chmod(folder, 0o711); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TMPDIR", folder)
+	s := sshdtest.Run(t, sshdtest.Config{TrustedUserCAKeys: authorized(ca.PublicKey()), Logins: []string{"deploy"}})
+	c := newClient(t, key, cert, s)
+	if output, status := c.ssh(t, s, "deploy", "echo", "in"); status != 0 {
+		t.Fatalf("got status %d and %q", status, output)
+	}
+	ended := make(chan int)
+	args := append(c.options(t, s), "deploy@127.0.0.1", "--", "touch started; exec sleep 600")
+	go func() {
+		_, status := run(t, "", "ssh", args...)
+		ended <- status
+	}()
+	eventually(t, func() error { return exists(folder, "started") })
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	select {
+	case status := <-ended:
+		if status != 255 {
+			t.Errorf("the client ended with status %d, want 255: connection lost", status)
 		}
-		defer os.RemoveAll(folder)
-		if err := os.Chmod(folder, 0o711); err != nil {
-			t.Fatal(err)
-		}
-		t.Setenv("TMPDIR", folder)
-		s := start(sshdtest.Config{TrustedUserCAKeys: authorized(ca.PublicKey()), Logins: []string{"deploy"}})
-		c := newClient(t, key, cert, s)
-		if output, status := c.ssh(t, s, "deploy", "echo", "in"); status != 0 {
-			t.Fatalf("got status %d and %q", status, output)
-		}
-		ended := make(chan int)
-		args := append(c.options(t, s), "deploy@127.0.0.1", "--", "touch started; exec sleep 600")
-		go func() {
-			_, status := run(t, "", "ssh", args...)
-			ended <- status
-		}()
-		eventually(t, func() error { return exists(folder, "started") })
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-		select {
-		case status := <-ended:
-			if status != 255 {
-				t.Errorf("the client ended with status %d, want 255: connection lost", status)
-			}
-		case <-time.After(10 * time.Second):
-			t.Error("the client is still connected")
-		}
-		if err := temporaries(folder); err != nil {
-			t.Error(err)
-		}
-		if err := s.Close(); err != nil {
-			t.Errorf("closing again: %v", err)
-		}
-	})
+	case <-time.After(10 * time.Second):
+		t.Error("the client is still connected")
+	}
+	if err := temporaries(folder); err != nil {
+		t.Error(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Errorf("closing again: %v", err)
+	}
 }
 
 // exists looks for a file at the home of deploy at the only server below folder.

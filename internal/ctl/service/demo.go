@@ -18,9 +18,10 @@ func (c *commands) demoCommand() *cobra.Command {
 		Use:   "demo",
 		Short: "show everything on this machine: two CIs, the service, an SSH login, a refusal",
 		Long: `demo starts two issuers that mint tokens as Bitbucket Pipelines and CircleCI do,
-the join service and an SSH server, all on loopback addresses and in a temporary
-folder; runs the commands of a pipeline; and shows a join that is refused. It
-leaves nothing behind.`,
+the join service and this machine's sshd, all on loopback addresses and in a
+temporary folder; runs the commands of a pipeline; and shows a join that is
+refused. Without OpenSSH it shows what a server would see, instead of a login.
+It leaves nothing behind.`,
 		Example: "  gatepassctl demo",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -1,27 +1,14 @@
 package sshdtest
 
 import (
-	"context"
 	"errors"
 	"os"
+	"testing"
 )
-
-// TB is the part of testing.TB that Run uses; commands that use this package should
-// not link package testing.
-type TB interface {
-	Helper()
-	Context() context.Context
-	Cleanup(func())
-	Errorf(format string, args ...any)
-	Fatalf(format string, args ...any)
-	Skipf(format string, args ...any)
-	Logf(format string, args ...any)
-	Failed() bool
-}
 
 // Run starts sshd for a test and closes it after; the log of a failed test is shown.
 // Where sshd is not available the test is skipped, or with CI set fails.
-func Run(t TB, cfg Config) *Server {
+func Run(t testing.TB, cfg Config) *Server {
 	t.Helper()
 	s, err := Start(t.Context(), cfg)
 	if errors.Is(err, ErrUnavailable) && os.Getenv("CI") == "" {
