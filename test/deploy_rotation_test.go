@@ -13,12 +13,10 @@ import (
 	awskms "github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
-	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/kms"
-	"github.com/gatepass-ci/gatepass/internal/rotation"
 	gatestack "github.com/gatepass-ci/gatepass/internal/stack"
 )
 
@@ -32,7 +30,7 @@ func (d *deployment) testRotation(t *testing.T) {
 		}
 	}
 	f := &joinFunction{lambdaWorld: &lambdaWorld{t: t, store: d.store, issuer: d.issuer}}
-	step := func(s admin.RotationStep, purposes ...cert.Purpose) []admin.Rotated {
+	step := func(s authority.Step, purposes ...cert.Purpose) []authority.Rotated {
 		t.Helper()
 		rotated, err := d.rotator(t).Rotate(t.Context(), s, true, purposes...)
 		must(t, err)
@@ -44,16 +42,16 @@ func (d *deployment) testRotation(t *testing.T) {
 	cut := d.rotator(t)
 	state, err := cut.State(t.Context(), cert.X509Identity)
 	must(t, err)
-	made, _, err := cut.Keys.Make(t.Context(), state.Authority)
+	made, _, err := cut.Keys.Make(t.Context(), state.State)
 	must(t, err)
-	found := step(admin.RotationAnnounce, cert.X509Identity)
+	found := step(authority.StepAnnounce, cert.X509Identity)
 	if got := found[0].Keys[1].ID; got != made {
 		t.Errorf("the key %s was made a second time, as %s", made, got)
 	}
-	step(admin.RotationBack, cert.X509Identity)
+	step(authority.StepBack, cert.X509Identity)
 
-	step(admin.RotationAnnounce, cert.Purposes()...)
-	rotated := step(admin.RotationSign, cert.Purposes()...)
+	step(authority.StepAnnounce, cert.Purposes()...)
+	rotated := step(authority.StepSign, cert.Purposes()...)
 	keys := awskms.NewFromConfig(d.admin())
 	for _, r := range rotated {
 		signing := r.Signing().ID
@@ -74,16 +72,16 @@ func (d *deployment) testRotation(t *testing.T) {
 	if shown := output(t, need(t, "ssh-keygen"), "-L", "-f", filepath.Join(dir, "host-cert.pub")); !strings.Contains(shown, "host certificate") {
 		t.Errorf("host sign with the new key: %s", shown)
 	}
-	for _, r := range step(admin.RotationFinish, cert.Purposes()...) {
+	for _, r := range step(authority.StepFinish, cert.Purposes()...) {
 		for _, k := range r.Keys {
 			described, err := keys.DescribeKey(t.Context(), &awskms.DescribeKeyInput{KeyId: &k.ID})
 			must(t, err)
-			if state := described.KeyMetadata.KeyState; (state == types.KeyStateEnabled) != (k.Use == rotation.Signs) {
+			if state := described.KeyMetadata.KeyState; (state == types.KeyStateEnabled) != (k.Use == authority.Signs) {
 				t.Errorf("%s: the key that %s is %s", r.Purpose, k.Use, state)
 			}
 		}
-		if len(r.Removals) == 0 || !strings.HasPrefix(r.Removals[0], "aws kms schedule-key-deletion") {
-			t.Errorf("%s: what is left to do is %q", r.Purpose, r.Removals)
+		if len(r.Left) == 0 || r.Left[0] != r.Keys[0].ID {
+			t.Errorf("%s: what is left to do is %q", r.Purpose, r.Left)
 		}
 	}
 	foreign, err := keys.CreateKey(t.Context(), &awskms.CreateKeyInput{
@@ -96,15 +94,15 @@ func (d *deployment) testRotation(t *testing.T) {
 
 // rotator is what gatepassctl makes for one command. In place of waiting until the
 // function goes by nothing that it read before, it starts another.
-func (d *deployment) rotator(t *testing.T) *admin.Rotator {
+func (d *deployment) rotator(t *testing.T) *authority.Rotator {
 	t.Helper()
 	s, err := gatestack.Open(t.Context(), d.name, time.Now)
 	must(t, err)
-	return &admin.Rotator{
-		Store: s.Store, Keys: s.KeyRing, Authorities: func() (join.Authorities, error) { return s.Authorities, nil }, Now: time.Now,
-		CacheFor: rotation.CacheFor,
-		Published: func(ctx context.Context) (admin.Published, error) {
-			return admin.AskPublished(ctx, http.DefaultClient, d.gateway.URL)
+	return &authority.Rotator{
+		Store: s.Store, Keys: s.KeyRing, Authorities: func() (authority.Authorities, error) { return s.Authorities, nil }, Now: time.Now,
+		CacheFor: authority.CacheFor,
+		Published: func(ctx context.Context) (authority.Published, error) {
+			return gatestack.AskPublished(ctx, http.DefaultClient, d.gateway.URL)
 		},
 		Wait: func(context.Context, time.Duration) error {
 			d.join = d.startJoin()

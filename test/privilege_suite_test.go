@@ -60,7 +60,7 @@ func recorded(t testing.TB, bootstrap string, env map[string]string) map[string]
 		env[lambda.EnvRefresher]: "JwksRefreshFunction.Arn", functionARN(env[lambda.EnvRefresher]): "JwksRefreshFunction.Arn",
 	}
 	for _, p := range cert.Purposes() {
-		names[env[lambda.EnvKey(p)]] = authority(p) + ".Arn"
+		names[env[lambda.EnvKey(p)]] = keyResource(p) + ".Arn"
 	}
 	env = maps.Clone(env)
 	for name, endpoint := range env {

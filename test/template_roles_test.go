@@ -100,13 +100,13 @@ func leading(operator string, keys ...string) string {
 func keysOf(purposes ...cert.Purpose) string {
 	var names []string
 	for _, p := range purposes {
-		names = append(names, authority(p)+".Arn")
+		names = append(names, keyResource(p)+".Arn")
 	}
 	return strings.Join(names, ",")
 }
 
-// authority is the resource of an authority's key: SshUserAuthority for ssh-user.
-func authority(p cert.Purpose) (name string) {
+// keyResource is the resource of an authority's key: SshUserAuthority for ssh-user.
+func keyResource(p cert.Purpose) (name string) {
 	for word := range strings.SplitSeq(string(p), "-") {
 		name += strings.ToUpper(word[:1]) + word[1:]
 	}
@@ -232,7 +232,7 @@ func TestTemplateAdministratorsTagNewKeys(t *testing.T) {
 		}
 	}
 	for _, p := range cert.Purposes() {
-		if tags := jsonText(s.resource(authority(p))["Tags"]); tags != `[{"Key":"gatepass:stack","Value":"gatepass"}]` {
+		if tags := jsonText(s.resource(keyResource(p))["Tags"]); tags != `[{"Key":"gatepass:stack","Value":"gatepass"}]` {
 			t.Errorf("the key of %s has the tags %s", p, tags)
 		}
 	}
@@ -275,7 +275,7 @@ func TestTemplateKeyPolicies(t *testing.T) {
 	s := deployed(t)
 	const account = "arn:aws:iam::123456789012:root"
 	for _, purpose := range cert.Purposes() {
-		name := authority(purpose)
+		name := keyResource(purpose)
 		key := s.resource(name)
 		if key["KeySpec"] != "ECC_NIST_P256" || key["KeyUsage"] != "SIGN_VERIFY" || key["PendingWindowInDays"] != float64(30) {
 			t.Errorf("%s is %v", name, key)

@@ -144,8 +144,8 @@ func TestTemplateSettings(t *testing.T) {
 			if !strings.EqualFold(join.TrustDomain, c.trustDomain) || out.TrustDomain != c.trustDomain {
 				t.Errorf("the trust domain is %q to join, %q to gatepassctl; want %q", join.TrustDomain, out.TrustDomain, c.trustDomain)
 			}
-			if join.MaxTTL != c.maxTTL {
-				t.Errorf("the longest lifetime is %s, want %s", join.MaxTTL, c.maxTTL)
+			if cert.MaxTTL != c.maxTTL {
+				t.Errorf("the longest lifetime is %s, want %s", cert.MaxTTL, c.maxTTL)
 			}
 			if len(join.Keys) != c.keys || !maps.Equal(join.Keys, out.Keys) {
 				t.Errorf("keys: join has %v, gatepassctl %v; want %d", join.Keys, out.Keys, c.keys)
@@ -189,7 +189,7 @@ func TestTemplateLeavesOut(t *testing.T) {
 			continue
 		}
 		t.Run(string(left), func(t *testing.T) {
-			s := deployed(t, strings.TrimSuffix(authority(left), "Authority")+"Key=none")
+			s := deployed(t, strings.TrimSuffix(keyResource(left), "Authority")+"Key=none")
 			env := s.environment("JoinFunction")
 			join, err := functions.ReadJoinSettings(func(name string) string { return env[name] })
 			must(t, err)
@@ -199,11 +199,11 @@ func TestTemplateLeavesOut(t *testing.T) {
 			if want := len(cert.Purposes()) - 1; len(keys) != want || len(join.Keys) != want || len(out.Keys) != want {
 				t.Errorf("%d keys, %d for join, %d for gatepassctl; want %d", len(keys), len(join.Keys), len(out.Keys), want)
 			}
-			if join.Keys[left] != "" || out.Keys[left] != "" || slices.Contains(keys, authority(left)) {
+			if join.Keys[left] != "" || out.Keys[left] != "" || slices.Contains(keys, keyResource(left)) {
 				t.Errorf("it is there: keys %v, join %v, gatepassctl %v", keys, join.Keys, out.Keys)
 			}
 			for p, key := range join.Keys {
-				if key != authority(p)+".Arn" || out.Keys[p] != key {
+				if key != keyResource(p)+".Arn" || out.Keys[p] != key {
 					t.Errorf("%s is signed by %s, and gatepassctl thinks by %s", p, key, out.Keys[p])
 				}
 			}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 )
@@ -59,7 +59,7 @@ for standard input.`,
 	}
 	flags := cmd.Flags()
 	flags.StringSliceVar(&s.principals, "principals", nil, "names and addresses by which clients reach the host")
-	flags.DurationVar(&s.ttl, "ttl", 90*24*time.Hour, "how long the certificates are valid")
+	flags.DurationVar(&s.ttl, "ttl", authority.HostTTL, "how long the certificates are valid")
 	flags.StringVarP(&s.output, "output", "o", "", "write the certificate of one key to this file")
 	flags.BoolVar(&s.write, "write", false, "write each certificate beside its key, as KEY-cert.pub")
 	return cmd
@@ -78,7 +78,7 @@ func atLeastOne(name string) cobra.PositionalArgs {
 // signedKey is one host certificate, as host sign shows it.
 type signedKey struct {
 	Key string `json:"key"`
-	*admin.HostCertificate
+	*authority.HostCertificate
 	File string `json:"file,omitempty"` // where it was written
 }
 
@@ -86,7 +86,7 @@ func (c *hosts) signHost(cmd *cobra.Command, s *hostSign, keys []string) error {
 	if err := s.check(keys, c.Format); err != nil {
 		return err
 	}
-	authority, err := c.Authority(cmd.Context(), cert.SSHHost)
+	a, err := c.Authority(cmd.Context(), cert.SSHHost)
 	if err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func (c *hosts) signHost(cmd *cobra.Command, s *hostSign, keys []string) error {
 		if err != nil {
 			return err
 		}
-		certificate, err := admin.SignHost(authority, string(key), s.principals, s.ttl, c.Now())
+		certificate, err := authority.SignHost(a, string(key), s.principals, s.ttl, c.Now())
 		if err != nil {
 			return ctl.Failed("give the public key of a host, such as /etc/ssh/ssh_host_ed25519_key.pub, and the names that clients use for it",
 				"signing %s: %w", name, err)

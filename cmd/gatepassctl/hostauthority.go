@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/crypto/ssh"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/pkg/api"
@@ -54,11 +54,12 @@ func (c *hosts) hasStore() bool {
 }
 
 func (c *hosts) storedAuthority(cmd *cobra.Command, p cert.Purpose) (string, error) {
-	authority, err := c.Authority(cmd.Context(), p)
+	a, err := c.Authority(cmd.Context(), p)
 	if err != nil {
 		return "", err
 	}
-	return admin.Export(authority)
+	text, err := a.Export(authority.FormSSH, authority.ExportOptions{})
+	return string(text), err
 }
 
 // maxAuthority is how much of an answer is read, in bytes.

@@ -9,12 +9,12 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
-	"github.com/gatepass-ci/gatepass/internal/rotation"
 )
 
 func main() {
-	env := &ctl.Env{Getenv: os.Getenv, In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Now: time.Now, CacheFor: rotation.CacheFor}
+	env := &ctl.Env{Getenv: os.Getenv, In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Now: time.Now, CacheFor: authority.CacheFor}
 	os.Exit(run(env, os.Args[1:]))
 }
 

@@ -14,12 +14,12 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
 
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/dynamo"
 	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/kms"
 	functions "github.com/gatepass-ci/gatepass/internal/lambda"
-	"github.com/gatepass-ci/gatepass/internal/revoke"
 	"github.com/gatepass-ci/gatepass/internal/server"
 )
 
@@ -57,8 +57,8 @@ func newHandler(ctx context.Context, getenv func(string) string, metrics io.Writ
 	})
 	service, err := join.New(join.Config{
 		Store: store, Authorities: authorities,
-		Refresher:   functions.NewRefresher(awslambda.NewFromConfig(config), s.RefreshFunction),
-		PublicURL:   s.PublicURL, TrustDomain: s.TrustDomain, MaxTTL: s.MaxTTL, RecordTTL: s.RecordTTL,
+		Refresher: functions.NewRefresher(awslambda.NewFromConfig(config), s.RefreshFunction),
+		PublicURL: s.PublicURL, TrustDomain: s.TrustDomain, MaxTTL: s.MaxTTL, RecordTTL: s.RecordTTL,
 		Now: time.Now, Rand: rand.Reader, Wait: functions.Wait,
 		Log: log, Count: functions.NewMetrics(s.Stage, time.Now, metrics).CountJoin,
 	})
@@ -67,6 +67,6 @@ func newHandler(ctx context.Context, getenv func(string) string, metrics io.Writ
 	}
 	return functions.NewHTTP(server.New(server.Config{
 		Join: service, PublicURL: s.PublicURL, Version: functions.Version, SourceAddr: server.SourceAddr(nil), Log: log,
-		Revoked: revoke.New(revoke.Config{Revocations: store, Authorities: authorities, Now: time.Now, Rand: rand.Reader}),
+		Revoked: authority.NewLists(authority.ListsConfig{Revocations: store, Authorities: authorities, Now: time.Now, Rand: rand.Reader}),
 	}), s.PublicURL, log), nil
 }

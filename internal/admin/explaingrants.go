@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
@@ -35,7 +35,7 @@ func (e *explainer) roles(ctx context.Context, bot *rules.Bot) (err error) {
 		}
 	}
 	e.SSH = sshGrant(bot, roles, e.q.Wishes)
-	ttl, limitedBy := rules.TTL(e.q.TTL, join.MaxTTL, bot, rules.Applicable(bot, roles, e.q.Wishes))
+	ttl, limitedBy := rules.TTL(e.q.TTL, cert.MaxTTL, bot, rules.Applicable(bot, roles, e.q.Wishes))
 	e.TTLSeconds, e.TTLLimitedBy = int64(ttl/time.Second), limitedBy
 	return nil
 }

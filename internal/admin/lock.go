@@ -154,7 +154,7 @@ func Unlock(ctx context.Context, st store.Resources, fits func(*rules.Lock) bool
 
 // StillLocked returns the first lock that stops t at now; nil if none does. Of a bot
 // the locks of its roles count too.
-func StillLocked(ctx context.Context, s store.Store, t rules.Target, now time.Time) (*rules.Lock, error) {
+func StillLocked(ctx context.Context, s store.ResourceReader, t rules.Target, now time.Time) (*rules.Lock, error) {
 	locks, err := store.Locks(ctx, s)
 	if err != nil {
 		return nil, err

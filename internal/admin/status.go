@@ -53,7 +53,7 @@ func Status(ks store.KeySet, now time.Time) IssuerStatus {
 
 // Issuers returns how the keys stand of every issuer that token rules name, and
 // of every other that has keys stored.
-func Issuers(ctx context.Context, s store.Store, now time.Time) ([]IssuerStatus, error) {
+func Issuers(ctx context.Context, s store.KeySets, now time.Time) ([]IssuerStatus, error) {
 	sets, err := s.KeySets(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reading the key sets: %w", err)

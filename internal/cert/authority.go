@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"time"
 )
 
@@ -21,11 +20,6 @@ const (
 	// certificates that begin before now, on a machine whose clock lags.
 	authorityBackdate = time.Hour
 )
-
-// IsX509 reports whether an authority of this purpose has a certificate.
-func (p Purpose) IsX509() bool {
-	return slices.Contains([]Purpose{X509Identity, X509Database, X509Application, X509Kubernetes}, p)
-}
 
 // NewX509Authority makes the self-signed certificate of an X.509 authority:
 // valid for ten years, from an hour before now; path length 0, so that it signs

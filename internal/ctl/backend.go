@@ -7,10 +7,9 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/embedded"
-	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/jwks"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
 	"github.com/gatepass-ci/gatepass/internal/stack"
@@ -24,12 +23,14 @@ type Backend interface {
 	Store() store.Store
 	// Authorities returns the authorities, ready to sign as far as this command may. They
 	// are opened when they are asked for: most commands do without.
-	Authorities(ctx context.Context) (join.Authorities, error)
+	Authorities(ctx context.Context) (authority.Authorities, error)
 	// MakesAuthorities says to people how an authority that is missing is made.
 	MakesAuthorities() string
 	// Rotator leads the authorities from phase to phase. It tells nobody what it does.
-	Rotator(ctx context.Context) *admin.Rotator
-	// CRL returns the CRLs of revocations; store.ErrNotFound if there is no authority of
+	Rotator(ctx context.Context) *authority.Rotator
+	// RemoveKey is the command that deletes what a rotation left of a key that is past.
+	RemoveKey(left string) string
+	// CRL returns the CRLs of revocations; authority.ErrNone if there is no authority of
 	// X.509. A stack signs by the service alone, of what is stored.
 	CRL(ctx context.Context, revocations []store.Revocation, stored bool) (string, error)
 	// Refresher fetches issuers' keys.
@@ -100,7 +101,7 @@ func (c *Env) openData(ctx context.Context, create bool) (Backend, error) {
 }
 
 // Authority returns one authority of the backend, ready to sign.
-func (c *Env) Authority(ctx context.Context, p cert.Purpose) (*join.Authority, error) {
+func (c *Env) Authority(ctx context.Context, p cert.Purpose) (*authority.Authority, error) {
 	b, err := c.Open(ctx, false)
 	if err != nil {
 		return nil, err
@@ -110,15 +111,15 @@ func (c *Env) Authority(ctx context.Context, p cert.Purpose) (*join.Authority, e
 	if err != nil {
 		return nil, err
 	}
-	authority, err := all.Authority(ctx, p)
-	if errors.Is(err, store.ErrNotFound) {
+	a, err := all.Authority(ctx, p)
+	if errors.Is(err, authority.ErrNone) {
 		return nil, Failed(b.MakesAuthorities(), "there is no %s authority in %s", p, b)
 	}
-	return authority, err
+	return a, err
 }
 
-func askPublished(ctx context.Context, url string) (admin.Published, error) {
-	return admin.AskPublished(ctx, &http.Client{Timeout: askWithin}, url)
+func askPublished(ctx context.Context, url string) (authority.Published, error) {
+	return stack.AskPublished(ctx, &http.Client{Timeout: askWithin}, url)
 }
 
 // wait sleeps for d or until ctx is done.

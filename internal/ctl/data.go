@@ -6,16 +6,14 @@ import (
 	"errors"
 	"io/fs"
 	"path/filepath"
-	"slices"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/embedded"
-	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/localca"
-	"github.com/gatepass-ci/gatepass/internal/revoke"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
 	"github.com/gatepass-ci/gatepass/internal/store"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // directory is the Backend of a data directory.
@@ -33,7 +31,7 @@ func (d *directory) Close() error             { return d.store.Close() }
 func (d *directory) authoritiesDir() string { return filepath.Join(d.path, embedded.AuthoritiesDir) }
 
 // Authorities reads the key files. Only serve makes them.
-func (d *directory) Authorities(ctx context.Context) (join.Authorities, error) {
+func (d *directory) Authorities(ctx context.Context) (authority.Authorities, error) {
 	all, err := localca.Open(ctx, d.authoritiesDir(), localca.Options{ReadOnly: true, Rotated: d.store})
 	if errors.Is(err, fs.ErrNotExist) {
 		return noAuthorities{}, nil
@@ -44,16 +42,18 @@ func (d *directory) Authorities(ctx context.Context) (join.Authorities, error) {
 // noAuthorities are those of a data directory in which serve never ran.
 type noAuthorities struct{}
 
-func (noAuthorities) Authority(context.Context, cert.Purpose) (*join.Authority, error) {
-	return nil, store.ErrNotFound
+func (noAuthorities) Authority(context.Context, cert.Purpose) (*authority.Authority, error) {
+	return nil, authority.ErrNone
 }
 
+func (noAuthorities) Prepare(context.Context) {}
+
 // Rotator's service reads the keys with every join, so there is nothing to wait for.
-func (d *directory) Rotator(ctx context.Context) *admin.Rotator {
-	return &admin.Rotator{
+func (d *directory) Rotator(ctx context.Context) *authority.Rotator {
+	return &authority.Rotator{
 		Store: d.store, Keys: localca.NewKeyRing(d.authoritiesDir(), d.env.Now, nil), Now: d.env.Now, Wait: wait,
-		Authorities: func() (join.Authorities, error) { return d.Authorities(ctx) },
-		Published: func(ctx context.Context) (admin.Published, error) {
+		Authorities: func() (authority.Authorities, error) { return d.Authorities(ctx) },
+		Published: func(ctx context.Context) (authority.Published, error) {
 			if running := embedded.FindRunning(ctx, d.path, within); running != nil {
 				return askPublished(ctx, running.URL)
 			}
@@ -62,6 +62,9 @@ func (d *directory) Rotator(ctx context.Context) *admin.Rotator {
 	}
 }
 
+// RemoveKey removes the file that a key was put aside in.
+func (d *directory) RemoveKey(file string) string { return "rm " + words.ShellWord(file) }
+
 // listed are revocations as lists are made of them.
 type listed []store.Revocation
 
@@ -69,7 +72,7 @@ func (l listed) Revocations(context.Context) ([]store.Revocation, error) { retur
 
 // KRL returns the KRL of revocations. No key signs it.
 func (c *Env) KRL(ctx context.Context, revocations []store.Revocation) ([]byte, error) {
-	return revoke.New(revoke.Config{Revocations: listed(revocations), Now: c.Now, Rand: rand.Reader}).KRL(ctx)
+	return authority.NewLists(authority.ListsConfig{Revocations: listed(revocations), Now: c.Now, Rand: rand.Reader}).KRL(ctx)
 }
 
 // CRL signs by the key files, of what is stored or not.
@@ -78,9 +81,8 @@ func (d *directory) CRL(ctx context.Context, revocations []store.Revocation, _ b
 	if err != nil {
 		return "", err
 	}
-	x509 := slices.DeleteFunc(cert.Purposes(), func(p cert.Purpose) bool { return !p.IsX509() })
-	lists := revoke.Config{Revocations: listed(revocations), Authorities: authorities, Now: d.env.Now, Rand: rand.Reader}
-	return revoke.New(lists).CRL(ctx, x509...)
+	lists := authority.ListsConfig{Revocations: listed(revocations), Authorities: authorities, Now: d.env.Now, Rand: rand.Reader}
+	return authority.NewLists(lists).CRL(ctx, cert.X509Purposes()...)
 }
 
 func (d *directory) Refresher() (Refresher, error) {

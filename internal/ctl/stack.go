@@ -4,9 +4,8 @@ import (
 	"context"
 	"errors"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/embedded"
-	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/stack"
 	"github.com/gatepass-ci/gatepass/internal/store"
 )
@@ -24,16 +23,21 @@ func (d *deployed) MakesAuthorities() string {
 }
 func (d *deployed) Close() error { return nil }
 
-func (d *deployed) Authorities(context.Context) (join.Authorities, error) {
+func (d *deployed) Authorities(context.Context) (authority.Authorities, error) {
 	return d.stack.Authorities, nil
 }
 
-func (d *deployed) Rotator(context.Context) *admin.Rotator {
-	return &admin.Rotator{
+func (d *deployed) Rotator(context.Context) *authority.Rotator {
+	return &authority.Rotator{
 		Store: d.stack.Store, Keys: d.stack.KeyRing, CacheFor: d.env.CacheFor, Now: d.env.Now, Wait: wait,
-		Authorities: func() (join.Authorities, error) { return d.stack.Authorities, nil },
-		Published:   func(ctx context.Context) (admin.Published, error) { return askPublished(ctx, d.stack.JoinURL) },
+		Authorities: func() (authority.Authorities, error) { return d.stack.Authorities, nil },
+		Published:   func(ctx context.Context) (authority.Published, error) { return askPublished(ctx, d.stack.JoinURL) },
 	}
+}
+
+// RemoveKey schedules the deletion of a KMS key.
+func (d *deployed) RemoveKey(key string) string {
+	return "aws kms schedule-key-deletion --pending-window-in-days 30 --key-id " + key
 }
 
 func (d *deployed) CRL(ctx context.Context, revocations []store.Revocation, stored bool) (string, error) {

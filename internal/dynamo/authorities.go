@@ -11,14 +11,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/rotation"
 	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
-// RotatedAuthorities implements rotation.Reader by one Query.
-func (s *Store) RotatedAuthorities(ctx context.Context) ([]rotation.Stored, error) {
-	var all []rotation.Stored
+// RotatedAuthorities implements authority.Reader by one Query.
+func (s *Store) RotatedAuthorities(ctx context.Context) ([]authority.Stored, error) {
+	var all []authority.Stored
 	for found, err := range s.query(ctx, s.ofKind(store.KindAuthority)) {
 		if err != nil {
 			return nil, fail("reading the keys of authorities", err)
@@ -32,22 +32,22 @@ func (s *Store) RotatedAuthorities(ctx context.Context) ([]rotation.Stored, erro
 	return all, nil
 }
 
-func decodeAuthority(found item) (rotation.Stored, error) {
+func decodeAuthority(found item) (authority.Stored, error) {
 	r := reader{item: found}
 	name, body := r.text(attrName), r.text(attrBody)
-	one, err := rotation.Stored{Revision: r.text(attrRevision), UpdatedAt: r.instant(attrUpdatedAt)}, r.err
+	one, err := authority.Stored{Revision: r.text(attrRevision), UpdatedAt: r.instant(attrUpdatedAt)}, r.err
 	if err == nil {
-		one.Authority, err = rotation.Parse(cert.Purpose(name), []byte(body))
+		one.State, err = authority.ParseState(cert.Purpose(name), []byte(body))
 	}
 	if err != nil {
-		return rotation.Stored{}, fmt.Errorf("the keys of authority %s are stored but not valid: restore the item from a backup: %w", name, err)
+		return authority.Stored{}, fmt.Errorf("the keys of authority %s are stored but not valid: restore the item from a backup: %w", name, err)
 	}
 	return one, nil
 }
 
 // PutRotatedAuthority stores a in place of the one of this revision, by one conditional
-// write; see admin.AuthorityStore.
-func (s *Store) PutRotatedAuthority(ctx context.Context, a rotation.Authority, revision string, at time.Time) error {
+// write; see authority.Store.
+func (s *Store) PutRotatedAuthority(ctx context.Context, a authority.State, revision string, at time.Time) error {
 	doing := fmt.Sprintf("writing the keys of authority %s", a.Purpose)
 	body, err := a.Encode()
 	if err != nil {

@@ -16,10 +16,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/oklog/ulid/v2"
 
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/dynamo"
 	"github.com/gatepass-ci/gatepass/internal/dynamotest"
-	"github.com/gatepass-ci/gatepass/internal/rotation"
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
@@ -55,8 +55,8 @@ func create(resources ...rules.Resource) []store.Change {
 	return changes
 }
 
-// authority is one in phase 1, the same each time.
-func authority() rotation.Authority {
+// announced is an authority in phase 1, the same each time.
+func announced() authority.State {
 	public := func(seed byte) *ecdsa.PublicKey {
 		key, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), bytes.Repeat([]byte{seed}, 32))
 		if err != nil {
@@ -64,7 +64,7 @@ func authority() rotation.Authority {
 		}
 		return &key.PublicKey
 	}
-	a, err := rotation.First(cert.SSHUser, "old", public(1))
+	a, err := authority.First(cert.SSHUser, "old", public(1))
 	if err == nil {
 		a, err = a.Begin("new", public(2), base)
 	}
@@ -164,7 +164,7 @@ var calls = []call{
 	}},
 	{"Unpin", "UpdateItem", func(ctx context.Context, s *dynamo.Store) error { return s.Unpin(ctx, issuer) }},
 	{"PutRotatedAuthority", "PutItem", func(ctx context.Context, s *dynamo.Store) error {
-		return s.PutRotatedAuthority(ctx, authority(), "", base)
+		return s.PutRotatedAuthority(ctx, announced(), "", base)
 	}},
 	{"RotatedAuthorities", "Query", func(ctx context.Context, s *dynamo.Store) error {
 		all, err := s.RotatedAuthorities(ctx)

@@ -17,10 +17,10 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/jwks"
 	"github.com/gatepass-ci/gatepass/internal/localca"
-	"github.com/gatepass-ci/gatepass/internal/revoke"
 	"github.com/gatepass-ci/gatepass/internal/server"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
 )
@@ -47,7 +47,7 @@ type Config struct {
 	TrustDomain string
 	// TLSCert and TLSKey are files of the server's certificate; both empty means plain HTTP.
 	TLSCert, TLSKey string
-	// MaxTTL is the longest lifetime granted; 0 means join.MaxTTL.
+	// MaxTTL is the longest lifetime granted; 0 means cert.MaxTTL.
 	MaxTTL time.Duration
 	// RateLimit is requests a minute from one address; 0 means no limit.
 	RateLimit int
@@ -140,7 +140,7 @@ func (s *Server) listen() error {
 	return nil
 }
 
-func (s *Server) assemble(authorities join.Authorities) error {
+func (s *Server) assemble(authorities authority.Authorities) error {
 	if s.publicURL = s.c.PublicURL; s.publicURL == "" {
 		s.publicURL = s.url
 	}
@@ -161,7 +161,7 @@ func (s *Server) assemble(authorities join.Authorities) error {
 	}
 	config := server.Config{
 		Join: service, PublicURL: s.publicURL, Version: s.c.Version,
-		Revoked:    revoke.New(revoke.Config{Revocations: s.store, Authorities: authorities, Now: s.c.Now, Rand: rand.Reader, MaxAge: revokedFor}),
+		Revoked:    authority.NewLists(authority.ListsConfig{Revocations: s.store, Authorities: authorities, Now: s.c.Now, Rand: rand.Reader, MaxAge: revokedFor}),
 		SourceAddr: server.SourceAddr(s.c.TrustedProxies), Log: s.c.Log,
 	}
 	if s.c.RateLimit > 0 {

@@ -11,8 +11,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
@@ -22,7 +22,7 @@ type grant struct {
 	request   *api.CredentialRequest
 	key       publicKey
 	granted   *rules.Grant
-	authority *Authority
+	authority *authority.Authority
 }
 
 // publicKey is the key that a credential is for, in the form that its type needs.
@@ -78,15 +78,15 @@ func (a *attempt) grant(ctx context.Context, c *api.CredentialRequest, w rules.W
 		return nil, refuse(api.CodeNotPermitted,
 			"credential %q: its roles pin it to the caller's address, and the service does not see one; ask an administrator to check how the service is reached", c.Name)
 	}
-	authority, err := a.Authorities.Authority(ctx, purpose(c))
-	if errors.Is(err, store.ErrNotFound) {
+	signer, err := a.Authorities.Authority(ctx, purpose(c))
+	if errors.Is(err, authority.ErrNone) {
 		return nil, refuse(api.CodeNotPermitted, "credential %q: this service has no %s authority; ask for another type, or an administrator to add it", c.Name, purpose(c))
 	}
 	if err != nil {
 		return nil, signerUnavailable(fmt.Errorf("authority %s: %w", purpose(c), err))
 	}
-	if authority.Purpose != purpose(c) {
-		return nil, signerUnavailable(fmt.Errorf("the store gave the authority %s for %s", authority.Purpose, purpose(c)))
+	if signer.Purpose != purpose(c) {
+		return nil, signerUnavailable(fmt.Errorf("the store gave the authority %s for %s", signer.Purpose, purpose(c)))
 	}
-	return &grant{request: c, key: key, granted: granted, authority: authority}, nil
+	return &grant{request: c, key: key, granted: granted, authority: signer}, nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/oklog/ulid/v2"
 
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
@@ -18,8 +19,6 @@ import (
 
 // Limits that a deployment does not choose.
 const (
-	// MaxTTL is the longest lifetime of a credential that a deployment may allow.
-	MaxTTL = 12 * time.Hour
 	// backdate is how far before now certificates become valid, for hosts whose clock lags.
 	backdate = 60 * time.Second
 	// claimGrace is how long a claim is kept after its ID token can no longer be used.
@@ -32,13 +31,13 @@ const (
 type Config struct {
 	Store       Store
 	Refresher   Refresher
-	Authorities Authorities
+	Authorities authority.Authorities
 
 	// PublicURL is the issuer of the JWTs, without a trailing slash.
 	PublicURL string
 	// TrustDomain is the SPIFFE trust domain of identity certificates.
 	TrustDomain string
-	// MaxTTL is the longest lifetime that is granted; 0 means the constant MaxTTL.
+	// MaxTTL is the longest lifetime that is granted; 0 means cert.MaxTTL.
 	MaxTTL time.Duration
 	// RecordTTL is how long records are kept; 0 means DefaultRecordTTL.
 	RecordTTL time.Duration
@@ -64,13 +63,13 @@ type Service struct {
 // New checks c and returns a Service.
 func New(c Config) (*Service, error) {
 	if c.MaxTTL == 0 {
-		c.MaxTTL = MaxTTL
+		c.MaxTTL = cert.MaxTTL
 	}
 	if c.RecordTTL == 0 {
 		c.RecordTTL = DefaultRecordTTL
 	}
-	if c.MaxTTL < time.Second || c.MaxTTL > MaxTTL {
-		return nil, fmt.Errorf("the maximum TTL is %s: choose one from 1s to %s", c.MaxTTL, MaxTTL)
+	if c.MaxTTL < time.Second || c.MaxTTL > cert.MaxTTL {
+		return nil, fmt.Errorf("the maximum TTL is %s: choose one from 1s to %s", c.MaxTTL, cert.MaxTTL)
 	}
 	u, err := url.Parse(c.PublicURL)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil ||

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/internal/token"
@@ -54,7 +55,7 @@ func (a *attempt) readRule(ctx context.Context) error {
 		a.locks, err = store.Locks(ctx, a.Store)
 		return unavailable("reading the locks", err)
 	}, func(ctx context.Context) error {
-		a.prepareAuthorities(ctx)
+		a.Authorities.Prepare(ctx)
 		return nil
 	})
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
@@ -192,7 +193,7 @@ func (a *attempt) checkGrants(ctx context.Context) error {
 
 	var asked time.Duration
 	if s := a.req.TTLSeconds; s != nil {
-		asked = time.Duration(min(*s, int64(MaxTTL/time.Second)+1)) * time.Second
+		asked = time.Duration(min(*s, int64(cert.MaxTTL/time.Second)+1)) * time.Second
 	}
 	ttl, limitedBy := rules.TTL(asked, a.MaxTTL, a.bot, rules.Applicable(a.bot, a.roles, wishes))
 	a.notAfter = a.now.Add(ttl.Truncate(time.Second))
@@ -222,7 +223,7 @@ func (a *attempt) checkUses(context.Context) error {
 // readAuthorities finds what servers trust, before anything is claimed: nothing
 // that can fail comes between the claim and the answer.
 func (a *attempt) readAuthorities(ctx context.Context) (err error) {
-	if a.authorities, err = a.publicAuthorities(ctx); err != nil {
+	if a.authorities, err = authority.Publish(ctx, a.Authorities); err != nil {
 		return signerUnavailable(err)
 	}
 	return nil
@@ -258,17 +259,7 @@ func wish(c *api.CredentialRequest) rules.Wish {
 }
 
 // purpose is the authority that signs a credential.
-func purpose(c *api.CredentialRequest) cert.Purpose { return authorityOf(c.Type, c.Usage) }
-
-func authorityOf(credentialType, usage string) cert.Purpose {
-	switch credentialType {
-	case api.TypeSSH:
-		return cert.SSHUser
-	case api.TypeJWT:
-		return cert.JWT
-	}
-	return usages[usage]
-}
+func purpose(c *api.CredentialRequest) cert.Purpose { return authority.SignerOf(c.Type, c.Usage) }
 
 // unavailable makes an error of the store one that refuses the join, save for ErrNotFound.
 func unavailable(doing string, err error) error {

@@ -5,6 +5,6 @@
 // first needed, by whoever comes first.
 //
 // After a rotation the table Resources says which keys an authority has
-// (internal/rotation). Authorities go by it for a minute at a time. KeyRing makes
+// (internal/authority). Authorities go by it for a minute at a time. KeyRing makes
 // and retires keys, with an administrator's rights.
 package kms

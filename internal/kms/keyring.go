@@ -16,10 +16,8 @@ import (
 	"github.com/aws/smithy-go"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/rotation"
-	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 // Tags of a key that a rotation made. The role of join may sign with a key by them,
@@ -45,13 +43,13 @@ type KeyRing struct {
 // before that, so nobody shall be able to leave one for a rotation some day.
 const foundFor = 15 * time.Minute
 
-var _ admin.KeyRing = (*KeyRing)(nil)
+var _ authority.KeyRing = (*KeyRing)(nil)
 
-// First implements admin.KeyRing.
+// First implements authority.KeyRing.
 func (r *KeyRing) First(ctx context.Context, p cert.Purpose) (string, crypto.PublicKey, error) {
 	key := r.Keys[p]
 	if key == "" {
-		return "", nil, fmt.Errorf("authority %s: %w", p, store.ErrNotFound)
+		return "", nil, fmt.Errorf("authority %s: %w", p, authority.ErrNone)
 	}
 	public, err := publicKey(ctx, r.Client, key)
 	if err != nil {
@@ -60,9 +58,9 @@ func (r *KeyRing) First(ctx context.Context, p cert.Purpose) (string, crypto.Pub
 	return key, public, nil
 }
 
-// Make implements admin.KeyRing. The new key has the policy of the one that signs:
+// Make implements authority.KeyRing. The new key has the policy of the one that signs:
 // whoever may sign with that, and nobody else, may sign with this.
-func (r *KeyRing) Make(ctx context.Context, a rotation.Authority) (string, crypto.PublicKey, error) {
+func (r *KeyRing) Make(ctx context.Context, a authority.State) (string, crypto.PublicKey, error) {
 	policy, err := r.policy(ctx, a.Signing().ID)
 	if err != nil {
 		return "", nil, err
@@ -130,7 +128,7 @@ const concurrency = 8
 
 // find returns a key that an earlier run made for this authority and did not come to
 // store; empty if there is none.
-func (r *KeyRing) find(ctx context.Context, a rotation.Authority, policy string) (string, error) {
+func (r *KeyRing) find(ctx context.Context, a authority.State, policy string) (string, error) {
 	// Who may not read tags at all would take every key for somebody else's.
 	signing := a.Signing().ID
 	if _, err := r.Client.ListResourceTags(ctx, &awskms.ListResourceTagsInput{KeyId: &signing}); err != nil {
@@ -150,7 +148,7 @@ func (r *KeyRing) find(ctx context.Context, a rotation.Authority, policy string)
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(concurrency)
 	for i, key := range all {
-		if slices.ContainsFunc(a.Keys, func(k rotation.Key) bool { return keyID(k.ID) == keyID(key) }) {
+		if slices.ContainsFunc(a.Keys, func(k authority.Key) bool { return keyID(k.ID) == keyID(key) }) {
 			continue
 		}
 		g.Go(func() (err error) {
@@ -224,18 +222,17 @@ func samePolicy(a, b string) bool {
 	return json.Unmarshal([]byte(a), &x) == nil && json.Unmarshal([]byte(b), &y) == nil && reflect.DeepEqual(x, y)
 }
 
-// Retire implements admin.KeyRing: it disables the key, which can be undone.
+// Retire implements authority.KeyRing: it disables the key, which can be undone.
 func (r *KeyRing) Retire(ctx context.Context, id string) (string, error) {
-	remove := "aws kms schedule-key-deletion --pending-window-in-days 30 --key-id " + id
 	_, err := r.Client.DisableKey(ctx, &awskms.DisableKeyInput{KeyId: &id})
 	switch errorCode(err) {
 	case "KMSInvalidStateException", "NotFoundException": // its deletion is scheduled, or done
 		return "", nil
 	}
 	if err != nil {
-		return remove, fmt.Errorf("disabling KMS key %s: %w", id, err)
+		return "", fmt.Errorf("disabling KMS key %s: %w", id, err)
 	}
-	return remove, nil
+	return id, nil
 }
 
 // errorCode is AWS's code of an error; empty if it has none.

@@ -12,9 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/join"
-	"github.com/gatepass-ci/gatepass/internal/rotation"
 	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
@@ -37,8 +36,8 @@ type Config struct {
 	Keys         map[cert.Purpose]string
 	Certificates Certificates
 	// Rotated says which keys took the place of Keys since; nil means that none did.
-	Rotated rotation.Reader
-	// CacheFor is how long what it says is gone by; 0 means rotation.CacheFor.
+	Rotated authority.Reader
+	// CacheFor is how long what it says is gone by; 0 means authority.CacheFor.
 	CacheFor time.Duration
 	// LeaveOut, if set, has a key that does not sign left out of those to trust as long
 	// as KMS does not let us read it, and is told of that. So a new key whose policy or
@@ -56,16 +55,13 @@ type Authorities struct {
 	c Config
 
 	mu      sync.Mutex
-	ready   map[slot]*authority
-	rotated map[cert.Purpose]rotation.Authority
+	ready   map[slot]*loaded
+	rotated map[cert.Purpose]authority.State
 	readAt  time.Time          // when rotated was asked for; zero if it never was
 	leftOut map[slot]time.Time // since when
 }
 
-var (
-	_ join.Authorities = (*Authorities)(nil)
-	_ join.Preparer    = (*Authorities)(nil)
-)
+var _ authority.Authorities = (*Authorities)(nil)
 
 // slot is one key of one authority.
 type slot struct {
@@ -73,8 +69,8 @@ type slot struct {
 	key     string // KMS key, by id or ARN
 }
 
-// authority is what does not change of a key while the process runs.
-type authority struct {
+// loaded is what does not change of a key while the process runs.
+type loaded struct {
 	slot
 	public      *ecdsa.PublicKey
 	certificate *x509.Certificate // of an X.509 authority
@@ -89,22 +85,22 @@ func New(c Config) *Authorities {
 		c.Rand = rand.Reader
 	}
 	if c.CacheFor == 0 {
-		c.CacheFor = rotation.CacheFor
+		c.CacheFor = authority.CacheFor
 	}
-	return &Authorities{c: c, ready: map[slot]*authority{}, leftOut: map[slot]time.Time{}}
+	return &Authorities{c: c, ready: map[slot]*loaded{}, leftOut: map[slot]time.Time{}}
 }
 
-// Prepare implements join.Preparer.
+// Prepare implements authority.Authorities.
 func (a *Authorities) Prepare(ctx context.Context) {
 	_, _ = a.current(ctx) // what it could not read Authority reads, and tells of
 }
 
 // Authority returns the authority of a purpose, whose signer works until ctx
-// ends; store.ErrNotFound if this deployment has none. The first call reads all
+// ends; authority.ErrNone if this deployment has none. The first call reads all
 // authorities at once. What could not be read then is read by the next call.
-func (a *Authorities) Authority(ctx context.Context, p cert.Purpose) (*join.Authority, error) {
+func (a *Authorities) Authority(ctx context.Context, p cert.Purpose) (*authority.Authority, error) {
 	if a.c.Keys[p] == "" {
-		return nil, fmt.Errorf("authority %s: %w", p, store.ErrNotFound)
+		return nil, fmt.Errorf("authority %s: %w", p, authority.ErrNone)
 	}
 	rotated, err := a.current(ctx)
 	if err != nil {
@@ -119,27 +115,18 @@ func (a *Authorities) Authority(ctx context.Context, p cert.Purpose) (*join.Auth
 			return nil, fmt.Errorf("authority %s: %w", p, err)
 		}
 	}
-	bound := &join.Authority{Purpose: p}
+	bound := &authority.Authority{Purpose: p}
 	for _, k := range keys {
 		found := a.get(k.slot)
 		if found == nil { // left out
 			continue
 		}
-		signs := &signer{ctx: ctx, client: a.c.Client, key: found.key, public: found.public}
-		if k.signs {
-			bound.Signer, bound.Certificate = signs, found.certificate
-		} else {
-			bound.OtherSigners = append(bound.OtherSigners, signs)
-		}
-		bound.TrustedKeys = append(bound.TrustedKeys, found.public)
-		if found.certificate != nil {
-			bound.TrustedCertificates = append(bound.TrustedCertificates, found.certificate)
-		}
+		bound.Add(k.signs, &signer{ctx: ctx, client: a.c.Client, key: found.key, public: found.public}, found.certificate)
 	}
 	return bound, nil
 }
 
-func (a *Authorities) get(s slot) *authority {
+func (a *Authorities) get(s slot) *loaded {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.ready[s]
@@ -152,7 +139,7 @@ func (a *Authorities) allReady(keys []wanted) bool {
 // load reads every key that is not ready, all at the same time, and returns what
 // went wrong by purpose. Two loads at once do the same work twice, and end with the
 // same authorities.
-func (a *Authorities) load(ctx context.Context, rotated map[cert.Purpose]rotation.Authority) map[cert.Purpose]error {
+func (a *Authorities) load(ctx context.Context, rotated map[cert.Purpose]authority.State) map[cert.Purpose]error {
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	errs := map[cert.Purpose]error{}
@@ -174,7 +161,7 @@ func (a *Authorities) load(ctx context.Context, rotated map[cert.Purpose]rotatio
 				continue
 			}
 			wg.Go(func() {
-				loaded, err := a.read(ctx, k)
+				key, err := a.read(ctx, k)
 				if err != nil && a.leaveOut(k, err) {
 					return
 				}
@@ -184,7 +171,7 @@ func (a *Authorities) load(ctx context.Context, rotated map[cert.Purpose]rotatio
 				}
 				a.mu.Lock()
 				defer a.mu.Unlock()
-				a.ready[k.slot] = loaded
+				a.ready[k.slot] = key
 			})
 		}
 	}
@@ -193,7 +180,7 @@ func (a *Authorities) load(ctx context.Context, rotated map[cert.Purpose]rotatio
 }
 
 // read reads one key: its public half and, at the same time, its certificate.
-func (a *Authorities) read(ctx context.Context, k wanted) (*authority, error) {
+func (a *Authorities) read(ctx context.Context, k wanted) (*loaded, error) {
 	var (
 		wg             sync.WaitGroup
 		public         *ecdsa.PublicKey
@@ -211,7 +198,7 @@ func (a *Authorities) read(ctx context.Context, k wanted) (*authority, error) {
 	case k.stored != nil && !k.stored.Is(public):
 		return nil, fmt.Errorf("KMS key %s has another public half than is stored of it in the table Resources; see docs/rotation.md", k.key)
 	case !k.purpose.IsX509():
-		return &authority{slot: k.slot, public: public}, nil
+		return &loaded{slot: k.slot, public: public}, nil
 	case errors.Is(pemErr, store.ErrNotFound):
 		pem, pemErr = a.makeCertificate(ctx, k, public)
 	}
@@ -225,7 +212,7 @@ func (a *Authorities) read(ctx context.Context, k wanted) (*authority, error) {
 	if err != nil {
 		return nil, fmt.Errorf("its stored certificate: %w; if the KMS key of this authority was changed, change it back, or remove the stored certificate to have one made that no server trusts yet", err)
 	}
-	return &authority{slot: k.slot, public: public, certificate: c}, nil
+	return &loaded{slot: k.slot, public: public, certificate: c}, nil
 }
 
 // makeCertificate makes the certificate of a key and returns the one that is stored

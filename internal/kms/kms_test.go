@@ -22,10 +22,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/awstest"
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/dynamotest"
-	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/kms"
 	"github.com/gatepass-ci/gatepass/internal/store"
 )
@@ -146,7 +146,7 @@ func (c *certificates) PutCertificate(_ context.Context, p cert.Purpose, key, pe
 	return pem, nil
 }
 
-func sign(t *testing.T, a *join.Authority) error {
+func sign(t *testing.T, a *authority.Authority) error {
 	t.Helper()
 	sum := sha256.Sum256([]byte("message"))
 	signature, err := a.Signer.Sign(rand.Reader, sum[:], crypto.SHA256)
@@ -159,7 +159,7 @@ func sign(t *testing.T, a *join.Authority) error {
 func TestEveryAuthoritySigns(t *testing.T) {
 	w := newWorld(t)
 	all := kms.New(w.config)
-	authorities := map[cert.Purpose]*join.Authority{}
+	authorities := map[cert.Purpose]*authority.Authority{}
 	for _, p := range cert.Purposes() {
 		a, err := all.Authority(t.Context(), p)
 		must(t, err)
@@ -201,7 +201,7 @@ func TestEveryAuthoritySigns(t *testing.T) {
 	}
 }
 
-func (w *world) signsSSH(a *join.Authority) {
+func (w *world) signsSSH(a *authority.Authority) {
 	w.t.Helper()
 	subject, err := ssh.NewPublicKey(a.TrustedKeys[0])
 	must(w.t, err)
@@ -210,7 +210,7 @@ func (w *world) signsSSH(a *join.Authority) {
 	must(w.t, err)
 }
 
-func (w *world) signsX509(a *join.Authority) {
+func (w *world) signsX509(a *authority.Authority) {
 	w.t.Helper()
 	serial, err := cert.NewX509Serial(rand.Reader)
 	must(w.t, err)
@@ -244,7 +244,7 @@ func TestRacingStartsMakeOneCertificate(t *testing.T) {
 	s.onPut = func() { both.Done(); both.Wait() }
 	w.config.Certificates = s
 	w.config.Keys = map[cert.Purpose]string{cert.X509Identity: w.config.Keys[cert.X509Identity]}
-	got := make([]*join.Authority, 2)
+	got := make([]*authority.Authority, 2)
 	var wg sync.WaitGroup
 	for i := range got {
 		wg.Go(func() {
@@ -275,8 +275,8 @@ func TestNoAuthority(t *testing.T) {
 	w.config.Keys[cert.X509Database] = ""
 	all := kms.New(w.config)
 	for _, p := range []cert.Purpose{cert.JWT, cert.X509Database, "ssh"} {
-		if _, err := all.Authority(t.Context(), p); !errors.Is(err, store.ErrNotFound) {
-			t.Errorf("%s: %v, want store.ErrNotFound", p, err)
+		if _, err := all.Authority(t.Context(), p); !errors.Is(err, authority.ErrNone) {
+			t.Errorf("%s: %v, want authority.ErrNone", p, err)
 		}
 	}
 	if got := w.calls(); len(got) != 0 {
@@ -340,7 +340,7 @@ func TestWrongAuthorities(t *testing.T) {
 			tt.change(w)
 			all := kms.New(w.config)
 			_, err := all.Authority(t.Context(), tt.of)
-			if err == nil || errors.Is(err, store.ErrNotFound) || !strings.Contains(err.Error(), tt.says) ||
+			if err == nil || errors.Is(err, authority.ErrNone) || !strings.Contains(err.Error(), tt.says) ||
 				!strings.HasPrefix(err.Error(), "authority "+string(tt.of)) {
 				t.Errorf("got %v, want an error of %s that says %q", err, tt.of, tt.says)
 			}

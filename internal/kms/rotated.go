@@ -6,21 +6,21 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/rotation"
 )
 
 // wanted is a key that an authority has at present.
 type wanted struct {
 	slot
-	stored      *rotation.Key // what is stored of it; nil if the authority was never rotated
-	certificate string        // what its certificate is stored under
+	stored      *authority.Key // what is stored of it; nil if the authority was never rotated
+	certificate string         // what its certificate is stored under
 	signs       bool
 }
 
 // current returns the authorities that were rotated, as they were no longer than
 // CacheFor ago.
-func (a *Authorities) current(ctx context.Context) (map[cert.Purpose]rotation.Authority, error) {
+func (a *Authorities) current(ctx context.Context) (map[cert.Purpose]authority.State, error) {
 	if a.c.Rotated == nil {
 		return nil, nil
 	}
@@ -37,9 +37,9 @@ func (a *Authorities) current(ctx context.Context) (map[cert.Purpose]rotation.Au
 	if err != nil {
 		return nil, err
 	}
-	rotated := make(map[cert.Purpose]rotation.Authority, len(all))
+	rotated := make(map[cert.Purpose]authority.State, len(all))
 	for _, one := range all {
-		rotated[one.Purpose] = one.Authority
+		rotated[one.Purpose] = one.State
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -52,7 +52,7 @@ func (a *Authorities) current(ctx context.Context) (map[cert.Purpose]rotation.Au
 // keys are those that an authority has now, the one that signs first. The key that
 // the deployment names must be known to a rotated authority: whoever deploys
 // another one must not find that nothing came of it.
-func (a *Authorities) keys(p cert.Purpose, rotated map[cert.Purpose]rotation.Authority) ([]wanted, error) {
+func (a *Authorities) keys(p cert.Purpose, rotated map[cert.Purpose]authority.State) ([]wanted, error) {
 	first := a.c.Keys[p]
 	r, ok := rotated[p]
 	if !ok {
@@ -61,7 +61,7 @@ func (a *Authorities) keys(p cert.Purpose, rotated map[cert.Purpose]rotation.Aut
 		}
 		return []wanted{{slot: slot{p, first}, signs: true}}, nil
 	}
-	if !slices.ContainsFunc(r.Keys, func(k rotation.Key) bool { return keyID(k.ID) == keyID(first) }) {
+	if !slices.ContainsFunc(r.Keys, func(k authority.Key) bool { return keyID(k.ID) == keyID(first) }) {
 		return nil, fmt.Errorf("it was rotated, and its keys are stored in the table Resources; the deployment names another KMS key, %s: deploy it with one of those again; see docs/rotation.md", first)
 	}
 	var all []wanted
@@ -69,7 +69,7 @@ func (a *Authorities) keys(p cert.Purpose, rotated map[cert.Purpose]rotation.Aut
 		if err := a.checkOwn(p, k.ID, rotated); err != nil {
 			return nil, err
 		}
-		w := wanted{slot: slot{p, k.ID}, stored: &k, signs: k.Use == rotation.Signs}
+		w := wanted{slot: slot{p, k.ID}, stored: &k, signs: k.Use == authority.Signs}
 		if k.ID != r.Keys[0].ID {
 			w.certificate = keyID(k.ID)
 		}
@@ -80,7 +80,7 @@ func (a *Authorities) keys(p cert.Purpose, rotated map[cert.Purpose]rotation.Aut
 
 // checkOwn refuses a key that another authority has, or had: a server that trusts the
 // one would trust what the other signs.
-func (a *Authorities) checkOwn(p cert.Purpose, key string, rotated map[cert.Purpose]rotation.Authority) error {
+func (a *Authorities) checkOwn(p cert.Purpose, key string, rotated map[cert.Purpose]authority.State) error {
 	for _, q := range cert.Purposes() {
 		others := []string{a.c.Keys[q]}
 		for _, k := range rotated[q].Keys {

@@ -17,35 +17,33 @@ import (
 	awskms "github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/awstest"
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/kms"
-	"github.com/gatepass-ci/gatepass/internal/rotation"
-	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 // authorityStore is what the table Resources says of authorities.
 type authorityStore struct {
 	mu    sync.Mutex
-	all   []rotation.Stored
+	all   []authority.Stored
 	down  error
 	reads int
 }
 
-func (s *authorityStore) RotatedAuthorities(context.Context) ([]rotation.Stored, error) {
+func (s *authorityStore) RotatedAuthorities(context.Context) ([]authority.Stored, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.reads++
 	return slices.Clone(s.all), s.down
 }
 
-func (s *authorityStore) set(all ...rotation.Authority) {
+func (s *authorityStore) set(all ...authority.State) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.all = nil
 	for _, a := range all {
-		s.all = append(s.all, rotation.Stored{Authority: a, Revision: time.Now().String()})
+		s.all = append(s.all, authority.Stored{State: a, Revision: time.Now().String()})
 	}
 }
 
@@ -74,12 +72,12 @@ func (w *world) ring() *kms.KeyRing {
 }
 
 // begin announces a new key of an authority.
-func (w *world) begin(p cert.Purpose) rotation.Authority {
+func (w *world) begin(p cert.Purpose) authority.State {
 	w.t.Helper()
 	ctx := w.t.Context()
 	id, public, err := w.ring().First(ctx, p)
 	must(w.t, err)
-	a, err := rotation.First(p, id, public)
+	a, err := authority.First(p, id, public)
 	must(w.t, err)
 	id, public, err = w.ring().Make(ctx, a)
 	must(w.t, err)
@@ -98,13 +96,13 @@ func TestRotatedAuthority(t *testing.T) {
 	w := newWorld(t)
 	s, c := &authorityStore{}, &clock{now: time.Now()}
 	all := w.rotated(s, c)
-	get := func(p cert.Purpose) *join.Authority {
+	get := func(p cert.Purpose) *authority.Authority {
 		t.Helper()
 		a, err := all.Authority(t.Context(), p)
 		must(t, err)
 		return a
 	}
-	is := func(when string, a *join.Authority, r rotation.Authority) {
+	is := func(when string, a *authority.Authority, r authority.State) {
 		t.Helper()
 		used := r.InUse()
 		if !used[0].Is(a.Signer.Public()) || len(a.TrustedKeys) != len(used) || (a.Certificate != nil) != r.Purpose.IsX509() {
@@ -135,7 +133,7 @@ func TestRotatedAuthority(t *testing.T) {
 		if a := get(p); len(a.TrustedKeys) != 1 {
 			t.Errorf("%s: what was read is gone by for no time", p)
 		}
-		c.move(rotation.CacheFor - time.Second)
+		c.move(authority.CacheFor - time.Second)
 		if a := get(p); len(a.TrustedKeys) != 1 {
 			t.Errorf("%s: what was read is gone by for less than its time", p)
 		}
@@ -147,12 +145,12 @@ func TestRotatedAuthority(t *testing.T) {
 		r, err := r.Sign(time.Now())
 		must(t, err)
 		s.set(r)
-		c.move(rotation.CacheFor)
+		c.move(authority.CacheFor)
 		is("phase 2", get(p), r)
 		r, err = r.Finish(time.Now())
 		must(t, err)
 		s.set(r)
-		c.move(rotation.CacheFor)
+		c.move(authority.CacheFor)
 		is("phase 3", get(p), r)
 	}
 	// A clock that was set back is no reason to go by old things.
@@ -166,7 +164,7 @@ func TestRotatedAuthority(t *testing.T) {
 	reads = s.reads
 	all.Prepare(t.Context())
 	get(cert.JWT)
-	c.move(rotation.CacheFor)
+	c.move(authority.CacheFor)
 	all.Prepare(t.Context())
 	get(cert.SSHUser)
 	if s.reads != reads+1 {
@@ -178,26 +176,26 @@ func TestWrongRotatedAuthorities(t *testing.T) {
 	down := errors.New("no answer")
 	for _, tt := range []struct {
 		name  string
-		spoil func(w *world, s *authorityStore, a *rotation.Authority)
+		spoil func(w *world, s *authorityStore, a *authority.State)
 		says  string
 	}{
-		{"a key that is not the one that was made", func(w *world, s *authorityStore, a *rotation.Authority) {
+		{"a key that is not the one that was made", func(w *world, s *authorityStore, a *authority.State) {
 			a.Keys[1].ID = w.key(types.KeySpecEccNistP256, types.KeyUsageTypeSignVerify)
 		}, "has another public half than is stored of it"},
-		{"a first key that is not the one that it was", func(w *world, s *authorityStore, a *rotation.Authority) {
+		{"a first key that is not the one that it was", func(w *world, s *authorityStore, a *authority.State) {
 			a.Keys[0].Public = w.begin(cert.SSHHost).Keys[1].Public
 		}, "has another public half than is stored of it"},
-		{"a deployment with a key that it never had", func(w *world, s *authorityStore, a *rotation.Authority) {
+		{"a deployment with a key that it never had", func(w *world, s *authorityStore, a *authority.State) {
 			w.config.Keys[cert.SSHUser] = w.config.Keys[cert.SSHHost]
 		}, "the deployment names another KMS key"},
-		{"a key that another authority signs with", func(w *world, s *authorityStore, a *rotation.Authority) {
+		{"a key that another authority signs with", func(w *world, s *authorityStore, a *authority.State) {
 			a.Keys[1].ID = w.config.Keys[cert.SSHHost]
 		}, "is a key of the authority ssh-host too"},
-		{"a trusted key that is disabled", func(w *world, s *authorityStore, a *rotation.Authority) {
+		{"a trusted key that is disabled", func(w *world, s *authorityStore, a *authority.State) {
 			_, err := w.client.DisableKey(w.t.Context(), &awskms.DisableKeyInput{KeyId: &a.Keys[1].ID})
 			must(w.t, err)
 		}, "DisabledException"},
-		{"a store that does not answer", func(w *world, s *authorityStore, a *rotation.Authority) { s.down = down }, down.Error()},
+		{"a store that does not answer", func(w *world, s *authorityStore, a *authority.State) { s.down = down }, down.Error()},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)
@@ -206,7 +204,7 @@ func TestWrongRotatedAuthorities(t *testing.T) {
 			tt.spoil(w, s, &a)
 			s.set(a)
 			_, err := w.rotated(s, &clock{now: time.Now()}).Authority(t.Context(), cert.SSHUser)
-			if err == nil || errors.Is(err, store.ErrNotFound) || !strings.Contains(err.Error(), tt.says) || !strings.HasPrefix(err.Error(), "authority ssh-user") {
+			if err == nil || errors.Is(err, authority.ErrNone) || !strings.Contains(err.Error(), tt.says) || !strings.HasPrefix(err.Error(), "authority ssh-user") {
 				t.Errorf("got %v, want an error that says %q", err, tt.says)
 			}
 		})
@@ -224,8 +222,8 @@ func TestWrongRotatedAuthorities(t *testing.T) {
 		s := &authorityStore{}
 		s.set(w.begin(cert.JWT))
 		w.config.Keys[cert.JWT] = ""
-		if _, err := w.rotated(s, &clock{now: time.Now()}).Authority(t.Context(), cert.JWT); !errors.Is(err, store.ErrNotFound) {
-			t.Errorf("got %v, want store.ErrNotFound", err)
+		if _, err := w.rotated(s, &clock{now: time.Now()}).Authority(t.Context(), cert.JWT); !errors.Is(err, authority.ErrNone) {
+			t.Errorf("got %v, want authority.ErrNone", err)
 		}
 	})
 }
@@ -257,17 +255,17 @@ func TestKeysThatAreLeftOut(t *testing.T) {
 	}
 	_, err := w.client.EnableKey(t.Context(), &awskms.EnableKeyInput{KeyId: aws.String(fresh[strings.LastIndex(fresh, "/")+1:])})
 	must(t, err)
-	c.move(rotation.CacheFor)
+	c.move(authority.CacheFor)
 	if a, err := all.Authority(t.Context(), cert.SSHUser); err != nil || len(a.TrustedKeys) != 2 {
 		t.Errorf("once it can be read: %v, %v", a, err)
 	}
 
-	for what, spoil := range map[string]func(*rotation.Authority){
-		"a key that signs": func(a *rotation.Authority) {
+	for what, spoil := range map[string]func(*authority.State){
+		"a key that signs": func(a *authority.State) {
 			*a = must2(a.Sign(time.Now()))
 			must(t, disable(w, a.Keys[1].ID))
 		},
-		"a key that is another": func(a *rotation.Authority) { a.Keys[1].ID = w.config.Keys[cert.JWT] },
+		"a key that is another": func(a *authority.State) { a.Keys[1].ID = w.config.Keys[cert.JWT] },
 	} {
 		r := w.begin(cert.SSHHost)
 		spoil(&r)
@@ -278,7 +276,7 @@ func TestKeysThatAreLeftOut(t *testing.T) {
 	}
 }
 
-func must2(a rotation.Authority, err error) rotation.Authority {
+func must2(a authority.State, err error) authority.State {
 	if err != nil {
 		panic(err)
 	}
@@ -289,7 +287,7 @@ func must2(a rotation.Authority, err error) rotation.Authority {
 func TestKeysThatAreFound(t *testing.T) {
 	w := newWorld(t)
 	ring, first := w.ring(), w.begin(cert.SSHUser)
-	a := rotation.Authority{Purpose: cert.SSHUser, Keys: first.Keys[:1]}
+	a := authority.State{Purpose: cert.SSHUser, Keys: first.Keys[:1]}
 	out, err := w.client.GetKeyPolicy(t.Context(), &awskms.GetKeyPolicyInput{KeyId: &a.Keys[0].ID, PolicyName: aws.String("default")})
 	must(t, err)
 	policy := aws.ToString(out.Policy)
@@ -369,9 +367,9 @@ func TestRetire(t *testing.T) {
 	key, err := awstest.NewKey(t.Context(), w.client)
 	must(t, err)
 	for range 2 {
-		remove, err := w.ring().Retire(t.Context(), key)
-		if err != nil || !strings.HasPrefix(remove, "aws kms schedule-key-deletion ") || !strings.HasSuffix(remove, " --key-id "+key) {
-			t.Errorf("retiring it says %q, %v", remove, err)
+		left, err := w.ring().Retire(t.Context(), key)
+		if err != nil || left != key {
+			t.Errorf("retiring it leaves %q, %v", left, err)
 		}
 	}
 	_, err = w.client.Sign(t.Context(), &awskms.SignInput{KeyId: &key, Message: make([]byte, 32), MessageType: types.MessageTypeDigest, SigningAlgorithm: types.SigningAlgorithmSpecEcdsaSha256})
@@ -379,10 +377,10 @@ func TestRetire(t *testing.T) {
 		t.Errorf("signing with it: %v", err)
 	}
 	gone := strings.Replace(key, "key/", "key/00000000-", 1)
-	if remove, err := w.ring().Retire(t.Context(), gone); remove != "" || err != nil {
-		t.Errorf("of a key that is gone it says %q, %v", remove, err)
+	if left, err := w.ring().Retire(t.Context(), gone); left != "" || err != nil {
+		t.Errorf("of a key that is gone it leaves %q, %v", left, err)
 	}
-	if _, _, err := (&kms.KeyRing{Client: w.client}).First(t.Context(), cert.JWT); !errors.Is(err, store.ErrNotFound) {
+	if _, _, err := (&kms.KeyRing{Client: w.client}).First(t.Context(), cert.JWT); !errors.Is(err, authority.ErrNone) {
 		t.Errorf("of an authority that there is not: %v", err)
 	}
 }

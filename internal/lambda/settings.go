@@ -185,11 +185,11 @@ func (e *environment) trustDomain(publicURL string) string {
 func (e *environment) maxTTL() time.Duration {
 	v := strings.TrimSpace(e.get(EnvMaxTTL))
 	if v == "" {
-		return join.MaxTTL
+		return cert.MaxTTL
 	}
 	ttl, err := time.ParseDuration(v)
-	if err != nil || ttl < time.Second || ttl > join.MaxTTL {
-		e.wrong(EnvMaxTTL, fmt.Errorf("%q: write a duration from 1s to %s, like 1h", v, join.MaxTTL))
+	if err != nil || ttl < time.Second || ttl > cert.MaxTTL {
+		e.wrong(EnvMaxTTL, fmt.Errorf("%q: write a duration from 1s to %s, like 1h", v, cert.MaxTTL))
 	}
 	return ttl
 }

@@ -13,11 +13,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/rotation"
-	"github.com/gatepass-ci/gatepass/internal/store"
-	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // KeyRing makes and retires the key files of a folder.
@@ -26,7 +23,7 @@ type KeyRing struct {
 	o   Options
 }
 
-var _ admin.KeyRing = (*KeyRing)(nil)
+var _ authority.KeyRing = (*KeyRing)(nil)
 
 // NewKeyRing returns the key ring of a folder. now and random are as in Options.
 func NewKeyRing(dir string, now func() time.Time, random io.Reader) *KeyRing {
@@ -39,11 +36,11 @@ func NewKeyRing(dir string, now func() time.Time, random io.Reader) *KeyRing {
 	return &KeyRing{dir: dir, o: Options{Now: now, Rand: random}}
 }
 
-// First implements admin.KeyRing.
+// First implements authority.KeyRing.
 func (r *KeyRing) First(_ context.Context, p cert.Purpose) (string, crypto.PublicKey, error) {
 	f, err := openFolder(r.dir, false)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil, fmt.Errorf("authority %s: %w", p, store.ErrNotFound)
+		return "", nil, fmt.Errorf("authority %s: %w", p, authority.ErrNone)
 	}
 	if err != nil {
 		return "", nil, err
@@ -54,7 +51,7 @@ func (r *KeyRing) First(_ context.Context, p cert.Purpose) (string, crypto.Publi
 	}
 	key, err := f.key(string(p), Options{ReadOnly: true})
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil, fmt.Errorf("authority %s: %w", p, store.ErrNotFound)
+		return "", nil, fmt.Errorf("authority %s: %w", p, authority.ErrNone)
 	}
 	if err != nil {
 		return "", nil, err
@@ -62,8 +59,8 @@ func (r *KeyRing) First(_ context.Context, p cert.Purpose) (string, crypto.Publi
 	return string(p), key.Public(), nil
 }
 
-// Make implements admin.KeyRing.
-func (r *KeyRing) Make(_ context.Context, a rotation.Authority) (string, crypto.PublicKey, error) {
+// Make implements authority.KeyRing.
+func (r *KeyRing) Make(_ context.Context, a authority.State) (string, crypto.PublicKey, error) {
 	f, err := openFolder(r.dir, false)
 	if err != nil {
 		return "", nil, err
@@ -84,7 +81,7 @@ func (r *KeyRing) Make(_ context.Context, a rotation.Authority) (string, crypto.
 
 // leftOver returns a key that was made for this authority and that it does not
 // know; nil if there is none. Nobody else can have put one into the folder.
-func (f *folder) leftOver(a rotation.Authority) (string, *ecdsa.PrivateKey, error) {
+func (f *folder) leftOver(a authority.State) (string, *ecdsa.PrivateKey, error) {
 	names, err := f.names()
 	if err != nil {
 		return "", nil, err
@@ -111,7 +108,7 @@ func (f *folder) makeKey(p cert.Purpose, o Options) (string, *ecdsa.PrivateKey, 
 	return id, key, f.create(id+".key", text)
 }
 
-// Retire implements admin.KeyRing: it puts the key's files aside, under names from
+// Retire implements authority.KeyRing: it puts the key's files aside, under names from
 // which no key is read.
 func (r *KeyRing) Retire(_ context.Context, id string) (string, error) {
 	if !slices.ContainsFunc(cert.Purposes(), func(p cert.Purpose) bool { return isKeyName(p, id) }) {
@@ -131,5 +128,5 @@ func (r *KeyRing) Retire(_ context.Context, id string) (string, error) {
 	if _, err := f.root.Lstat(id + ".key" + retired); err != nil {
 		return "", ignoreMissing(err)
 	}
-	return "rm " + words.ShellWord(f.path(id+".key"+retired)), f.sync()
+	return f.path(id + ".key" + retired), f.sync()
 }

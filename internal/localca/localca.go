@@ -2,28 +2,26 @@
 // PURPOSE.key (PKCS#8, PEM, 0600) and, for an X.509 authority, PURPOSE.crt, in a
 // folder of 0700. They are made when they are first needed, once, even if
 // several processes start at the same time. A rotation adds PURPOSE-ID.key, and the
-// store then says which of the keys is used how (internal/rotation). The layout is
+// store then says which of the keys is used how (internal/authority). The layout is
 // in docs/certificates.md.
 package localca
 
 import (
 	"context"
 	"crypto"
+	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/join"
-	"github.com/gatepass-ci/gatepass/internal/rotation"
-	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 // Options say how to open the authorities. The zero value makes those that are missing.
@@ -36,7 +34,7 @@ type Options struct {
 	ReadOnly bool
 	// Rotated says which keys the authorities have that were rotated; nil means that
 	// none was.
-	Rotated rotation.Reader
+	Rotated authority.Reader
 	// Now is the clock for new certificates; nil means time.Now.
 	Now func() time.Time
 	// Rand is the source of new keys and serials; nil means crypto/rand.
@@ -50,15 +48,12 @@ type Authorities struct {
 
 	mu        sync.RWMutex
 	began     time.Time // of the reading that is in force
-	byPurpose map[cert.Purpose]*join.Authority
+	byPurpose map[cert.Purpose]*authority.Authority
 	revisions map[cert.Purpose]string // of the rotated ones
 	failure   error                   // of the last reading
 }
 
-var (
-	_ join.Authorities = (*Authorities)(nil)
-	_ join.Preparer    = (*Authorities)(nil)
-)
+var _ authority.Authorities = (*Authorities)(nil)
 
 // Open reads the authorities in dir, normally "authorities" in the data
 // directory, and makes dir and those that are missing unless o.ReadOnly; the
@@ -86,28 +81,28 @@ func Open(ctx context.Context, dir string, o Options) (*Authorities, error) {
 	return all, nil
 }
 
-// Authority returns the authority of a purpose; store.ErrNotFound if there is none.
-func (a *Authorities) Authority(_ context.Context, p cert.Purpose) (*join.Authority, error) {
+// Authority returns the authority of a purpose; authority.ErrNone if there is none.
+func (a *Authorities) Authority(_ context.Context, p cert.Purpose) (*authority.Authority, error) {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
-	authority, ok := a.byPurpose[p]
+	found, ok := a.byPurpose[p]
 	switch {
 	case !ok:
-		return nil, fmt.Errorf("authority %s: %w", p, store.ErrNotFound)
+		return nil, fmt.Errorf("authority %s: %w", p, authority.ErrNone)
 	case a.failure != nil:
 		return nil, fmt.Errorf("authority %s: %w", p, a.failure)
 	}
-	return authority, nil
+	return found, nil
 }
 
 // noneYet says that nobody has made authorities in dir.
 func noneYet(dir string, cause error) error {
-	return fmt.Errorf("there are no authorities in %s yet; start the server once, by gatepassctl serve --data %s: %w", dir, filepath.Dir(dir), cause)
+	return fmt.Errorf("there are no authorities in %s yet: %w", dir, cause)
 }
 
 // authority reads an authority that was never rotated, and makes what is missing of
 // it unless o.ReadOnly. It fails with fs.ErrNotExist if there is no key and none is made.
-func (f *folder) authority(p cert.Purpose, o Options) (*join.Authority, error) {
+func (f *folder) authority(p cert.Purpose, o Options) (*authority.Authority, error) {
 	if err := f.checkNeverRotated(p); err != nil {
 		return nil, err
 	}
@@ -115,15 +110,21 @@ func (f *folder) authority(p cert.Purpose, o Options) (*join.Authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &join.Authority{Purpose: p, Signer: key, TrustedKeys: []crypto.PublicKey{key.Public()}}
-	if !p.IsX509() {
-		return a, nil
+	a := &authority.Authority{Purpose: p}
+	return a, f.add(a, string(p), key, true, o)
+}
+
+// add adds a key of this name, with its certificate if it is of an X.509 authority.
+func (f *folder) add(a *authority.Authority, id string, key *ecdsa.PrivateKey, signs bool, o Options) error {
+	if !a.Purpose.IsX509() {
+		a.Add(signs, key, nil)
+		return nil
 	}
-	if a.Certificate, err = f.certificate(p, string(p), key, o); err != nil {
-		return nil, err
+	c, err := f.certificate(a.Purpose, id, key, o)
+	if err == nil {
+		a.Add(signs, key, c)
 	}
-	a.TrustedCertificates = []*x509.Certificate{a.Certificate}
-	return a, nil
+	return err
 }
 
 // certificate reads the certificate of key, beside the key's file of this name. One

@@ -2,7 +2,6 @@ package localca
 
 import (
 	"context"
-	"crypto"
 	"crypto/ecdsa"
 	"crypto/sha256"
 	"crypto/x509"
@@ -13,15 +12,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/join"
-	"github.com/gatepass-ci/gatepass/internal/rotation"
 )
 
 // retired ends the name of a file whose key is past.
 const retired = ".retired"
 
-// Prepare implements join.Preparer: what the store says of the keys now is in force
+// Prepare implements authority.Authorities: what the store says of the keys now is in force
 // when it returns. While the store cannot be read no authority signs.
 func (a *Authorities) Prepare(ctx context.Context) {
 	if a.o.Rotated == nil {
@@ -44,17 +42,17 @@ func (a *Authorities) Prepare(ctx context.Context) {
 }
 
 // unchanged tells whether what is stored is in force.
-func (a *Authorities) unchanged(stored []rotation.Stored) bool {
+func (a *Authorities) unchanged(stored []authority.Stored) bool {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
 	return a.failure == nil && len(stored) == len(a.revisions) &&
-		!slices.ContainsFunc(stored, func(s rotation.Stored) bool { return a.revisions[s.Purpose] != s.Revision })
+		!slices.ContainsFunc(stored, func(s authority.Stored) bool { return a.revisions[s.Purpose] != s.Revision })
 }
 
 // read reads the store, if there is one, and puts what it says in force.
 func (a *Authorities) read(ctx context.Context) error {
 	began := time.Now()
-	var stored []rotation.Stored
+	var stored []authority.Stored
 	if a.o.Rotated != nil {
 		var err error
 		if stored, err = a.o.Rotated.RotatedAuthorities(ctx); err != nil {
@@ -66,7 +64,7 @@ func (a *Authorities) read(ctx context.Context) error {
 
 // install reads the keys that stored names and puts them in force, unless a reading
 // that began later has been faster.
-func (a *Authorities) install(ctx context.Context, began time.Time, stored []rotation.Stored) error {
+func (a *Authorities) install(ctx context.Context, began time.Time, stored []authority.Stored) error {
 	byPurpose, err := a.readKeys(stored)
 	// A key that was retired since the store was read is no longer under its name.
 	if errors.Is(err, errGone) {
@@ -102,20 +100,20 @@ func (f *folder) gone(id string) error {
 	return fmt.Errorf("%s: %w; restore it from a backup", f.path(name), errGone)
 }
 
-func (a *Authorities) readKeys(stored []rotation.Stored) (map[cert.Purpose]*join.Authority, error) {
+func (a *Authorities) readKeys(stored []authority.Stored) (map[cert.Purpose]*authority.Authority, error) {
 	f, err := openFolder(a.dir, !a.o.ReadOnly)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	byPurpose := map[cert.Purpose]*join.Authority{}
+	byPurpose := map[cert.Purpose]*authority.Authority{}
 	for _, p := range cert.Purposes() {
 		if slices.Contains(a.o.Without, p) {
 			continue
 		}
-		i := slices.IndexFunc(stored, func(s rotation.Stored) bool { return s.Purpose == p })
+		i := slices.IndexFunc(stored, func(s authority.Stored) bool { return s.Purpose == p })
 		if i >= 0 {
-			byPurpose[p], err = f.rotated(stored[i].Authority, a.o)
+			byPurpose[p], err = f.rotated(stored[i].State, a.o)
 		} else {
 			byPurpose[p], err = f.authority(p, a.o)
 		}
@@ -132,8 +130,8 @@ func (a *Authorities) readKeys(stored []rotation.Stored) (map[cert.Purpose]*join
 
 // rotated reads an authority of which the store says which keys it has. None of
 // them is made here.
-func (f *folder) rotated(r rotation.Authority, o Options) (*join.Authority, error) {
-	a := &join.Authority{Purpose: r.Purpose}
+func (f *folder) rotated(r authority.State, o Options) (*authority.Authority, error) {
+	a := &authority.Authority{Purpose: r.Purpose}
 	for i, k := range r.InUse() {
 		if !isKeyName(r.Purpose, k.ID) {
 			return nil, fmt.Errorf("the authority %s has a key %q, which is no name of a key file of it", r.Purpose, k.ID)
@@ -148,18 +146,8 @@ func (f *folder) rotated(r rotation.Authority, o Options) (*join.Authority, erro
 		if !k.Is(key.Public()) {
 			return nil, fmt.Errorf("%s is not the key that the store says it is; restore it from a backup", f.path(k.ID+".key"))
 		}
-		a.TrustedKeys = append(a.TrustedKeys, crypto.PublicKey(key.Public()))
-		var c *x509.Certificate
-		if r.Purpose.IsX509() {
-			if c, err = f.certificate(r.Purpose, k.ID, key, o); err != nil {
-				return nil, err
-			}
-			a.TrustedCertificates = append(a.TrustedCertificates, c)
-		}
-		if i == 0 {
-			a.Signer, a.Certificate = key, c
-		} else {
-			a.OtherSigners = append(a.OtherSigners, key)
+		if err := f.add(a, k.ID, key, i == 0, o); err != nil {
+			return nil, err
 		}
 	}
 	return a, nil

@@ -14,23 +14,21 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/localca"
-	"github.com/gatepass-ci/gatepass/internal/rotation"
-	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 // authorityStore is what the database says of authorities.
 type authorityStore struct {
 	mu     sync.Mutex
-	all    []rotation.Stored
+	all    []authority.Stored
 	writes int
 	down   error
 	onRead func() // after what is answered was read
 }
 
-func (s *authorityStore) RotatedAuthorities(ctx context.Context) ([]rotation.Stored, error) {
+func (s *authorityStore) RotatedAuthorities(ctx context.Context) ([]authority.Stored, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all, onRead := slices.Clone(s.all), s.onRead
@@ -41,27 +39,27 @@ func (s *authorityStore) RotatedAuthorities(ctx context.Context) ([]rotation.Sto
 	return all, errors.Join(s.down, ctx.Err())
 }
 
-func (s *authorityStore) set(all ...rotation.Authority) {
+func (s *authorityStore) set(all ...authority.State) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.put(all...)
 }
 
-func (s *authorityStore) put(all ...rotation.Authority) {
+func (s *authorityStore) put(all ...authority.State) {
 	s.all = nil
 	for _, a := range all {
 		s.writes++
-		s.all = append(s.all, rotation.Stored{Authority: a, Revision: fmt.Sprint(s.writes)})
+		s.all = append(s.all, authority.Stored{State: a, Revision: fmt.Sprint(s.writes)})
 	}
 }
 
 // begin makes a new key of an authority and announces it.
-func begin(t testing.TB, dir string, p cert.Purpose) rotation.Authority {
+func begin(t testing.TB, dir string, p cert.Purpose) authority.State {
 	t.Helper()
 	ring := localca.NewKeyRing(dir, nil, nil)
 	id, public, err := ring.First(context.Background(), p)
 	must(t, err)
-	a, err := rotation.First(p, id, public)
+	a, err := authority.First(p, id, public)
 	must(t, err)
 	id, public, err = ring.Make(context.Background(), a)
 	must(t, err)
@@ -78,7 +76,7 @@ func must(t testing.TB, err error) {
 }
 
 // is checks that an authority has the keys that r says.
-func is(t testing.TB, a *join.Authority, r rotation.Authority) {
+func is(t testing.TB, a *authority.Authority, r authority.State) {
 	t.Helper()
 	used := r.InUse()
 	if len(a.TrustedKeys) != len(used) || !used[0].Is(a.Signer.Public()) {
@@ -103,12 +101,12 @@ func TestRotatedKeysAreSeenAtOnce(t *testing.T) {
 	for _, p := range []cert.Purpose{cert.SSHUser, cert.X509Identity} {
 		r := begin(t, dir, p)
 		ring := localca.NewKeyRing(dir, nil, nil)
-		steps := []func(rotation.Authority) (rotation.Authority, error){
-			func(a rotation.Authority) (rotation.Authority, error) { return a, nil },
-			func(a rotation.Authority) (rotation.Authority, error) { return a.Sign(time.Now()) },
-			func(a rotation.Authority) (rotation.Authority, error) { return a.Back(time.Now()) },
-			func(a rotation.Authority) (rotation.Authority, error) { return a.Sign(time.Now()) },
-			func(a rotation.Authority) (rotation.Authority, error) { return a.Finish(time.Now()) },
+		steps := []func(authority.State) (authority.State, error){
+			func(a authority.State) (authority.State, error) { return a, nil },
+			func(a authority.State) (authority.State, error) { return a.Sign(time.Now()) },
+			func(a authority.State) (authority.State, error) { return a.Back(time.Now()) },
+			func(a authority.State) (authority.State, error) { return a.Sign(time.Now()) },
+			func(a authority.State) (authority.State, error) { return a.Finish(time.Now()) },
 		}
 		for _, step := range steps {
 			var err error
@@ -122,16 +120,16 @@ func TestRotatedKeysAreSeenAtOnce(t *testing.T) {
 			is(t, get(t, open(t, dir, localca.Options{Rotated: s, ReadOnly: true}), p), r)
 		}
 		for range 2 { // again does nothing more
-			remove, err := ring.Retire(t.Context(), string(p))
+			left, err := ring.Retire(t.Context(), string(p))
 			must(t, err)
-			if remove != "rm "+filepath.Join(dir, string(p)+".key.retired") {
-				t.Errorf("what is left to do is %q", remove)
+			if left != filepath.Join(dir, string(p)+".key.retired") {
+				t.Errorf("what is left to do is %q", left)
 			}
 		}
 		is(t, get(t, open(t, dir, localca.Options{Rotated: s}), p), r)
 		must(t, os.Remove(filepath.Join(dir, string(p)+".key.retired")))
-		if remove, err := ring.Retire(t.Context(), string(p)); err != nil || remove != "" {
-			t.Errorf("of a key that is gone what is left to do is %q: %v", remove, err)
+		if left, err := ring.Retire(t.Context(), string(p)); err != nil || left != "" {
+			t.Errorf("of a key that is gone what is left to do is %q: %v", left, err)
 		}
 		s.mu.Lock()
 		s.all = nil // the next authority begins where this one did
@@ -178,7 +176,7 @@ func TestKeysAreMadeOnce(t *testing.T) {
 			t.Errorf("%s: its certificate: %v", p, err)
 		}
 	}
-	if _, _, err := localca.NewKeyRing(newDir(t), nil, nil).First(t.Context(), cert.SSHUser); !errors.Is(err, store.ErrNotFound) {
+	if _, _, err := localca.NewKeyRing(newDir(t), nil, nil).First(t.Context(), cert.SSHUser); !errors.Is(err, authority.ErrNone) {
 		t.Errorf("in a folder that there is not: %v", err)
 	}
 }
@@ -186,29 +184,29 @@ func TestKeysAreMadeOnce(t *testing.T) {
 func TestRotatedKeysThatAreRefused(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
-		spoil func(t *testing.T, dir string, s *authorityStore, a *rotation.Authority)
+		spoil func(t *testing.T, dir string, s *authorityStore, a *authority.State)
 		says  string
 	}{
-		{"a key that is not the one that was made", func(t *testing.T, dir string, s *authorityStore, a *rotation.Authority) {
+		{"a key that is not the one that was made", func(t *testing.T, dir string, s *authorityStore, a *authority.State) {
 			a.Keys[0].Public, a.Keys[1].Public = a.Keys[1].Public, a.Keys[0].Public
 		}, "ssh-user.key is not the key that the store says it is"},
-		{"a key that is missing", func(t *testing.T, dir string, s *authorityStore, a *rotation.Authority) {
+		{"a key that is missing", func(t *testing.T, dir string, s *authorityStore, a *authority.State) {
 			must(t, os.Remove(filepath.Join(dir, a.Keys[1].ID+".key")))
 		}, ".key: its file is missing; restore it from a backup"},
-		{"a key that was retired", func(t *testing.T, dir string, s *authorityStore, a *rotation.Authority) {
+		{"a key that was retired", func(t *testing.T, dir string, s *authorityStore, a *authority.State) {
 			name := filepath.Join(dir, a.Keys[1].ID+".key")
 			must(t, os.Rename(name, name+".retired"))
 		}, ".key: its file is missing: the key was retired, and gatepass.db is older than that"},
-		{"a key that others can read", func(t *testing.T, dir string, s *authorityStore, a *rotation.Authority) {
+		{"a key that others can read", func(t *testing.T, dir string, s *authorityStore, a *authority.State) {
 			must(t, os.Chmod(filepath.Join(dir, a.Keys[1].ID+".key"), 0o644))
 		}, "run chmod 600"},
-		{"a name that leads elsewhere", func(t *testing.T, dir string, s *authorityStore, a *rotation.Authority) {
+		{"a name that leads elsewhere", func(t *testing.T, dir string, s *authorityStore, a *authority.State) {
 			a.Keys[1].ID = "../ssh-user"
 		}, `which is no name of a key file of it`},
-		{"another authority's key", func(t *testing.T, dir string, s *authorityStore, a *rotation.Authority) {
+		{"another authority's key", func(t *testing.T, dir string, s *authorityStore, a *authority.State) {
 			a.Keys[1].ID = "ssh-host"
 		}, `which is no name of a key file of it`},
-		{"a store that does not answer", func(t *testing.T, dir string, s *authorityStore, a *rotation.Authority) {
+		{"a store that does not answer", func(t *testing.T, dir string, s *authorityStore, a *authority.State) {
 			s.down = errors.New("the disk is full")
 		}, "the disk is full"},
 	} {

@@ -1,10 +1,12 @@
 package server
 
 import (
+	"crypto"
 	"net/http"
 	"path"
 	"strings"
 
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
@@ -27,18 +29,42 @@ func lines(all []string) string {
 	return b.String()
 }
 
-func (h *handler) authorities(w http.ResponseWriter, r *http.Request) error {
-	all, err := h.Join.PublicAuthorities(r.Context())
+// publish returns what servers trust, as it is now.
+func (h *handler) publish(r *http.Request) (*api.Authorities, error) {
+	h.Join.Authorities.Prepare(r.Context())
+	all, err := authority.Publish(r.Context(), h.Join.Authorities)
 	if err != nil {
-		return h.signerUnavailable(r, err)
+		return nil, h.signerUnavailable(r, err)
+	}
+	return all, nil
+}
+
+// jwtKeys returns the keys that verify our JWTs, as they are now, and a problem for
+// the caller if there are none.
+func (h *handler) jwtKeys(r *http.Request) ([]crypto.PublicKey, error) {
+	h.Join.Authorities.Prepare(r.Context())
+	keys, err := authority.JWTKeys(r.Context(), h.Join.Authorities)
+	if err != nil {
+		return nil, h.signerUnavailable(r, err)
+	}
+	if len(keys) == 0 {
+		return nil, problem(api.CodeNotFound, "this service signs no JWTs")
+	}
+	return keys, nil
+}
+
+func (h *handler) authorities(w http.ResponseWriter, r *http.Request) error {
+	all, err := h.publish(r)
+	if err != nil {
+		return err
 	}
 	return writeJSON(w, all)
 }
 
 func (h *handler) authorityFile(w http.ResponseWriter, r *http.Request) error {
-	all, err := h.Join.PublicAuthorities(r.Context())
+	all, err := h.publish(r)
 	if err != nil {
-		return h.signerUnavailable(r, err)
+		return err
 	}
 	content := authorityFiles[path.Base(r.URL.Path)](all)
 	if content == "" {
@@ -50,7 +76,7 @@ func (h *handler) authorityFile(w http.ResponseWriter, r *http.Request) error {
 
 // discovery is the service as an issuer (OpenID Connect Discovery 1.0 §3).
 func (h *handler) discovery(w http.ResponseWriter, r *http.Request) error {
-	if err := h.requireJWTs(r); err != nil {
+	if _, err := h.jwtKeys(r); err != nil {
 		return err
 	}
 	return writeJSON(w, map[string]any{
@@ -64,12 +90,9 @@ func (h *handler) discovery(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (h *handler) jwks(w http.ResponseWriter, r *http.Request) error {
-	keys, err := h.Join.JWTKeys(r.Context())
+	keys, err := h.jwtKeys(r)
 	if err != nil {
-		return h.signerUnavailable(r, err)
-	}
-	if len(keys) == 0 {
-		return noJWTs()
+		return err
 	}
 	set, err := cert.JWKS(keys)
 	if err != nil {
@@ -78,19 +101,6 @@ func (h *handler) jwks(w http.ResponseWriter, r *http.Request) error {
 	write(w, http.StatusOK, "application/json", set)
 	return nil
 }
-
-func (h *handler) requireJWTs(r *http.Request) error {
-	keys, err := h.Join.JWTKeys(r.Context())
-	if err != nil {
-		return h.signerUnavailable(r, err)
-	}
-	if len(keys) == 0 {
-		return noJWTs()
-	}
-	return nil
-}
-
-func noJWTs() error { return problem(api.CodeNotFound, "this service signs no JWTs") }
 
 func (h *handler) health(w http.ResponseWriter, _ *http.Request) error {
 	return writeJSON(w, api.Health{Status: "ok", Version: h.Version})

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
 	"github.com/gatepass-ci/gatepass/internal/join"
@@ -312,9 +313,11 @@ func TestCount(t *testing.T) {
 }
 
 // rotating has authorities in the middle of a rotation: a second key is trusted.
-type rotating struct{ first, second join.Authorities }
+type rotating struct{ first, second authority.Authorities }
 
-func (r rotating) Authority(ctx context.Context, p cert.Purpose) (*join.Authority, error) {
+func (rotating) Prepare(context.Context) {}
+
+func (r rotating) Authority(ctx context.Context, p cert.Purpose) (*authority.Authority, error) {
 	a, err := r.first.Authority(ctx, p)
 	if err != nil {
 		return nil, err

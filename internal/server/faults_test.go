@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/server"
@@ -47,27 +48,29 @@ func (noRecords) Record(context.Context, store.Record, time.Time) error { return
 
 // without lacks one authority.
 type without struct {
-	join.Authorities
+	authority.Authorities
 	purpose cert.Purpose
 }
 
-func (w without) Authority(ctx context.Context, p cert.Purpose) (*join.Authority, error) {
+func (w without) Authority(ctx context.Context, p cert.Purpose) (*authority.Authority, error) {
 	if p == w.purpose {
-		return nil, store.ErrNotFound
+		return nil, authority.ErrNone
 	}
 	return w.Authorities.Authority(ctx, p)
 }
 
 type noAuthorities struct{}
 
-func (noAuthorities) Authority(context.Context, cert.Purpose) (*join.Authority, error) {
+func (noAuthorities) Prepare(context.Context) {}
+
+func (noAuthorities) Authority(context.Context, cert.Purpose) (*authority.Authority, error) {
 	return nil, errDown
 }
 
 // brokenSigner has keys that cannot be used.
-type brokenSigner struct{ join.Authorities }
+type brokenSigner struct{ authority.Authorities }
 
-func (b brokenSigner) Authority(ctx context.Context, p cert.Purpose) (*join.Authority, error) {
+func (b brokenSigner) Authority(ctx context.Context, p cert.Purpose) (*authority.Authority, error) {
 	a, err := b.Authorities.Authority(ctx, p)
 	if err != nil {
 		return nil, err
@@ -128,11 +131,11 @@ func (noLeases) Lease(context.Context, string, time.Time, time.Time) (bool, erro
 
 // downAuthority cannot reach one authority.
 type downAuthority struct {
-	join.Authorities
+	authority.Authorities
 	purpose cert.Purpose
 }
 
-func (d downAuthority) Authority(ctx context.Context, p cert.Purpose) (*join.Authority, error) {
+func (d downAuthority) Authority(ctx context.Context, p cert.Purpose) (*authority.Authority, error) {
 	if p == d.purpose {
 		return nil, errDown
 	}

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
-	"github.com/gatepass-ci/gatepass/internal/revoke"
 	"github.com/gatepass-ci/gatepass/internal/server"
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
@@ -103,7 +103,7 @@ func pathTexts(t *testing.T) []byte {
 		fmt.Fprintf(&out, "OPTIONS %s\n%s", path, answerText(s.do(http.MethodOptions, path, nil)))
 	}
 	s.revoke(s.granted(s.bitbucketRequest()).JoinID)
-	s.clock.advance(revoke.MaxAge)
+	s.clock.advance(authority.ListsMaxAge)
 	out.WriteString("after one join was revoked\n")
 	all()
 	return out.Bytes()

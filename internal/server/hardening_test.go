@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
-	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/server"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
@@ -34,9 +34,11 @@ func TestWhatIsMalformedIsNotLogged(t *testing.T) {
 }
 
 // panickingAuthorities panics once the ID token is verified, in the request's own goroutine.
-type panickingAuthorities struct{ join.Authorities }
+type panickingAuthorities struct{}
 
-func (panickingAuthorities) Authority(context.Context, cert.Purpose) (*join.Authority, error) {
+func (panickingAuthorities) Prepare(context.Context) {}
+
+func (panickingAuthorities) Authority(context.Context, cert.Purpose) (*authority.Authority, error) {
 	panic("a fault of ours")
 }
 
@@ -87,11 +89,11 @@ func TestAnEmptyListOfRolesIsRefused(t *testing.T) {
 
 // swapped gives the authority of another purpose.
 type swapped struct {
-	join.Authorities
+	authority.Authorities
 	asked, given cert.Purpose
 }
 
-func (s swapped) Authority(ctx context.Context, p cert.Purpose) (*join.Authority, error) {
+func (s swapped) Authority(ctx context.Context, p cert.Purpose) (*authority.Authority, error) {
 	if p == s.asked {
 		p = s.given
 	}

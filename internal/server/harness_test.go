@@ -23,11 +23,11 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
 	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/jwks"
 	"github.com/gatepass-ci/gatepass/internal/localca"
-	"github.com/gatepass-ci/gatepass/internal/revoke"
 	"github.com/gatepass-ci/gatepass/internal/server"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
 	"github.com/gatepass-ci/gatepass/internal/store"
@@ -171,7 +171,7 @@ func newService(t testing.TB, change ...func(*service, *server.Config)) *service
 		f(s, &config)
 	}
 	if config.Revoked == nil {
-		config.Revoked = revoke.New(revoke.Config{Revocations: s.store, Authorities: s.config.Authorities, Now: s.clock.Now, Rand: rand.Reader})
+		config.Revoked = authority.NewLists(authority.ListsConfig{Revocations: s.store, Authorities: s.config.Authorities, Now: s.clock.Now, Rand: rand.Reader})
 	}
 	config.Join, err = join.New(s.config)
 	must(t, err)

@@ -8,32 +8,31 @@ import (
 	"path"
 	"time"
 
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/revoke"
-	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
-// Revoked makes the lists of what was revoked; *revoke.Lists does.
+// Revoked makes the lists of what was revoked; *authority.Lists does.
 type Revoked interface {
 	// KRL returns the OpenSSH KRL of user certificates.
 	KRL(ctx context.Context) ([]byte, error)
-	// CRL returns the CRLs of these authorities in PEM; store.ErrNotFound if there is
-	// none of them. An error of either is revoke.ErrStore if the revocations could
+	// CRL returns the CRLs of these authorities in PEM; authority.ErrNone if there is
+	// none of them. An error of either is authority.ErrRevocations if the revocations could
 	// not be read.
 	CRL(ctx context.Context, purposes ...cert.Purpose) (string, error)
 }
 
 // revokedFiles are the CRLs below /v1/revoked: of all X.509 authorities, and of each.
 var revokedFiles = map[string][]cert.Purpose{
-	path.Base(api.PathRevokedCRL): {cert.X509Identity, cert.X509Database, cert.X509Application, cert.X509Kubernetes},
+	path.Base(api.PathRevokedCRL): cert.X509Purposes(),
 	"x509-identity.crl":           {cert.X509Identity},
 	"x509-database.crl":           {cert.X509Database},
 	"x509-application.crl":        {cert.X509Application},
 	"x509-kubernetes.crl":         {cert.X509Kubernetes},
 }
 
-// revokedFor is how long a cache may keep a list. With revoke.MaxAge it bounds how
+// revokedFor is how long a cache may keep a list. With authority.ListsMaxAge it bounds how
 // long a list lacks what was revoked.
 const revokedFor = 30 * time.Second
 
@@ -64,9 +63,9 @@ func writeList(w http.ResponseWriter, contentType string, list []byte) {
 // who fetches lists then keeps the one that he has.
 func (h *handler) noList(r *http.Request, err error) error {
 	switch {
-	case errors.Is(err, store.ErrNotFound):
+	case errors.Is(err, authority.ErrNone):
 		return problem(api.CodeNotFound, "this service has no such authority; the ones it has are at "+api.PathAuthorities)
-	case errors.Is(err, revoke.ErrStore):
+	case errors.Is(err, authority.ErrRevocations):
 		h.Log.ErrorContext(r.Context(), "request failed", "path", r.URL.Path, "cause", err.Error())
 		return &failure{
 			problem:    api.NewProblem(api.CodeStoreUnavailable, "the service cannot read what was revoked; keep the list that you have, and send the same request again"),

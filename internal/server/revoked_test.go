@@ -14,10 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/join"
-	"github.com/gatepass-ci/gatepass/internal/revoke"
 	"github.com/gatepass-ci/gatepass/internal/server"
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
@@ -26,7 +24,7 @@ import (
 // revoke revokes all that a join issued, as gatepassctl does.
 func (s *service) revoke(joinID string) {
 	s.t.Helper()
-	var issued admin.Issued
+	var issued authority.Issued
 	issued.Add(s.record(joinID), s.clock.Now())
 	if len(issued.Revocations) != 1 {
 		s.t.Fatalf("the join issued %+v", issued)
@@ -64,7 +62,7 @@ func TestRevokedLists(t *testing.T) {
 	if a := s.do(http.MethodGet, api.PathRevokedKRL, nil); a.body != before.body {
 		t.Error("the list was read again within the time that it is kept for")
 	}
-	s.clock.advance(revoke.MaxAge)
+	s.clock.advance(authority.ListsMaxAge)
 
 	after := s.do(http.MethodGet, api.PathRevokedKRL, nil)
 	if len(after.body) <= len(before.body) || after.header.Get("Cache-Control") != "public, max-age=30" {
@@ -110,7 +108,7 @@ func TestRevokedListsFailClosed(t *testing.T) {
 	broken := errors.New("secret cause")
 	for name, c := range map[string]struct {
 		revocations revocationsFunc
-		authorities func(join.Authorities) join.Authorities
+		authorities func(authority.Authorities) authority.Authorities
 		path        string
 		want        api.Code
 	}{
@@ -122,7 +120,7 @@ func TestRevokedListsFailClosed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newService(t, func(s *service, config *server.Config) {
-				config.Revoked = revoke.New(revoke.Config{Revocations: c.revocations, Authorities: c.authorities(s.config.Authorities), Now: s.clock.Now, Rand: s.config.Rand})
+				config.Revoked = authority.NewLists(authority.ListsConfig{Revocations: c.revocations, Authorities: c.authorities(s.config.Authorities), Now: s.clock.Now, Rand: s.config.Rand})
 			})
 			a := s.do(http.MethodGet, c.path, nil)
 			if a.problem == nil || a.problem.Code != c.want || strings.Contains(a.body, "secret") || a.header.Get("Cache-Control") != "no-store" {
@@ -138,7 +136,7 @@ func TestRevokedListsFailClosed(t *testing.T) {
 // A KRL is not signed: hosts get it whatever the keys' store does.
 func TestTheKRLNeedsNoKeys(t *testing.T) {
 	s := newService(t, func(s *service, config *server.Config) {
-		config.Revoked = revoke.New(revoke.Config{Revocations: revocationsFunc(none), Authorities: deadAuthorities{errors.New("no key")}, Now: s.clock.Now, Rand: s.config.Rand})
+		config.Revoked = authority.NewLists(authority.ListsConfig{Revocations: revocationsFunc(none), Authorities: deadAuthorities{errors.New("no key")}, Now: s.clock.Now, Rand: s.config.Rand})
 	})
 	if a := s.do(http.MethodGet, api.PathRevokedKRL, nil); a.status != http.StatusOK || !strings.HasPrefix(a.body, "SSHKRL\n\x00") {
 		t.Errorf("%d %q", a.status, a.body)
@@ -164,18 +162,20 @@ func fails(err error) revocationsFunc {
 
 func none() ([]store.Revocation, error) { return nil, nil }
 
-func same(a join.Authorities) join.Authorities { return a }
+func same(a authority.Authorities) authority.Authorities { return a }
 
-func lacks(p cert.Purpose) func(join.Authorities) join.Authorities {
-	return func(a join.Authorities) join.Authorities { return without{a, p} }
+func lacks(p cert.Purpose) func(authority.Authorities) authority.Authorities {
+	return func(a authority.Authorities) authority.Authorities { return without{a, p} }
 }
 
-func unreadable(err error) func(join.Authorities) join.Authorities {
-	return func(join.Authorities) join.Authorities { return deadAuthorities{err} }
+func unreadable(err error) func(authority.Authorities) authority.Authorities {
+	return func(authority.Authorities) authority.Authorities { return deadAuthorities{err} }
 }
 
 type deadAuthorities struct{ err error }
 
-func (a deadAuthorities) Authority(context.Context, cert.Purpose) (*join.Authority, error) {
+func (deadAuthorities) Prepare(context.Context) {}
+
+func (a deadAuthorities) Authority(context.Context, cert.Purpose) (*authority.Authority, error) {
 	return nil, a.err
 }

@@ -8,8 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/rotation"
 	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
@@ -23,46 +23,46 @@ const (
 // of its row. It never decides what is current.
 type rotated struct {
 	mu      sync.Mutex
-	entries map[string]rotation.Stored
+	entries map[string]authority.Stored
 }
 
-// RotatedAuthorities implements rotation.Reader.
-func (s *Store) RotatedAuthorities(ctx context.Context) ([]rotation.Stored, error) {
+// RotatedAuthorities implements authority.Reader.
+func (s *Store) RotatedAuthorities(ctx context.Context) ([]authority.Stored, error) {
 	rows, err := s.stmts.rotated.QueryContext(ctx)
-	all, err := collect(rows, err, func(rows *sql.Rows) (rotation.Stored, error) {
+	all, err := collect(rows, err, func(rows *sql.Rows) (authority.Stored, error) {
 		var (
 			name, revision string
 			updated        int64
 			body           sql.RawBytes // valid until the next row, and then decoded
 		)
 		if err := rows.Scan(&name, &revision, &updated, &body); err != nil {
-			return rotation.Stored{}, err
+			return authority.Stored{}, err
 		}
 		return s.rotated.decode(name, revision, updated, body)
 	})
 	return all, s.fail(ctx, "reading the keys of authorities", err)
 }
 
-func (r *rotated) decode(name, revision string, updated int64, body []byte) (rotation.Stored, error) {
+func (r *rotated) decode(name, revision string, updated int64, body []byte) (authority.Stored, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if known, ok := r.entries[name]; ok && known.Revision == revision {
 		return known, nil
 	}
-	a, err := rotation.Parse(cert.Purpose(name), body)
+	a, err := authority.ParseState(cert.Purpose(name), body)
 	if err != nil {
-		return rotation.Stored{}, fmt.Errorf("the keys of authority %s are stored but not valid: restore the database from a backup: %w", name, err)
+		return authority.Stored{}, fmt.Errorf("the keys of authority %s are stored but not valid: restore the database from a backup: %w", name, err)
 	}
 	if r.entries == nil {
-		r.entries = map[string]rotation.Stored{}
+		r.entries = map[string]authority.Stored{}
 	}
-	one := rotation.Stored{Authority: a, Revision: revision, UpdatedAt: time.Unix(0, updated).UTC()}
+	one := authority.Stored{State: a, Revision: revision, UpdatedAt: time.Unix(0, updated).UTC()}
 	r.entries[name] = one
 	return one, nil
 }
 
-// PutRotatedAuthority stores a in place of the one of this revision; see admin.AuthorityStore.
-func (s *Store) PutRotatedAuthority(ctx context.Context, a rotation.Authority, revision string, at time.Time) error {
+// PutRotatedAuthority stores a in place of the one of this revision; see authority.Store.
+func (s *Store) PutRotatedAuthority(ctx context.Context, a authority.State, revision string, at time.Time) error {
 	doing := fmt.Sprintf("writing the keys of authority %s", a.Purpose)
 	body, err := a.Encode()
 	if err != nil {

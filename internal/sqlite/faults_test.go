@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/revoke"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
 	"github.com/gatepass-ci/gatepass/internal/store"
 )
@@ -214,7 +214,7 @@ func TestPurgeOfRevocations(t *testing.T) {
 	for _, c := range []struct {
 		after time.Duration
 		want  int64
-	}{{0, 0}, {revoke.Keep, 0}, {revoke.Keep + time.Second, 1}, {revoke.Keep + time.Second, 0}} {
+	}{{0, 0}, {authority.KeepRevoked, 0}, {authority.KeepRevoked + time.Second, 1}, {authority.KeepRevoked + time.Second, 0}} {
 		if got, err := s.Purge(t.Context(), ends.Add(c.after)); err != nil || got != c.want {
 			t.Errorf("after %s purged %d, %v; want %d", c.after, got, err, c.want)
 		}

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/revoke"
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
@@ -32,7 +32,7 @@ func (s *Store) Purge(ctx context.Context, now time.Time) (int64, error) {
 		{`DELETE FROM records WHERE rowid IN
 			(SELECT rowid FROM records WHERE keep_until < ?1 LIMIT ?2)`, now.Unix()},
 		{`DELETE FROM revocations WHERE id IN
-			(SELECT id FROM revocations WHERE ends < ?1 LIMIT ?2)`, now.Add(-revoke.Keep).Unix()},
+			(SELECT id FROM revocations WHERE ends < ?1 LIMIT ?2)`, now.Add(-authority.KeepRevoked).Unix()},
 		{`DELETE FROM leases WHERE name IN
 			(SELECT name FROM leases WHERE until < ?1 LIMIT ?2)`, ended},
 	} {

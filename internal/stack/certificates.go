@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"sync"
 
@@ -26,7 +25,11 @@ type certificates struct {
 }
 
 func newCertificates(stored kms.Certificates, client *http.Client, url string) *certificates {
-	return &certificates{stored: stored, ask: sync.OnceValue(func() error { return askForAuthorities(client, url) })}
+	return &certificates{stored: stored, ask: sync.OnceValue(func() error {
+		// Not in the context of whoever is first: the others wait for the answer too.
+		_, err := get(context.Background(), client, url+api.PathAuthorities, maxKeys)
+		return err
+	})}
 }
 
 // Certificate returns the stored certificate, and never store.ErrNotFound: that
@@ -49,18 +52,4 @@ func (c *certificates) Certificate(ctx context.Context, p cert.Purpose, key stri
 // PutCertificate stores nothing.
 func (c *certificates) PutCertificate(context.Context, cert.Purpose, string, string) (string, error) {
 	return "", errNotMade
-}
-
-// askForAuthorities reads the authorities that a service shows.
-func askForAuthorities(client *http.Client, url string) error {
-	resp, err := client.Get(url + api.PathAuthorities)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answered %s", url+api.PathAuthorities, resp.Status)
-	}
-	_, err = io.Copy(io.Discard, io.LimitReader(resp.Body, api.MaxRequestBytes))
-	return err
 }

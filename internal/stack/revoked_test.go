@@ -16,15 +16,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/join"
-	"github.com/gatepass-ci/gatepass/internal/revoke"
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
 // oneAuthority is a deployment with one X.509 authority.
-type oneAuthority struct{ a *join.Authority }
+type oneAuthority struct{ a *authority.Authority }
 
 func newAuthority(t *testing.T) oneAuthority {
 	t.Helper()
@@ -36,13 +35,15 @@ func newAuthority(t *testing.T) oneAuthority {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return oneAuthority{&join.Authority{Purpose: cert.X509Database, Signer: key, Certificate: c,
+	return oneAuthority{&authority.Authority{Purpose: cert.X509Database, Signer: key, Certificate: c,
 		TrustedKeys: []crypto.PublicKey{key.Public()}, TrustedCertificates: []*x509.Certificate{c}}}
 }
 
-func (o oneAuthority) Authority(_ context.Context, p cert.Purpose) (*join.Authority, error) {
+func (oneAuthority) Prepare(context.Context) {}
+
+func (o oneAuthority) Authority(_ context.Context, p cert.Purpose) (*authority.Authority, error) {
 	if p != o.a.Purpose {
-		return nil, fmt.Errorf("authority %s: %w", p, store.ErrNotFound)
+		return nil, fmt.Errorf("authority %s: %w", p, authority.ErrNone)
 	}
 	return o.a, nil
 }
@@ -54,7 +55,7 @@ func (s stored) Revocations(context.Context) ([]store.Revocation, error) { retur
 
 func (o oneAuthority) crl(t *testing.T, all ...store.Revocation) string {
 	t.Helper()
-	lists := revoke.New(revoke.Config{Revocations: stored(all), Authorities: o, Now: time.Now, Rand: rand.Reader})
+	lists := authority.NewLists(authority.ListsConfig{Revocations: stored(all), Authorities: o, Now: time.Now, Rand: rand.Reader})
 	text, err := lists.CRL(t.Context(), cert.X509Database)
 	if err != nil {
 		t.Fatal(err)

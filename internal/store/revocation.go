@@ -81,7 +81,7 @@ func (r Revocation) check() error {
 		return errors.New("it has no id or no certificates")
 	}
 	for _, c := range r.Certificates {
-		if c.Authority != cert.SSHUser && !c.Authority.IsX509() {
+		if !c.Authority.Revocable() {
 			return fmt.Errorf("it has a certificate of the authority %q, which has no list", c.Authority)
 		}
 		if c.Serial == "" || c.ExpiresAt.IsZero() {

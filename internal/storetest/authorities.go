@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/rotation"
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
@@ -25,9 +25,9 @@ func newKey(t *testing.T) *ecdsa.PublicKey {
 }
 
 // announced is an authority in phase 1.
-func announced(t *testing.T, p cert.Purpose) rotation.Authority {
+func announced(t *testing.T, p cert.Purpose) authority.State {
 	t.Helper()
-	a, err := rotation.First(p, "arn:aws:kms:eu-central-1:123456789012:key/old", newKey(t))
+	a, err := authority.First(p, "arn:aws:kms:eu-central-1:123456789012:key/old", newKey(t))
 	check(t, "making an authority", err)
 	a, err = a.Begin("arn:aws:kms:eu-central-1:123456789012:key/new", newKey(t), time.Now())
 	check(t, "beginning a rotation", err)
@@ -35,11 +35,11 @@ func announced(t *testing.T, p cert.Purpose) rotation.Authority {
 }
 
 // rotated reads what is stored, by purpose.
-func rotated(t *testing.T, s Store) map[cert.Purpose]rotation.Stored {
+func rotated(t *testing.T, s Store) map[cert.Purpose]authority.Stored {
 	t.Helper()
 	all, err := s.RotatedAuthorities(ctx(t))
 	check(t, "reading the authorities", err)
-	found := map[cert.Purpose]rotation.Stored{}
+	found := map[cert.Purpose]authority.Stored{}
 	for _, one := range all {
 		found[one.Purpose] = one
 	}
@@ -67,7 +67,7 @@ func (s suite) testAuthorities(t *testing.T) {
 		check(t, "storing", a.PutRotatedAuthority(ctx(t), user, "", at))
 		check(t, "storing", a.PutRotatedAuthority(ctx(t), host, "", at))
 		first := rotated(t, b)
-		if len(first) != 2 || !reflect.DeepEqual(first[cert.SSHUser].Authority, user) || !reflect.DeepEqual(first[cert.SSHHost].Authority, host) {
+		if len(first) != 2 || !reflect.DeepEqual(first[cert.SSHUser].State, user) || !reflect.DeepEqual(first[cert.SSHHost].State, host) {
 			t.Errorf("they came back as %+v", first)
 		}
 		utc(t, "UpdatedAt", first[cert.SSHUser].UpdatedAt, at)
@@ -76,7 +76,7 @@ func (s suite) testAuthorities(t *testing.T) {
 		check(t, "a step", err)
 		check(t, "replacing", b.PutRotatedAuthority(ctx(t), user, first[cert.SSHUser].Revision, at.Add(time.Hour)))
 		second := rotated(t, a)
-		if !reflect.DeepEqual(second[cert.SSHUser].Authority, user) || second[cert.SSHUser].Revision == first[cert.SSHUser].Revision {
+		if !reflect.DeepEqual(second[cert.SSHUser].State, user) || second[cert.SSHUser].Revision == first[cert.SSHUser].Revision {
 			t.Errorf("it came back as %+v", second[cert.SSHUser])
 		}
 		utc(t, "UpdatedAt", second[cert.SSHUser].UpdatedAt, at.Add(time.Hour))
@@ -95,7 +95,7 @@ func (s suite) testAuthorities(t *testing.T) {
 		check(t, "a step", err)
 		check(t, "replacing", a.PutRotatedAuthority(ctx(t), signs, revision, s.base))
 		conflicts(t, "replacing what was read before", b.PutRotatedAuthority(ctx(t), user, revision, s.base))
-		if got := rotated(t, b)[cert.SSHUser]; got.Phase() != rotation.Switched {
+		if got := rotated(t, b)[cert.SSHUser]; got.Phase() != authority.Switched {
 			t.Errorf("it is in %s", got.Phase())
 		}
 	})
@@ -121,7 +121,7 @@ func (s suite) testAuthorities(t *testing.T) {
 	t.Run("what is no authority is not stored", func(t *testing.T) {
 		a := s.open(t)
 		user := announced(t, cert.SSHUser)
-		user.Keys[0].Use = rotation.Trusted
+		user.Keys[0].Use = authority.Trusted
 		if err := a.PutRotatedAuthority(ctx(t), user, "", s.base); err == nil || len(rotated(t, a)) > 0 {
 			t.Errorf("an authority in which nobody signs was stored: %v", err)
 		}

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
@@ -19,7 +19,7 @@ import (
 // Store is all that a store can do, and what it keeps of authorities.
 type Store interface {
 	store.Store
-	admin.AuthorityStore
+	authority.Store
 }
 
 // Options are how the suite gets at a store from outside.

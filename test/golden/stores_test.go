@@ -22,10 +22,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	_ "modernc.org/sqlite"
 
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/dynamo"
 	"github.com/gatepass-ci/gatepass/internal/dynamotest"
-	"github.com/gatepass-ci/gatepass/internal/rotation"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/internal/storetest"
@@ -84,7 +84,7 @@ func TestStores(t *testing.T) {
 }
 
 // fill writes one of each thing that a store keeps, and changes some of them.
-func fill(t *testing.T, s storetest.Store, documents []rules.Document, rotated rotation.Authority) {
+func fill(t *testing.T, s storetest.Store, documents []rules.Document, rotated authority.State) {
 	ctx := t.Context()
 	var changes []store.Change
 	for i, d := range documents {
@@ -151,15 +151,15 @@ func revocation() store.Revocation {
 }
 
 // rotatedAuthority went through a whole rotation and began another.
-func rotatedAuthority(t *testing.T, keys []byte) rotation.Authority {
+func rotatedAuthority(t *testing.T, keys []byte) authority.State {
 	t.Helper()
-	a, err := rotation.First(cert.SSHUser, "first", publicKey(t, keys, 0))
+	a, err := authority.First(cert.SSHUser, "first", publicKey(t, keys, 0))
 	must(t, err)
-	for i, step := range []func() (rotation.Authority, error){
-		func() (rotation.Authority, error) { return a.Begin("arn:second", publicKey(t, keys, 1), base) },
-		func() (rotation.Authority, error) { return a.Sign(base.Add(24 * time.Hour)) },
-		func() (rotation.Authority, error) { return a.Finish(base.Add(72 * time.Hour)) },
-		func() (rotation.Authority, error) {
+	for i, step := range []func() (authority.State, error){
+		func() (authority.State, error) { return a.Begin("arn:second", publicKey(t, keys, 1), base) },
+		func() (authority.State, error) { return a.Sign(base.Add(24 * time.Hour)) },
+		func() (authority.State, error) { return a.Finish(base.Add(72 * time.Hour)) },
+		func() (authority.State, error) {
 			return a.Begin("arn:third", publicKey(t, keys, 2), base.Add(96*time.Hour))
 		},
 	} {

@@ -12,13 +12,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awskms "github.com/aws/aws-sdk-go-v2/service/kms"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/dynamo"
 	"github.com/gatepass-ci/gatepass/internal/dynamotest"
-	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/kms"
-	"github.com/gatepass-ci/gatepass/internal/rotation"
 	"github.com/gatepass-ci/gatepass/internal/stacktest"
 )
 
@@ -60,7 +58,7 @@ type cutWorld struct {
 	dynamo, kms *dynamotest.Proxy
 }
 
-func (w *cutWorld) rotator(t *testing.T) *admin.Rotator {
+func (w *cutWorld) rotator(t *testing.T) *authority.Rotator {
 	t.Helper()
 	config := func(p *dynamotest.Proxy) aws.Config {
 		c := w.cloud.Config()
@@ -71,14 +69,14 @@ func (w *cutWorld) rotator(t *testing.T) *admin.Rotator {
 	must(t, err)
 	keys := kms.NewClient(config(w.kms))
 	all := kms.New(kms.Config{Client: keys, Keys: w.stack.Keys, Certificates: store, Rotated: store})
-	return &admin.Rotator{
+	return &authority.Rotator{
 		Store: store, Keys: &kms.KeyRing{Client: keys, Stack: w.stack.Name, Keys: w.stack.Keys},
-		Authorities: func() (join.Authorities, error) { return all, nil }, Now: time.Now, Wait: wait,
+		Authorities: func() (authority.Authorities, error) { return all, nil }, Now: time.Now, Wait: wait,
 	}
 }
 
 // run takes a step and has the blade fall.
-func (w *cutWorld) run(t *testing.T, step admin.RotationStep, b *blade) error {
+func (w *cutWorld) run(t *testing.T, step authority.Step, b *blade) error {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -92,7 +90,7 @@ func (w *cutWorld) run(t *testing.T, step admin.RotationStep, b *blade) error {
 }
 
 // state is what is stored, read past the blade.
-func (w *cutWorld) state(t *testing.T) rotation.Stored {
+func (w *cutWorld) state(t *testing.T) authority.Stored {
 	t.Helper()
 	s, err := rotator(w.cloud, w.stack).State(t.Context(), cert.X509Identity)
 	must(t, err)
@@ -136,14 +134,14 @@ func TestCutOffAtEveryCall(t *testing.T) {
 	t.Cleanup(w.kms.Close)
 
 	for _, step := range []struct {
-		step  admin.RotationStep
-		undo  []admin.RotationStep // leads to where the step began
-		phase rotation.Phase
+		step  authority.Step
+		undo  []authority.Step // leads to where the step began
+		phase authority.Phase
 		calls []string // which it must make
 	}{
-		{admin.RotationAnnounce, []admin.RotationStep{admin.RotationBack}, rotation.Announced, []string{"CreateKey", "GetKeyPolicy", "GetPublicKey", "ListKeys", "PutItem", "Query"}},
-		{admin.RotationSign, []admin.RotationStep{admin.RotationBack}, rotation.Switched, []string{"PutItem", "Query"}},
-		{admin.RotationFinish, []admin.RotationStep{admin.RotationAnnounce, admin.RotationSign}, rotation.Settled, []string{"DisableKey", "PutItem", "Query"}},
+		{authority.StepAnnounce, []authority.Step{authority.StepBack}, authority.Announced, []string{"CreateKey", "GetKeyPolicy", "GetPublicKey", "ListKeys", "PutItem", "Query"}},
+		{authority.StepSign, []authority.Step{authority.StepBack}, authority.Switched, []string{"PutItem", "Query"}},
+		{authority.StepFinish, []authority.Step{authority.StepAnnounce, authority.StepSign}, authority.Settled, []string{"DisableKey", "PutItem", "Query"}},
 	} {
 		whole := &blade{}
 		must(t, w.run(t, step.step, whole))
@@ -175,7 +173,7 @@ func TestCutOffAtEveryCall(t *testing.T) {
 					t.Errorf("phase %s after it was cut off at %s led to %s", step.step, call, got.Phase())
 				}
 				want := keys
-				if step.step == admin.RotationAnnounce {
+				if step.step == authority.StepAnnounce {
 					want++
 				}
 				if got := w.made(t); got != want {

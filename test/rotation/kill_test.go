@@ -9,28 +9,27 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/commandtest"
-	"github.com/gatepass-ci/gatepass/internal/rotation"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
 )
 
-// state is how the authority of SSH users stands; the zero Authority if it was never rotated.
-func state(t *testing.T, store rotation.Reader) rotation.Authority {
+// state is how the authority of SSH users stands; the zero State if it was never rotated.
+func state(t *testing.T, store authority.Reader) authority.State {
 	t.Helper()
 	all, err := store.RotatedAuthorities(t.Context())
 	must(t, err)
 	if len(all) == 0 {
-		return rotation.Authority{}
+		return authority.State{}
 	}
 	must(t, all[0].Check())
-	return all[0].Authority
+	return all[0].State
 }
 
 // walk is a way through all steps, each with the phase that it leads to.
 var walk = []struct {
 	step  string
-	phase rotation.Phase
+	phase authority.Phase
 }{{"1", 1}, {"2", 2}, {"back", 1}, {"back", 0}, {"1", 1}, {"2", 2}, {"3", 0}}
 
 // killed runs a command and kills it after some time, if it has not ended before.
@@ -56,7 +55,7 @@ func TestKilledData(t *testing.T) {
 	start := time.Now()
 	serve.Ctl("ca", "rotate")
 	whole := time.Since(start) // of a command: as long as a step takes, about
-	var now rotation.Authority
+	var now authority.State
 	runs, left := 0, 0
 	for _, next := range walk {
 		for try := 1; ; try++ {
@@ -76,7 +75,7 @@ func TestKilledData(t *testing.T) {
 			}
 		}
 		// The same again puts the key aside that is past, if the kill came before that.
-		if next.step != "back" || next.phase == rotation.Settled {
+		if next.step != "back" || next.phase == authority.Settled {
 			serve.Ctl("ca", "rotate", "--type", "ssh-user", "--phase", next.step, "--force")
 		}
 		if files := keyFiles(t, serve.Data, "ssh-user"); len(files) != len(now.InUse()) {
@@ -93,7 +92,7 @@ func about(whole time.Duration, try int) time.Duration {
 
 // holds checks that jobs join as the state says, and returns how many keys were made
 // that it does not know: none or one.
-func (w *world) holds(t *testing.T, data string, now rotation.Authority) (left int) {
+func (w *world) holds(t *testing.T, data string, now authority.State) (left int) {
 	t.Helper()
 	j, err := w.join()
 	if err != nil {
@@ -102,7 +101,7 @@ func (w *world) holds(t *testing.T, data string, now rotation.Authority) (left i
 	used := 1
 	if len(now.Keys) > 0 {
 		used = len(now.InUse())
-		name, err := admin.KeyName(now.Purpose, now.Signing())
+		name, err := now.Signing().Name(now.Purpose)
 		must(t, err)
 		if j.signer() != name {
 			t.Fatalf("after a kill jobs have certificates of %s, and %s signs", j.signer(), name)
@@ -129,7 +128,7 @@ func TestKilledStack(t *testing.T) {
 	start := time.Now()
 	s.Ctl(t, "ca", "rotate", "--type", "ssh-user")
 	whole := time.Since(start)
-	for try := 1; state(t, s.Store).Phase() != rotation.Announced; try++ {
+	for try := 1; state(t, s.Store).Phase() != authority.Announced; try++ {
 		killed(t, s.CtlCommand(t, "ca", "rotate", "--type", "ssh-user", "--phase", "1"), about(whole, try))
 		if try == 50 {
 			t.Fatalf("phase 1 was not made in %d tries", try)

@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/commandtest"
 	"github.com/gatepass-ci/gatepass/internal/sshdtest"
 	"github.com/gatepass-ci/gatepass/pkg/api"
@@ -86,7 +86,7 @@ func testRotation(t *testing.T, w *world) {
 	oldJob := load.await(t, 3)[0]
 	oldHost, before := w.signHost(t), w.export(t)
 
-	step := func(s admin.RotationStep, signer, kid string) []*joined {
+	step := func(s authority.Step, signer, kid string) []*joined {
 		t.Helper()
 		w.rotate(s)
 		some := load.await(t, 2*instances)
@@ -97,14 +97,14 @@ func testRotation(t *testing.T, w *world) {
 		}
 		return some
 	}
-	step(admin.RotationAnnounce, oldJob.signer(), oldJob.kid())
+	step(authority.StepAnnounce, oldJob.signer(), oldJob.kid())
 	announced := w.export(t)
-	newJob := step(admin.RotationSign, "", "")[0]
+	newJob := step(authority.StepSign, "", "")[0]
 	newHost, switched := w.signHost(t), w.export(t)
 	// Not what was hoped for: back, and on again.
-	step(admin.RotationBack, oldJob.signer(), oldJob.kid())
-	step(admin.RotationSign, newJob.signer(), newJob.kid())
-	last := step(admin.RotationFinish, newJob.signer(), newJob.kid())
+	step(authority.StepBack, oldJob.signer(), oldJob.kid())
+	step(authority.StepSign, newJob.signer(), newJob.kid())
+	last := step(authority.StepFinish, newJob.signer(), newJob.kid())
 	finished := w.export(t)
 	load.end()
 

@@ -14,13 +14,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/commandtest"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
 	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/kms"
 	"github.com/gatepass-ci/gatepass/internal/server"
+	"github.com/gatepass-ci/gatepass/internal/stack"
 	"github.com/gatepass-ci/gatepass/internal/stacktest"
 )
 
@@ -31,14 +32,14 @@ type world struct {
 	ctl    func(args ...string) string // gatepassctl; it must succeed
 	// rotate takes a step with all authorities, too early or not, and returns when
 	// the whole service goes by it.
-	rotate func(step admin.RotationStep)
+	rotate func(step authority.Step)
 }
 
 // dataWorld is gatepassctl serve, with gatepassctl beside it.
 func dataWorld(t *testing.T) *world {
 	serve := commandtest.StartServe(t, filepath.Join(t.TempDir(), "data"))
 	w := &world{url: serve.URL, issuer: newIssuer(t), ctl: serve.Ctl}
-	w.rotate = func(step admin.RotationStep) {
+	w.rotate = func(step authority.Step) {
 		serve.Ctl("ca", "rotate", "--type", "ssh-user,ssh-host,x509,jwt", "--phase", string(step), "--force")
 	}
 	prepare(t, w.ctl, w.issuer)
@@ -72,10 +73,10 @@ func stackWorld(t *testing.T) *world {
 	}))
 	t.Cleanup(gateway.Close)
 	w.url = gateway.URL
-	w.rotate = func(step admin.RotationStep) {
+	w.rotate = func(step authority.Step) {
 		r := rotator(cloud, s)
-		r.Published = func(ctx context.Context) (admin.Published, error) {
-			return admin.AskPublished(ctx, http.DefaultClient, w.url)
+		r.Published = func(ctx context.Context) (authority.Published, error) {
+			return stack.AskPublished(ctx, http.DefaultClient, w.url)
 		}
 		_, err := r.Rotate(t.Context(), step, true, cert.Purposes()...)
 		must(t, err)
@@ -86,7 +87,7 @@ func stackWorld(t *testing.T) *world {
 func instance(t *testing.T, cloud *stacktest.Cloud, s *stacktest.Stack) http.Handler {
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	service, err := join.New(join.Config{
-		Store: s.Store,
+		Store:     s.Store,
 		Refresher: noRefresher{}, Authorities: authorities(cloud, s),
 		PublicURL: stacktest.PublicURL, TrustDomain: "gatepass.test",
 		Now: time.Now, Rand: rand.Reader, Wait: wait, Log: log,
@@ -102,10 +103,10 @@ func authorities(cloud *stacktest.Cloud, s *stacktest.Stack) *kms.Authorities {
 }
 
 // rotator is what gatepassctl makes for one command.
-func rotator(cloud *stacktest.Cloud, s *stacktest.Stack) *admin.Rotator {
-	return &admin.Rotator{
+func rotator(cloud *stacktest.Cloud, s *stacktest.Stack) *authority.Rotator {
+	return &authority.Rotator{
 		Store: s.Store, Keys: &kms.KeyRing{Client: kms.NewClient(cloud.Config()), Stack: s.Name, Keys: s.Keys},
-		Authorities: func() (join.Authorities, error) { return authorities(cloud, s), nil },
+		Authorities: func() (authority.Authorities, error) { return authorities(cloud, s), nil },
 		CacheFor:    cacheFor, Now: time.Now, Wait: wait,
 	}
 }

@@ -11,10 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
-	"github.com/gatepass-ci/gatepass/internal/join"
 )
 
 // commands are those of this package.
@@ -42,7 +41,7 @@ func (c *commands) caExportCommand() *cobra.Command {
 	var (
 		purpose, form, file string
 		fingerprint         bool
-		options             admin.ExportOptions
+		options             authority.ExportOptions
 	)
 	cmd := &cobra.Command{
 		Use:   "export --type AUTHORITY",
@@ -73,21 +72,21 @@ It is read from the signing key itself. During a rotation it has both keys.`,
 			if err != nil {
 				return err
 			}
-			authority, err := c.Authority(cmd.Context(), p)
+			a, err := c.Authority(cmd.Context(), p)
 			if err != nil {
 				return err
 			}
 			if fingerprint {
-				return c.printFingerprints(authority)
+				return c.printFingerprints(a)
 			}
-			content, err := admin.ExportAs(authority, as, options)
-			if wrong, ok := errors.AsType[*admin.FormError](err); ok {
-				return ctl.Misused(wrong.Hint, "%w", err)
+			content, err := a.Export(as, options)
+			if wrong, ok := errors.AsType[*authority.ExportError](err); ok {
+				return ctl.Misused(exportHint(p, wrong.Wrong), "%w", err)
 			}
 			if err != nil {
 				return err
 			}
-			return c.writeExport(authority, as, content, file)
+			return c.writeExport(a, as, content, file)
 		},
 	}
 	f := cmd.Flags()
@@ -102,43 +101,60 @@ It is read from the signing key itself. During a rotation it has both keys.`,
 	return cmd
 }
 
+// exportHint says what to ask for instead.
+func exportHint(p cert.Purpose, wrong authority.ExportPart) string {
+	switch wrong {
+	case authority.ExportHosts:
+		return "write the hosts that the authority may speak for, such as --hosts '*.example.com'"
+	case authority.ExportPrincipals:
+		return "write principals as certificates name them, such as --principals deploy"
+	case authority.ExportOneOnly:
+		return "export it as PEM, which holds both"
+	}
+	var forms []string
+	for _, f := range authority.Forms(p) {
+		forms = append(forms, string(f))
+	}
+	return "write --form " + strings.Join(forms, " or ")
+}
+
 // formOf is the form that was asked for. --hosts and --principals ask for theirs.
-func formOf(p cert.Purpose, form string, o admin.ExportOptions) (admin.Form, error) {
-	implied := admin.Form("")
+func formOf(p cert.Purpose, form string, o authority.ExportOptions) (authority.Form, error) {
+	implied := authority.Form("")
 	switch {
 	case len(o.Hosts) > 0:
-		implied = admin.FormKnownHosts
+		implied = authority.FormKnownHosts
 	case len(o.Principals) > 0:
-		implied = admin.FormAuthorizedKeys
+		implied = authority.FormAuthorizedKeys
 	}
 	switch {
 	case form == "" && implied == "":
-		return admin.Forms(p)[0], nil
+		return authority.Forms(p)[0], nil
 	case form == "":
 		return implied, nil
-	case implied != "" && admin.Form(form) != implied:
+	case implied != "" && authority.Form(form) != implied:
 		return "", ctl.Misused("leave one of them out", "--form %s does not go with what --form %s takes", form, implied)
 	}
-	return admin.Form(form), nil
+	return authority.Form(form), nil
 }
 
 // exported is an export for machines.
 type exported struct {
-	Type         cert.Purpose `json:"type"`
-	Form         admin.Form   `json:"form"`
-	Fingerprints []string     `json:"fingerprints"`
-	Content      string       `json:"content,omitempty"`
-	Binary       []byte       `json:"binary,omitempty"` // base64, for forms that are no text
-	File         string       `json:"file,omitempty"`
+	Type         cert.Purpose   `json:"type"`
+	Form         authority.Form `json:"form"`
+	Fingerprints []string       `json:"fingerprints"`
+	Content      string         `json:"content,omitempty"`
+	Binary       []byte         `json:"binary,omitempty"` // base64, for forms that are no text
+	File         string         `json:"file,omitempty"`
 }
 
-func (c *commands) writeExport(a *join.Authority, form admin.Form, content []byte, file string) error {
-	prints, err := admin.Fingerprints(a)
+func (c *commands) writeExport(a *authority.Authority, form authority.Form, content []byte, file string) error {
+	prints, err := a.Fingerprints()
 	if err != nil {
 		return err
 	}
 	e := exported{Type: a.Purpose, Form: form, Fingerprints: prints, File: file}
-	binary := form == admin.FormDER || form == admin.FormPKCS12
+	binary := form == authority.FormDER || form == authority.FormPKCS12
 	if file != "" {
 		// Nothing in it is secret, and servers read it with rights of their own.
 		if err := ctl.ReplaceFile(file, 0o644, func(w io.Writer) error { _, err := w.Write(content); return err }); err != nil {
@@ -177,8 +193,8 @@ func purposeList() string {
 	return strings.Join(names, ", ")
 }
 
-func (c *commands) printFingerprints(a *join.Authority) error {
-	prints, err := admin.Fingerprints(a)
+func (c *commands) printFingerprints(a *authority.Authority) error {
+	prints, err := a.Fingerprints()
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/store"
 )
@@ -54,7 +55,7 @@ func (c *commands) noList(b ctl.Backend, err error) error {
 	if hinted, ok := errors.AsType[*ctl.Error](err); ok {
 		return hinted
 	}
-	if errors.Is(err, store.ErrNotFound) {
+	if errors.Is(err, authority.ErrNone) {
 		return ctl.Failed(b.MakesAuthorities(), "there is no authority to make the list for in %s", b)
 	}
 	return ctl.Failed("what is revoked is stored all the same; write the files again with gatepassctl revoke export", "the list could not be made: %w", err)

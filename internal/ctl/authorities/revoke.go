@@ -12,10 +12,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
-	"github.com/gatepass-ci/gatepass/internal/join"
-	"github.com/gatepass-ci/gatepass/internal/revoke"
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
@@ -67,8 +66,8 @@ before. docs/incident.md says what reaches whom.`,
 			Example: "  gatepassctl revoke " + of.kind + " example --reason 'incident 42' --data ./gatepass-data",
 			Args:    ctl.Exactly("NAME"),
 			RunE: func(cmd *cobra.Command, args []string) error {
-				return c.revoke(cmd.Context(), of.kind+"/"+args[0], f, func(b ctl.Backend) (admin.Issued, error) {
-					return admin.ValidOf(cmd.Context(), b.Store(), of.query(args[0]), c.Now())
+				return c.revoke(cmd.Context(), of.kind+"/"+args[0], f, func(b ctl.Backend) (authority.Issued, error) {
+					return authority.ValidOf(cmd.Context(), b.Store(), of.query(args[0]), c.Now())
 				})
 			},
 		}
@@ -88,7 +87,7 @@ func (c *commands) revokeJoinCommand() *cobra.Command {
 		Example: "  gatepassctl revoke join 01JD2K6ZQ4V8T0N1M5R7W9X3YB --data ./gatepass-data",
 		Args:    ctl.Exactly("JOIN_ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.revoke(cmd.Context(), "join/"+ctl.JoinID(args[0]), f, func(b ctl.Backend) (issued admin.Issued, err error) {
+			return c.revoke(cmd.Context(), "join/"+ctl.JoinID(args[0]), f, func(b ctl.Backend) (issued authority.Issued, err error) {
 				record, err := ctl.Join(cmd.Context(), b.Store(), args[0])
 				if err == nil {
 					issued.Add(record, c.Now())
@@ -119,17 +118,17 @@ openssl x509 -serial prints it.`,
 				return err
 			}
 			p := cert.Purpose(purpose)
-			if p != cert.SSHUser && !p.IsX509() {
+			if !p.Revocable() {
 				return ctl.Misused("write one of "+revocableList()+". JWTs cannot be revoked; of a host's certificate, see docs/incident.md", "certificates of %q cannot be revoked", purpose)
 			}
-			return c.revoke(cmd.Context(), "the serial "+strings.Join(args, ", "), f, func(b ctl.Backend) (issued admin.Issued, err error) {
+			return c.revoke(cmd.Context(), "the serial "+strings.Join(args, ", "), f, func(b ctl.Backend) (issued authority.Issued, err error) {
 				for _, serial := range args {
-					r, found, err := admin.BySerial(cmd.Context(), b.Store(), p, serial, c.Now())
+					r, found, err := authority.BySerial(cmd.Context(), b.Store(), p, serial, c.Now())
 					if err != nil {
 						return issued, err
 					}
 					if !found {
-						c.Warn("no record has the serial %s of %s: it is revoked for %s, as long as any certificate lives", serial, p, join.MaxTTL)
+						c.Warn("no record has the serial %s of %s: it is revoked for %s, as long as any certificate lives", serial, p, cert.MaxTTL)
 					}
 					issued.Revocations = append(issued.Revocations, r)
 				}
@@ -146,7 +145,7 @@ openssl x509 -serial prints it.`,
 func revocableList() string {
 	var names []string
 	for _, p := range cert.Purposes() {
-		if p == cert.SSHUser || p.IsX509() {
+		if p.Revocable() {
 			names = append(names, string(p))
 		}
 	}
@@ -169,8 +168,8 @@ func (c *commands) revokeAllCommand() *cobra.Command {
 					return err
 				}
 			}
-			return c.revoke(cmd.Context(), "everything", f, func(b ctl.Backend) (admin.Issued, error) {
-				return admin.ValidOf(cmd.Context(), b.Store(), store.Query{}, c.Now())
+			return c.revoke(cmd.Context(), "everything", f, func(b ctl.Backend) (authority.Issued, error) {
+				return authority.ValidOf(cmd.Context(), b.Store(), store.Query{}, c.Now())
 			})
 		},
 	}
@@ -180,7 +179,7 @@ func (c *commands) revokeAllCommand() *cobra.Command {
 }
 
 // revoke revokes what find finds of what.
-func (c *commands) revoke(ctx context.Context, what string, f revokeFlags, find func(ctl.Backend) (admin.Issued, error)) error {
+func (c *commands) revoke(ctx context.Context, what string, f revokeFlags, find func(ctl.Backend) (authority.Issued, error)) error {
 	if f.noStore && f.files.none() {
 		return ctl.Misused("write --krl FILE or --crl FILE as well", "--no-store leaves nothing to be done")
 	}
@@ -225,8 +224,8 @@ func (c *commands) storeRevocations(ctx context.Context, b ctl.Backend, wanted [
 	if err != nil {
 		return 0, nil, err
 	}
-	err = admin.CheckRevocable(stored, wanted, c.Now())
-	if errors.Is(err, revoke.ErrTooMany) {
+	err = authority.CheckRevocable(stored, wanted, c.Now())
+	if errors.Is(err, authority.ErrTooManyRevoked) {
 		return 0, nil, ctl.Failed("lock all, and replace the authority instead: docs/incident.md. Nothing was revoked", "%w", err)
 	}
 	if err != nil {

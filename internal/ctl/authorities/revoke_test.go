@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
-	"github.com/gatepass-ci/gatepass/internal/revoke"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
 	"github.com/gatepass-ci/gatepass/internal/store"
 )
@@ -80,7 +80,7 @@ func TestRevokeWritesWhatOthersRevokeMeanwhile(t *testing.T) {
 	}
 	// All but version and time, which stand after magic and format.
 	const header, varies = 12, 16
-	if want := revoke.KRL([]uint64{1, 2}, 0, now); !bytes.Equal(got[header+varies:], want[header+varies:]) {
+	if want := authority.KRL([]uint64{1, 2}, 0, now); !bytes.Equal(got[header+varies:], want[header+varies:]) {
 		t.Errorf("the file has\n%x, want\n%x", got, want)
 	}
 }

@@ -4,10 +4,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
-	"github.com/gatepass-ci/gatepass/internal/revoke"
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
@@ -40,7 +39,7 @@ var consumers = map[cert.Purpose][]consumer{
 }
 
 // printRevoked says what was revoked, where the lists are, and who must take them.
-func (c *commands) printRevoked(a revokeAnswer, issued admin.Issued, publicURL string) {
+func (c *commands) printRevoked(a revokeAnswer, issued authority.Issued, publicURL string) {
 	count := issued.Certificates()
 	verb := "revoked"
 	if a.DryRun {
@@ -75,7 +74,7 @@ func (c *commands) printRevoked(a revokeAnswer, issued admin.Issued, publicURL s
 		return
 	}
 	if total > 0 && a.stored {
-		fmt.Fprintf(c.Out, "within %s the service serves the lists at %s and %s\n", revoke.MaxAge, publicURL+api.PathRevokedKRL, publicURL+api.PathRevokedCRL)
+		fmt.Fprintf(c.Out, "within %s the service serves the lists at %s and %s\n", authority.ListsMaxAge, publicURL+api.PathRevokedKRL, publicURL+api.PathRevokedCRL)
 	}
 	for _, file := range []string{a.files.krl, a.files.crl} {
 		if file != "" {

@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
-	"github.com/gatepass-ci/gatepass/internal/rotation"
 )
 
 // trustees are who trusts an authority, and how they are brought what they trust.
@@ -63,7 +63,7 @@ func trusteesOf(p cert.Purpose, export string) trustees {
 }
 
 // rollout says what to do now that an authority has come to a phase, and how to check it.
-func rollout(a rotation.Authority, export string) []string {
+func rollout(a authority.State, export string) []string {
 	t := trusteesOf(a.Purpose, export)
 	used := len(a.InUse())
 	list := func() []string {
@@ -71,9 +71,9 @@ func rollout(a rotation.Authority, export string) []string {
 			"check, there:", fmt.Sprintf("  %s    shows %s", t.check, ctl.Plural(used, "key", "keys")))
 	}
 	switch a.Phase() {
-	case rotation.Announced:
+	case authority.Announced:
 		return list()
-	case rotation.Switched:
+	case authority.Switched:
 		var lines []string
 		if len(t.renew) > 0 {
 			lines = append([]string{"have made again:"}, indent(t.renew)...)

@@ -10,10 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
-	"github.com/gatepass-ci/gatepass/internal/rotation"
 	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
@@ -54,8 +53,8 @@ The old key is put out of use after phase 3 and never deleted.`,
 				}
 				return c.showRotations(cmd.Context(), purposes)
 			}
-			step := admin.RotationStep(phase)
-			if !slices.Contains(admin.RotationSteps(), step) {
+			step := authority.Step(phase)
+			if !slices.Contains(authority.Steps(), step) {
 				return ctl.Misused("write --phase 1, 2, 3 or back", "unknown phase %q", phase)
 			}
 			if len(purposes) == 0 {
@@ -107,41 +106,38 @@ type rotationStatus struct {
 	From    time.Time     `json:"next_from,omitzero"` // before it the next phase is too early
 	RollOut []string      `json:"roll_out,omitempty"`
 	Remove  []string      `json:"remove,omitempty"` // commands
-	state   rotation.Authority
+	state   authority.State
 }
 
 type rotationKey struct {
-	Name string       `json:"name"`
-	Use  rotation.Use `json:"use"`
-	ID   string       `json:"id"`
+	Name string        `json:"name"`
+	Use  authority.Use `json:"use"`
+	ID   string        `json:"id"`
 }
 
-func (c *commands) rotationStatus(ctx context.Context, r *admin.Rotator, s rotation.Stored) (rotationStatus, error) {
-	status := rotationStatus{Type: s.Purpose, Phase: int(s.Phase()), Since: s.UpdatedAt, state: s.Authority,
-		RollOut: rollout(s.Authority, c.Command("ca export --type "+string(s.Purpose)))}
+func (c *commands) rotationStatus(ctx context.Context, r *authority.Rotator, s authority.Stored) (rotationStatus, error) {
+	status := rotationStatus{Type: s.Purpose, Phase: int(s.Phase()), Since: s.UpdatedAt, state: s.State,
+		RollOut: rollout(s.State, c.Command("ca export --type "+string(s.Purpose)))}
 	for _, k := range s.Keys {
-		if k.Use == rotation.Retired {
+		if k.Use == authority.Retired {
 			continue
 		}
-		name, err := admin.KeyName(s.Purpose, k)
+		name, err := k.Name(s.Purpose)
 		if err != nil {
 			return status, err
 		}
 		status.Keys = append(status.Keys, rotationKey{name, k.Use, k.ID})
 	}
-	next := map[rotation.Phase]admin.RotationStep{
-		rotation.Settled: admin.RotationAnnounce, rotation.Announced: admin.RotationSign, rotation.Switched: admin.RotationFinish,
-	}[s.Phase()]
-	status.Next = c.Command(fmt.Sprintf("ca rotate --type %s --phase %s", s.Purpose, next))
-	if s.Phase() == rotation.Settled {
+	status.Next = c.Command(fmt.Sprintf("ca rotate --type %s --phase %s", s.Purpose, s.Next()))
+	if s.Phase() == authority.Settled {
 		return status, nil
 	}
 	var err error
-	status.From, err = r.From(ctx, s.Authority)
+	status.From, err = r.From(ctx, s.State)
 	return status, err
 }
 
-func (c *commands) rotator(ctx context.Context, b ctl.Backend) *admin.Rotator {
+func (c *commands) rotator(ctx context.Context, b ctl.Backend) *authority.Rotator {
 	r := b.Rotator(ctx)
 	r.Tell = func(doing string) { fmt.Fprintln(c.Err, doing+" …") }
 	return r
@@ -160,10 +156,10 @@ func (c *commands) showRotations(ctx context.Context, purposes []cert.Purpose) e
 	r, all := c.rotator(ctx, b), []rotationStatus{}
 	for _, p := range purposes {
 		stored, err := r.State(ctx, p)
-		if ctl.IsNotFound(err) && !asked {
+		if errors.Is(err, authority.ErrNone) && !asked {
 			continue
 		}
-		if ctl.IsNotFound(err) {
+		if errors.Is(err, authority.ErrNone) {
 			return ctl.Failed(b.MakesAuthorities(), "there is no %s authority in %s", p, b)
 		}
 		if err != nil {
@@ -181,7 +177,7 @@ func (c *commands) showRotations(ctx context.Context, purposes []cert.Purpose) e
 	return c.Print(all, func() { c.printRotations(all) })
 }
 
-func (c *commands) rotate(ctx context.Context, step admin.RotationStep, force bool, purposes []cert.Purpose) error {
+func (c *commands) rotate(ctx context.Context, step authority.Step, force bool, purposes []cert.Purpose) error {
 	b, err := c.Open(ctx, false)
 	if err != nil {
 		return err
@@ -197,32 +193,35 @@ func (c *commands) rotate(ctx context.Context, step admin.RotationStep, force bo
 		if all[i], err = c.rotationStatus(ctx, rotator, r.Stored); err != nil {
 			return err
 		}
-		all[i].Changed, all[i].Remove = &r.Changed, r.Removals
+		all[i].Changed = &r.Changed
+		for _, left := range r.Left {
+			all[i].Remove = append(all[i].Remove, b.RemoveKey(left))
+		}
 	}
 	return c.Print(all, func() { c.printRotated(all) })
 }
 
 // rotateFailed says what to do about a step that was not made, or not to its end.
-func (c *commands) rotateFailed(b ctl.Backend, step admin.RotationStep, purposes []cert.Purpose, rotated []admin.Rotated, err error) error {
+func (c *commands) rotateFailed(b ctl.Backend, step authority.Step, purposes []cert.Purpose, rotated []authority.Rotated, err error) error {
 	again := c.Command(fmt.Sprintf("ca rotate --type %s --phase %s", commas(purposes), step))
-	if step == admin.RotationBack { // which would go one further back if it was made
+	if step == authority.StepBack { // which would go one further back if it was made
 		again = c.Command("ca rotate") + " shows how it stands"
 	}
-	if early, ok := errors.AsType[*admin.TooEarlyError](err); ok {
+	if early, ok := errors.AsType[*authority.TooEarlyError](err); ok {
 		return ctl.Failed(fmt.Sprintf("wait until then; or, if you have seen that nobody relies on it, add --force. How %s stands: %s",
 			early.Purpose, c.Command("ca rotate --type "+string(early.Purpose))), "%w", err)
 	}
-	if phase, ok := errors.AsType[*rotation.PhaseError](err); ok {
+	if phase, ok := errors.AsType[*authority.PhaseError](err); ok {
 		return ctl.Failed("see what comes next: "+c.Command("ca rotate --type "+string(phase.Purpose)), "%w", err)
 	}
 	if _, ok := errors.AsType[*store.ConflictError](err); ok {
 		return ctl.Failed("see how it stands: "+c.Command("ca rotate"), "%w", err)
 	}
-	if _, ok := errors.AsType[*admin.UnpublishedError](err); ok {
+	if _, ok := errors.AsType[*authority.UnpublishedError](err); ok {
 		return ctl.Failed("it may not know of it yet, or not be able to read the key (see the log of join): go on in a few minutes: "+again, "%w", err)
 	}
 	switch {
-	case ctl.IsNotFound(err):
+	case errors.Is(err, authority.ErrNone):
 		return ctl.Failed(b.MakesAuthorities(), "there is no such authority in %s: %w", b, err)
 	case errors.Is(err, context.Canceled) && rotated != nil:
 		return ctl.Failed("what was stored stays, and reaches the whole service by itself; go on: "+again, "interrupted")
@@ -231,11 +230,11 @@ func (c *commands) rotateFailed(b ctl.Backend, step admin.RotationStep, purposes
 }
 
 // phases says in words what is so in a phase.
-func phases(a rotation.Authority) string {
+func phases(a authority.State) string {
 	switch a.Phase() {
-	case rotation.Announced:
+	case authority.Announced:
 		return "phase 1: the new key is trusted, the old one signs"
-	case rotation.Switched:
+	case authority.Switched:
 		return "phase 2: the new key signs, the old one is still trusted"
 	}
 	return "no rotation under way"
@@ -244,7 +243,7 @@ func phases(a rotation.Authority) string {
 func (c *commands) printRotations(all []rotationStatus) {
 	rows := [][]string{{"TYPE", "PHASE", "SIGNS", "ALSO TRUSTED", "SINCE", "NEXT"}}
 	for _, s := range all {
-		names := map[rotation.Use]string{}
+		names := map[authority.Use]string{}
 		for _, k := range s.Keys {
 			names[k.Use] = k.Name
 		}
@@ -255,7 +254,7 @@ func (c *commands) printRotations(all []rotationStatus) {
 		if s.From.After(c.Now()) {
 			next += " from " + ctl.Stamp(s.From)
 		}
-		rows = append(rows, []string{string(s.Type), phase, names[rotation.Signs], ctl.Dash(names[rotation.Trusted]), since, next})
+		rows = append(rows, []string{string(s.Type), phase, names[authority.Signs], ctl.Dash(names[authority.Trusted]), since, next})
 	}
 	c.Table(rows)
 	for _, s := range all {

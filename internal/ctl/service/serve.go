@@ -9,9 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/embedded"
-	"github.com/gatepass-ci/gatepass/internal/join"
 )
 
 // commands are those of this package.
@@ -66,7 +66,7 @@ GATEPASS_ISSUER_CA a file of certificates to trust beside the system's.`,
 	f.StringVar(&config.TrustDomain, "trust-domain", "", "SPIFFE trust domain of identity certificates (default the public URL's host)")
 	f.StringVar(&config.TLSCert, "tls-cert", "", "file of the server's certificate chain, PEM")
 	f.StringVar(&config.TLSKey, "tls-key", "", "file of its private key, PEM")
-	f.DurationVar(&config.MaxTTL, "max-ttl", join.MaxTTL, "longest lifetime of a credential")
+	f.DurationVar(&config.MaxTTL, "max-ttl", cert.MaxTTL, "longest lifetime of a credential")
 	f.IntVar(&config.RateLimit, "rate-limit", 0, "requests a minute from one address; 0 for no limit")
 	f.StringSliceVar(&proxies, "trusted-proxy", nil, "networks of proxies whose X-Forwarded-For is believed")
 	return cmd

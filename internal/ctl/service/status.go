@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"runtime/debug"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/embedded"
@@ -97,13 +99,13 @@ func authorities(ctx context.Context, b ctl.Backend) ([]authorityStatus, error) 
 	list := []authorityStatus{}
 	for _, p := range cert.Purposes() {
 		a, err := all.Authority(ctx, p)
-		if ctl.IsNotFound(err) {
+		if errors.Is(err, authority.ErrNone) {
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		prints, err := admin.Fingerprints(a)
+		prints, err := a.Fingerprints()
 		if err != nil {
 			return nil, err
 		}

@@ -1,4 +1,4 @@
-package revoke_test
+package authority_test
 
 import (
 	"bytes"
@@ -17,7 +17,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"github.com/gatepass-ci/gatepass/internal/revoke"
+	"github.com/gatepass-ci/gatepass/internal/authority"
 )
 
 var at = time.Date(2026, 1, 31, 8, 0, 0, 0, time.UTC)
@@ -79,7 +79,7 @@ func certificate(t *testing.T, ca *ecdsa.PrivateKey, serial uint64) string {
 
 func krl(t *testing.T, serials ...uint64) string {
 	t.Helper()
-	return write(t, "revoked.krl", revoke.KRL(serials, 7, at))
+	return write(t, "revoked.krl", authority.KRL(serials, 7, at))
 }
 
 func TestKRLAsSSHKeygenReadsIt(t *testing.T) {
@@ -139,7 +139,7 @@ func TestKRLIsWhatSSHKeygenMakes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ours := revoke.KRL(serials, 7, at)
+	ours := authority.KRL(serials, 7, at)
 	// Magic and format; then version and time, which differ; flags, reserved, comment.
 	const fixed, header = 12, 12 + 8 + 8 + 8 + 4
 	if !bytes.Equal(ours[:fixed], theirs[:fixed]) {

@@ -1,4 +1,4 @@
-package admin_test
+package authority_test
 
 import (
 	"context"
@@ -10,10 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/join"
-	"github.com/gatepass-ci/gatepass/internal/revoke"
 	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
@@ -43,7 +41,7 @@ func (r *records) Join(context.Context, string) (store.Record, error) {
 }
 
 func given(kind, usage, serial string, ends time.Duration) store.RecordCredential {
-	return store.RecordCredential{Type: kind, Usage: usage, Serial: serial, ExpiresAt: noon.Add(ends)}
+	return store.RecordCredential{Type: kind, Usage: usage, Serial: serial, ExpiresAt: at.Add(ends)}
 }
 
 func TestValidOf(t *testing.T) {
@@ -56,7 +54,7 @@ func TestValidOf(t *testing.T) {
 		{JoinID: "over, by a clock that lags it is not", Credentials: []store.RecordCredential{given("ssh", "", "4", -5*time.Minute)}},
 		{JoinID: "granted nothing"},
 	}}
-	issued, err := admin.ValidOf(t.Context(), s, store.Query{Bot: "example", Limit: 0}, noon)
+	issued, err := authority.ValidOf(t.Context(), s, store.Query{Bot: "example", Limit: 0}, at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,13 +68,13 @@ func TestValidOf(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if issued.JWTs != 2 || !issued.JWTsUntil.Equal(noon.Add(2*time.Hour)) {
+	if issued.JWTs != 2 || !issued.JWTsUntil.Equal(at.Add(2*time.Hour)) {
 		t.Errorf("%d JWTs until %s", issued.JWTs, issued.JWTsUntil)
 	}
 	if r := issued.Revocations[0]; r.JoinID != "one" || r.Bot != "example" || r.Token != "example-bot" {
 		t.Errorf("the revocation is %+v", r)
 	}
-	if q := s.asked; q.Bot != "example" || q.Code != store.CodeOK || !q.Since.Before(noon.Add(-join.MaxTTL-5*time.Minute)) || !q.Until.IsZero() {
+	if q := s.asked; q.Bot != "example" || q.Code != store.CodeOK || !q.Since.Before(at.Add(-cert.MaxTTL-5*time.Minute)) || !q.Until.IsZero() {
 		t.Errorf("asked for %+v", q)
 	}
 }
@@ -84,12 +82,12 @@ func TestValidOf(t *testing.T) {
 func TestValidOfWhatCannotBeRead(t *testing.T) {
 	s := &records{all: []store.Record{{JoinID: "one", Credentials: []store.RecordCredential{given("ssh", "", "1", time.Hour)}}}}
 	s.fails = &store.DamagedError{JoinID: "bad", Err: errors.New("no JSON")}
-	issued, err := admin.ValidOf(t.Context(), s, store.Query{}, noon)
+	issued, err := authority.ValidOf(t.Context(), s, store.Query{}, at)
 	if err != nil || len(issued.Revocations) != 1 || len(issued.Damaged) != 1 {
 		t.Errorf("a damaged record: %+v, %v", issued, err)
 	}
 	s.fails = errors.New("throttled")
-	if issued, err := admin.ValidOf(t.Context(), s, store.Query{}, noon); err == nil {
+	if issued, err := authority.ValidOf(t.Context(), s, store.Query{}, at); err == nil {
 		t.Errorf("a store that fails: %+v", issued)
 	}
 }
@@ -106,19 +104,19 @@ func TestBySerial(t *testing.T) {
 		ends      time.Duration
 	}{
 		{cert.SSHUser, "255", "ssh-user.255", true, time.Hour},
-		{cert.SSHUser, "256", "ssh-user.256", false, join.MaxTTL},
+		{cert.SSHUser, "256", "ssh-user.256", false, cert.MaxTTL},
 		{cert.X509Database, "FF:0A", "x509-database.ff0a", true, time.Hour},
 		{cert.X509Identity, "00ff0a", "x509-identity.ff0a", true, 2 * time.Hour},
-		{cert.X509Application, "ff0a", "x509-application.ff0a", false, join.MaxTTL},
+		{cert.X509Application, "ff0a", "x509-application.ff0a", false, cert.MaxTTL},
 		{cert.SSHUser, "ff", "", false, 0},
 		{cert.JWT, "255", "", false, 0},
 	} {
 		t.Run(fmt.Sprintf("%s %s", c.authority, c.text), func(t *testing.T) {
-			r, found, err := admin.BySerial(t.Context(), s, c.authority, c.text, noon)
+			r, found, err := authority.BySerial(t.Context(), s, c.authority, c.text, at)
 			if (err == nil) != (c.id != "") || found != c.found || r.ID != c.id {
 				t.Fatalf("got %q, %t, %v", r.ID, found, err)
 			}
-			if err == nil && (len(r.Certificates) != 1 || !r.Ends().Equal(noon.Add(c.ends)) || (r.Bot == "example") != c.found) {
+			if err == nil && (len(r.Certificates) != 1 || !r.Ends().Equal(at.Add(c.ends)) || (r.Bot == "example") != c.found) {
 				t.Errorf("it is %+v", r)
 			}
 		})
@@ -129,20 +127,20 @@ func TestCheckRevocable(t *testing.T) {
 	many := func(p cert.Purpose, n int) store.Revocation {
 		r := store.Revocation{ID: string(p)}
 		for i := range n {
-			r.Certificates = append(r.Certificates, store.RevokedCertificate{Authority: p, Serial: fmt.Sprint(i + 1), ExpiresAt: noon.Add(time.Hour)})
+			r.Certificates = append(r.Certificates, store.RevokedCertificate{Authority: p, Serial: fmt.Sprint(i + 1), ExpiresAt: at.Add(time.Hour)})
 		}
 		return r
 	}
-	half := revoke.MaxCertificates / 2
+	half := authority.MaxRevoked / 2
 	ssh, x509 := many(cert.SSHUser, half), many(cert.X509Database, half)
-	if err := admin.CheckRevocable([]store.Revocation{ssh}, []store.Revocation{ssh, x509}, noon); err != nil {
+	if err := authority.CheckRevocable([]store.Revocation{ssh}, []store.Revocation{ssh, x509}, at); err != nil {
 		t.Errorf("as many as there may be, some of them twice: %v", err)
 	}
-	one := store.Revocation{ID: "one", Certificates: []store.RevokedCertificate{{Authority: cert.X509Identity, Serial: "1", ExpiresAt: noon.Add(time.Hour)}}}
-	if err := admin.CheckRevocable([]store.Revocation{ssh, x509}, []store.Revocation{one}, noon); !errors.Is(err, revoke.ErrTooMany) || !strings.Contains(err.Error(), "50001") {
+	one := store.Revocation{ID: "one", Certificates: []store.RevokedCertificate{{Authority: cert.X509Identity, Serial: "1", ExpiresAt: at.Add(time.Hour)}}}
+	if err := authority.CheckRevocable([]store.Revocation{ssh, x509}, []store.Revocation{one}, at); !errors.Is(err, authority.ErrTooManyRevoked) || !strings.Contains(err.Error(), "50001") {
 		t.Errorf("one more: %v", err)
 	}
-	if err := admin.CheckRevocable([]store.Revocation{ssh, x509}, []store.Revocation{one}, noon.Add(3*time.Hour)); err != nil {
+	if err := authority.CheckRevocable([]store.Revocation{ssh, x509}, []store.Revocation{one}, at.Add(3*time.Hour)); err != nil {
 		t.Errorf("when they have ended: %v", err)
 	}
 }

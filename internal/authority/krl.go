@@ -1,4 +1,4 @@
-package revoke
+package authority
 
 import (
 	"encoding/binary"

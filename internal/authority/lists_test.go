@@ -1,4 +1,4 @@
-package revoke_test
+package authority_test
 
 import (
 	"bytes"
@@ -18,9 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/join"
-	"github.com/gatepass-ci/gatepass/internal/revoke"
 	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
@@ -39,7 +38,7 @@ type world struct {
 	revocations []store.Revocation
 	failure     error
 	reads       int
-	authorities map[cert.Purpose]*join.Authority
+	authorities map[cert.Purpose]*authority.Authority
 	now         time.Time
 	signatures  atomic.Int32
 }
@@ -51,10 +50,12 @@ func (w *world) Revocations(context.Context) ([]store.Revocation, error) {
 	return slices.Clone(w.revocations), w.failure
 }
 
-func (w *world) Authority(_ context.Context, p cert.Purpose) (*join.Authority, error) {
+func (w *world) Prepare(context.Context) {}
+
+func (w *world) Authority(_ context.Context, p cert.Purpose) (*authority.Authority, error) {
 	a, ok := w.authorities[p]
 	if !ok {
-		return nil, fmt.Errorf("authority %s: %w", p, store.ErrNotFound)
+		return nil, fmt.Errorf("authority %s: %w", p, authority.ErrNone)
 	}
 	return a, nil
 }
@@ -70,15 +71,15 @@ func (c counting) Sign(r io.Reader, digest []byte, opts crypto.SignerOpts) ([]by
 	return c.PrivateKey.Sign(r, digest, opts)
 }
 
-func newWorld(t *testing.T) (*world, *revoke.Lists) {
+func newWorld(t *testing.T) (*world, *authority.Lists) {
 	t.Helper()
-	w := &world{authorities: map[cert.Purpose]*join.Authority{}, now: at}
+	w := &world{authorities: map[cert.Purpose]*authority.Authority{}, now: at}
 	for _, p := range []cert.Purpose{cert.X509Database, cert.X509Application} {
 		key, c := newAuthority(t, p)
-		w.authorities[p] = &join.Authority{Purpose: p, Signer: counting{key, &w.signatures}, Certificate: c,
+		w.authorities[p] = &authority.Authority{Purpose: p, Signer: counting{key, &w.signatures}, Certificate: c,
 			TrustedKeys: []crypto.PublicKey{key.Public()}, TrustedCertificates: []*x509.Certificate{c}}
 	}
-	return w, revoke.New(revoke.Config{Revocations: w, Authorities: w, Now: func() time.Time { return w.now }, Rand: rand.Reader})
+	return w, authority.NewLists(authority.ListsConfig{Revocations: w, Authorities: w, Now: func() time.Time { return w.now }, Rand: rand.Reader})
 }
 
 func (w *world) revoke(p cert.Purpose, serial string, ends time.Time) {
@@ -99,7 +100,7 @@ func serialsOf(t *testing.T, text string) (all []string) {
 	return all
 }
 
-func mustCRL(t *testing.T, l *revoke.Lists, purposes ...cert.Purpose) string {
+func mustCRL(t *testing.T, l *authority.Lists, purposes ...cert.Purpose) string {
 	t.Helper()
 	text, err := l.CRL(t.Context(), purposes...)
 	if err != nil {
@@ -108,7 +109,7 @@ func mustCRL(t *testing.T, l *revoke.Lists, purposes ...cert.Purpose) string {
 	return text
 }
 
-func mustKRL(t *testing.T, l *revoke.Lists) []byte {
+func mustKRL(t *testing.T, l *authority.Lists) []byte {
 	t.Helper()
 	list, err := l.KRL(t.Context())
 	if err != nil {
@@ -123,8 +124,8 @@ func TestListsHaveWhatIsRevokedAndValid(t *testing.T) {
 	w.revoke(cert.SSHUser, "255", later)
 	w.revoke(cert.X509Database, "ff", later)
 	w.revoke(cert.X509Database, "ff", later) // revoked twice, listed once
-	w.revoke(cert.X509Database, "1", at.Add(-revoke.Keep))
-	w.revoke(cert.X509Database, "2", at.Add(-revoke.Keep-time.Second)) // long over
+	w.revoke(cert.X509Database, "1", at.Add(-authority.KeepRevoked))
+	w.revoke(cert.X509Database, "2", at.Add(-authority.KeepRevoked-time.Second)) // long over
 	w.revoke(cert.X509Application, "abc", later)
 	if got := serialsOf(t, mustCRL(t, lists, cert.X509Database)); !slices.Equal(got, []string{"1", "ff"}) {
 		t.Errorf("the CRL of databases has %q", got)
@@ -148,10 +149,10 @@ func TestListsOfSeveralAuthorities(t *testing.T) {
 	w, lists := newWorld(t)
 	text := mustCRL(t, lists, cert.X509Identity, cert.X509Database, cert.X509Application)
 	issuers := []*x509.Certificate{w.authorities[cert.X509Database].Certificate, w.authorities[cert.X509Application].Certificate}
-	if err := revoke.CheckCRL(text, issuers, nil, at); err != nil {
+	if err := authority.CheckCRL(text, issuers, nil, at); err != nil {
 		t.Error(err)
 	}
-	if _, err := lists.CRL(t.Context(), cert.X509Identity); !errors.Is(err, store.ErrNotFound) {
+	if _, err := lists.CRL(t.Context(), cert.X509Identity); !errors.Is(err, authority.ErrNone) {
 		t.Errorf("an authority that the deployment lacks: %v", err)
 	}
 }
@@ -164,12 +165,12 @@ func TestListsDuringARotation(t *testing.T) {
 	a.TrustedCertificates = append(a.TrustedCertificates, old)
 	w.revoke(cert.X509Database, "ff", at.Add(time.Hour))
 
-	if err := revoke.CheckCRL(mustCRL(t, lists, cert.X509Database), a.TrustedCertificates[:1], nil, at); err != nil {
+	if err := authority.CheckCRL(mustCRL(t, lists, cert.X509Database), a.TrustedCertificates[:1], nil, at); err != nil {
 		t.Errorf("while the old key cannot sign: %v", err)
 	}
 	a.OtherSigners = []crypto.Signer{newKey(t), oldKey}
 	text := mustCRL(t, lists, cert.X509Database)
-	if err := revoke.CheckCRL(text, a.TrustedCertificates, nil, at); err != nil {
+	if err := authority.CheckCRL(text, a.TrustedCertificates, nil, at); err != nil {
 		t.Error(err)
 	}
 	for _, block := range strings.SplitAfter(text, "-----END X509 CRL-----\n")[:2] {
@@ -199,10 +200,10 @@ func TestListsAreMadeNoMoreOftenThanNeeded(t *testing.T) {
 	wg.Wait()
 	expect("fifty at once", 1, 1)
 	w.revoke(cert.X509Database, "ff", at.Add(12*time.Hour))
-	w.now = at.Add(revoke.MaxAge - time.Second)
+	w.now = at.Add(authority.ListsMaxAge - time.Second)
 	ask()
 	expect("within the time that is promised", 1, 1)
-	w.now = at.Add(revoke.MaxAge)
+	w.now = at.Add(authority.ListsMaxAge)
 	if _, crl := ask(); !slices.Equal(serialsOf(t, crl), []string{"ff"}) {
 		t.Error("what was revoked is not in the list when it is read again")
 	}
@@ -227,7 +228,7 @@ func TestListsFailClosed(t *testing.T) {
 		"more than a list is to have of serials": func() {
 			w.failure = nil
 			r := store.Revocation{ID: "many"}
-			for i := range revoke.MaxCertificates + 1 {
+			for i := range authority.MaxRevoked + 1 {
 				r.Certificates = append(r.Certificates, store.RevokedCertificate{Authority: cert.SSHUser, Serial: fmt.Sprint(i + 1), ExpiresAt: w.now.Add(time.Hour)})
 			}
 			w.revocations = append(w.revocations, r)
@@ -236,14 +237,14 @@ func TestListsFailClosed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w.revocations = nil
 			breaks()
-			w.now = w.now.Add(revoke.MaxAge)
-			if list, err := lists.KRL(t.Context()); !errors.Is(err, revoke.ErrStore) {
-				t.Errorf("got %d bytes, %v; want revoke.ErrStore", len(list), err)
+			w.now = w.now.Add(authority.ListsMaxAge)
+			if list, err := lists.KRL(t.Context()); !errors.Is(err, authority.ErrRevocations) {
+				t.Errorf("got %d bytes, %v; want authority.ErrRevocations", len(list), err)
 			}
 		})
 	}
 	w.failure, w.revocations = nil, nil
-	w.now = w.now.Add(revoke.MaxAge)
+	w.now = w.now.Add(authority.ListsMaxAge)
 	mustKRL(t, lists)
 }
 
@@ -251,7 +252,7 @@ func TestListsFailClosed(t *testing.T) {
 func TestListsGiveUpWithTheirCaller(t *testing.T) {
 	w, _ := newWorld(t)
 	stuck := make(chan struct{})
-	lists := revoke.New(revoke.Config{Revocations: slow{w, stuck}, Authorities: w, Now: func() time.Time { return at }, Rand: rand.Reader})
+	lists := authority.NewLists(authority.ListsConfig{Revocations: slow{w, stuck}, Authorities: w, Now: func() time.Time { return at }, Rand: rand.Reader})
 	first := make(chan error, 1)
 	go func() { _, err := lists.KRL(context.Background()); first <- err }()
 	<-stuck
@@ -303,7 +304,7 @@ func TestParseSerial(t *testing.T) {
 		{"", "1", ""},
 	} {
 		t.Run(fmt.Sprintf("%s %q", c.authority, c.text), func(t *testing.T) {
-			got, err := revoke.ParseSerial(c.authority, c.text)
+			got, err := authority.ParseSerial(c.authority, c.text)
 			if (err == nil) != (c.want != "") || err == nil && got.Text(16) != c.want {
 				t.Errorf("got %v, %v; want %q", got, err, c.want)
 			}

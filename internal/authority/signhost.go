@@ -1,4 +1,4 @@
-package admin
+package authority
 
 import (
 	"crypto/rand"
@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/join"
 )
 
 // MaxHostTTL is the longest lifetime of a host certificate.
@@ -25,7 +24,7 @@ type HostCertificate struct {
 }
 
 // SignHost signs a host's public key for the names by which clients reach it.
-func SignHost(a *join.Authority, key string, principals []string, ttl time.Duration, now time.Time) (*HostCertificate, error) {
+func SignHost(a *Authority, key string, principals []string, ttl time.Duration, now time.Time) (*HostCertificate, error) {
 	if ttl < time.Minute || ttl > MaxHostTTL {
 		return nil, fmt.Errorf("lifetime %s: choose one from 1m to %s", ttl, MaxHostTTL)
 	}

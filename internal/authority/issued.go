@@ -1,15 +1,14 @@
-package admin
+package authority
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/join"
-	"github.com/gatepass-ci/gatepass/internal/revoke"
 	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
@@ -39,11 +38,11 @@ func (i Issued) Certificates() map[cert.Purpose]int {
 }
 
 // ValidOf gathers what the joins that fit q issued, q's times and outcome aside: no
-// credential lives longer than join.MaxTTL, so records are read no further back.
-func ValidOf(ctx context.Context, s store.Records, q store.Query, now time.Time) (Issued, error) {
-	q.Since, q.Until, q.Code = now.Add(-join.MaxTTL-2*lag), time.Time{}, store.CodeOK
+// credential lives longer than cert.MaxTTL, so records are read no further back.
+func ValidOf(ctx context.Context, records store.Records, q store.Query, now time.Time) (Issued, error) {
+	q.Since, q.Until, q.Code = now.Add(-cert.MaxTTL-2*lag), time.Time{}, store.CodeOK
 	var issued Issued
-	for r, err := range s.Joins(ctx, q) {
+	for r, err := range records.Joins(ctx, q) {
 		if d, ok := errors.AsType[*store.DamagedError](err); ok {
 			issued.Damaged = append(issued.Damaged, d)
 			continue
@@ -60,16 +59,16 @@ func ValidOf(ctx context.Context, s store.Records, q store.Query, now time.Time)
 func (i *Issued) Add(r store.Record, now time.Time) {
 	one := store.Revocation{ID: r.JoinID, JoinID: r.JoinID, Bot: r.Bot, Token: r.Token}
 	for _, c := range r.Credentials {
-		authority := join.AuthorityOf(c)
+		p := SignerOf(c.Type, c.Usage)
 		switch {
 		case now.After(c.ExpiresAt.Add(lag)):
-		case authority == cert.JWT:
+		case p == cert.JWT:
 			i.JWTs++
 			if c.ExpiresAt.After(i.JWTsUntil) {
 				i.JWTsUntil = c.ExpiresAt
 			}
 		default:
-			one.Certificates = append(one.Certificates, store.RevokedCertificate{Authority: authority, Serial: c.Serial, ExpiresAt: c.ExpiresAt})
+			one.Certificates = append(one.Certificates, store.RevokedCertificate{Authority: p, Serial: c.Serial, ExpiresAt: c.ExpiresAt})
 		}
 	}
 	if len(one.Certificates) > 0 {
@@ -80,25 +79,25 @@ func (i *Issued) Add(r store.Record, now time.Time) {
 // BySerial is the revocation of one certificate, of the join that a record tells of
 // it. Without a record, found is false and it is revoked for as long as any
 // certificate can live.
-func BySerial(ctx context.Context, s store.Records, authority cert.Purpose, text string, now time.Time) (r store.Revocation, found bool, err error) {
-	serial, err := revoke.ParseSerial(authority, strings.ToLower(strings.ReplaceAll(text, ":", ""))) // as openssl x509 -text shows it
+func BySerial(ctx context.Context, records store.Records, p cert.Purpose, text string, now time.Time) (r store.Revocation, found bool, err error) {
+	serial, err := ParseSerial(p, strings.ToLower(strings.ReplaceAll(text, ":", ""))) // as openssl x509 -text shows it
 	if err != nil {
 		return r, false, err
 	}
 	base := 16
-	if authority == cert.SSHUser {
+	if p == cert.SSHUser {
 		base = 10
 	}
 	number := serial.Text(base)
-	r = store.Revocation{ID: fmt.Sprintf("%s.%s", authority, number)}
-	c := store.RevokedCertificate{Authority: authority, Serial: number, ExpiresAt: now.Add(join.MaxTTL)}
-	issued, err := ValidOf(ctx, s, store.Query{}, now)
+	r = store.Revocation{ID: fmt.Sprintf("%s.%s", p, number)}
+	c := store.RevokedCertificate{Authority: p, Serial: number, ExpiresAt: now.Add(cert.MaxTTL)}
+	issued, err := ValidOf(ctx, records, store.Query{}, now)
 	if err != nil {
 		return r, false, err
 	}
 	for _, one := range issued.Revocations {
 		for _, known := range one.Certificates {
-			if known.Authority == authority && known.Serial == number {
+			if known.Authority == p && known.Serial == number {
 				r.JoinID, r.Bot, r.Token, c, found = one.JoinID, one.Bot, one.Token, known, true
 			}
 		}
@@ -108,19 +107,19 @@ func BySerial(ctx context.Context, s store.Records, authority cert.Purpose, text
 }
 
 // CheckRevocable checks that the lists can have what is stored and what is added;
-// revoke.ErrTooMany if they cannot.
+// ErrTooManyRevoked if they cannot.
 func CheckRevocable(stored, added []store.Revocation, now time.Time) error {
-	all := append(append([]store.Revocation{}, stored...), added...)
+	all := slices.Concat(stored, added)
 	total := 0
 	for _, p := range cert.Purposes() {
-		entries, err := revoke.Current(all, p, now)
+		entries, err := RevokedOf(all, p, now)
 		if err != nil {
 			return err
 		}
 		total += len(entries)
 	}
-	if total > revoke.MaxCertificates {
-		return fmt.Errorf("%w: %d, and the lists have at most %d", revoke.ErrTooMany, total, revoke.MaxCertificates)
+	if total > MaxRevoked {
+		return fmt.Errorf("%w: %d, and the lists have at most %d", ErrTooManyRevoked, total, MaxRevoked)
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package revoke
+package authority
 
 import (
 	"context"
@@ -13,37 +13,36 @@ import (
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 const (
-	// MaxAge is how long what was read is used, unless Config says otherwise: a
-	// revocation reaches every list within it.
-	MaxAge = 10 * time.Second
+	// ListsMaxAge is how long what was read is used, unless ListsConfig says
+	// otherwise: a revocation reaches every list within it.
+	ListsMaxAge = 10 * time.Second
 	// signAgain is when a CRL is signed again although nothing was revoked, so that
 	// one that is fetched is good for nearly all of CRLValidity.
 	signAgain = time.Hour
 )
 
-// ErrStore says that the revocations could not be read.
-var ErrStore = errors.New("reading the revocations")
+// ErrRevocations says that the revocations could not be read.
+var ErrRevocations = errors.New("reading the revocations")
 
-// Config is what Lists are made of. All fields are required save where it says otherwise.
-type Config struct {
+// ListsConfig is what Lists are made of. All fields are required save where it says otherwise.
+type ListsConfig struct {
 	Revocations store.RevocationReader
-	Authorities join.Authorities // for CRLs alone
+	Authorities Authorities // for CRLs alone
 	// Now and Rand are used by several goroutines at once.
 	Now  func() time.Time
 	Rand io.Reader
-	// MaxAge is how long what was read is used; 0 means the constant MaxAge.
+	// MaxAge is how long what was read is used; 0 means ListsMaxAge.
 	MaxAge time.Duration
 }
 
 // Lists makes the lists that servers fetch. It is safe for concurrent use: however
 // many ask, the store is read every ten seconds and a CRL signed when it has changed.
 type Lists struct {
-	c Config
+	c ListsConfig
 	// A gate is taken by who reads or writes what stands below it.
 	reading gate
 	read    []store.Revocation
@@ -59,16 +58,16 @@ type signedCRL struct {
 	at      time.Time
 }
 
-// New returns Lists. It makes no call.
-func New(c Config) *Lists {
+// NewLists returns Lists. It makes no call.
+func NewLists(c ListsConfig) *Lists {
 	if c.MaxAge == 0 {
-		c.MaxAge = MaxAge
+		c.MaxAge = ListsMaxAge
 	}
 	return &Lists{c: c, reading: newGate(), signing: newGate(), signed: map[string]signedCRL{}}
 }
 
 // KRL returns the list of the SSH user certificates that are revoked. It needs no
-// key. Its error is ErrStore, or the context's.
+// key. Its error is ErrRevocations, or the context's.
 func (l *Lists) KRL(ctx context.Context) ([]byte, error) {
 	entries, now, err := l.current(ctx, cert.SSHUser)
 	if err != nil {
@@ -84,7 +83,7 @@ func (l *Lists) KRL(ctx context.Context) ([]byte, error) {
 // CRL returns the CRLs of these X.509 authorities, one after another, in PEM, of
 // each key of theirs that servers trust and that can still sign. Authorities that
 // this deployment lacks are passed over; if it has none of them the error is
-// store.ErrNotFound.
+// ErrNone.
 func (l *Lists) CRL(ctx context.Context, purposes ...cert.Purpose) (string, error) {
 	if err := l.signing.enter(ctx); err != nil {
 		return "", err
@@ -92,10 +91,10 @@ func (l *Lists) CRL(ctx context.Context, purposes ...cert.Purpose) (string, erro
 	defer l.signing.leave()
 	var b strings.Builder
 	found := false
-	l.prepare(ctx)
+	l.c.Authorities.Prepare(ctx)
 	for _, p := range purposes {
-		authority, err := l.c.Authorities.Authority(ctx, p)
-		if errors.Is(err, store.ErrNotFound) {
+		a, err := l.c.Authorities.Authority(ctx, p)
+		if errors.Is(err, ErrNone) {
 			continue
 		}
 		if err != nil {
@@ -106,36 +105,29 @@ func (l *Lists) CRL(ctx context.Context, purposes ...cert.Purpose) (string, erro
 		if err != nil {
 			return "", err
 		}
-		if err := l.sign(&b, authority, entries, now); err != nil {
+		if err := l.sign(&b, a, entries, now); err != nil {
 			return "", fmt.Errorf("authority %s: %w", p, err)
 		}
 	}
 	switch {
 	case !found:
-		return "", fmt.Errorf("X.509 authorities: %w", store.ErrNotFound)
+		return "", fmt.Errorf("X.509 authorities: %w", ErrNone)
 	case b.Len() == 0:
 		return "", errors.New("no key of these authorities can sign")
 	}
 	return b.String(), nil
 }
 
-// prepare has the authorities look whether their keys have changed.
-func (l *Lists) prepare(ctx context.Context) {
-	if p, ok := l.c.Authorities.(join.Preparer); ok {
-		p.Prepare(ctx)
-	}
-}
-
 // sign writes the CRLs of one authority.
-func (l *Lists) sign(to *strings.Builder, authority *join.Authority, entries []Entry, now time.Time) error {
-	for _, issuer := range authority.TrustedCertificates {
-		signer := signerFor(authority, issuer)
+func (l *Lists) sign(to *strings.Builder, a *Authority, entries []Revoked, now time.Time) error {
+	for _, issuer := range a.TrustedCertificates {
+		signer := signerFor(a, issuer)
 		if signer == nil {
 			continue // a server that wants a CRL of every authority refuses what it signed
 		}
 		last, ok := l.signed[string(issuer.Raw)]
 		same := ok && now.Sub(last.at).Abs() < signAgain &&
-			slices.EqualFunc(last.serials, entries, func(s *big.Int, e Entry) bool { return s.Cmp(e.Serial) == 0 })
+			slices.EqualFunc(last.serials, entries, func(s *big.Int, e Revoked) bool { return s.Cmp(e.Serial) == 0 })
 		if !same {
 			text, err := CRL(l.c.Rand, issuer, signer, entries, number(now), now)
 			if err != nil {
@@ -150,7 +142,7 @@ func (l *Lists) sign(to *strings.Builder, authority *join.Authority, entries []E
 }
 
 // signerFor returns the signer of an authority's certificate; nil if there is none.
-func signerFor(a *join.Authority, issuer *x509.Certificate) crypto.Signer {
+func signerFor(a *Authority, issuer *x509.Certificate) crypto.Signer {
 	for _, s := range append([]crypto.Signer{a.Signer}, a.OtherSigners...) {
 		if key, ok := issuer.PublicKey.(interface{ Equal(crypto.PublicKey) bool }); ok && s != nil && key.Equal(s.Public()) {
 			return s
@@ -160,7 +152,7 @@ func signerFor(a *join.Authority, issuer *x509.Certificate) crypto.Signer {
 }
 
 // current returns what is revoked of one authority.
-func (l *Lists) current(ctx context.Context, p cert.Purpose) ([]Entry, time.Time, error) {
+func (l *Lists) current(ctx context.Context, p cert.Purpose) ([]Revoked, time.Time, error) {
 	if err := l.reading.enter(ctx); err != nil {
 		return nil, time.Time{}, err
 	}
@@ -170,13 +162,13 @@ func (l *Lists) current(ctx context.Context, p cert.Purpose) ([]Entry, time.Time
 	if l.readAt.IsZero() || now.Round(0).Sub(l.readAt.Round(0)).Abs() >= l.c.MaxAge {
 		read, err := l.c.Revocations.Revocations(ctx)
 		if err != nil {
-			return nil, now, fmt.Errorf("%w: %w", ErrStore, err)
+			return nil, now, fmt.Errorf("%w: %w", ErrRevocations, err)
 		}
 		l.read, l.readAt = read, now
 	}
-	entries, err := Current(l.read, p, now)
+	entries, err := RevokedOf(l.read, p, now)
 	if err != nil {
-		return nil, now, fmt.Errorf("%w: %w", ErrStore, err)
+		return nil, now, fmt.Errorf("%w: %w", ErrRevocations, err)
 	}
 	return entries, now, nil
 }

@@ -1,4 +1,4 @@
-package admin
+package authority
 
 import (
 	"context"
@@ -7,10 +7,7 @@ import (
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/join"
-	"github.com/gatepass-ci/gatepass/internal/rotation"
 	"github.com/gatepass-ci/gatepass/internal/store"
-	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
 // maxRead is how many records are read to learn when the last credential ends. Where
@@ -19,18 +16,17 @@ const maxRead = 20000
 
 // From is when the step that follows on an authority's phase cuts nobody off any
 // more, as far as is known.
-func (r *Rotator) From(ctx context.Context, a rotation.Authority) (time.Time, error) {
-	step := map[rotation.Phase]RotationStep{rotation.Announced: RotationSign, rotation.Switched: RotationFinish}[a.Phase()]
-	from, _, err := r.earliest(ctx, step, a, r.Now())
+func (r *Rotator) From(ctx context.Context, a State) (time.Time, error) {
+	from, _, err := r.earliest(ctx, a.Next(), a, r.Now())
 	return from, err
 }
 
 // earliest is From for a step, and says why it is not earlier.
-func (r *Rotator) earliest(ctx context.Context, step RotationStep, a rotation.Authority, now time.Time) (time.Time, string, error) {
-	if step == RotationSign {
+func (r *Rotator) earliest(ctx context.Context, step Step, a State, now time.Time) (time.Time, string, error) {
+	if step == StepSign {
 		from := a.SignFrom()
 		return from, fmt.Sprintf("the new key is trusted since %s, and who relies on it has until %s to learn of it",
-			clock(now, from.Add(-rotation.Rollout(a.Purpose))), clock(now, from)), nil
+			clock(now, from.Add(-rollout(a.Purpose))), clock(now, from)), nil
 	}
 	from := a.RetireFrom()
 	why := fmt.Sprintf("what the old key signed can be valid until %s", clock(now, from))
@@ -49,13 +45,13 @@ func (r *Rotator) earliest(ctx context.Context, step RotationStep, a rotation.Au
 
 // lastOf is when the last credential ends that records tell of and that the key that
 // is to go signed; false if there are too many to read.
-func (r *Rotator) lastOf(ctx context.Context, a rotation.Authority, now time.Time) (time.Time, bool, error) {
+func (r *Rotator) lastOf(ctx context.Context, a State, now time.Time) (time.Time, bool, error) {
 	other, ok := a.Other()
 	if !ok || other.SignedUntil.IsZero() {
 		return time.Time{}, true, nil
 	}
 	// What was granted earlier has ended; what was granted later the other key signed.
-	q := store.Query{Since: now.Add(-join.MaxTTL), Until: rotation.Ceased(other), Code: store.CodeOK, Limit: maxRead}
+	q := store.Query{Since: now.Add(-cert.MaxTTL), Until: ceased(other), Code: store.CodeOK, Limit: maxRead}
 	last, n := q.Until, 0 // joins that are under way are not recorded yet
 	for record, err := range r.Store.Joins(ctx, q) {
 		if _, damaged := errors.AsType[*store.DamagedError](err); damaged {
@@ -66,21 +62,10 @@ func (r *Rotator) lastOf(ctx context.Context, a rotation.Authority, now time.Tim
 		}
 		n++
 		for _, c := range record.Credentials {
-			if signedBy(c) == a.Purpose && c.ExpiresAt.After(last) {
+			if SignerOf(c.Type, c.Usage) == a.Purpose && c.ExpiresAt.After(last) {
 				last = c.ExpiresAt
 			}
 		}
 	}
 	return last, n < maxRead, nil
-}
-
-// signedBy is the authority that signed a recorded credential.
-func signedBy(c store.RecordCredential) cert.Purpose {
-	switch c.Type {
-	case api.TypeSSH:
-		return cert.SSHUser
-	case api.TypeJWT:
-		return cert.JWT
-	}
-	return cert.Purpose("x509-" + c.Usage)
 }

@@ -1,32 +1,28 @@
-package admin
+package authority
 
 import (
 	"context"
+	"crypto"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/join"
-	"github.com/gatepass-ci/gatepass/internal/rotation"
 	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
-// RotationStep is what an administrator asks of a rotation.
-type RotationStep string
-
-// The steps of a rotation.
-const (
-	RotationAnnounce RotationStep = "1"    // a new key is made and trusted; the old one signs
-	RotationSign     RotationStep = "2"    // the new key signs; the old one is still trusted
-	RotationFinish   RotationStep = "3"    // the old key is no longer trusted
-	RotationBack     RotationStep = "back" // undoes 1 or 2
-)
-
-// RotationSteps returns all steps, in order.
-func RotationSteps() []RotationStep {
-	return []RotationStep{RotationAnnounce, RotationSign, RotationFinish, RotationBack}
+// KeyRing is where a deployment keeps the keys of its authorities.
+type KeyRing interface {
+	// First is the key of an authority that was never rotated; ErrNone if the
+	// deployment has no such authority.
+	First(ctx context.Context, p cert.Purpose) (id string, public crypto.PublicKey, err error)
+	// Make makes a key that may take the place of the one that signs for a. One that
+	// an earlier call made and that a does not know is returned in place of another.
+	Make(ctx context.Context, a State) (id string, public crypto.PublicKey, err error)
+	// Retire sees to it that nobody signs with a key any more, and deletes nothing.
+	// It returns what is left of the key for an administrator to delete: the KMS key,
+	// or a file. A key that is gone is retired, and nothing is left of it.
+	Retire(ctx context.Context, id string) (left string, err error)
 }
 
 // Rotator leads authorities from phase to phase. Each step of an authority is one
@@ -34,12 +30,12 @@ func RotationSteps() []RotationStep {
 // asking for the same step again.
 type Rotator struct {
 	Store interface {
-		AuthorityStore
+		Store
 		store.Records
 	}
 	Keys KeyRing
 	// Authorities are read after a step: it is done when they can be used.
-	Authorities func() (join.Authorities, error)
+	Authorities func() (Authorities, error)
 	// CacheFor is how long the service may go by what it read of the keys; 0 if it
 	// reads them with every join.
 	CacheFor time.Duration
@@ -65,38 +61,38 @@ func (e *TooEarlyError) Error() string {
 
 // Rotated is what a step came to for one authority.
 type Rotated struct {
-	rotation.Stored
+	Stored
 	// Changed says that this call made the step; an earlier one can have.
 	Changed bool
 	// reached is when it was in the store for certain; zero if it is not stored.
 	reached time.Time
-	// Removals are commands that delete keys that are past, which is nobody's but the
-	// administrator's to do.
-	Removals []string
+	// Left are the keys that are past and still there, as KeyRing.Retire names them:
+	// to delete them is nobody's but the administrator's to do.
+	Left []string
 }
 
-// State returns how an authority stands; store.ErrNotFound if there is none. One that
+// State returns how an authority stands; ErrNone if there is none. One that
 // was never rotated has no revision.
-func (r *Rotator) State(ctx context.Context, p cert.Purpose) (rotation.Stored, error) {
+func (r *Rotator) State(ctx context.Context, p cert.Purpose) (Stored, error) {
 	all, err := r.Store.RotatedAuthorities(ctx)
 	if err != nil {
-		return rotation.Stored{}, err
+		return Stored{}, err
 	}
 	// Of one that was rotated the first key may be gone for long.
-	if i := slices.IndexFunc(all, func(s rotation.Stored) bool { return s.Purpose == p }); i >= 0 {
+	if i := slices.IndexFunc(all, func(s Stored) bool { return s.Purpose == p }); i >= 0 {
 		return all[i], nil
 	}
 	id, public, err := r.Keys.First(ctx, p)
 	if err != nil {
-		return rotation.Stored{}, err
+		return Stored{}, err
 	}
-	first, err := rotation.First(p, id, public)
-	return rotation.Stored{Authority: first}, err
+	first, err := First(p, id, public)
+	return Stored{State: first}, err
 }
 
 // Rotate takes one step with each of the authorities, or with none if one of them
 // cannot take it. What is true when it returns is true for the whole service.
-func (r *Rotator) Rotate(ctx context.Context, step RotationStep, force bool, purposes ...cert.Purpose) ([]Rotated, error) {
+func (r *Rotator) Rotate(ctx context.Context, step Step, force bool, purposes ...cert.Purpose) ([]Rotated, error) {
 	states := make([]Rotated, len(purposes))
 	for i, p := range purposes {
 		stored, err := r.State(ctx, p)
@@ -107,8 +103,8 @@ func (r *Rotator) Rotate(ctx context.Context, step RotationStep, force bool, pur
 		if stored.Revision != "" {
 			states[i].reached = stored.UpdatedAt.Add(r.writeTime())
 		}
-		if !taken(step, stored.Authority) {
-			if err := r.check(ctx, step, stored.Authority, force); err != nil {
+		if !stored.took(step) {
+			if err := r.check(ctx, step, stored.State, force); err != nil {
 				return nil, err
 			}
 			states[i].Changed = true
@@ -118,7 +114,7 @@ func (r *Rotator) Rotate(ctx context.Context, step RotationStep, force bool, pur
 	if err := r.settle(ctx, states, func(s Rotated) bool { return s.Changed }); err != nil {
 		return nil, err
 	}
-	if step == RotationSign {
+	if step == StepSign {
 		if err := r.confirm(ctx, states); err != nil {
 			return nil, err
 		}
@@ -136,25 +132,10 @@ func (r *Rotator) Rotate(ctx context.Context, step RotationStep, force bool, pur
 	return states, r.complete(ctx, step, states)
 }
 
-// taken tells whether an earlier run has made this step.
-func taken(step RotationStep, a rotation.Authority) bool {
-	newest := a.Keys[len(a.Keys)-1]
-	switch step {
-	case RotationAnnounce:
-		return a.Phase() == rotation.Announced
-	case RotationSign:
-		return a.Phase() == rotation.Switched
-	}
-	// Which of the two ended the last rotation its new key tells: a rotation that
-	// somebody called off was not finished.
-	called := newest.Use == rotation.Retired
-	return a.Phase() == rotation.Settled && len(a.Keys) > 1 && called == (step == RotationBack)
-}
-
 // check tells whether an authority can take a step now.
-func (r *Rotator) check(ctx context.Context, step RotationStep, a rotation.Authority, force bool) error {
+func (r *Rotator) check(ctx context.Context, step Step, a State, force bool) error {
 	now := r.Now()
-	if _, err := next(step, a, now); err != nil || force || step == RotationAnnounce || step == RotationBack && a.Phase() == rotation.Switched {
+	if _, err := a.after(step, now); err != nil || force || step == StepAnnounce || step == StepBack && a.Phase() == Switched {
 		return err
 	}
 	from, why, err := r.earliest(ctx, step, a, now)
@@ -164,42 +145,24 @@ func (r *Rotator) check(ctx context.Context, step RotationStep, a rotation.Autho
 	return err
 }
 
-// next is the authority after a step, save for a new key, which is not made here.
-func next(step RotationStep, a rotation.Authority, now time.Time) (rotation.Authority, error) {
-	switch step {
-	case RotationAnnounce:
-		if a.Phase() != rotation.Settled {
-			return a, &rotation.PhaseError{Purpose: a.Purpose, Phase: a.Phase(), Step: "begin a rotation"}
-		}
-		return a, nil
-	case RotationSign:
-		return a.Sign(now)
-	case RotationFinish:
-		return a.Finish(now)
-	case RotationBack:
-		return a.Back(now)
-	}
-	return a, fmt.Errorf("there is no phase %q", step)
-}
-
 // take makes the step and stores it.
-func (r *Rotator) take(ctx context.Context, step RotationStep, s *Rotated) error {
-	after, now, err := r.after(ctx, step, s.Authority)
+func (r *Rotator) take(ctx context.Context, step Step, s *Rotated) error {
+	after, now, err := r.after(ctx, step, s.State)
 	if err != nil {
 		return err
 	}
 	if err := r.Store.PutRotatedAuthority(ctx, after, s.Revision, now); err != nil {
 		return err
 	}
-	s.Authority, s.UpdatedAt, s.reached = after, now.UTC(), r.Now()
+	s.State, s.UpdatedAt, s.reached = after, now.UTC(), r.Now()
 	return nil
 }
 
 // after is the authority after a step that is made at the time that it returns.
-func (r *Rotator) after(ctx context.Context, step RotationStep, a rotation.Authority) (rotation.Authority, time.Time, error) {
-	if step != RotationAnnounce {
+func (r *Rotator) after(ctx context.Context, step Step, a State) (State, time.Time, error) {
+	if step != StepAnnounce {
 		now := r.Now()
-		after, err := next(step, a, now)
+		after, err := a.after(step, now)
 		return after, now, err
 	}
 	r.tell(fmt.Sprintf("making a key for the authority %s", a.Purpose))
@@ -230,10 +193,10 @@ func (r *Rotator) settle(ctx context.Context, states []Rotated, about func(Rotat
 }
 
 // writeTime is how long a write is taken to last of which nobody here saw the answer.
-func (r *Rotator) writeTime() time.Duration { return min(rotation.WriteTime, r.CacheFor) }
+func (r *Rotator) writeTime() time.Duration { return min(WriteTime, r.CacheFor) }
 
 // complete does what follows when the whole service goes by the new state.
-func (r *Rotator) complete(ctx context.Context, step RotationStep, states []Rotated) error {
+func (r *Rotator) complete(ctx context.Context, step Step, states []Rotated) error {
 	all, err := r.Authorities()
 	if err != nil {
 		return err
@@ -251,7 +214,7 @@ func (r *Rotator) complete(ctx context.Context, step RotationStep, states []Rota
 	if err := r.confirm(ctx, states); err != nil {
 		return err
 	}
-	if step != RotationFinish && step != RotationBack {
+	if step != StepFinish && step != StepBack {
 		return nil
 	}
 	for i := range states {
@@ -262,60 +225,18 @@ func (r *Rotator) complete(ctx context.Context, step RotationStep, states []Rota
 	return nil
 }
 
-// UnpublishedError says that the service does not tell others to trust the keys that
-// an authority has.
-type UnpublishedError struct {
-	Purpose cert.Purpose
-	Want    []string // their names
-	Got     []string
-}
-
-func (e *UnpublishedError) Error() string {
-	return fmt.Sprintf("authority %s: the service tells others to trust %s, and should tell of %s",
-		e.Purpose, strings.Join(e.Got, " and "), strings.Join(e.Want, " and "))
-}
-
-// confirm asks the service whether it goes by the keys that authorities have. One
-// that cannot be asked is told of, and no error: it may be out of reach from here.
-func (r *Rotator) confirm(ctx context.Context, states []Rotated) error {
-	if r.Published == nil {
-		return nil
-	}
-	published, err := r.Published(ctx)
-	if err != nil {
-		r.tell(fmt.Sprintf("the service could not be asked whether it goes by this: %v", err))
-		return ctx.Err()
-	}
-	// An empty answer is that of a service that does not run.
-	for _, s := range states {
-		var want []string
-		for _, k := range s.InUse() {
-			name, err := KeyName(s.Purpose, k)
-			if err != nil {
-				return err
-			}
-			want = append(want, name)
-		}
-		got := published[s.Purpose] // like what is wanted: the one that signs first
-		if len(got) > 0 && !slices.Equal(got, want) {
-			return &UnpublishedError{s.Purpose, want, got}
-		}
-	}
-	return nil
-}
-
 // retire puts keys out of use that are past, also what an earlier run did not come to.
 func (r *Rotator) retire(ctx context.Context, s *Rotated) error {
 	for _, k := range s.Keys {
-		if k.Use != rotation.Retired {
+		if k.Use != Retired {
 			continue
 		}
-		remove, err := r.Keys.Retire(ctx, k.ID)
+		left, err := r.Keys.Retire(ctx, k.ID)
 		if err != nil {
 			return fmt.Errorf("authority %s: a key of it is no longer trusted, but not put out of use: %w", s.Purpose, err)
 		}
-		if remove != "" {
-			s.Removals = append(s.Removals, remove)
+		if left != "" {
+			s.Left = append(s.Left, left)
 		}
 	}
 	return nil

@@ -1,4 +1,4 @@
-package revoke
+package authority
 
 import (
 	"crypto"
@@ -22,15 +22,9 @@ const (
 	backdate = time.Minute
 )
 
-// Entry is one certificate in a CRL.
-type Entry struct {
-	Serial *big.Int
-	At     time.Time // of the revocation
-}
-
 // CRL returns the CRL (RFC 5280 §5) of one authority, one PEM block, signed by its
 // key, read again and checked. number grows with time.
-func CRL(rand io.Reader, issuer *x509.Certificate, signer crypto.Signer, entries []Entry, number *big.Int, now time.Time) (string, error) {
+func CRL(rand io.Reader, issuer *x509.Certificate, signer crypto.Signer, entries []Revoked, number *big.Int, now time.Time) (string, error) {
 	template := &x509.RevocationList{
 		Number:     number,
 		ThisUpdate: now.UTC().Truncate(time.Second).Add(-backdate),
@@ -52,7 +46,7 @@ func CRL(rand io.Reader, issuer *x509.Certificate, signer crypto.Signer, entries
 	return text, nil
 }
 
-func serialsOf(entries []Entry) []*big.Int {
+func serialsOf(entries []Revoked) []*big.Int {
 	all := make([]*big.Int, len(entries))
 	for i, e := range entries {
 		all[i] = e.Serial

@@ -1,4 +1,4 @@
-package rotation
+package authority
 
 import (
 	"bytes"
@@ -72,18 +72,36 @@ func (k Key) PublicKey() (*ecdsa.PublicKey, error) {
 	return public, nil
 }
 
-// Authority is the keys of one authority. It is a value: the methods that change
-// one return another.
-type Authority struct {
+// Name is what tells the key from another where it is used: the fingerprint that
+// ssh-keygen -l shows, the name in an authority's certificate that openssl shows, or
+// the kid in a JWK set.
+func (k Key) Name(p cert.Purpose) (string, error) {
+	public, err := k.PublicKey()
+	switch {
+	case err != nil:
+		return "", err
+	case p.IsX509():
+		name, err := cert.AuthorityName(p, public)
+		return "CN=" + name, err
+	case p == cert.JWT:
+		id, err := cert.KeyID(public)
+		return "kid " + id, err
+	}
+	return cert.SSHFingerprint(public)
+}
+
+// State is the keys of one authority, and what each is for. It is a value: the
+// methods that change one return another.
+type State struct {
 	Purpose cert.Purpose `json:"type"`
 	// Keys are in the order in which they were made, the retired ones included: so
 	// the one that the deployment began with is known, wherever it is still named.
 	Keys []Key `json:"keys"`
 }
 
-// Stored is an authority as a store has it.
+// Stored is a State as a store has it.
 type Stored struct {
-	Authority
+	State
 	Revision  string // changes with every write; empty if it is not stored
 	UpdatedAt time.Time
 }
@@ -94,44 +112,53 @@ type Reader interface {
 	RotatedAuthorities(ctx context.Context) ([]Stored, error)
 }
 
-// First is an authority that was never rotated.
-func First(p cert.Purpose, id string, public crypto.PublicKey) (Authority, error) {
+// Store keeps the authorities that were ever rotated.
+type Store interface {
+	Reader
+	// PutRotatedAuthority stores a in place of the one of this revision, which is
+	// empty if none must exist, in one conditional write. A *store.ConflictError says
+	// that it is no longer as it was.
+	PutRotatedAuthority(ctx context.Context, a State, revision string, at time.Time) error
+}
+
+// First is the state of an authority that was never rotated.
+func First(p cert.Purpose, id string, public crypto.PublicKey) (State, error) {
 	der, err := x509.MarshalPKIXPublicKey(public)
 	if err != nil {
-		return Authority{}, err
+		return State{}, err
 	}
-	a := Authority{Purpose: p, Keys: []Key{{ID: id, Use: Signs, Public: der}}}
+	a := State{Purpose: p, Keys: []Key{{ID: id, Use: Signs, Public: der}}}
 	return a, a.Check()
 }
 
-// Parse reads what Encode wrote, for the purpose that it is stored under.
-func Parse(p cert.Purpose, text []byte) (Authority, error) {
-	var a Authority
+// ParseState reads what Encode wrote, for the purpose that it is stored under.
+func ParseState(p cert.Purpose, text []byte) (State, error) {
+	var a State
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&a); err != nil {
-		return Authority{}, err
+		return State{}, err
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return Authority{}, errors.New("there is more after it")
+		return State{}, errors.New("there is more after it")
 	}
 	if a.Purpose != p {
-		return Authority{}, fmt.Errorf("it holds the authority %q", a.Purpose)
+		return State{}, fmt.Errorf("it holds the authority %q", a.Purpose)
 	}
 	return a, a.Check()
 }
 
-// Encode writes an authority as JSON.
-func (a Authority) Encode() ([]byte, error) {
+// Encode writes a state as JSON.
+func (a State) Encode() ([]byte, error) {
 	if err := a.Check(); err != nil {
 		return nil, err
 	}
 	return json.Marshal(a)
 }
 
-// Check tells what is wrong with an authority: it has one key that signs and at
+// Check tells what is wrong with a state: an authority has one key that signs and at
 // most one other that is trusted, all of them ECDSA P-256 and different.
-func (a Authority) Check() error {
+func (a State) Check() error {
 	if !slices.Contains(cert.Purposes(), a.Purpose) {
 		return fmt.Errorf("there is no authority %q", a.Purpose)
 	}
@@ -154,7 +181,7 @@ func (a Authority) Check() error {
 }
 
 // InUse are the keys that servers shall trust: the one that signs, then the other.
-func (a Authority) InUse() []Key {
+func (a State) InUse() []Key {
 	var used []Key
 	for _, use := range []Use{Signs, Trusted} {
 		for _, k := range a.Keys {
@@ -167,10 +194,10 @@ func (a Authority) InUse() []Key {
 }
 
 // Signing is the key that signs.
-func (a Authority) Signing() Key { return a.InUse()[0] }
+func (a State) Signing() Key { return a.InUse()[0] }
 
 // Other is the key that is trusted and does not sign; false if there is none.
-func (a Authority) Other() (Key, bool) {
+func (a State) Other() (Key, bool) {
 	used := a.InUse()
 	if len(used) < 2 {
 		return Key{}, false
@@ -179,12 +206,12 @@ func (a Authority) Other() (Key, bool) {
 }
 
 // Has tells whether the authority has, or had, a key of this name.
-func (a Authority) Has(id string) bool {
+func (a State) Has(id string) bool {
 	return slices.ContainsFunc(a.Keys, func(k Key) bool { return k.ID == id })
 }
 
 // Phase is how far its rotation has come.
-func (a Authority) Phase() Phase {
+func (a State) Phase() Phase {
 	for i := len(a.Keys) - 1; i >= 0; i-- {
 		switch _, two := a.Other(); {
 		case !two:

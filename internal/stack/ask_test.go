@@ -1,12 +1,12 @@
-package admin_test
+package stack_test
 
 import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/stack"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -29,7 +29,7 @@ func TestAskPublishedWithoutKeySet(t *testing.T) {
 				_, _ = w.Write([]byte(`{"ssh_user": [], "ssh_host": [], "x509": {}}`))
 			}))
 			defer service.Close()
-			found, err := admin.AskPublished(t.Context(), service.Client(), service.URL)
+			found, err := stack.AskPublished(t.Context(), service.Client(), service.URL)
 			if c.fails != (err != nil) || len(found[cert.JWT]) > 0 {
 				t.Errorf("got %v, %v", found, err)
 			}

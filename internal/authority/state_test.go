@@ -1,4 +1,4 @@
-package rotation_test
+package authority_test
 
 import (
 	"crypto/ecdsa"
@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/rotation"
 )
 
 var begun = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
@@ -34,15 +34,15 @@ func must(t testing.TB, err error) {
 	}
 }
 
-func first(t testing.TB, p cert.Purpose) rotation.Authority {
+func first(t testing.TB, p cert.Purpose) authority.State {
 	t.Helper()
-	a, err := rotation.First(p, "old", newPublic(t, elliptic.P256()))
+	a, err := authority.First(p, "old", newPublic(t, elliptic.P256()))
 	must(t, err)
 	return a
 }
 
 // shape is which key is for what, in the order in which they were made.
-func shape(a rotation.Authority) string {
+func shape(a authority.State) string {
 	var all []string
 	for _, k := range a.Keys {
 		all = append(all, k.ID+" "+string(k.Use))
@@ -51,7 +51,7 @@ func shape(a rotation.Authority) string {
 }
 
 // walk takes the steps named, an hour apart.
-func walk(t testing.TB, a rotation.Authority, steps string) (rotation.Authority, error) {
+func walk(t testing.TB, a authority.State, steps string) (authority.State, error) {
 	t.Helper()
 	var err error
 	for i, step := range strings.Fields(steps) {
@@ -77,20 +77,20 @@ func walk(t testing.TB, a rotation.Authority, steps string) (rotation.Authority,
 func TestPhases(t *testing.T) {
 	for _, c := range []struct {
 		steps, shape string
-		phase        rotation.Phase
+		phase        authority.Phase
 		refused      string // the last step is, with this
 	}{
-		{"", "old signs", rotation.Settled, ""},
-		{"begin", "old signs, new1 trusted", rotation.Announced, ""},
-		{"begin sign", "old trusted, new1 signs", rotation.Switched, ""},
-		{"begin sign finish", "old retired, new1 signs", rotation.Settled, ""},
-		{"begin back", "old signs, new1 retired", rotation.Settled, ""},
-		{"begin sign back", "old signs, new1 trusted", rotation.Announced, ""},
-		{"begin sign back sign", "old trusted, new1 signs", rotation.Switched, ""},
-		{"begin sign back back", "old signs, new1 retired", rotation.Settled, ""},
-		{"begin back begin sign finish", "old retired, new1 retired, new2 signs", rotation.Settled, ""},
-		{"begin sign finish begin", "old retired, new1 signs, new2 trusted", rotation.Announced, ""},
-		{"begin sign finish begin sign finish", "old retired, new1 retired, new2 signs", rotation.Settled, ""},
+		{"", "old signs", authority.Settled, ""},
+		{"begin", "old signs, new1 trusted", authority.Announced, ""},
+		{"begin sign", "old trusted, new1 signs", authority.Switched, ""},
+		{"begin sign finish", "old retired, new1 signs", authority.Settled, ""},
+		{"begin back", "old signs, new1 retired", authority.Settled, ""},
+		{"begin sign back", "old signs, new1 trusted", authority.Announced, ""},
+		{"begin sign back sign", "old trusted, new1 signs", authority.Switched, ""},
+		{"begin sign back back", "old signs, new1 retired", authority.Settled, ""},
+		{"begin back begin sign finish", "old retired, new1 retired, new2 signs", authority.Settled, ""},
+		{"begin sign finish begin", "old retired, new1 signs, new2 trusted", authority.Announced, ""},
+		{"begin sign finish begin sign finish", "old retired, new1 retired, new2 signs", authority.Settled, ""},
 		{"sign", "", 0, "authority ssh-user is in no rotation and cannot have a new key sign"},
 		{"finish", "", 0, "is in no rotation and cannot retire its old key"},
 		{"back", "", 0, "is in no rotation and cannot go back"},
@@ -103,7 +103,7 @@ func TestPhases(t *testing.T) {
 		t.Run(c.steps, func(t *testing.T) {
 			a, err := walk(t, first(t, cert.SSHUser), c.steps)
 			if c.refused != "" {
-				if wrong, ok := errors.AsType[*rotation.PhaseError](err); !ok || !strings.Contains(wrong.Error(), c.refused) {
+				if wrong, ok := errors.AsType[*authority.PhaseError](err); !ok || !strings.Contains(wrong.Error(), c.refused) {
 					t.Errorf("got %v, want %q", err, c.refused)
 				}
 				return
@@ -113,12 +113,12 @@ func TestPhases(t *testing.T) {
 				t.Errorf("it is %q in %s, want %q in %s", shape(a), a.Phase(), c.shape, c.phase)
 			}
 			used := a.InUse()
-			if used[0].Use != rotation.Signs || a.Signing().ID != used[0].ID || (len(used) == 2) != (c.phase != rotation.Settled) {
+			if used[0].Use != authority.Signs || a.Signing().ID != used[0].ID || (len(used) == 2) != (c.phase != authority.Settled) {
 				t.Errorf("in use are %v", used)
 			}
 			text, err := a.Encode()
 			must(t, err)
-			again, err := rotation.Parse(cert.SSHUser, text)
+			again, err := authority.ParseState(cert.SSHUser, text)
 			if err != nil || !reflect.DeepEqual(again, a) {
 				t.Errorf("%v: it comes back as %+v, was %+v", err, again, a)
 			}
@@ -174,9 +174,9 @@ func TestEarliest(t *testing.T) {
 func TestWhatIsNoAuthority(t *testing.T) {
 	good, err := walk(t, first(t, cert.SSHUser), "begin")
 	must(t, err)
-	spoilt := func(change func(*rotation.Authority)) string {
+	spoilt := func(change func(*authority.State)) string {
 		a := good
-		a.Keys = append([]rotation.Key(nil), good.Keys...)
+		a.Keys = append([]authority.Key(nil), good.Keys...)
 		change(&a)
 		text, err := json.Marshal(a)
 		must(t, err)
@@ -187,30 +187,30 @@ func TestWhatIsNoAuthority(t *testing.T) {
 	for name, c := range map[string]struct{ text, says string }{
 		"empty":                {"", "EOF"},
 		"null":                 {"null", `holds the authority ""`},
-		"cut off":              {spoilt(func(*rotation.Authority) {})[:40], "unexpected EOF"},
-		"more after it":        {spoilt(func(*rotation.Authority) {}) + "{}", "more after it"},
+		"cut off":              {spoilt(func(*authority.State) {})[:40], "unexpected EOF"},
+		"more after it":        {spoilt(func(*authority.State) {}) + "{}", "more after it"},
 		"an unknown field":     {`{"type":"ssh-user","keys":[],"force":true}`, "unknown field"},
-		"another purpose":      {spoilt(func(a *rotation.Authority) { a.Purpose = cert.SSHHost }), `holds the authority "ssh-host"`},
-		"no keys":              {spoilt(func(a *rotation.Authority) { a.Keys = nil }), "0 sign"},
-		"nobody signs":         {spoilt(func(a *rotation.Authority) { a.Keys[0].Use = rotation.Retired }), "0 sign"},
-		"two sign":             {spoilt(func(a *rotation.Authority) { a.Keys[1].Use = rotation.Signs }), "2 sign"},
-		"an unknown use":       {spoilt(func(a *rotation.Authority) { a.Keys[1].Use = "revered" }), "1 sign and 0 are trusted"},
-		"a key twice":          {spoilt(func(a *rotation.Authority) { a.Keys[1].Public = a.Keys[0].Public }), "there twice"},
-		"a name twice":         {spoilt(func(a *rotation.Authority) { a.Keys[1].ID = "old" }), "there twice"},
-		"a key without a name": {spoilt(func(a *rotation.Authority) { a.Keys[1].ID = "" }), "no name"},
-		"no public half":       {spoilt(func(a *rotation.Authority) { a.Keys[1].Public = nil }), "the public half of new1"},
-		"a P-384 key":          {spoilt(func(a *rotation.Authority) { a.Keys[1].Public = p384 }), "not ECDSA P-256"},
-		"three in use": {spoilt(func(a *rotation.Authority) {
+		"another purpose":      {spoilt(func(a *authority.State) { a.Purpose = cert.SSHHost }), `holds the authority "ssh-host"`},
+		"no keys":              {spoilt(func(a *authority.State) { a.Keys = nil }), "0 sign"},
+		"nobody signs":         {spoilt(func(a *authority.State) { a.Keys[0].Use = authority.Retired }), "0 sign"},
+		"two sign":             {spoilt(func(a *authority.State) { a.Keys[1].Use = authority.Signs }), "2 sign"},
+		"an unknown use":       {spoilt(func(a *authority.State) { a.Keys[1].Use = "revered" }), "1 sign and 0 are trusted"},
+		"a key twice":          {spoilt(func(a *authority.State) { a.Keys[1].Public = a.Keys[0].Public }), "there twice"},
+		"a name twice":         {spoilt(func(a *authority.State) { a.Keys[1].ID = "old" }), "there twice"},
+		"a key without a name": {spoilt(func(a *authority.State) { a.Keys[1].ID = "" }), "no name"},
+		"no public half":       {spoilt(func(a *authority.State) { a.Keys[1].Public = nil }), "the public half of new1"},
+		"a P-384 key":          {spoilt(func(a *authority.State) { a.Keys[1].Public = p384 }), "not ECDSA P-256"},
+		"three in use": {spoilt(func(a *authority.State) {
 			third := a.Keys[1]
 			third.ID, third.Public = "third", must2(x509.MarshalPKIXPublicKey(newPublic(t, elliptic.P256())))
 			a.Keys = append(a.Keys, third)
 		}), "2 are trusted besides"},
 	} {
-		if _, err := rotation.Parse(cert.SSHUser, []byte(c.text)); err == nil || !strings.Contains(err.Error(), c.says) {
+		if _, err := authority.ParseState(cert.SSHUser, []byte(c.text)); err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: got %v, want %q", name, err, c.says)
 		}
 	}
-	if _, err := rotation.First("ssh", "old", newPublic(t, elliptic.P256())); err == nil {
+	if _, err := authority.First("ssh", "old", newPublic(t, elliptic.P256())); err == nil {
 		t.Error("an authority of no purpose")
 	}
 }
@@ -224,25 +224,25 @@ func must2(b []byte, err error) []byte {
 
 // TestSeeds holds the fuzz target to its seeds: without them it finds nothing.
 func TestSeeds(t *testing.T) {
-	seeds, err := os.ReadDir("testdata/fuzz/FuzzParse")
+	seeds, err := os.ReadDir("testdata/fuzz/FuzzParseState")
 	if err != nil || len(seeds) < 4 {
 		t.Errorf("%d seeds: %v", len(seeds), err)
 	}
 }
 
-// FuzzParse: whatever is stored is an authority that is sound, or refused.
-func FuzzParse(f *testing.F) {
+// FuzzParseState: whatever is stored is an authority that is sound, or refused.
+func FuzzParseState(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
-		a, err := rotation.Parse(cert.SSHUser, text)
+		a, err := authority.ParseState(cert.SSHUser, text)
 		if err != nil {
 			return
 		}
-		if used := a.InUse(); len(used) < 1 || len(used) > 2 || a.Signing().Use != rotation.Signs {
+		if used := a.InUse(); len(used) < 1 || len(used) > 2 || a.Signing().Use != authority.Signs {
 			t.Errorf("it has %v in use", used)
 		}
 		again, err := a.Encode()
 		must(t, err)
-		if b, err := rotation.Parse(cert.SSHUser, again); err != nil || b.Phase() != a.Phase() {
+		if b, err := authority.ParseState(cert.SSHUser, again); err != nil || b.Phase() != a.Phase() {
 			t.Errorf("it does not come back: %v", err)
 		}
 	})

@@ -1,0 +1,83 @@
+package authority
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/pkg/api"
+)
+
+// comments end the lines of SSH authorities that servers trust.
+var comments = map[cert.Purpose]string{cert.SSHUser: "gatepass-user-ca", cert.SSHHost: "gatepass-host-ca"}
+
+// Publish returns what servers trust. An authority that this deployment lacks is
+// left out. The keys of JWTs are published by themselves: see JWTKeys.
+func Publish(ctx context.Context, from Authorities) (*api.Authorities, error) {
+	all := &api.Authorities{SSHUser: []string{}, SSHHost: []string{}, X509: map[string]string{}}
+	for _, p := range cert.Purposes() {
+		if p == cert.JWT {
+			continue
+		}
+		a, err := from.Authority(ctx, p)
+		if errors.Is(err, ErrNone) {
+			continue
+		}
+		if err == nil {
+			err = a.publish(p, all)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("authority %s: %w", p, err)
+		}
+	}
+	return all, nil
+}
+
+// publish adds an authority, which was given for p.
+func (a *Authority) publish(p cert.Purpose, to *api.Authorities) (err error) {
+	switch p {
+	case cert.SSHUser:
+		to.SSHUser, err = a.sshLines()
+	case cert.SSHHost:
+		to.SSHHost, err = a.sshLines()
+	default:
+		to.X509[strings.TrimPrefix(string(p), x509Prefix)] = a.certificatesPEM()
+	}
+	return err
+}
+
+// JWTKeys returns the public keys that verify our JWTs, none if this deployment signs no JWTs.
+func JWTKeys(ctx context.Context, from Authorities) ([]crypto.PublicKey, error) {
+	a, err := from.Authority(ctx, cert.JWT)
+	if errors.Is(err, ErrNone) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("authority %s: %w", cert.JWT, err)
+	}
+	return a.TrustedKeys, nil
+}
+
+// sshLines are the trusted keys in the authorized_keys format.
+func (a *Authority) sshLines() ([]string, error) {
+	lines := make([]string, len(a.TrustedKeys))
+	for i, key := range a.TrustedKeys {
+		var err error
+		if lines[i], err = cert.SSHLine(key, comments[a.Purpose]); err != nil {
+			return nil, err
+		}
+	}
+	return lines, nil
+}
+
+// certificatesPEM are the trusted certificates.
+func (a *Authority) certificatesPEM() string {
+	var b strings.Builder
+	for _, c := range a.TrustedCertificates {
+		b.WriteString(cert.CertificatePEM(c))
+	}
+	return b.String()
+}
