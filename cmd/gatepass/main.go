@@ -12,7 +12,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/client/cli"
+	"github.com/gatepass-ci/gatepass/internal/cli"
+	client "github.com/gatepass-ci/gatepass/internal/client/cli"
 )
 
 // version is set by the linker of a release; otherwise the build info tells.
@@ -26,14 +27,12 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) int {
-	return cli.Run(ctx, cli.Env{
-		Getenv:  getenv,
-		Stdin:   stdin,
-		Stdout:  stdout,
-		Stderr:  stderr,
-		Now:     time.Now,
-		Random:  rand.Reader,
-		Version: buildVersion(),
+	return client.Run(ctx, client.Env{
+		Env: cli.Env{
+			Name: "gatepass", Version: buildVersion(), Getenv: getenv,
+			In: stdin, Out: stdout, Err: stderr, Now: time.Now,
+		},
+		Random: rand.Reader,
 	}, args)
 }
 

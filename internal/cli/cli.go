@@ -84,17 +84,12 @@ func (e *Env) Report(cmd *cobra.Command, err error) Exit {
 		hints = []string{seeHelp(cmd)}
 	}
 	for _, hint := range hints {
-		fmt.Fprintf(e.Err, "%s %s\n", style.Bold(e.Name+": hint:"), oneLine(hint))
+		fmt.Fprintf(e.Err, "%s %s\n", style.Bold(e.Name+": hint:"), words.OneLine(hint))
 	}
 	return failed.Exit
 }
 
 // Warn tells what is wrong and does not stop the command.
 func (e *Env) Warn(format string, args ...any) {
-	fmt.Fprintf(e.Err, "%s %s\n", e.Style(e.Err).Bold(e.Name+": warning:"), oneLine(fmt.Sprintf(format, args...)))
-}
-
-// oneLine is a message of one line for a terminal.
-func oneLine(s string) string {
-	return words.Printable(strings.ReplaceAll(strings.TrimSpace(s), "\n", "; "))
+	fmt.Fprintf(e.Err, "%s %s\n", e.Style(e.Err).Bold(e.Name+": warning:"), words.OneLine(fmt.Sprintf(format, args...)))
 }

@@ -152,7 +152,7 @@ func TestStyle(t *testing.T) {
 	if got := environment(&out).Style(&out).Red("x"); got != "x" {
 		t.Errorf("%q", got)
 	}
-	if got := (Style{on: true}).Red("x"); got != "\x1b[31mx\x1b[0m" {
+	if got := Style(true).Red("x"); got != "\x1b[31mx\x1b[0m" {
 		t.Errorf("%q", got)
 	}
 }

@@ -122,22 +122,28 @@ func IsTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// Style colours text for one writer, or leaves it as it is.
-type Style struct{ on bool }
+// Style colours text, or leaves it as it is if it is false.
+type Style bool
 
 // Style is in colour for people at a terminal who did not ask to be spared (no-color.org).
 func (e *Env) Style(w io.Writer) Style {
-	return Style{IsTerminal(w) && e.Getenv("NO_COLOR") == "" && e.Getenv("TERM") != "dumb"}
+	return Style(IsTerminal(w) && e.Getenv("NO_COLOR") == "" && e.Getenv("TERM") != "dumb")
 }
 
-// Bold, Red, Green and Yellow write text so (ECMA-48, section 8.3.117).
-func (s Style) Bold(text string) string   { return s.sgr("1", text) }
-func (s Style) Red(text string) string    { return s.sgr("31", text) }
-func (s Style) Green(text string) string  { return s.sgr("32", text) }
-func (s Style) Yellow(text string) string { return s.sgr("33", text) }
+// Bold writes text in bold (ECMA-48, section 8.3.117).
+func (s Style) Bold(text string) string { return s.with("1", text) }
 
-func (s Style) sgr(code, text string) string {
-	if !s.on {
+// Red writes text in red.
+func (s Style) Red(text string) string { return s.with("31", text) }
+
+// Green writes text in green.
+func (s Style) Green(text string) string { return s.with("32", text) }
+
+// Yellow writes text in yellow.
+func (s Style) Yellow(text string) string { return s.with("33", text) }
+
+func (s Style) with(code, text string) string {
+	if !s {
 		return text
 	}
 	return "\x1b[" + code + "m" + text + "\x1b[0m"

@@ -30,3 +30,8 @@ func Clean(s string) string {
 	}
 	return strings.TrimSpace(s)
 }
+
+// OneLine is Printable for a message of several lines, which become clauses of one.
+func OneLine(s string) string {
+	return Printable(strings.ReplaceAll(strings.TrimSpace(s), "\n", "; "))
+}

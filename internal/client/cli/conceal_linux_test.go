@@ -5,11 +5,13 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gatepass-ci/gatepass/internal/cli"
 )
 
 // A command that keeps a key in memory alone keeps others from reading it there.
 func TestKeysInMemoryAreConcealed(t *testing.T) {
-	env := &Env{Getenv: func(string) string { return "" }, Now: time.Now}
+	env := &Env{Env: cli.Env{Getenv: func(string) string { return "" }, Now: time.Now}}
 	ssh := hostFlags{port: 22, connectTimeout: time.Second}
 	for name, prepare := range map[string]func() error{
 		"ssh, cp":        func() error { _, err := ssh.prepare(env); return err },

@@ -1,14 +1,14 @@
 package cli
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"strings"
 
-	"github.com/gatepass-ci/gatepass/internal/client/command"
+	"github.com/spf13/cobra"
+
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/client/credentials"
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
 	"github.com/gatepass-ci/gatepass/internal/client/tbot"
 )
 
@@ -16,47 +16,47 @@ const configureExample = `  gatepass configure identity --server join.example.co
     --destination ./id --also database,destination=./db,username=app -o tbot.yaml
   gatepass start -c tbot.yaml`
 
-func newConfigure(env *Env) *command.Command {
-	configure := &command.Command{
+func newConfigure(env *Env) *cobra.Command {
+	configure := &cobra.Command{
 		Use:     "configure TYPE",
 		Short:   "Write a configuration file for gatepass start -c",
 		Example: configureExample,
-		Args: func(_ *command.Command, args []string) error {
+		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return credentials.UnknownKind(args[0])
 			}
-			return failure.New(failure.Usage, "no output type is given").Hint("use one of %s", strings.Join(credentials.KindNames(), ", "))
+			return cli.Misused("no output type is given").Hint("use one of %s", strings.Join(credentials.KindNames(), ", "))
 		},
-		Run: func(context.Context, []string) error { return nil }, // Args refuses
+		RunE: func(*cobra.Command, []string) error { return nil }, // Args refuses
 	}
 	for _, kind := range credentials.Kinds() {
-		configure.Add(newConfigureOutput(env, kind))
+		configure.AddCommand(newConfigureOutput(env, kind))
 	}
 	return configure
 }
 
-func newConfigureOutput(env *Env, kind credentials.Kind) *command.Command {
+func newConfigureOutput(env *Env, kind credentials.Kind) *cobra.Command {
 	var flags startFlags
 	var file string
 	var also []string
-	cmd := &command.Command{
+	cmd := &cobra.Command{
 		Use:     kind.Name,
 		Aliases: kind.Aliases,
 		Short:   "For " + kind.Short,
 		Example: configureExample,
-		Args:    noArgs,
+		Args:    cli.Exactly(),
 	}
 	w := credentials.NewWish(kind)
 	flags.bind(cmd.Flags(), w.Flags())
 	cmd.Flags().StringArrayVar(&also, "also", nil, alsoHelp)
 	cmd.Flags().StringVarP(&file, "output", "o", "", "file to write, which must not be there yet (default: stdout)")
-	cmd.Run = func(_ context.Context, _ []string) error {
+	cmd.RunE = func(_ *cobra.Command, _ []string) error {
 		if err := flags.settle(env); err != nil {
 			return err
 		}
 		for _, name := range []string{"ca-file", "timeout", "retry", "report", "format"} {
 			if cmd.Flags().Changed(name) && !w.Has(name) {
-				return failure.New(failure.Usage, "a configuration file has no field for --%s", name).
+				return cli.Misused("a configuration file has no field for --%s", name).
 					Hint("give it to gatepass start; for --ca-file set %s where it runs", envCAFile)
 			}
 		}
@@ -101,7 +101,7 @@ func (f *startFlags) configuration(env *Env, wishes []*credentials.Wish) ([]byte
 // writeConfiguration never overwrites: there may be a file that was written by hand.
 func (env *Env) writeConfiguration(name string, raw []byte) error {
 	if name == "" {
-		_, err := env.Stdout.Write(raw)
+		_, err := env.Out.Write(raw)
 		return err
 	}
 	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) // nothing in it is secret
@@ -112,8 +112,8 @@ func (env *Env) writeConfiguration(name string, raw []byte) error {
 		}
 	}
 	if err != nil {
-		return failure.New(failure.Local, "writing the configuration: %w", err).Hint("name a file that is not there yet with -o, or leave it out and use stdout")
+		return cli.Failed("writing the configuration: %w", err).Hint("name a file that is not there yet with -o, or leave it out and use stdout")
 	}
-	fmt.Fprintf(env.Stdout, "wrote %s; use it with: gatepass start -c %s\n", name, name)
+	fmt.Fprintf(env.Out, "wrote %s; use it with: gatepass start -c %s\n", name, name)
 	return nil
 }

@@ -9,11 +9,12 @@ import (
 	"time"
 
 	"github.com/pkg/sftp"
+	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"github.com/gatepass-ci/gatepass/internal/client/command"
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/client/ssh"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 const cpExample = `  gatepass cp app.tar.gz deploy@host.example.com:releases/
@@ -25,9 +26,9 @@ type cpFlags struct {
 	recursive bool
 }
 
-func newCopy(env *Env) *command.Command {
+func newCopy(env *Env) *cobra.Command {
 	var flags cpFlags
-	cmd := &command.Command{
+	cmd := &cobra.Command{
 		Use:     "cp [flags] SRC… DST",
 		Short:   "Copy files to or from a host over SFTP; a path on a host is [user@]host:path",
 		Example: cpExample,
@@ -35,12 +36,12 @@ func newCopy(env *Env) *command.Command {
 	fs := cmd.Flags()
 	flags.bind(fs, "P")
 	fs.BoolVarP(&flags.recursive, "recursive", "r", false, "copy folders with all that is in them")
-	cmd.Run = func(ctx context.Context, args []string) error {
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		route, err := parseRoute(args)
 		if err != nil {
 			return err
 		}
-		return flags.copy(ctx, env, route)
+		return flags.copy(cmd.Context(), env, route)
 	}
 	return cmd
 }
@@ -56,7 +57,7 @@ type route struct {
 // parseRoute finds the host in the arguments; exactly one side is on it.
 func parseRoute(args []string) (route, error) {
 	if len(args) < 2 {
-		return route{}, failure.New(failure.Usage, "cp takes at least two paths").Hint("write: gatepass cp FILE [user@]host:path")
+		return route{}, cli.Misused("cp takes at least two paths").Hint("write: gatepass cp FILE [user@]host:path")
 	}
 	last := len(args) - 1
 	host, destination, upload := cutHost(args[last])
@@ -73,7 +74,7 @@ func parseRoute(args []string) (route, error) {
 			if remote {
 				which = "both are"
 			}
-			return route{}, failure.New(failure.Usage, "one side must be on a host and the other here, and %s on a host", which).
+			return route{}, cli.Misused("one side must be on a host and the other here, and %s on a host", which).
 				Hint("write: gatepass cp FILE… [user@]host:path, or: gatepass cp [user@]host:path… FILE; write ./a:b for a file here with a colon in its name")
 		}
 		if remote {
@@ -82,7 +83,7 @@ func parseRoute(args []string) (route, error) {
 		r.sources = append(r.sources, path)
 	}
 	if len(hosts) != 1 {
-		return route{}, failure.New(failure.Usage, "the paths are on several hosts").Hint("run gatepass cp once for each host")
+		return route{}, cli.Misused("the paths are on several hosts").Hint("run gatepass cp once for each host")
 	}
 	for text := range hosts {
 		target, err := ssh.ParseTarget(text)
@@ -144,7 +145,7 @@ func (f *cpFlags) copy(ctx context.Context, env *Env, r route) error {
 		return interrupted(ctx, err)
 	}
 	took := env.Now().Sub(begin)
-	fmt.Fprintf(env.Stdout, "copied %d files, %s in %s\n", total.Files, bytesText(total.Bytes), took.Round(10*time.Millisecond))
+	fmt.Fprintf(env.Out, "copied %d files, %s in %s\n", total.Files, bytesText(total.Bytes), took.Round(10*time.Millisecond))
 	return nil
 }
 
@@ -155,14 +156,14 @@ func transfer(ctx context.Context, conn *ssh.Conn, copier *ssh.Copier, work func
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(3*time.Second, func() { conn.Close() }) })()
 	remote, err := sftp.NewClient(conn.Client, sftp.UseConcurrentWrites(true), sftp.MaxConcurrentRequestsPerFile(ssh.Concurrent))
 	if err != nil {
-		return ssh.Total{}, failure.New(ssh.StatusConnection, "the host offers no SFTP: %s", failure.Clean(err.Error())).
+		return ssh.Total{}, cli.Errorf(ssh.StatusConnection, "the host offers no SFTP: %s", words.Clean(err.Error())).
 			Hint("have `Subsystem sftp internal-sftp` in its sshd_config, and no force_command in the bot's roles")
 	}
 	defer remote.Close()
 	copier.Remote = remote
 	total, err := work()
 	if broken := conn.Broken(); broken != nil && err != nil {
-		err = failure.New(ssh.StatusConnection, "the connection to the host broke off: %w", broken).Hint("run it again: files that are not whole have not got their names")
+		err = cli.Errorf(ssh.StatusConnection, "the connection to the host broke off: %w", broken).Hint("run it again: files that are not whole have not got their names")
 	}
 	return total, err
 }
@@ -178,7 +179,7 @@ type progress struct {
 
 func newProgress(env *Env) *progress {
 	p := &progress{now: env.Now}
-	if file, ok := env.Stderr.(*os.File); ok && env.Getenv("TERM") != "dumb" && term.IsTerminal(int(file.Fd())) {
+	if file, ok := env.Err.(*os.File); ok && env.Getenv("TERM") != "dumb" && term.IsTerminal(int(file.Fd())) {
 		p.to = file
 	}
 	return p
@@ -202,7 +203,7 @@ func (p *progress) tell(name string, done, total int64) {
 		percent = min(100, done*100/total)
 	}
 	rate := int64(float64(done) / max(now.Sub(p.begin).Seconds(), 0.001))
-	fmt.Fprintf(p.to, "\r\x1b[K%s  %d%%  %s  %s/s", failure.Clean(name), percent, bytesText(done), bytesText(rate))
+	fmt.Fprintf(p.to, "\r\x1b[K%s  %d%%  %s  %s/s", words.Clean(name), percent, bytesText(done), bytesText(rate))
 }
 
 func (p *progress) clear() {

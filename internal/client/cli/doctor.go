@@ -1,30 +1,31 @@
 package cli
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 
+	"github.com/spf13/cobra"
+
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/client"
-	"github.com/gatepass-ci/gatepass/internal/client/command"
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
 	"github.com/gatepass-ci/gatepass/internal/client/service"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
-func newDoctor(env *Env) *command.Command {
+func newDoctor(env *Env) *cobra.Command {
 	var flags joinFlags
-	cmd := &command.Command{
+	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Say why a join fails in this job, without joining",
 		Long: "doctor looks for this job's ID token and shows its claims, never the token; it asks whether the service\n" +
 			"can be reached and compares the clocks. It says what to change, and ends with exit status 0, 1, 3 or 4.",
 		Example: `  gatepass doctor --server https://join.example.com --audience https://join.example.com`,
-		Args:    noArgs,
+		Args:    cli.Exactly(),
 	}
 	flags.bind(cmd.Flags(), nil)
-	cmd.Run = func(ctx context.Context, _ []string) error {
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := checkFormat(flags.format); err != nil {
 			return err
 		}
@@ -34,16 +35,16 @@ func newDoctor(env *Env) *command.Command {
 		if err == nil {
 			d.Service, d.ServiceError = service.New(join.Service)
 		}
-		report := d.Run(ctx)
+		report := d.Run(cmd.Context())
 		if flags.format == "json" {
-			if err := writeJSON(env.Stdout, report); err != nil {
+			if err := env.PrintJSON(report); err != nil {
 				return err
 			}
 		} else {
 			env.printDiagnosis(report)
 		}
 		if status := report.ExitStatus(); status != 0 {
-			return exitStatus(status)
+			return cli.Exit(status)
 		}
 		return nil
 	}
@@ -52,28 +53,29 @@ func newDoctor(env *Env) *command.Command {
 
 // printDiagnosis writes a line for each check, what to change below it, and the claims.
 func (env *Env) printDiagnosis(report *client.Diagnosis) {
-	colours := map[client.CheckStatus]string{client.CheckOK: "\x1b[32m", client.CheckWarning: "\x1b[33m", client.CheckFailed: "\x1b[1;31m"}
+	style := env.Style(env.Out)
+	colours := map[client.CheckStatus]func(string) string{client.CheckOK: style.Green, client.CheckWarning: style.Yellow, client.CheckFailed: style.Red}
 	for _, c := range report.Checks {
 		status := fmt.Sprintf("%-8s", c.Status)
-		if code := colours[c.Status]; code != "" && env.colour(env.Stdout) {
-			status = code + status + "\x1b[0m"
+		if colour := colours[c.Status]; colour != nil {
+			status = colour(status)
 		}
-		fmt.Fprintf(env.Stdout, "%s %-12s %s\n", status, c.Name, oneLine(c.Text))
+		fmt.Fprintf(env.Out, "%s %-12s %s\n", status, c.Name, words.OneLine(c.Text))
 		for _, hint := range c.Hints {
-			fmt.Fprintf(env.Stdout, "%21s -> %s\n", "", oneLine(hint))
+			fmt.Fprintf(env.Out, "%21s -> %s\n", "", words.OneLine(hint))
 		}
 	}
 	if len(report.Claims) == 0 {
 		return
 	}
-	fmt.Fprintln(env.Stdout, "claims of the ID token, as a token rule sees them:")
+	fmt.Fprintln(env.Out, "claims of the ID token, as a token rule sees them:")
 	for _, name := range slices.Sorted(maps.Keys(report.Claims)) {
 		value, err := json.Marshal(report.Claims[name])
 		if text, ok := report.Claims[name].(string); ok {
 			value = []byte(text)
 		}
 		if err == nil {
-			fmt.Fprintf(env.Stdout, "  %-34s %s\n", failure.Clean(name), failure.Clean(string(value)))
+			fmt.Fprintf(env.Out, "  %-34s %s\n", words.Clean(name), words.Clean(string(value)))
 		}
 	}
 }

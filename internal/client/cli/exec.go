@@ -9,14 +9,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/client"
 	"github.com/gatepass-ci/gatepass/internal/client/agent"
-	"github.com/gatepass-ci/gatepass/internal/client/command"
 	"github.com/gatepass-ci/gatepass/internal/client/credentials"
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
 	"github.com/gatepass-ci/gatepass/internal/client/source"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 const execExample = `  gatepass exec --server https://join.example.com --token example-bot -- git push deploy@host.example.com:shop main
@@ -57,9 +58,9 @@ func (f *loginFlags) login(dir string, hosts []string) (*credentials.Output, err
 	return w.Output()
 }
 
-func newExec(env *Env) *command.Command {
+func newExec(env *Env) *cobra.Command {
 	var flags execFlags
-	cmd := &command.Command{
+	cmd := &cobra.Command{
 		Use:     "exec [flags] -- COMMAND…",
 		Short:   "Run a command with credentials that are gone when it ends",
 		Example: execExample,
@@ -73,20 +74,20 @@ func newExec(env *Env) *command.Command {
 	fs.BoolVar(&flags.sshAdd, "ssh-add", false, "add the key and certificate to the running ssh-agent instead, until the certificate ends")
 	fs.BoolVar(&flags.keepIDToken, "keep-id-token", false, "leave the CI system's ID token in the command's environment")
 	fs.SetInterspersed(false)
-	cmd.Run = func(ctx context.Context, args []string) error {
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := flags.unused(fs.Changed); err != nil {
 			return err
 		}
 		switch {
 		case flags.sshAdd && len(args) > 0:
-			return failure.New(failure.Usage, "--ssh-add runs no command, and %q is given", failure.Clean(args[0])).
+			return cli.Misused("--ssh-add runs no command, and %q is given", words.Clean(args[0])).
 				Hint("leave out one of them")
 		case flags.sshAdd:
-			return flags.add(ctx, env)
+			return flags.add(cmd.Context(), env)
 		case len(args) == 0:
-			return failure.New(failure.Usage, "no command is given").Hint("write it after --, such as: gatepass exec -- ssh-add -l")
+			return cli.Misused("no command is given").Hint("write it after --, such as: gatepass exec -- ssh-add -l")
 		}
-		return flags.exec(ctx, env, args)
+		return flags.exec(cmd.Context(), env, args)
 	}
 	return cmd
 }
@@ -103,7 +104,7 @@ func (f *execFlags) unused(given func(string) bool) error {
 	}
 	for _, name := range names {
 		if given(name) {
-			return failure.New(failure.Usage, "--%s has no meaning with %s", name, with).
+			return cli.Misused("--%s has no meaning with %s", name, with).
 				Hint("leave out one of them; what other credentials are to be stands in their --also")
 		}
 	}
@@ -111,18 +112,18 @@ func (f *execFlags) unused(given func(string) bool) error {
 }
 
 // newJanitor is what exec starts beside the command; it is no business of users.
-func newJanitor(env *Env) *command.Command {
-	return &command.Command{
+func newJanitor(env *Env) *cobra.Command {
+	return &cobra.Command{
 		Use:    agent.JanitorCommand + " DIR",
 		Short:  "Remove the private folder of an exec when it ends",
 		Hidden: true,
-		Args: func(_ *command.Command, args []string) error {
+		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return failure.New(failure.Usage, "%s takes one directory", agent.JanitorCommand)
+				return cli.Misused("%s takes one directory", agent.JanitorCommand)
 			}
 			return nil
 		},
-		Run: func(_ context.Context, args []string) error { return agent.Sweep(env.Stdin, args[0]) },
+		RunE: func(_ *cobra.Command, args []string) error { return agent.Sweep(env.In, args[0]) },
 	}
 }
 
@@ -133,12 +134,12 @@ func (f *execFlags) exec(ctx context.Context, env *Env, args []string) error {
 	defer signals.Stop()
 	place, err := agent.NewPlace(env.Getenv)
 	if err != nil {
-		return failure.New(failure.Local, "making a private folder: %w", err).
+		return cli.Failed("making a private folder: %w", err).
 			Hint("set XDG_RUNTIME_DIR or TMPDIR to a directory that this user can write to")
 	}
 	defer func() {
 		if left := place.Close(); left != nil {
-			env.warn("cleaning up: " + oneLine(left.Error()))
+			env.warn("cleaning up: " + left.Error())
 		}
 	}()
 
@@ -152,7 +153,7 @@ func (f *execFlags) exec(ctx context.Context, env *Env, args []string) error {
 	}
 	held, err := join.Hold(ctx)
 	if status := signals.Early(); status != 0 {
-		return exitStatus(status)
+		return cli.Exit(status)
 	}
 	if err != nil {
 		return err
@@ -162,14 +163,14 @@ func (f *execFlags) exec(ctx context.Context, env *Env, args []string) error {
 	if err != nil {
 		return err
 	}
-	status, err := agent.Child{Args: args, Env: environ.List(), Stdin: env.Stdin, Stdout: env.Stdout, Stderr: env.Stderr}.Run(signals)
+	status, err := agent.Child{Args: args, Env: environ.List(), Stdin: env.In, Stdout: env.Out, Stderr: env.Err}.Run(signals)
 	switch {
 	case errors.Is(err, agent.ErrInterrupted):
-		return exitStatus(signals.Early())
+		return cli.Exit(signals.Early())
 	case err != nil:
 		return err
 	case status != 0:
-		return exitStatus(status)
+		return cli.Exit(status)
 	}
 	return nil
 }
@@ -191,7 +192,7 @@ func (f *execFlags) outputs(place *agent.Place) ([]*credentials.Output, error) {
 		}
 		for _, flag := range []string{"destination", "owner", "reader-user", "reader-group", "acls", "exec-plugin"} {
 			if w.Given(flag) {
-				return nil, failure.New(failure.Usage, "--also: %s has no meaning for exec, whose files are gone with the command", flag).Hint("leave it out")
+				return nil, cli.Misused("--also: %s has no meaning for exec, whose files are gone with the command", flag).Hint("leave it out")
 			}
 		}
 		if err := w.Set("destination", path.Join(place.Path(), fmt.Sprintf("%s-%d", w.Kind.Name, i+1))); err != nil {
@@ -204,7 +205,7 @@ func (f *execFlags) outputs(place *agent.Place) ([]*credentials.Output, error) {
 		outputs = append(outputs, made)
 	}
 	if len(outputs) == 0 {
-		return nil, failure.New(failure.Usage, "--ssh=false leaves no credentials to run the command with").Hint("give --also, such as --also database,username=app")
+		return nil, cli.Misused("--ssh=false leaves no credentials to run the command with").Hint("give --also, such as --also database,username=app")
 	}
 	return outputs, nil
 }
@@ -219,12 +220,12 @@ func (f *execFlags) prepare(env *Env, place *agent.Place, join client.Join, held
 	for i, out := range join.Outputs {
 		dir, result := out.Place.Path, held.Results[i]
 		if err := place.Write(dir, result.Files); err != nil {
-			return nil, failure.New(failure.Local, "writing into the private folder: %w", err).Hint("see how much room there is with: df %s", place.Path())
+			return nil, cli.Failed("writing into the private folder: %w", err).Hint("see how much room there is with: df %s", place.Path())
 		}
 		environ.SetOutput(out.Kind, dir, result.Variables)
 		if out.Kind == credentials.TypeLogin {
 			if err := place.Serve(identity(result), env.Now); err != nil {
-				return nil, failure.New(failure.Local, "starting the ssh-agent: %w", err).Hint("set XDG_RUNTIME_DIR or TMPDIR to a directory with a short path")
+				return nil, cli.Failed("starting the ssh-agent: %w", err).Hint("set XDG_RUNTIME_DIR or TMPDIR to a directory with a short path")
 			}
 			environ.SetSSH(dir, place.Socket())
 		}
@@ -238,7 +239,7 @@ func identity(result *credentials.Result) agent.Identity {
 	return agent.Identity{
 		Key:         login.Key,
 		Certificate: login.Certificate,
-		Comment:     failure.Clean(login.Certificate.KeyId),
+		Comment:     words.Clean(login.Certificate.KeyId),
 		Expires:     result.Expires,
 	}
 }
@@ -250,11 +251,11 @@ func (f *execFlags) add(ctx context.Context, env *Env) error {
 	}
 	socket := env.Getenv("SSH_AUTH_SOCK")
 	if socket == "" {
-		return failure.New(failure.Local, "no ssh-agent runs here: SSH_AUTH_SOCK is not set").
+		return cli.Failed("no ssh-agent runs here: SSH_AUTH_SOCK is not set").
 			Hint("start one with: eval \"$(ssh-agent)\", or use: gatepass exec -- COMMAND")
 	}
 	if err := agent.Probe(socket); err != nil {
-		return failure.New(failure.Local, "the ssh-agent of SSH_AUTH_SOCK does not answer: %w", err).
+		return cli.Failed("the ssh-agent of SSH_AUTH_SOCK does not answer: %w", err).
 			Hint("start one with: eval \"$(ssh-agent)\", or use: gatepass exec -- COMMAND")
 	}
 	login, err := f.login(credentials.Memory, nil)
@@ -272,13 +273,13 @@ func (f *execFlags) add(ctx context.Context, env *Env) error {
 	env.warnAll(held.Report.Warnings)
 	id := identity(held.Results[0])
 	if err := agent.AddTo(socket, id, env.Now()); err != nil {
-		return failure.New(failure.Local, "adding to the ssh-agent: %w", err).
+		return cli.Failed("adding to the ssh-agent: %w", err).
 			Hint("the agent must accept ECDSA keys with a certificate and a lifetime, as OpenSSH's does")
 	}
-	line := func(label, value string) { fmt.Fprintf(env.Stdout, "%-12s %s\n", label, value) }
+	line := func(label, value string) { fmt.Fprintf(env.Out, "%-12s %s\n", label, value) }
 	line("join", held.Report.JoinID)
 	line("bot", held.Report.Bot)
-	line("principals", failure.Clean(strings.Join(id.Certificate.ValidPrincipals, ", ")))
+	line("principals", words.Clean(strings.Join(id.Certificate.ValidPrincipals, ", ")))
 	line("expires", fmt.Sprintf("%s, in %s", id.Expires.Local().Format("2006-01-02 15:04:05 MST"), id.Expires.Sub(env.Now()).Round(time.Second)))
 	line("added to", socket)
 	return nil
@@ -288,9 +289,4 @@ func (env *Env) warnAll(warnings []string) {
 	for _, warning := range warnings {
 		env.warn(warning)
 	}
-}
-
-// runCommands are the commands that log in or have others log in.
-func runCommands(env *Env) []*command.Command {
-	return []*command.Command{newExec(env), newSSH(env), newCopy(env), newJanitor(env)}
 }

@@ -8,11 +8,13 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/client"
 	"github.com/gatepass-ci/gatepass/internal/client/credentials"
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
 	"github.com/gatepass-ci/gatepass/internal/client/service"
 	"github.com/gatepass-ci/gatepass/internal/client/source"
+	"github.com/gatepass-ci/gatepass/internal/wait"
+	"github.com/gatepass-ci/gatepass/internal/words"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -68,6 +70,7 @@ func (f *joinFlags) bindService(fs *pflag.FlagSet) {
 }
 
 func bindFormat(fs *pflag.FlagSet, format *string) {
+	fs.SortFlags = false
 	fs.StringVar(format, "format", "text", "text or json")
 }
 
@@ -75,7 +78,7 @@ func checkFormat(format string) error {
 	if format == "text" || format == "json" {
 		return nil
 	}
-	return failure.New(failure.Usage, "format %q is not known", failure.Clean(format)).Hint("use --format=text or --format=json")
+	return cli.Misused("format %q is not known", words.Clean(format)).Hint("use --format=text or --format=json")
 }
 
 // fill takes from the environment what no flag gave.
@@ -113,7 +116,7 @@ func (f *joinFlags) runRenewal(ctx context.Context, env *Env, join client.Join) 
 		Interval: f.interval,
 		Report:   func(report *client.Report) error { return env.printReport(report, f.format) },
 		Warn:     env.warn,
-		Sleep:    sleep,
+		Sleep:    wait.For,
 	}.Run(ctx)
 }
 
@@ -151,16 +154,7 @@ func (f *joinFlags) source(env *Env) source.Finder {
 		Method:   f.method,
 		Getenv:   env.Getenv,
 		ReadFile: os.ReadFile,
-		Run:      source.RunCommand(env.Stderr),
-		Sleep:    sleep,
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
+		Run:      source.RunCommand(env.Err),
+		Sleep:    wait.For,
 	}
 }

@@ -12,10 +12,11 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/client/agent"
 	"github.com/gatepass-ci/gatepass/internal/client/credentials"
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
 	"github.com/gatepass-ci/gatepass/internal/client/ssh"
+	"github.com/gatepass-ci/gatepass/internal/words"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -60,7 +61,7 @@ func (f *hostFlags) prepare(env *Env) (*prepared, error) {
 		HostKeys: ssh.HostKeys{InsecureIgnore: f.insecure, Now: env.Now},
 	}}
 	if f.connectTimeout <= 0 || f.keepAlive < 0 || f.port == 0 {
-		return nil, failure.New(failure.Usage, "--connect-timeout, --keepalive or --port is out of range").
+		return nil, cli.Misused("--connect-timeout, --keepalive or --port is out of range").
 			Hint("write them like --connect-timeout=15s --keepalive=15s --port=22")
 	}
 	for _, text := range f.hostKeys {
@@ -119,8 +120,8 @@ func (p *prepared) join(ctx context.Context, env *Env, targets []ssh.Target) err
 		for i := range all {
 			all[i] = all[i].Or(user, int(p.flags.port))
 			if all[i].User == "" {
-				return failure.New(failure.Usage, "no login is given for %s, and the certificate has several: %s", all[i].Name(),
-					failure.Clean(strings.Join(granted.Certificate.ValidPrincipals, ", "))).Hint("write login@%s, or give --login", all[i].Name())
+				return cli.Misused("no login is given for %s, and the certificate has several: %s", all[i].Name(),
+					words.Clean(strings.Join(granted.Certificate.ValidPrincipals, ", "))).Hint("write login@%s, or give --login", all[i].Name())
 			}
 		}
 	}
@@ -163,7 +164,7 @@ func interruptible(ctx context.Context) (context.Context, func()) {
 // interrupted is the status to end with when a signal broke something off, or err.
 func interrupted(ctx context.Context, err error) error {
 	if by, ok := context.Cause(ctx).(ssh.Interrupted); ok && err != nil {
-		return exitStatus(128 + int(by.Signal))
+		return cli.Exit(128 + int(by.Signal))
 	}
 	return err
 }

@@ -1,10 +1,11 @@
 package cli
 
 import (
-	"context"
 	"strings"
 
-	"github.com/gatepass-ci/gatepass/internal/client/command"
+	"github.com/spf13/cobra"
+
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/client/credentials"
 )
 
@@ -14,38 +15,38 @@ const joinExample = `  gatepass join identity --server https://join.example.com 
   gatepass join identity --server https://join.example.com --token example-bot --destination ./id \
     --also database,destination=./db,username=app,database=orders`
 
-func newJoin(env *Env) *command.Command {
+func newJoin(env *Env) *cobra.Command {
 	// Without a type it is an identity, so join itself takes those flags too.
 	join := newJoinOutput(env, credentials.Kinds()[0])
 	join.Use = "join [" + strings.Join(credentials.KindNames(), "|") + "]"
 	join.Aliases = nil
 	join.Short = "Join once and write the credentials"
-	join.Args = func(_ *command.Command, args []string) error {
+	join.Args = func(_ *cobra.Command, args []string) error {
 		if len(args) > 0 {
 			return credentials.UnknownKind(args[0])
 		}
 		return nil
 	}
 	for _, kind := range credentials.Kinds() {
-		join.Add(newJoinOutput(env, kind))
+		join.AddCommand(newJoinOutput(env, kind))
 	}
 	return join
 }
 
-func newJoinOutput(env *Env, kind credentials.Kind) *command.Command {
+func newJoinOutput(env *Env, kind credentials.Kind) *cobra.Command {
 	var flags joinFlags
 	var also []string
-	cmd := &command.Command{
+	cmd := &cobra.Command{
 		Use:     kind.Name,
 		Aliases: kind.Aliases,
 		Short:   "Join for " + kind.Short,
 		Example: joinExampleOf(kind),
-		Args:    noArgs,
+		Args:    cli.Exactly(),
 	}
 	w := credentials.NewWish(kind)
 	flags.bind(cmd.Flags(), w.Flags())
 	cmd.Flags().StringArrayVar(&also, "also", nil, alsoHelp)
-	cmd.Run = func(ctx context.Context, _ []string) error {
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		wishes, err := wishesOf(w, also)
 		if err != nil {
 			return err
@@ -54,7 +55,7 @@ func newJoinOutput(env *Env, kind credentials.Kind) *command.Command {
 		if err != nil {
 			return err
 		}
-		return flags.run(ctx, env, outputs)
+		return flags.run(cmd.Context(), env, outputs)
 	}
 	return cmd
 }

@@ -1,8 +1,6 @@
 package cli
 
-import (
-	"github.com/gatepass-ci/gatepass/internal/client/credentials"
-)
+import "github.com/gatepass-ci/gatepass/internal/client/credentials"
 
 const alsoHelp = "another output of the same join: TYPE,FLAG=VALUE,… with that output's flags; repeatable"
 

@@ -9,24 +9,25 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/client"
-	"github.com/gatepass-ci/gatepass/internal/client/command"
 	"github.com/gatepass-ci/gatepass/internal/client/credentials"
 	"github.com/gatepass-ci/gatepass/internal/client/destination"
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
 	"github.com/gatepass-ci/gatepass/internal/client/pipe"
 	"github.com/gatepass-ci/gatepass/internal/client/service"
 	"github.com/gatepass-ci/gatepass/internal/words"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
-func newPipe(env *Env) *command.Command {
-	return &command.Command{
+func newPipe(env *Env) *cobra.Command {
+	return &cobra.Command{
 		Use:    "pipe",
 		Short:  "Run as the pipe of Bitbucket Pipelines, by variables instead of flags",
 		Hidden: true, // it is the entry point of the pipe's image
-		Args:   noArgs,
-		Run:    func(ctx context.Context, _ []string) error { return runPipe(ctx, *env) },
+		Args:   cli.Exactly(),
+		RunE:   func(cmd *cobra.Command, _ []string) error { return runPipe(cmd.Context(), *env) },
 	}
 }
 
@@ -45,7 +46,7 @@ func runPipe(ctx context.Context, env Env) error {
 	// Without a current directory no relative path is in the clone, which Parse says.
 	workdir, _ := os.Getwd()
 	plan, problems := pipe.Parse(pipe.World{Getenv: env.Getenv, Environ: os.Environ(), Workdir: workdir})
-	log := pipe.Log{To: env.Stdout, Debug: plan.Debug}
+	log := pipe.Log{To: env.Out, Debug: plan.Debug}
 	env.log = &log
 	p := &piped{env: &env, log: log, plan: plan, flags: hostFlags{
 		joinFlags: joinFlags{
@@ -61,18 +62,18 @@ func runPipe(ctx context.Context, env Env) error {
 	p.check(ctx, problems)
 	if problems.Has("") {
 		log.Fail("%s", problems)
-		return exitStatus(failure.Usage)
+		return cli.Exit(cli.ExitUsage)
 	}
 	p.debug(ctx)
 	err := p.carryOut(ctx)
-	if status, ok := err.(exitStatus); ok || err == nil {
+	if status, ok := err.(cli.Exit); ok || err == nil {
 		if ok {
 			return status
 		}
 		return nil
 	}
 	log.Failure(err)
-	return exitStatus(failure.Of(err).Exit)
+	return cli.Exit(cli.Of(err).Exit)
 }
 
 func (p *piped) carryOut(ctx context.Context) error {
@@ -172,7 +173,7 @@ func (p *piped) cleanUp(ctx context.Context) error {
 	path := p.plan.Cleanup.Destination
 	entries, err := os.ReadDir(path)
 	if err != nil && !os.IsNotExist(err) {
-		return failure.New(failure.Local, "looking for credentials: %w", err)
+		return cli.Failed("looking for credentials: %w", err)
 	}
 	files := 0
 	var left []string

@@ -7,11 +7,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/client"
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
 	"github.com/gatepass-ci/gatepass/internal/client/pipe"
 	"github.com/gatepass-ci/gatepass/internal/client/service"
 	"github.com/gatepass-ci/gatepass/internal/client/ssh"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // checkLogin gets ready for all that follows the join.
@@ -55,11 +56,11 @@ func (p *piped) deploy(ctx context.Context) error {
 	}
 	if by, ok := context.Cause(ctx).(ssh.Interrupted); ok {
 		p.log.Fail("Interrupted; deployed to %d of %d hosts", done, len(targets))
-		return exitStatus(128 + int(by.Signal))
+		return cli.Exit(128 + int(by.Signal))
 	}
 	if first != 0 {
 		p.log.Fail("Deployed to %d of %d hosts", done, len(targets))
-		return exitStatus(first)
+		return cli.Exit(first)
 	}
 	p.log.Success("Deployed to %s", strings.Join(names, ", "))
 	return nil
@@ -72,7 +73,7 @@ func (p *piped) visit(ctx context.Context, target ssh.Target, named bool) int {
 	took := p.env.Now().Sub(begin).Round(10 * time.Millisecond)
 	switch {
 	case err != nil:
-		f := *failure.Of(err)
+		f := *cli.Of(err)
 		f.Err = fmt.Errorf("%s: %w", target.Name(), f.Err)
 		p.log.Failure(&f)
 		return int(f.Exit)
@@ -102,10 +103,10 @@ func (p *piped) onHost(ctx context.Context, target ssh.Target, named bool) (int,
 		what = d.Script
 	}
 	p.log.Info("%s: running %s", target.Name(), what)
-	command := ssh.Command{Line: d.Command, Stdin: strings.NewReader(""), Stdout: p.env.Stdout, Stderr: p.env.Stderr}
+	command := ssh.Command{Line: d.Command, Stdin: strings.NewReader(""), Stdout: p.env.Out, Stderr: p.env.Err}
 	if named {
 		printer := &linePrinter{}
-		stdout, stderr := printer.to(p.env.Stdout, target.Name()), printer.to(p.env.Stderr, target.Name())
+		stdout, stderr := printer.to(p.env.Out, target.Name()), printer.to(p.env.Err, target.Name())
 		defer stdout.flush()
 		defer stderr.flush()
 		command.Stdout, command.Stderr = stdout, stderr
@@ -130,7 +131,7 @@ func (p *piped) copy(ctx context.Context, conn *ssh.Conn, target ssh.Target) err
 				folder = path.Clean(c.To)
 			}
 			if err := copier.Remote.MkdirAll(folder); err != nil {
-				return total, failure.New(failure.Local, "making the folder %s on the host: %w", failure.Clean(folder), err).
+				return total, cli.Failed("making the folder %s on the host: %w", words.Clean(folder), err).
 					Hint("check that the login may write there")
 			}
 			before := total
@@ -157,7 +158,7 @@ func (p *piped) debug(ctx context.Context) {
 	}
 	var text strings.Builder
 	quiet := *p.env
-	quiet.Stdout = &text
+	quiet.Out = &text
 	quiet.printDiagnosis(d.Run(ctx))
 	for line := range strings.Lines(text.String()) {
 		p.log.Debugf("%s", strings.TrimRight(line, "\n"))

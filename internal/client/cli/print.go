@@ -1,9 +1,7 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -16,9 +14,9 @@ func (env *Env) printReport(report *client.Report, format string) error {
 		env.warn(warning)
 	}
 	if format == "json" {
-		return writeJSON(env.Stdout, report)
+		return env.PrintJSON(report)
 	}
-	w := env.Stdout
+	w := env.Out
 	line := func(label, value string) { fmt.Fprintf(w, "%-12s %s\n", label, value) }
 	line("join", report.JoinID)
 	line("bot", report.Bot)
@@ -66,12 +64,5 @@ func (env *Env) waiting(why string, pause time.Duration) {
 		env.log.Info("%s; trying again in %s", why, pause.Round(100*time.Millisecond))
 		return
 	}
-	fmt.Fprintf(env.Stderr, "gatepass: %s; trying again in %s\n", why, pause.Round(100*time.Millisecond))
-}
-
-func writeJSON(w io.Writer, v any) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(v)
+	fmt.Fprintf(env.Err, "gatepass: %s; trying again in %s\n", why, pause.Round(100*time.Millisecond))
 }

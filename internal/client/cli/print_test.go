@@ -4,19 +4,19 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 )
 
 // Whoever answers in place of the service chooses the names in its certificate,
 // which a message repeats. They must not drive a terminal.
 func TestMessagesDoNotDriveATerminal(t *testing.T) {
 	var out strings.Builder
-	env := &Env{Stderr: &out, Getenv: func(string) string { return "" }}
+	env := &Env{Env: cli.Env{Name: "gatepass", Err: &out, Getenv: func(string) string { return "" }}}
 	long := strings.Repeat("x", 2000)
-	env.printFailure(failure.New(failure.Unreachable, "valid for a\x1b[2J\rb, not\nc %s", long).Hint("h\x1b[2J"))
+	exit := env.report(newRoot(env), cli.Errorf(cli.ExitUnreachable, "valid for a\x1b[2J\rb, not\nc %s", long).Hint("h\x1b[2J"))
 	env.warn("w\x1b[2J")
 	want := "gatepass: error: valid for a [2J b, not; c " + long + "\ngatepass: hint: h [2J\ngatepass: warning: w [2J\n"
-	if out.String() != want {
-		t.Errorf("got %q", out.String())
+	if out.String() != want || exit != cli.ExitUnreachable {
+		t.Errorf("exit %d: got %q", exit, out.String())
 	}
 }

@@ -11,12 +11,13 @@ import (
 	"sync"
 	"time"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
-	"github.com/gatepass-ci/gatepass/internal/client/command"
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/client/ssh"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 const sshExample = `  gatepass ssh deploy@host.example.com -- systemctl --user restart shop
@@ -30,9 +31,9 @@ type sshFlags struct {
 	pty       bool
 }
 
-func newSSH(env *Env) *command.Command {
+func newSSH(env *Env) *cobra.Command {
 	var flags sshFlags
-	cmd := &command.Command{
+	cmd := &cobra.Command{
 		Use:     "ssh [flags] [user@]host[:port]… -- COMMAND…",
 		Short:   "Run a command on hosts; nothing touches the disk, and no OpenSSH is needed",
 		Example: sshExample,
@@ -42,12 +43,12 @@ func newSSH(env *Env) *command.Command {
 	fs.IntVar(&flags.parallel, "parallel", 1, "run on this many hosts at a time")
 	fs.BoolVar(&flags.keepGoing, "keep-going", false, "start on further hosts after one has failed")
 	fs.BoolVarP(&flags.pty, "tty", "t", false, "give the command a terminal; the role needs permit_pty")
-	cmd.Run = func(ctx context.Context, args []string) error {
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		dash := fs.ArgsLenAtDash()
 		if dash < 0 {
 			dash = len(args)
 		}
-		return flags.ssh(ctx, env, args[:dash], strings.Join(args[dash:], " "))
+		return flags.ssh(cmd.Context(), env, args[:dash], strings.Join(args[dash:], " "))
 	}
 	return cmd
 }
@@ -56,13 +57,13 @@ func newSSH(env *Env) *command.Command {
 func (f *sshFlags) check(hosts []string, line string) error {
 	switch {
 	case len(hosts) == 0:
-		return failure.New(failure.Usage, "no host is given").Hint("write: gatepass ssh [user@]host -- COMMAND")
+		return cli.Misused("no host is given").Hint("write: gatepass ssh [user@]host -- COMMAND")
 	case len(hosts) > 1 && line == "":
-		return failure.New(failure.Usage, "several hosts are given and no command").Hint("write -- before the command: gatepass ssh HOST… -- COMMAND")
+		return cli.Misused("several hosts are given and no command").Hint("write -- before the command: gatepass ssh HOST… -- COMMAND")
 	case len(hosts) > 1 && f.pty:
-		return failure.New(failure.Usage, "--tty is for one host").Hint("leave it out, or name one host")
+		return cli.Misused("--tty is for one host").Hint("leave it out, or name one host")
 	case f.parallel < 1:
-		return failure.New(failure.Usage, "--parallel=%d runs nothing", f.parallel).Hint("write how many hosts at a time, such as --parallel=4")
+		return cli.Misused("--parallel=%d runs nothing", f.parallel).Hint("write how many hosts at a time, such as --parallel=4")
 	}
 	return nil
 }
@@ -90,7 +91,7 @@ func (f *sshFlags) ssh(ctx context.Context, env *Env, hosts []string, line strin
 	if len(targets) > 1 {
 		return f.many(ctx, env, p.config, targets, line)
 	}
-	command := ssh.Command{Line: line, Stdin: env.Stdin, Stdout: env.Stdout, Stderr: env.Stderr}
+	command := ssh.Command{Line: line, Stdin: env.In, Stdout: env.Out, Stderr: env.Err}
 	if f.pty {
 		restore, err := terminal(env, &command)
 		if err != nil {
@@ -103,7 +104,7 @@ func (f *sshFlags) ssh(ctx context.Context, env *Env, hosts []string, line strin
 	case err != nil:
 		return interrupted(ctx, err)
 	case status != 0:
-		return exitStatus(status)
+		return cli.Exit(status)
 	}
 	return nil
 }
@@ -135,7 +136,7 @@ func (f *sshFlags) many(ctx context.Context, env *Env, config ssh.Config, target
 		}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			stdout, stderr := printer.to(env.Stdout, target.Name()), printer.to(env.Stderr, target.Name())
+			stdout, stderr := printer.to(env.Out, target.Name()), printer.to(env.Err, target.Name())
 			begin := env.Now()
 			// Each needs a stdin of its own, so all have none.
 			status, err := runOn(ctx, config, target, ssh.Command{Line: line, Stdin: strings.NewReader(""), Stdout: stdout, Stderr: stderr})
@@ -182,25 +183,25 @@ func (env *Env) summary(ctx context.Context, targets []ssh.Target, results []*ho
 			took := result.took.Round(10 * time.Millisecond)
 			switch {
 			case result.err != nil:
-				f := failure.Of(result.err)
+				f := cli.Of(result.err)
 				status = int(f.Exit)
-				said = "failed: " + oneLine(strings.Join(append([]string{f.Error()}, f.Hints...), "; "))
+				said = "failed: " + words.OneLine(strings.Join(append([]string{f.Error()}, f.Hints...), "; "))
 			case status != 0:
 				said = fmt.Sprintf("exit status %d after %s", status, took)
 			default:
 				said = fmt.Sprintf("done in %s", took)
 			}
 		}
-		fmt.Fprintf(env.Stderr, "gatepass: %s: %s\n", targets[i].Name(), said)
+		fmt.Fprintf(env.Err, "gatepass: %s: %s\n", targets[i].Name(), said)
 		if first == 0 {
 			first = status
 		}
 	}
 	if by, ok := context.Cause(ctx).(ssh.Interrupted); ok {
-		return exitStatus(128 + int(by.Signal))
+		return cli.Exit(128 + int(by.Signal))
 	}
 	if first != 0 {
-		return exitStatus(first)
+		return cli.Exit(first)
 	}
 	return nil
 }
@@ -256,7 +257,7 @@ func (p *prefixed) flush() {
 
 // terminal lets the command have ours. What it returns puts ours back.
 func terminal(env *Env, command *ssh.Command) (func(), error) {
-	file, ok := env.Stdin.(*os.File)
+	file, ok := env.In.(*os.File)
 	if !ok || !term.IsTerminal(int(file.Fd())) {
 		// A command that wants a terminal can have one though nobody sits at it.
 		command.PTY = &ssh.PTY{Term: "dumb", Width: 80, Height: 24}

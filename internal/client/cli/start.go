@@ -6,11 +6,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/gatepass-ci/gatepass/internal/client/command"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/client/credentials"
-	"github.com/gatepass-ci/gatepass/internal/client/failure"
 	"github.com/gatepass-ci/gatepass/internal/client/tbot"
 )
 
@@ -53,7 +53,7 @@ func (f *startFlags) bind(fs, own *pflag.FlagSet) {
 // settle brings tbot's names together with ours.
 func (f *startFlags) settle(env *Env) error {
 	if len(f.caPins) > 0 {
-		return failure.New(failure.Usage, "--ca-pin has no meaning here: the service is known by its https certificate").
+		return cli.Misused("--ca-pin has no meaning here: the service is known by its https certificate").
 			Hint("leave it out; for a private authority set %s to its PEM file", envCAFile)
 	}
 	for _, other := range []string{f.proxy, f.auth} {
@@ -61,7 +61,7 @@ func (f *startFlags) settle(env *Env) error {
 			continue
 		}
 		if f.server != "" && f.server != other {
-			return failure.New(failure.Usage, "--server, --proxy-server and --auth-server name different services").Hint("give one of them")
+			return cli.Misused("--server, --proxy-server and --auth-server name different services").Hint("give one of them")
 		}
 		f.server = other
 	}
@@ -70,7 +70,7 @@ func (f *startFlags) settle(env *Env) error {
 			continue
 		}
 		if f.ttl != 0 && f.ttl != other {
-			return failure.New(failure.Usage, "--ttl, --credential-ttl and --certificate-ttl differ").Hint("give one of them")
+			return cli.Misused("--ttl, --credential-ttl and --certificate-ttl differ").Hint("give one of them")
 		}
 		f.ttl = other
 	}
@@ -83,20 +83,20 @@ func (f *startFlags) settle(env *Env) error {
 	case f.oneshot:
 		env.warn("--renewal-interval is ignored: with --oneshot nothing is renewed")
 	case f.interval < time.Second || f.ttl != 0 && f.interval >= f.ttl:
-		return failure.New(failure.Usage, "--renewal-interval %s is not between 1s and the lifetime", f.interval).
+		return cli.Misused("--renewal-interval %s is not between 1s and the lifetime", f.interval).
 			Hint("make it half of --ttl, or leave it out")
 	}
 	return nil
 }
 
-func newStart(env *Env) *command.Command {
+func newStart(env *Env) *cobra.Command {
 	var flags startFlags
 	var file string
-	start := &command.Command{
+	start := &cobra.Command{
 		Use:     "start {TYPE | -c FILE}",
 		Short:   "Join as tbot does, with its flags or its configuration file",
 		Example: startExample,
-		Args: func(_ *command.Command, args []string) error {
+		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return credentials.UnknownKind(args[0])
 			}
@@ -105,34 +105,34 @@ func newStart(env *Env) *command.Command {
 	}
 	flags.bind(start.Flags(), nil)
 	start.Flags().StringVarP(&file, "config", "c", "", "tbot configuration file, version v2")
-	start.Run = func(ctx context.Context, _ []string) error {
+	start.RunE = func(cmd *cobra.Command, _ []string) error {
 		if file == "" {
-			return failure.New(failure.Usage, "neither an output type nor a configuration file is given").
+			return cli.Misused("neither an output type nor a configuration file is given").
 				Hint("use `gatepass start identity --destination=DIR …` or `gatepass start -c tbot.yaml`")
 		}
 		if err := flags.settle(env); err != nil {
 			return err
 		}
-		return flags.runFile(ctx, env, file)
+		return flags.runFile(cmd.Context(), env, file)
 	}
 	for _, kind := range credentials.Kinds() {
-		start.Add(newStartOutput(env, kind))
+		start.AddCommand(newStartOutput(env, kind))
 	}
 	return start
 }
 
-func newStartOutput(env *Env, kind credentials.Kind) *command.Command {
+func newStartOutput(env *Env, kind credentials.Kind) *cobra.Command {
 	var flags startFlags
-	cmd := &command.Command{
+	cmd := &cobra.Command{
 		Use:     kind.Name,
 		Aliases: kind.Aliases,
 		Short:   "Join for " + kind.Short,
 		Example: startExample,
-		Args:    noArgs,
+		Args:    cli.Exactly(),
 	}
 	w := credentials.NewWish(kind)
 	flags.bind(cmd.Flags(), w.Flags())
-	cmd.Run = func(ctx context.Context, _ []string) error {
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := flags.settle(env); err != nil {
 			return err
 		}
@@ -140,7 +140,7 @@ func newStartOutput(env *Env, kind credentials.Kind) *command.Command {
 		if err != nil {
 			return err
 		}
-		return flags.run(ctx, env, []*credentials.Output{made})
+		return flags.run(cmd.Context(), env, []*credentials.Output{made})
 	}
 	return cmd
 }
@@ -150,7 +150,7 @@ func newStartOutput(env *Env, kind credentials.Kind) *command.Command {
 func (f *startFlags) runFile(ctx context.Context, env *Env, name string) error {
 	raw, err := os.ReadFile(name)
 	if err != nil {
-		return failure.New(failure.Usage, "reading the configuration: %w", err).Hint("check the path given to -c; see `gatepass start --help` for an example")
+		return cli.Misused("reading the configuration: %w", err).Hint("check the path given to -c; see `gatepass start --help` for an example")
 	}
 	config, err := tbot.Parse(name, raw)
 	if err != nil {

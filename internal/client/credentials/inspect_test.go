@@ -252,7 +252,7 @@ func TestKubeconfig(t *testing.T) {
 }
 
 func TestColour(t *testing.T) {
-	for seconds, want := range map[int64]string{-1: red, 59: yellow, 60: green} {
+	for seconds, want := range map[int64]string{-1: "\x1b[31m", 59: "\x1b[33m", 60: "\x1b[32m"} {
 		until := now.Add(time.Duration(seconds) * time.Second)
 		c := Credential{Kind: "jwt", ValidFrom: &now, ValidUntil: &until, RemainingSeconds: &seconds}
 		var text bytes.Buffer

@@ -6,31 +6,17 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
-// Colours of a terminal (ECMA-48 §8.3.117).
-const (
-	bold   = "\x1b[1m"
-	red    = "\x1b[31m"
-	yellow = "\x1b[33m"
-	green  = "\x1b[32m"
-	plain  = "\x1b[0m"
-)
-
-// Text writes a credential as aligned lines for people, for a terminal in colour.
-func (c *Credential) Text(w io.Writer, colour bool) {
-	paint := func(code, text string) string {
-		if !colour {
-			return text
-		}
-		return code + text + plain
-	}
+// Text writes a credential as aligned lines for people.
+func (c *Credential) Text(w io.Writer, style cli.Style) {
 	kind := c.Kind
 	if c.Authority {
 		kind += " (authority)"
 	}
-	fmt.Fprintf(w, "%s: %s\n", words.Clean(c.File), paint(bold, kind))
+	fmt.Fprintf(w, "%s: %s\n", words.Clean(c.File), style.Bold(kind))
 	line := func(label, value string) {
 		if value != "" {
 			fmt.Fprintf(w, "  %-12s %s\n", label, words.Clean(value))
@@ -50,20 +36,20 @@ func (c *Credential) Text(w io.Writer, colour bool) {
 	line("critical", strings.Join(c.CriticalOptions, ", "))
 	if c.ValidUntil != nil {
 		line("valid from", c.ValidFrom.Local().Format(time.DateTime))
-		left := paint(c.urgency(), remainingText(*c.RemainingSeconds))
+		left := c.urgency(style)(remainingText(*c.RemainingSeconds))
 		fmt.Fprintf(w, "  %-12s %s, %s\n", "valid until", c.ValidUntil.Local().Format("2006-01-02 15:04:05 MST"), left)
 	}
 }
 
 // urgency is the colour of what has ended, ends within a minute, or holds.
-func (c *Credential) urgency() string {
+func (c *Credential) urgency(style cli.Style) func(string) string {
 	switch {
 	case *c.RemainingSeconds < 0:
-		return red
+		return style.Red
 	case *c.RemainingSeconds < 60:
-		return yellow
+		return style.Yellow
 	}
-	return green
+	return style.Green
 }
 
 func remainingText(seconds int64) string {

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra/doc"
 
 	client "github.com/gatepass-ci/gatepass/internal/client/cli"
-	"github.com/gatepass-ci/gatepass/internal/client/command"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 )
 
@@ -25,7 +24,7 @@ if it is missing. SOURCE_DATE_EPOCH sets the date that they bear.`,
 			if err := os.MkdirAll(args[0], 0o755); err != nil {
 				return ctl.Failed("name a directory", "%w", err)
 			}
-			for _, root := range []*cobra.Command{cmd.Root(), clientTree(client.Commands())} {
+			for _, root := range []*cobra.Command{cmd.Root(), client.Commands()} {
 				disableFooter(root)
 				header := &doc.GenManHeader{Section: "1", Source: "Gatepass " + version(), Manual: "Gatepass"}
 				if err := doc.GenManTree(root, header, args[0]); err != nil {
@@ -49,19 +48,4 @@ func disableFooter(cmd *cobra.Command) {
 	for _, sub := range cmd.Commands() {
 		disableFooter(sub)
 	}
-}
-
-// clientTree is the client's tree of commands, which is not cobra's, for its pages.
-func clientTree(from *command.Command) *cobra.Command {
-	to := &cobra.Command{Use: from.Use, Short: from.Short, Long: from.Long, Example: from.Example, Hidden: from.Hidden, Aliases: from.Aliases}
-	to.CompletionOptions.DisableDefaultCmd = true
-	to.Flags().AddFlagSet(from.Flags())
-	subs := from.Commands()
-	for _, sub := range subs {
-		to.AddCommand(clientTree(sub))
-	}
-	if len(subs) == 0 {
-		to.Run = func(*cobra.Command, []string) {} // a command without is left out
-	}
-	return to
 }
