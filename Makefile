@@ -8,9 +8,6 @@ FUZZTIME ?= 30s
 COUNT ?= 1
 # A version from the tag and commit comes by Go's own build information; a release states it.
 GO_BUILD = CGO_ENABLED=0 go build -trimpath $(RELEASE_FLAGS) -ldflags '-s -w $(RELEASE_LDFLAGS)'
-# The client is small before it is fast, and has 8,000,000 bytes: no HTTP/2, of which a
-# single request has no use; nothing inlined; functions laid out without gaps.
-GO_CLIENT = CGO_ENABLED=0 go build -trimpath $(RELEASE_FLAGS) -tags nethttpomithttp2 -gcflags=all=-l -ldflags '-s -w -funcalign=4 $(RELEASE_LDFLAGS)'
 
 # Of a release, see docs/release.md. The same names in the environment would leak in.
 RELEASE_FLAGS :=
@@ -25,8 +22,7 @@ help: ## list the targets
 
 .PHONY: build
 build: ## build bin/gatepass and bin/gatepassctl, both static
-	$(GO_CLIENT) -o bin/ ./cmd/gatepass
-	$(GO_BUILD) -o bin/ ./cmd/gatepassctl
+	$(GO_BUILD) -o bin/ ./cmd/gatepass ./cmd/gatepassctl
 
 .PHONY: test
 test: ## run all tests; first installs what they need, where it can
@@ -57,7 +53,7 @@ pipe: ## build the image of the Bitbucket pipe, for both architectures: dist/gat
 pipe: RELEASE_FLAGS := -buildvcs=false
 pipe: RELEASE_LDFLAGS := -X main.version=$(VERSION)
 pipe:
-	@tools/pipe.sh $(DIST) $(GO_CLIENT)
+	@tools/pipe.sh $(DIST) $(GO_BUILD)
 
 .PHONY: demo
 demo: build ## show a join from end to end on this machine, without an AWS account; first installs OpenSSH, where it can
@@ -109,7 +105,7 @@ $(programs) pipe: export GOEXPERIMENT :=
 $(programs) pipe: export GOAMD64 := v1
 $(programs) pipe: export GOARM64 := v8.0
 $(PLATFORMS:%=client/%): client/%:
-	GOOS=$(*D) GOARCH=$(*F) $(GO_CLIENT) -o $(DIST)/gatepass_$(VERSION)_$(*D)_$(*F) ./cmd/gatepass
+	GOOS=$(*D) GOARCH=$(*F) $(GO_BUILD) -o $(DIST)/gatepass_$(VERSION)_$(*D)_$(*F) ./cmd/gatepass
 $(PLATFORMS:%=admin/%): admin/%:
 	GOOS=$(*D) GOARCH=$(*F) $(GO_BUILD) -o $(DIST)/gatepassctl_$(VERSION)_$(*D)_$(*F) ./cmd/gatepassctl
 sboms: clients

@@ -3,7 +3,7 @@
 # it to DIR/gatepass-pipe.oci.tar, an OCI archive. The same commit gives the same bytes:
 # times are those of SOURCE_DATE_EPOCH, by default the commit's.
 #
-#   tools/pipe.sh DIR [NAME=VALUE…] GO_BUILD…      go build with the flags of the client
+#   tools/pipe.sh DIR [NAME=VALUE…] GO_BUILD…      go build with the flags of a release
 #
 # GOARCHES names the architectures (amd64 arm64); CA_CERTIFICATES the authorities that
 # the pipe checks web servers by, by default this machine's.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The client's size and its start, as released.
+# The client's start, as released.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 make --silent build

@@ -1,12 +1,11 @@
-// Command client measures the client: its size, which has a limit, and the time
-// from its start to credentials on loopback, which has a goal.
+// Command client measures the client: the time from its start to credentials on
+// loopback, which has a goal.
 //
 //	go run ./test/bench/client bin/gatepass bin/gatepassctl
 package main
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -20,9 +19,8 @@ import (
 )
 
 const (
-	maxSize = 8_000_000 // bytes, stripped, on linux/amd64: more is a failure
-	goal    = 30 * time.Millisecond
-	runs    = 30
+	goal = 30 * time.Millisecond
+	runs = 30
 )
 
 const rules = `
@@ -54,26 +52,10 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: client GATEPASS GATEPASSCTL")
 		os.Exit(2)
 	}
-	err := size(os.Args[1])
-	if timed := start(os.Args[1], os.Args[2]); timed != nil {
-		err = errors.Join(err, timed)
-	}
-	if err != nil {
+	if err := start(os.Args[1], os.Args[2]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-}
-
-func size(client string) error {
-	info, err := os.Stat(client)
-	if err != nil {
-		return err
-	}
-	fmt.Printf("client size                    %d bytes of %d\n", info.Size(), maxSize)
-	if info.Size() > maxSize {
-		return fmt.Errorf("%s is too large: find by what with `go tool nm -size -sort size`", client)
-	}
-	return nil
 }
 
 // start joins again and again, each time with a new process, ID token and directory.
