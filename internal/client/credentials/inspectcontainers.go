@@ -67,29 +67,6 @@ func passwordOf(named string) func(dir string) (string, bool) {
 	}
 }
 
-// config is a kubeconfig, as far as it holds credentials.
-type config struct {
-	Kind     string `yaml:"kind"`
-	Clusters []struct {
-		Cluster struct {
-			Server string `yaml:"server"`
-			CA     string `yaml:"certificate-authority-data"`
-		} `yaml:"cluster"`
-	} `yaml:"clusters"`
-	Users []struct {
-		Name string `yaml:"name"`
-		User struct {
-			Certificate string `yaml:"client-certificate-data"`
-			Key         string `yaml:"client-key-data"`
-			Token       string `yaml:"token"`
-			Exec        *struct {
-				Command string   `yaml:"command"`
-				Args    []string `yaml:"args"`
-			} `yaml:"exec"`
-		} `yaml:"user"`
-	} `yaml:"users"`
-}
-
 // isKubeconfig is a cheap look before the YAML is parsed.
 func isKubeconfig(raw []byte) bool {
 	return bytes.Contains(raw, []byte("kind: Config")) || bytes.Contains(raw, []byte(`"kind"`)) && bytes.Contains(raw, []byte(`"Config"`))
@@ -97,7 +74,7 @@ func isKubeconfig(raw []byte) bool {
 
 // fromKubeconfig lists the file itself, and what it holds.
 func fromKubeconfig(raw []byte) ([]Credential, error) {
-	var c config
+	var c kubeconfig
 	if err := yaml.Unmarshal(raw, &c); err != nil || c.Kind != "Config" {
 		return nil, errNothing
 	}
@@ -112,26 +89,34 @@ func fromKubeconfig(raw []byte) ([]Credential, error) {
 		inside = append(inside, found...)
 		return err
 	}
-	for _, cluster := range c.Clusters {
-		self.Names = append(self.Names, cluster.Cluster.Server)
-		if err := add(cluster.Cluster.CA); err != nil {
+	for _, named := range c.Clusters {
+		var cluster kubeCluster
+		if named.Cluster != nil {
+			cluster = *named.Cluster
+		}
+		self.Names = append(self.Names, cluster.Server)
+		if err := add(cluster.CA); err != nil {
 			return nil, err
 		}
 	}
-	for _, user := range c.Users {
-		for _, data := range []string{user.User.Certificate, user.User.Key} {
+	for _, named := range c.Users {
+		var user kubeUser
+		if named.User != nil {
+			user = *named.User
+		}
+		for _, data := range []string{user.Certificate, user.Key} {
 			if err := add(data); err != nil {
 				return nil, err
 			}
 		}
-		if user.User.Token != "" {
-			found, err := fromJWT([]byte(user.User.Token))
+		if user.Token != "" {
+			found, err := fromJWT([]byte(user.Token))
 			if err != nil {
 				found = []Credential{{Kind: "token", Note: "it is not a JWT"}}
 			}
 			inside = append(inside, found...)
 		}
-		if plugin := user.User.Exec; plugin != nil {
+		if plugin := user.Exec; plugin != nil {
 			self.Plugin = strings.Join(append([]string{plugin.Command}, plugin.Args...), " ")
 		}
 	}

@@ -3,6 +3,7 @@ package credentials
 import (
 	"bytes"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"os"
 	"strings"
@@ -15,7 +16,7 @@ import (
 // execCredentialVersion is of the exec plugin protocol, stable since Kubernetes 1.22.
 const execCredentialVersion = "client.authentication.k8s.io/v1"
 
-// kubeconfig is the file's shape, as far as it is used (k8s.io/client-go/tools/clientcmd/api/v1).
+// kubeconfig is the file's shape, as far as it is written or read (k8s.io/client-go/tools/clientcmd/api/v1).
 type kubeconfig struct {
 	APIVersion string      `json:"apiVersion"`
 	Kind       string      `json:"kind"`
@@ -34,7 +35,7 @@ type kubeNamed struct {
 
 type kubeCluster struct {
 	Server string `json:"server"`
-	CA     []byte `json:"certificate-authority-data,omitempty"` // PEM
+	CA     string `json:"certificate-authority-data,omitempty" yaml:"certificate-authority-data"` // base64 of PEM
 }
 
 type kubeContext struct {
@@ -44,8 +45,8 @@ type kubeContext struct {
 }
 
 type kubeUser struct {
-	Certificate []byte    `json:"client-certificate-data,omitempty"` // PEM
-	Key         []byte    `json:"client-key-data,omitempty"`
+	Certificate string    `json:"client-certificate-data,omitempty" yaml:"client-certificate-data"` // base64 of PEM
+	Key         string    `json:"client-key-data,omitempty" yaml:"client-key-data"`
 	Token       string    `json:"token,omitempty"`
 	Exec        *kubeExec `json:"exec,omitempty"`
 }
@@ -67,7 +68,7 @@ func (c *cluster) kubeconfig(g *granted) ([]byte, error) {
 	}
 	shown := kubeCluster{Server: c.server}
 	if !c.serverCAs.System {
-		shown.CA = c.serverCAs.PEM
+		shown.CA = base64.StdEncoding.EncodeToString(c.serverCAs.PEM)
 	}
 	const userName = "gatepass"
 	var out bytes.Buffer
@@ -99,7 +100,8 @@ func (c *cluster) user(g *granted) (*kubeUser, error) {
 		return &kubeUser{Token: g.token.text}, nil
 	}
 	key, err := g.key.pem()
-	return &kubeUser{Certificate: pemCertificates([]*x509.Certificate{g.cert}), Key: key}, err
+	encode := base64.StdEncoding.EncodeToString
+	return &kubeUser{Certificate: encode(pemCertificates([]*x509.Certificate{g.cert})), Key: encode(key)}, err
 }
 
 // execCredential is the answer of an exec plugin (k8s.io/client-go/pkg/apis/clientauthentication/v1).

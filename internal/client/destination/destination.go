@@ -166,16 +166,7 @@ func (d *Dir) checkNames(names []string) error {
 		}
 	}
 	var taken []string
-	for _, name := range topNames(names) {
-		ours, err := d.ours(name)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		if err == nil && !ours {
-			taken = append(taken, name)
-		}
-	}
-	for _, name := range append([]string{stateDir}, ignoreFiles[:]...) {
+	for _, name := range slices.Concat(topNames(names), []string{stateDir}, ignoreFiles[:]) {
 		ours, err := d.ours(name)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -276,7 +267,7 @@ func list(names []string) string {
 // explain adds what to do to the errors of the operating system.
 func explain(path string, err error) error {
 	var known *cli.Error
-	if errors.As(err, &known) {
+	if err == nil || errors.As(err, &known) {
 		return err
 	}
 	e := cli.Failed("destination %s: %w", path, err)

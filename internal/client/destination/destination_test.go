@@ -98,11 +98,9 @@ func TestReplaceLeavesOneSetPrivately(t *testing.T) {
 	}
 }
 
-// layouts are the sets of every output.
-func layouts(t *testing.T) map[string]layout {
-	t.Helper()
-	all := make(map[string]layout)
-	wishes := map[string]string{
+// wishes are all kinds of outputs, by name.
+func wishes() map[string]string {
+	all := map[string]string{
 		"identity":           "identity",
 		"application":        "application,app=a",
 		"jwt":                "jwt,jwt-audience=a",
@@ -110,26 +108,44 @@ func layouts(t *testing.T) map[string]layout {
 		"certificate-plugin": "kubernetes,kubernetes-user=u,kubernetes-server=https://k,exec-plugin",
 		"token-plugin":       "kubernetes,auth=jwt,jwt-audience=a,kubernetes-server=https://k,exec-plugin",
 	}
-	for _, option := range credentials.Kinds()[1].Options {
-		for _, format := range option.Values {
-			wishes[format] = "database,username=app," + option.Name + "=" + format
+	for _, kind := range credentials.Kinds() {
+		for _, option := range kind.Options {
+			if option.Name != "format" {
+				continue
+			}
+			for _, format := range option.Values {
+				all[format] = kind.Name + ",username=app,format=" + format
+			}
 		}
-	}
-	if len(wishes) < 11 {
-		t.Fatalf("only %d outputs", len(wishes))
-	}
-	for name, text := range wishes {
-		wish, err := credentials.ParseWish(text+",destination=x", "the test", "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		out, err := wish.Output()
-		if err != nil {
-			t.Fatal(err)
-		}
-		all[name] = append(out.Names(), destination.ManifestName)
 	}
 	return all
+}
+
+// layouts are the sets of every output.
+func layouts(t *testing.T) map[string]layout {
+	t.Helper()
+	all := make(map[string]layout)
+	for name := range wishes() {
+		all[name] = layoutOf(t, name)
+	}
+	if len(all) < 11 {
+		t.Fatalf("only %d outputs", len(all))
+	}
+	return all
+}
+
+// layoutOf is the set of one output.
+func layoutOf(t *testing.T, name string) layout {
+	t.Helper()
+	wish, err := credentials.ParseWish(wishes()[name]+",destination=x", "the test", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := wish.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(out.Names(), destination.ManifestName)
 }
 
 // TestEveryStepCanFail breaks each change in turn: the old set stays until the
@@ -189,7 +205,7 @@ func TestKilledWriter(t *testing.T) {
 	if _, err := fmt.Sscanf(at, "%d %s %s", &kill, &name, &dir); err != nil {
 		t.Fatal(err)
 	}
-	err := layouts(t)[name].write(dir, "new", func(string) error {
+	err := layoutOf(t, name).write(dir, "new", func(string) error {
 		if step++; step == kill {
 			syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {}

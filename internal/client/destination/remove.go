@@ -42,7 +42,7 @@ func Remove(ctx context.Context, path string) (Removed, error) {
 		return removed, explain(path, err)
 	}
 	err = d.remove(ctx, &removed)
-	return removed, explainIf(path, err)
+	return removed, explain(path, err)
 }
 
 // adopt lets root remove a destination that it made for another user.
@@ -55,13 +55,6 @@ func (d *Dir) adopt() error {
 		d.access.Owner = &Owner{UID: int(stat.Uid), GID: -1}
 	}
 	return nil
-}
-
-func explainIf(path string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return explain(path, err)
 }
 
 func (d *Dir) remove(ctx context.Context, removed *Removed) error {

@@ -25,7 +25,7 @@ import (
 // Nothing is synced to disk: after a power cut the job is gone too, and a new
 // join is a second's work.
 func (d *Dir) Replace(ctx context.Context, files []File) error {
-	return explainIf(d.path, d.replace(ctx, files))
+	return explain(d.path, d.replace(ctx, files))
 }
 
 func (d *Dir) replace(ctx context.Context, files []File) error {
@@ -51,19 +51,13 @@ func (d *Dir) replace(ctx context.Context, files []File) error {
 	if err := d.dropLinks(topNames(names)); err != nil {
 		return err
 	}
-	if err := d.before("sweep"); err != nil {
-		return err
-	}
-	return sweep(state, id)
+	return d.change("sweep", func() error { return sweep(state, id) })
 }
 
 // stage writes the files into a new directory that nothing refers to yet.
 func (d *Dir) stage(state *os.Root, files []File) (string, error) {
 	id := setPrefix + strings.ToLower(rand.Text())
-	if err := d.before("mkdir " + id); err != nil {
-		return "", err
-	}
-	if err := d.mkdir(state, id); err != nil {
+	if err := d.change("mkdir "+id, func() error { return d.mkdir(state, id) }); err != nil {
 		return "", err
 	}
 	for _, file := range files {
@@ -72,10 +66,8 @@ func (d *Dir) stage(state *os.Root, files []File) (string, error) {
 				return "", err
 			}
 		}
-		if err := d.before("write " + file.Name); err != nil {
-			return "", err
-		}
-		if err := create(state, id+"/"+file.Name, file.Data, d.give); err != nil {
+		write := func() error { return create(state, id+"/"+file.Name, file.Data, d.give) }
+		if err := d.change("write "+file.Name, write); err != nil {
 			return "", err
 		}
 	}
@@ -101,11 +93,9 @@ func (d *Dir) publish(state *os.Root, id string, names []string) error {
 		if _, err := d.root.Lstat(name); err == nil {
 			continue
 		}
-		if err := d.before("write " + name); err != nil {
-			return err
-		}
 		// Made elsewhere and moved, so that it is never seen half written.
-		if err := create(state, id+name, []byte(ignoreEverything), d.give); err != nil {
+		write := func() error { return create(state, id+name, []byte(ignoreEverything), d.give) }
+		if err := d.change("write "+name, write); err != nil {
 			return err
 		}
 		if err := d.root.Rename(stateDir+"/"+id+name, name); err != nil {
@@ -116,10 +106,7 @@ func (d *Dir) publish(state *os.Root, id string, names []string) error {
 		if _, err := d.root.Lstat(name); err == nil {
 			continue // checkNames found it to be ours
 		}
-		if err := d.before("link " + name); err != nil {
-			return err
-		}
-		if err := d.root.Symlink(linkTarget(name), name); err != nil {
+		if err := d.change("link "+name, func() error { return d.root.Symlink(linkTarget(name), name) }); err != nil {
 			return err
 		}
 	}
@@ -129,16 +116,10 @@ func (d *Dir) publish(state *os.Root, id string, names []string) error {
 // switchTo is the moment of change: rename(2) replaces the link in one step.
 func (d *Dir) switchTo(state *os.Root, id string) error {
 	next := id + ".next"
-	if err := d.before("link current"); err != nil {
+	if err := d.change("link current", func() error { return state.Symlink(id, next) }); err != nil {
 		return err
 	}
-	if err := state.Symlink(id, next); err != nil {
-		return err
-	}
-	if err := d.before("rename current"); err != nil {
-		return err
-	}
-	return state.Rename(next, currentLink)
+	return d.change("rename current", func() error { return state.Rename(next, currentLink) })
 }
 
 // dropLinks removes our links to files that the set no longer has.
@@ -155,10 +136,7 @@ func (d *Dir) dropLinks(keep []string) error {
 		if ours, err := d.ours(name); err != nil || !ours {
 			continue
 		}
-		if err := d.before("unlink " + name); err != nil {
-			return err
-		}
-		if err := d.root.Remove(name); err != nil {
+		if err := d.change("unlink "+name, func() error { return d.root.Remove(name) }); err != nil {
 			return err
 		}
 	}
@@ -171,14 +149,13 @@ func (d *Dir) probe(state *os.Root, size int) error {
 		size = 32 << 10
 	}
 	name := "probe-" + strings.ToLower(rand.Text())
-	if err := d.before("probe"); err != nil {
+	return d.change("probe", func() error {
+		err := create(state, name, make([]byte, size), nil)
+		if remove := state.Remove(name); err == nil {
+			err = remove
+		}
 		return err
-	}
-	err := create(state, name, make([]byte, size), nil)
-	if remove := state.Remove(name); err == nil {
-		err = remove
-	}
-	return err
+	})
 }
 
 // create writes a new file; O_EXCL never follows a link and never opens what is
@@ -225,10 +202,8 @@ func current(state *os.Root) string {
 // following links from the directory that was checked: a library that takes a
 // path would look it up anew.
 func (d *Dir) lock(ctx context.Context) (*os.Root, func(), error) {
-	if err := d.before("mkdir " + stateDir); err != nil {
-		return nil, nil, err
-	}
-	if err := d.root.Mkdir(stateDir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+	err := d.change("mkdir "+stateDir, func() error { return d.root.Mkdir(stateDir, 0o700) })
+	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, nil, err
 	}
 	if ours, err := d.ours(stateDir); err != nil || !ours {
@@ -298,11 +273,14 @@ func flock(ctx context.Context, file *os.File) error {
 	}
 }
 
-func (d *Dir) before(change string) error {
-	if d.step == nil {
-		return nil
+// change changes the file system, unless a test stops before it.
+func (d *Dir) change(name string, do func() error) error {
+	if d.step != nil {
+		if err := d.step(name); err != nil {
+			return err
+		}
 	}
-	return d.step(change)
+	return do()
 }
 
 // giveState hands our state directory to whom the destination is for.
