@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/netip"
 
 	"golang.org/x/crypto/ssh"
 
@@ -65,28 +66,45 @@ func refuseKey(c *api.CredentialRequest, field string, err error) *Refusal {
 	return refuse(code, "%s of credential %q: %s", field, c.Name, err)
 }
 
-// grant asks the rules for one credential and finds the authority that signs it.
-func (a *attempt) grant(ctx context.Context, c *api.CredentialRequest, w rules.Wish, key publicKey) (*grant, error) {
-	granted, err := a.bot.Grant(a.roles, w)
+// checkGrants is step 7: every credential asked for must be granted, and its key be one
+// that is signed.
+func (s *Service) checkGrants(ctx context.Context, req *api.JoinRequest, bot *rules.Bot, roles []*rules.Role, addr netip.Addr) ([]grant, error) {
+	grants := make([]grant, len(req.Credentials))
+	for i := range req.Credentials {
+		var err error
+		if grants[i], err = s.checkGrant(ctx, &req.Credentials[i], bot, roles, addr); err != nil {
+			return nil, err
+		}
+	}
+	return grants, nil
+}
+
+// checkGrant asks the rules for one credential and finds the authority that signs it.
+func (s *Service) checkGrant(ctx context.Context, c *api.CredentialRequest, bot *rules.Bot, roles []*rules.Role, addr netip.Addr) (grant, error) {
+	key, err := parsePublicKey(c)
+	if err != nil {
+		return grant{}, err
+	}
+	granted, err := bot.Grant(roles, wish(c))
 	if err != nil {
 		if not, ok := errors.AsType[*rules.NotPermittedError](err); ok {
-			return nil, refuse(api.CodeNotPermitted, "credential %q: %s", c.Name, not.Message)
+			return grant{}, refuse(api.CodeNotPermitted, "credential %q: %s", c.Name, not.Message)
 		}
-		return nil, fmt.Errorf("granting %q: %w", c.Name, err)
+		return grant{}, fmt.Errorf("granting %q: %w", c.Name, err)
 	}
-	if granted.PinSourceIP && !a.caller.Addr.IsValid() {
-		return nil, refuse(api.CodeNotPermitted,
+	if granted.PinSourceIP && !addr.IsValid() {
+		return grant{}, refuse(api.CodeNotPermitted,
 			"credential %q: its roles pin it to the caller's address, and the service does not see one; ask an administrator to check how the service is reached", c.Name)
 	}
-	signer, err := a.Authorities.Authority(ctx, purpose(c))
+	signer, err := s.Authorities.Authority(ctx, purpose(c))
 	if errors.Is(err, authority.ErrNone) {
-		return nil, refuse(api.CodeNotPermitted, "credential %q: this service has no %s authority; ask for another type, or an administrator to add it", c.Name, purpose(c))
+		return grant{}, refuse(api.CodeNotPermitted, "credential %q: this service has no %s authority; ask for another type, or an administrator to add it", c.Name, purpose(c))
 	}
 	if err != nil {
-		return nil, signerUnavailable(fmt.Errorf("authority %s: %w", purpose(c), err))
+		return grant{}, signerUnavailable(fmt.Errorf("authority %s: %w", purpose(c), err))
 	}
 	if signer.Purpose != purpose(c) {
-		return nil, signerUnavailable(fmt.Errorf("the store gave the authority %s for %s", signer.Purpose, purpose(c)))
+		return grant{}, signerUnavailable(fmt.Errorf("the store gave the authority %s for %s", signer.Purpose, purpose(c)))
 	}
-	return &grant{request: c, key: key, granted: granted, authority: signer}, nil
+	return grant{request: c, key: key, granted: granted, authority: signer}, nil
 }

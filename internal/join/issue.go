@@ -11,67 +11,71 @@ import (
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
-// issue is step 8. The claim, the signatures and the record are made at the same
+// order is what a join is issued once its use and its record are stored.
+type order struct {
+	allowed
+	grants []grant
+	digest string // of the request
+	lifetime
+	authorities *api.Authorities
+}
+
+// issue is step 8. The use, the signatures and the record are made at the same
 // time, and the answer is given only when all three are. If one fails, the
 // record is overwritten: it may tell of a credential that was never delivered,
 // never the reverse.
-func (a *attempt) issue(ctx context.Context) (*api.JoinResponse, *Refusal) {
+func (s *Service) issue(ctx context.Context, o order, at arrival, d *diary) (*api.JoinResponse, error) {
 	for {
-		products, first, refusal := a.claimSignRecord(ctx)
-		if refusal != nil {
-			return nil, refusal
+		products, first, err := s.useSignRecord(ctx, o, at, d)
+		if err != nil {
+			return nil, err
 		}
-		if !first.Before(a.notAfter) {
-			a.recorded = true
-			return a.respond(products), nil
+		if !first.Before(o.notAfter) {
+			d.recorded = true
+			return respond(o, at, products), nil
 		}
-		// The same request was claimed by another call since the claim was read,
+		// Another call used the ID token for the same request since the uses were read,
 		// for credentials that end earlier. These may not outlive them.
-		if err := a.limitToFirst(first); err != nil {
-			return nil, asRefusal(err)
+		o.lifetime, err = limitToFirst(o.lifetime, first, at.second())
+		d.lifetime(o.lifetime)
+		if err != nil {
+			return nil, err
 		}
 	}
 }
 
-// claimSignRecord returns what was signed and when the credentials of the ID
+// useSignRecord returns what was signed and when the credentials of the ID
 // token's first use with this request end.
-func (a *attempt) claimSignRecord(ctx context.Context) ([]api.Credential, time.Time, *Refusal) {
-	drafts, err := a.draft()
+func (s *Service) useSignRecord(ctx context.Context, o order, at arrival, d *diary) (products []api.Credential, first time.Time, err error) {
+	drafts, err := s.draft(o, at.joinID)
 	if err != nil {
-		return nil, time.Time{}, asRefusal(err)
+		return nil, time.Time{}, err
 	}
-	a.record.Code = store.CodeOK
-	a.record.TTLSeconds = int64(a.notAfter.Sub(a.now) / time.Second)
-	a.record.Credentials = a.record.Credentials[:0]
-	for _, d := range drafts {
-		a.record.Credentials = append(a.record.Credentials, d.record(a.notAfter))
-	}
+	d.grant(o, at, drafts)
 
 	var (
-		wg                           sync.WaitGroup
-		first                        time.Time
-		products                     []api.Credential
-		claimErr, signErr, recordErr error
+		wg                         sync.WaitGroup
+		useErr, signErr, recordErr error
 	)
-	claim := guarded(func() (err error) {
-		first, err = a.Store.Use(ctx, store.Use{
-			IDToken: a.record.IDToken, Digest: a.digest, NotAfter: a.notAfter, MaxJoins: a.rule.MaxJoins,
-			KeepUntil: a.verified.Expires.Add(claimGrace),
+	use := guarded(func() (err error) {
+		first, err = s.Store.Use(ctx, store.Use{
+			IDToken: o.job.hash, Digest: o.digest, NotAfter: o.notAfter, MaxJoins: o.rule.MaxJoins,
+			KeepUntil: o.job.Expires.Add(useGrace),
 		})
 		return err
 	})
-	sign := guarded(func() (err error) { products, err = a.sign(ctx, drafts); return err })
-	record := guarded(func() error { return a.Store.Record(ctx, a.record, a.record.Time.Add(a.RecordTTL)) })
-	wg.Go(func() { claimErr = claim() })
+	sign := guarded(func() (err error) { products, err = s.sign(ctx, o, at, drafts); return err })
+	record := guarded(func() error { return s.record(ctx, d) })
+	wg.Go(func() { useErr = use() })
 	wg.Go(func() { signErr = sign() })
 	wg.Go(func() { recordErr = record() })
 	wg.Wait()
 
 	switch {
-	case errors.Is(claimErr, store.ErrUsed):
-		return nil, first, a.alreadyUsed()
-	case claimErr != nil:
-		return nil, first, storeUnavailable(fmt.Errorf("claiming the ID token: %w", claimErr))
+	case errors.Is(useErr, store.ErrUsed):
+		return nil, first, alreadyUsed(o.rule)
+	case useErr != nil:
+		return nil, first, storeUnavailable(fmt.Errorf("storing the use of the ID token: %w", useErr))
 	case signErr != nil:
 		return nil, first, signerUnavailable(signErr)
 	case recordErr != nil:
@@ -81,14 +85,14 @@ func (a *attempt) claimSignRecord(ctx context.Context) ([]api.Credential, time.T
 }
 
 // respond builds the answer.
-func (a *attempt) respond(products []api.Credential) *api.JoinResponse {
+func respond(o order, at arrival, products []api.Credential) *api.JoinResponse {
 	return &api.JoinResponse{
-		JoinID:       a.record.JoinID,
-		Bot:          a.bot.Name(),
-		ExpiresAt:    a.notAfter.UTC(),
-		TTLSeconds:   a.record.TTLSeconds,
-		TTLLimitedBy: a.record.TTLLimitedBy,
+		JoinID:       at.joinID,
+		Bot:          o.bot.Name(),
+		ExpiresAt:    o.notAfter.UTC(),
+		TTLSeconds:   o.seconds(at.second()),
+		TTLLimitedBy: o.limitedBy,
 		Credentials:  products,
-		Authorities:  *a.authorities,
+		Authorities:  *o.authorities,
 	}
 }

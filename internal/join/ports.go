@@ -2,7 +2,6 @@ package join
 
 import (
 	"context"
-	"net/netip"
 
 	"github.com/gatepass-ci/gatepass/internal/store"
 )
@@ -19,10 +18,4 @@ type Store interface {
 // store has the result.
 type Refresher interface {
 	Refresh(ctx context.Context, issuer string) error
-}
-
-// Caller is what the transport knows of who asks.
-type Caller struct {
-	// Addr is the source address; the zero Addr if it is not known.
-	Addr netip.Addr
 }

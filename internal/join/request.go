@@ -1,7 +1,6 @@
 package join
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -21,8 +20,7 @@ import (
 const maxField = 256
 
 // checkRequest checks the request's shape: which fields there are, not what they are worth.
-func (a *attempt) checkRequest(context.Context) error {
-	req := a.req
+func checkRequest(req *api.JoinRequest) error {
 	malformed := func(format string, args ...any) error { return refuse(api.CodeMalformedRequest, format, args...) }
 	switch {
 	case req.Token == "":
@@ -56,8 +54,6 @@ func (a *attempt) checkRequest(context.Context) error {
 			return malformed("retry_key must have %d characters or more where a jwt is asked for: who has the ID token and guesses it gets the JWT again", minRetryKey)
 		}
 	}
-	// Not before: whatever a caller puts there, an ID token even, would be logged.
-	a.record.Token, a.record.Client = req.Token, req.Client
 	return nil
 }
 
@@ -168,11 +164,11 @@ func printable(s string) bool {
 	return len(s) <= maxField && utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
-// digest tells requests apart: two with the same digest are the same request
+// requestDigest tells requests apart: two with the same digest are the same request
 // sent twice. The TTL is left out, so that a retry may ask for what remains. A
 // JWT is a secret that needs no key to use: without a retry key, a request for
 // one is never a retry, and random makes its digest unique.
-func digest(req *api.JoinRequest, keys map[string]publicKey, random io.Reader) (string, error) {
+func requestDigest(req *api.JoinRequest, grants []grant, random io.Reader) (string, error) {
 	type entry struct {
 		Request api.CredentialRequest
 		Key     string
@@ -182,10 +178,11 @@ func digest(req *api.JoinRequest, keys map[string]publicKey, random io.Reader) (
 		Credentials             []entry
 	}{Token: req.Token, RetryKey: req.RetryKey}
 
-	for _, c := range req.Credentials {
+	for _, g := range grants {
+		c := *g.request
 		c.PublicKey, c.CSR = "", "" // the key counts, not how it was written
 		c.Roles = slices.Sorted(slices.Values(c.Roles))
-		content.Credentials = append(content.Credentials, entry{c, keys[c.Name].fingerprint})
+		content.Credentials = append(content.Credentials, entry{c, g.key.fingerprint})
 		if c.Type == api.TypeJWT && req.RetryKey == "" && content.Unique == "" {
 			unique := make([]byte, 32)
 			if _, err := io.ReadFull(random, unique); err != nil {

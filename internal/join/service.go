@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -13,7 +14,6 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -21,8 +21,8 @@ import (
 const (
 	// backdate is how far before now certificates become valid, for hosts whose clock lags.
 	backdate = 60 * time.Second
-	// claimGrace is how long a claim is kept after its ID token can no longer be used.
-	claimGrace = 30*time.Second + time.Hour
+	// useGrace is how long uses are kept after their ID token can no longer be used.
+	useGrace = 30*time.Second + time.Hour
 	// DefaultRecordTTL is how long records are kept.
 	DefaultRecordTTL = 90 * 24 * time.Hour
 )
@@ -82,104 +82,122 @@ func New(c Config) (*Service, error) {
 	return &Service{Config: c, keys: newKeyCache()}, nil
 }
 
-// attempt is one join on its way through the steps.
-type attempt struct {
-	*Service
-	req    *api.JoinRequest
-	caller Caller
-	now    time.Time // whole seconds: certificates know no finer time
-	record store.Record
-	state
+// Caller is what the transport knows of who asks.
+type Caller struct {
+	// Addr is the source address; the zero Addr if it is not known.
+	Addr netip.Addr
 }
 
-// Join verifies, decides, claims, signs and records. Its error is always a
-// *Refusal. Nothing is granted unless the claim and the record are stored.
+// arrival is a request's coming in.
+type arrival struct {
+	joinID string
+	time   time.Time
+	addr   netip.Addr // the zero Addr if it is not known
+}
+
+// second is the time of arrival as certificates know it: in whole seconds.
+func (a arrival) second() time.Time { return a.time.Truncate(time.Second) }
+
+// Join verifies, decides, uses the ID token, signs and records. Its error is always a
+// *Refusal. Nothing is granted unless the use and the record are stored.
 func (s *Service) Join(ctx context.Context, req *api.JoinRequest, caller Caller) (*api.JoinResponse, error) {
 	now := s.Now()
 	id, err := ulid.New(ulid.Timestamp(now), s.Rand)
 	if err != nil {
 		return nil, refuse(api.CodeInternal, "the service has no randomness; try again later").because(err)
 	}
-	a := &attempt{Service: s, req: req, caller: caller, now: now.Truncate(time.Second)}
-	a.record = store.Record{JoinID: id.String(), Time: now.UTC()}
-	if caller.Addr.IsValid() {
-		a.record.SourceAddr = caller.Addr.String()
-	}
-
-	resp, refusal := a.run(ctx)
-	if refusal != nil {
-		refusal = a.recordRefusal(ctx, refusal)
-		refusal.Problem.JoinID = a.record.JoinID
-	}
-	a.log(ctx, refusal)
-	if refusal != nil {
+	at := arrival{joinID: id.String(), time: now.UTC(), addr: caller.Addr}
+	d := newDiary(at)
+	var resp *api.JoinResponse
+	// A panic is a refusal too, so that it is recorded like another.
+	if err := guarded(func() (err error) { resp, err = s.run(ctx, req, at, d); return err })(); err != nil {
+		refusal := s.recordRefusal(ctx, d, asRefusal(err))
+		refusal.Problem.JoinID = at.joinID
+		s.log(ctx, d, refusal)
 		return nil, refusal
 	}
+	s.log(ctx, d, nil)
 	return resp, nil
 }
 
 // run is the whole join, in the order of docs/protocol.md. What is cheap and
-// local comes first, and nothing remote before it passes.
-func (a *attempt) run(ctx context.Context) (*api.JoinResponse, *Refusal) {
-	for _, step := range []func(context.Context) error{
-		a.checkRequest,
-		a.parseIDToken,
-		a.readRule,
-		a.precheckIDToken,
-		a.readBotAndKeys,
-		a.verifyIDToken,
-		a.checkLocks,
-		a.decide,
-		a.readRolesAndClaim,
-		a.checkGrants,
-		a.checkUses,
-		a.readAuthorities,
-	} {
-		// A panic is a refusal too, so that it is recorded like another.
-		if err := guarded(func() error { return step(ctx) })(); err != nil {
-			return nil, asRefusal(err)
-		}
+// local comes first, and nothing remote before it passes. A step is given what it
+// decides by, and returns what the steps after it cannot do without. The diary is
+// written and never read: no step decides by it.
+func (s *Service) run(ctx context.Context, req *api.JoinRequest, at arrival, d *diary) (*api.JoinResponse, error) {
+	if err := checkRequest(req); err != nil {
+		return nil, err
 	}
-	return a.issue(ctx)
+	d.request(req)
+	presented, err := parseIDToken(req.IDToken)
+	if err != nil {
+		return nil, err
+	}
+	d.idToken(presented)
+	rule, locks, err := s.readRule(ctx, req, at.time)
+	if err != nil {
+		return nil, err
+	}
+	d.rule(rule)
+	plausible, err := precheckIDToken(presented, rule, at.time)
+	if err != nil {
+		return nil, err
+	}
+	bot, keys, err := s.readBotAndKeys(ctx, rule, plausible)
+	if err != nil {
+		return nil, err
+	}
+	signed, err := verifySignature(plausible, keys)
+	if err != nil {
+		return nil, err
+	}
+	d.verified(signed) // from here on every refusal is recorded
+	job, err := checkClaims(signed, at.time)
+	if err != nil {
+		return nil, err
+	}
+	unlocked, err := checkLocks(locks, rule, bot, at.time, d)
+	if err != nil {
+		return nil, err
+	}
+	allowed, err := decide(unlocked, job, d)
+	if err != nil {
+		return nil, err
+	}
+	order, err := s.prepare(ctx, req, at, allowed, d)
+	if err != nil {
+		return nil, err
+	}
+	return s.issue(ctx, order, at, d)
 }
 
-// recordRefusal stores the record of a refused join whose ID token was verified.
-// One refused earlier leaves a log line only, so that a stranger's flood costs
-// no writes. A refusal that cannot be recorded becomes store_unavailable.
-func (a *attempt) recordRefusal(ctx context.Context, r *Refusal) *Refusal {
-	if a.verified == nil {
-		return r
+// prepare is the part of run between who may join and what is issued: every
+// credential asked for is granted, for how long, and the ID token has a use left. A
+// refusal up to here spends nothing.
+func (s *Service) prepare(ctx context.Context, req *api.JoinRequest, at arrival, job allowed, d *diary) (order, error) {
+	roles, uses, err := s.readRolesAndUses(ctx, job)
+	if err != nil {
+		return order{}, err
 	}
-	a.record.Code, a.record.Detail = string(r.Problem.Code), r.Problem.Detail
-	a.record.Credentials = nil
-	// The caller may have gone away; its record is written all the same.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
-	defer cancel()
-	if err := a.Store.Record(ctx, a.record, a.record.Time.Add(a.RecordTTL)); err != nil {
-		return storeUnavailable(fmt.Errorf("recording the refusal %s: %w", r.Problem.Code, err))
+	grants, err := s.checkGrants(ctx, req, job.bot, roles, at.addr)
+	if err != nil {
+		return order{}, err
 	}
-	a.recorded = true
-	r.Problem.Presented = a.verified.Fields
-	return r
-}
-
-// recordTimeout bounds the write of a record after the caller has gone away.
-const recordTimeout = 5 * time.Second
-
-// log writes the join's one line.
-func (a *attempt) log(ctx context.Context, r *Refusal) {
-	level, code := slog.LevelInfo, store.CodeOK
-	args := []any{slog.Any("join", a.record), slog.Bool("recorded", a.recorded)}
-	if r != nil {
-		level, code = slog.LevelWarn, string(r.Problem.Code)
-		args = append(args, slog.String("code", code), slog.String("detail", r.Problem.Detail))
-		if r.Cause != nil {
-			level = slog.LevelError
-			args = append(args, slog.String("cause", r.Cause.Error()))
-		}
+	lifetime := limitTTL(req, s.MaxTTL, job.bot, roles, at.second())
+	d.lifetime(lifetime)
+	digest, err := requestDigest(req, grants, s.Rand)
+	if err != nil {
+		return order{}, err
 	}
-	a.Log.Log(ctx, level, "join", args...)
-	if a.Count != nil {
-		a.Count(code, a.recorded)
+	d.digest(digest)
+	lifetime, err = checkUses(uses, digest, job.rule, lifetime, at.second())
+	d.lifetime(lifetime)
+	if err != nil {
+		return order{}, err
 	}
+	authorities, err := s.readAuthorities(ctx)
+	if err != nil {
+		return order{}, err
+	}
+	return order{job, grants, digest, lifetime, authorities}, nil
 }

@@ -17,23 +17,23 @@ import (
 // draft is a credential ready to be signed: its serial is drawn beforehand, so
 // that the record can be written while it is signed.
 type draft struct {
-	*grant
+	grant
 	sshSerial  uint64
 	x509Serial *big.Int
 	jti        string
 }
 
-func (a *attempt) draft() ([]draft, error) {
-	drafts := make([]draft, len(a.grants))
-	for i, g := range a.grants {
+func (s *Service) draft(o order, joinID string) ([]draft, error) {
+	drafts := make([]draft, len(o.grants))
+	for i, g := range o.grants {
 		d, err := draft{grant: g}, error(nil)
 		switch g.request.Type {
 		case api.TypeSSH:
-			d.sshSerial, err = cert.NewSSHSerial(a.Rand)
+			d.sshSerial, err = cert.NewSSHSerial(s.Rand)
 		case api.TypeX509:
-			d.x509Serial, err = cert.NewX509Serial(a.Rand)
+			d.x509Serial, err = cert.NewX509Serial(s.Rand)
 		case api.TypeJWT:
-			d.jti = fmt.Sprintf("%s-%d", a.record.JoinID, i)
+			d.jti = fmt.Sprintf("%s-%d", joinID, i)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("drawing a serial: %w", err)
@@ -72,12 +72,12 @@ func (d draft) record(notAfter time.Time) store.RecordCredential {
 
 // sign makes all credentials or none. Where the keys are remote each signature is
 // a call, so they are made at the same time.
-func (a *attempt) sign(ctx context.Context, drafts []draft) ([]api.Credential, error) {
+func (s *Service) sign(ctx context.Context, o order, at arrival, drafts []draft) ([]api.Credential, error) {
 	products := make([]api.Credential, len(drafts))
 	signatures := make([]func(context.Context) error, len(drafts))
 	for i, d := range drafts {
 		signatures[i] = func(context.Context) (err error) {
-			products[i], err = a.signOne(d)
+			products[i], err = s.signOne(o, at, d)
 			return err
 		}
 	}
@@ -87,16 +87,16 @@ func (a *attempt) sign(ctx context.Context, drafts []draft) ([]api.Credential, e
 	return products, nil
 }
 
-func (a *attempt) signOne(d draft) (p api.Credential, err error) {
+func (s *Service) signOne(o order, at arrival, d draft) (p api.Credential, err error) {
 	p = api.Credential{Name: d.request.Name, Type: d.request.Type, Serial: d.serial()}
 	switch d.request.Type {
 	case api.TypeSSH:
 		p.Principals = d.granted.Principals
-		p.Certificate, err = a.signSSH(d)
+		p.Certificate, err = s.signSSH(o, at, d)
 	case api.TypeX509:
-		p.Certificate, err = a.signX509(d)
+		p.Certificate, err = s.signX509(o, at, d)
 	case api.TypeJWT:
-		p.Token, err = a.signJWT(d)
+		p.Token, err = s.signJWT(o, at, d)
 	}
 	if err != nil {
 		return p, fmt.Errorf("signing %s: %w", d.authority.Purpose, err)
@@ -104,62 +104,62 @@ func (a *attempt) signOne(d draft) (p api.Credential, err error) {
 	return p, nil
 }
 
-func (a *attempt) signSSH(d draft) (string, error) {
+func (s *Service) signSSH(o order, at arrival, d draft) (string, error) {
 	critical := map[string]string{}
 	if d.granted.ForceCommand != "" {
 		critical["force-command"] = d.granted.ForceCommand
 	}
 	if d.granted.PinSourceIP {
-		addr := a.caller.Addr.Unmap()
+		addr := at.addr.Unmap()
 		critical["source-address"] = fmt.Sprintf("%s/%d", addr.WithZone(""), addr.BitLen())
 	}
-	return cert.SignSSH(a.Rand, d.authority.Signer, cert.SSHRequest{
+	return cert.SignSSH(s.Rand, d.authority.Signer, cert.SSHRequest{
 		Key:             d.key.ssh,
-		KeyID:           "gatepass:" + a.bot.Name() + ":" + a.record.JoinID,
+		KeyID:           "gatepass:" + o.bot.Name() + ":" + at.joinID,
 		Principals:      d.granted.Principals,
 		Extensions:      d.granted.Extensions,
 		CriticalOptions: critical,
 		Serial:          d.sshSerial,
-		ValidAfter:      a.now.Add(-backdate),
-		ValidBefore:     a.notAfter,
+		ValidAfter:      at.second().Add(-backdate),
+		ValidBefore:     o.notAfter,
 	})
 }
 
-func (a *attempt) signX509(d draft) (string, error) {
-	r := cert.X509Request{Key: d.key.x509, Serial: d.x509Serial, NotBefore: a.now.Add(-backdate), NotAfter: a.notAfter}
+func (s *Service) signX509(o order, at arrival, d draft) (string, error) {
+	r := cert.X509Request{Key: d.key.x509, Serial: d.x509Serial, NotBefore: at.second().Add(-backdate), NotAfter: o.notAfter}
 	c := d.request
 	switch c.Usage {
 	case api.UsageIdentity:
-		r.Subject, r.URI = cert.IdentitySubject(a.bot.Name(), a.TrustDomain)
+		r.Subject, r.URI = cert.IdentitySubject(o.bot.Name(), s.TrustDomain)
 	case api.UsageDatabase:
 		r.Subject = cert.DatabaseSubject(c.DBUser, c.DBName)
 	case api.UsageApplication:
-		r.Subject = cert.ApplicationSubject(a.bot.Name(), c.App)
+		r.Subject = cert.ApplicationSubject(o.bot.Name(), c.App)
 	case api.UsageKubernetes:
 		r.Subject = cert.KubernetesSubject(c.KubernetesUser, d.granted.KubernetesGroups)
 	default:
 		return "", fmt.Errorf("no subject for usage %q", c.Usage)
 	}
-	return cert.SignX509(a.Rand, d.authority.Certificate, d.authority.Signer, r)
+	return cert.SignX509(s.Rand, d.authority.Certificate, d.authority.Signer, r)
 }
 
 // registered are the claims of RFC 7519 §4.1, which a JWT of ours has of its own.
 var registered = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "azp"}
 
-func (a *attempt) signJWT(d draft) (string, error) {
-	provider := maps.Clone(a.verified.Claims)
+func (s *Service) signJWT(o order, at arrival, d draft) (string, error) {
+	provider := maps.Clone(o.job.Claims)
 	maps.DeleteFunc(provider, func(name string, _ any) bool { return slices.Contains(registered, name) })
 	claims := map[string]any{
-		"iss":      a.PublicURL,
-		"sub":      "bot:" + a.bot.Name(),
+		"iss":      s.PublicURL,
+		"sub":      "bot:" + o.bot.Name(),
 		"aud":      d.request.Audience,
-		"exp":      a.notAfter.Unix(),
-		"iat":      a.now.Unix(),
+		"exp":      o.notAfter.Unix(),
+		"iat":      at.second().Unix(),
 		"jti":      d.jti,
 		"gatepass": provider,
 	}
 	if groups := d.granted.KubernetesGroups; len(groups) > 0 {
 		claims["groups"] = groups
 	}
-	return cert.SignJWT(a.Rand, d.authority.Signer, claims)
+	return cert.SignJWT(s.Rand, d.authority.Signer, claims)
 }

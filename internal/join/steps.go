@@ -15,63 +15,75 @@ import (
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
-// state is what the steps of an attempt find out, each for those after it.
-type state struct {
-	parsed      *token.Parsed
-	rule        *rules.TokenRule
-	expect      token.Expect
-	locks       []*rules.Lock
-	bot         *rules.Bot // nil if it does not exist
-	keySet      *token.KeySet
-	verified    *token.Verified // set as soon as the signature verifies
-	roles       []*rules.Role
-	uses        map[string]time.Time // of the ID token, by digest
-	grants      []*grant
-	authorities *api.Authorities
-	digest      string
-	notAfter    time.Time
-	recorded    bool
-}
+// What the steps of run find out. Each type is made by one step and says that it has
+// passed, so that none after it can be done before it.
+type (
+	// presented is an ID token of the right form.
+	presented struct {
+		*token.Parsed
+		hash string // lower-case hexadecimal SHA-256 of its signing input
+	}
+	// plausible is an ID token that the token rule would take if its signature is good.
+	plausible struct {
+		presented
+		expect token.Expect
+	}
+	// signed is an ID token whose signature is its issuer's.
+	signed struct {
+		*token.Verified
+		plausible
+	}
+	// verified is an ID token that says what the token rule demands of all: a job's.
+	verified struct{ signed }
+	// unlocked is a token rule and its bot, which no lock stops. The bot is nil if it
+	// does not exist.
+	unlocked struct {
+		rule *rules.TokenRule
+		bot  *rules.Bot
+	}
+	// allowed is a job that a token rule lets join as a bot.
+	allowed struct {
+		job  verified
+		rule *rules.TokenRule
+		bot  *rules.Bot
+	}
+)
 
 // parseIDToken is step 1: what can be told from the token's form alone.
-func (a *attempt) parseIDToken(context.Context) (err error) {
-	a.parsed, err = token.Parse(a.req.IDToken)
+func parseIDToken(text string) (presented, error) {
+	parsed, err := token.Parse(text)
 	if err != nil {
-		return err
+		return presented{}, err
 	}
-	sum := a.parsed.Hash()
-	a.record.IDToken = hex.EncodeToString(sum[:])
-	return nil
+	sum := parsed.Hash()
+	return presented{parsed, hex.EncodeToString(sum[:])}, nil
 }
 
-// readRule reads the token rule and the locks, and which keys the authorities have.
-// A rule that is unknown and one
-// that has expired look alike to the caller.
-func (a *attempt) readRule(ctx context.Context) error {
-	err := parallel(ctx, func(ctx context.Context) (err error) {
-		a.rule, err = store.Token(ctx, a.Store, a.req.Token)
+// readRule reads the token rule and the locks, and which keys the authorities have. A
+// rule that is unknown and one that has expired look alike to the caller.
+func (s *Service) readRule(ctx context.Context, req *api.JoinRequest, now time.Time) (rule *rules.TokenRule, locks []*rules.Lock, err error) {
+	err = parallel(ctx, func(ctx context.Context) (err error) {
+		rule, err = store.Token(ctx, s.Store, req.Token)
 		return unavailable("reading the token rule", err)
 	}, func(ctx context.Context) (err error) {
-		a.locks, err = store.Locks(ctx, a.Store)
+		locks, err = store.Locks(ctx, s.Store)
 		return unavailable("reading the locks", err)
 	}, func(ctx context.Context) error {
-		a.Authorities.Prepare(ctx)
+		s.Authorities.Prepare(ctx)
 		return nil
 	})
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return err
+		return nil, nil, err
 	}
-	if err != nil || a.rule.Expired(a.record.Time) {
-		return refuse(api.CodeTokenNotFound,
-			"there is no token rule %q, or it has expired; check the name, and ask an administrator to run: gatepassctl get token", a.req.Token)
+	if err != nil || rule.Expired(now) {
+		return nil, nil, refuse(api.CodeTokenNotFound,
+			"there is no token rule %q, or it has expired; check the name, and ask an administrator to run: gatepassctl get token", req.Token)
 	}
-	if m := a.req.JoinMethod; m != "" && m != a.rule.JoinMethod {
-		return refuse(api.CodeJoinMethodMismatch,
-			"this request joins by %q and the token rule %q by %q; leave join_method out, or name another token rule", m, a.req.Token, a.rule.JoinMethod)
+	if m := req.JoinMethod; m != "" && m != rule.JoinMethod {
+		return nil, nil, refuse(api.CodeJoinMethodMismatch,
+			"this request joins by %q and the token rule %q by %q; leave join_method out, or name another token rule", m, req.Token, rule.JoinMethod)
 	}
-	a.record.Bot, a.record.Method = a.rule.BotName, a.rule.JoinMethod
-	a.expect = Expectations(a.rule)
-	return nil
+	return rule, locks, nil
 }
 
 // Expectations are what the rule demands of the ID token itself.
@@ -86,167 +98,108 @@ func Expectations(t *rules.TokenRule) token.Expect {
 }
 
 // precheckIDToken is step 2: the claims, not verified yet, may already refuse.
-func (a *attempt) precheckIDToken(context.Context) error {
-	return a.parsed.Precheck(a.expect, a.record.Time)
+func precheckIDToken(p presented, rule *rules.TokenRule, now time.Time) (plausible, error) {
+	expect := Expectations(rule)
+	if err := p.Precheck(expect, now); err != nil {
+		return plausible{}, err
+	}
+	return plausible{p, expect}, nil
 }
 
-// readBotAndKeys reads what the next steps need. A bot that does not exist is
-// told only to a job that the rules let in.
-func (a *attempt) readBotAndKeys(ctx context.Context) error {
-	return parallel(ctx, func(ctx context.Context) error {
-		bot, err := store.Bot(ctx, a.Store, a.rule.BotName)
+// readBotAndKeys reads what the next steps need. The keys are those of the rule's
+// issuer, never of the one that the ID token names. A bot that does not exist is nil:
+// it is told only to a job that the rules let in.
+func (s *Service) readBotAndKeys(ctx context.Context, rule *rules.TokenRule, p plausible) (bot *rules.Bot, keys *token.KeySet, err error) {
+	err = parallel(ctx, func(ctx context.Context) error {
+		found, err := store.Bot(ctx, s.Store, rule.BotName)
 		if errors.Is(err, store.ErrNotFound) {
 			return nil
 		}
-		a.bot = bot
+		bot = found
 		return unavailable("reading the bot", err)
 	}, func(ctx context.Context) (err error) {
-		a.keySet, err = a.findKeySet(ctx, a.expect.Issuer, a.parsed.KeyID(), a.parsed.Algorithm())
+		keys, err = s.findKeySet(ctx, p.expect.Issuer, p.KeyID(), p.Algorithm())
 		return err
 	})
+	return bot, keys, err
 }
 
-// verifyIDToken is steps 3 to 5. From here on every refusal is recorded.
-func (a *attempt) verifyIDToken(context.Context) error {
-	verified, err := a.parsed.VerifySignature(a.keySet, a.expect.Method)
+// verifySignature is step 3.
+func verifySignature(p plausible, keys *token.KeySet) (signed, error) {
+	verified, err := p.VerifySignature(keys, p.expect.Method)
 	if err != nil {
-		return err
+		return signed{}, err
 	}
-	a.verified = verified
-	a.record.Claims = verified.Claims
-	return verified.Check(a.expect, a.record.Time)
+	return signed{verified, p}, nil
 }
 
-// checkLocks refuses what an administrator has stopped.
-func (a *attempt) checkLocks(context.Context) error {
+// checkClaims is steps 4 and 5.
+func checkClaims(s signed, now time.Time) (verified, error) {
+	if err := s.Check(s.expect, now); err != nil {
+		return verified{}, err
+	}
+	return verified{s}, nil
+}
+
+// checkLocks is step 6: it refuses what an administrator has stopped.
+func checkLocks(locks []*rules.Lock, rule *rules.TokenRule, bot *rules.Bot, now time.Time, d *diary) (unlocked, error) {
 	var roles []string
-	if a.bot != nil {
-		roles = a.bot.Roles
+	if bot != nil {
+		roles = bot.Roles
 	}
-	lock := rules.ActiveLock(a.locks, a.rule.BotName, a.rule.Name(), roles, a.record.Time)
+	lock := rules.ActiveLock(locks, rule.BotName, rule.Name(), roles, now)
 	if lock == nil {
-		return nil
+		return unlocked{rule, bot}, nil
 	}
-	a.record.Lock = lock.Name()
+	d.lock(lock)
 	reason := "no reason was given"
 	if lock.Message != "" {
 		reason = lock.Message
 	}
-	return refuse(api.CodeLocked, "an administrator has stopped this join: %s; ask them to remove lock/%s when it may go on", reason, lock.Name())
+	return unlocked{}, refuse(api.CodeLocked, "an administrator has stopped this join: %s; ask them to remove lock/%s when it may go on", reason, lock.Name())
 }
 
 // decide asks the rules.
-func (a *attempt) decide(context.Context) error {
-	d := a.rule.Decide(rules.Claims(a.verified.Fields))
-	if d.Rule >= 0 {
-		a.record.Rule = &d.Rule
-	}
-	switch d.Outcome {
+func decide(u unlocked, job verified, d *diary) (allowed, error) {
+	decision := u.rule.Decide(rules.Claims(job.Fields))
+	d.decision(decision)
+	switch decision.Outcome {
 	case rules.Allowed:
-		if a.bot == nil { // told to nobody that may not join
-			return refuse(api.CodeNotPermitted,
-				"the token rule %q is for a bot that does not exist; ask an administrator to create bot/%s", a.rule.Name(), a.rule.BotName)
+		if u.bot == nil { // told to nobody that may not join
+			return allowed{}, refuse(api.CodeNotPermitted,
+				"the token rule %q is for a bot that does not exist; ask an administrator to create bot/%s", u.rule.Name(), u.rule.BotName)
 		}
-		return nil
+		return allowed{job, u.rule, u.bot}, nil
 	case rules.Denied:
-		return refuse(api.CodeDeniedByRule, "a deny rule of %q matches this job; run it as one that the rule does not exclude, or ask an administrator", a.rule.Name())
+		return allowed{}, refuse(api.CodeDeniedByRule, "a deny rule of %q matches this job; run it as one that the rule does not exclude, or ask an administrator", u.rule.Name())
 	}
-	a.record.Mismatches, a.record.MismatchesLeftOut = store.Mismatches(d.Mismatches)
-	r := refuse(api.CodeNoRuleMatched, "no allow rule of %q matches this job; compare what it presented with what you meant to allow", a.rule.Name())
-	r.Problem.UnmatchedFields = d.UnmatchedFields()
-	return r
+	r := refuse(api.CodeNoRuleMatched, "no allow rule of %q matches this job; compare what it presented with what you meant to allow", u.rule.Name())
+	r.Problem.UnmatchedFields = decision.UnmatchedFields()
+	return allowed{}, r
 }
 
-// readRolesAndClaim reads what the grants need, and what the ID token was used for.
-func (a *attempt) readRolesAndClaim(ctx context.Context) error {
-	return parallel(ctx, func(ctx context.Context) (err error) {
+// readRolesAndUses reads what the grants need, and what the ID token was used for.
+func (s *Service) readRolesAndUses(ctx context.Context, a allowed) (roles []*rules.Role, uses map[string]time.Time, err error) {
+	err = parallel(ctx, func(ctx context.Context) (err error) {
 		if len(a.bot.Roles) > 0 {
-			a.roles, err = store.Roles(ctx, a.Store, a.bot.Roles)
+			roles, err = store.Roles(ctx, s.Store, a.bot.Roles)
 		}
 		return unavailable("reading the roles", err)
 	}, func(ctx context.Context) (err error) {
-		a.uses, err = a.Store.Uses(ctx, a.record.IDToken)
-		return unavailable("reading the claim", err)
+		uses, err = s.Store.Uses(ctx, a.job.hash)
+		return unavailable("reading the uses of the ID token", err)
 	})
+	return roles, uses, err
 }
 
-// checkGrants is step 7: every credential asked for must be granted, and its key
-// be one that is signed. A refusal up to here spends nothing.
-func (a *attempt) checkGrants(ctx context.Context) error {
-	keys := make(map[string]publicKey, len(a.req.Credentials))
-	wishes := make([]rules.Wish, 0, len(a.req.Credentials))
-	for i := range a.req.Credentials {
-		c := &a.req.Credentials[i]
-		key, err := parsePublicKey(c)
-		if err != nil {
-			return err
-		}
-		keys[c.Name] = key
-		w := wish(c)
-		wishes = append(wishes, w)
-		g, err := a.grant(ctx, c, w, key)
-		if err != nil {
-			return err
-		}
-		a.grants = append(a.grants, g)
+// readAuthorities finds what servers trust, before the use is stored: nothing that can
+// fail comes between that and the answer.
+func (s *Service) readAuthorities(ctx context.Context) (*api.Authorities, error) {
+	authorities, err := authority.Publish(ctx, s.Authorities)
+	if err != nil {
+		return nil, signerUnavailable(err)
 	}
-
-	var asked time.Duration
-	if s := a.req.TTLSeconds; s != nil {
-		asked = time.Duration(min(*s, int64(cert.MaxTTL/time.Second)+1)) * time.Second
-	}
-	ttl, limitedBy := rules.TTL(asked, a.MaxTTL, a.bot, rules.Applicable(a.bot, a.roles, wishes))
-	a.notAfter = a.now.Add(ttl.Truncate(time.Second))
-	a.record.TTLLimitedBy = limitedBy
-
-	var err error
-	if a.digest, err = digest(a.req, keys, a.Rand); err != nil {
-		return err
-	}
-	a.record.Digest = a.digest
-	return nil
-}
-
-// checkUses looks at what the ID token was used for, before anything is signed.
-// The claim decides; this spares the signatures of what it would refuse.
-func (a *attempt) checkUses(context.Context) error {
-	first, retry := a.uses[a.digest]
-	if !retry {
-		if len(a.uses) >= a.rule.MaxJoins {
-			return a.alreadyUsed()
-		}
-		return nil
-	}
-	return a.limitToFirst(first)
-}
-
-// readAuthorities finds what servers trust, before anything is claimed: nothing
-// that can fail comes between the claim and the answer.
-func (a *attempt) readAuthorities(ctx context.Context) (err error) {
-	if a.authorities, err = authority.Publish(ctx, a.Authorities); err != nil {
-		return signerUnavailable(err)
-	}
-	return nil
-}
-
-// limitToFirst makes this join a retry of one whose credentials end at first.
-func (a *attempt) limitToFirst(first time.Time) error {
-	a.record.Retry = true
-	if !first.After(a.now) {
-		return refuse(api.CodeIDTokenAlreadyUsed,
-			"this request was answered before, and the credentials of that answer have ended; let the job get a new ID token")
-	}
-	if first.Before(a.notAfter) {
-		a.notAfter = first
-		a.record.TTLLimitedBy = "retry"
-	}
-	return nil
-}
-
-func (a *attempt) alreadyUsed() *Refusal {
-	return refuse(api.CodeIDTokenAlreadyUsed,
-		"this ID token has made the joins that its rule allows (max_joins is %d); ask for several credentials in one join, or ask an administrator to raise max_joins",
-		a.rule.MaxJoins)
+	return authorities, nil
 }
 
 // wish is what a credential request asks of the rules.
