@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/dynamotest"
+	"github.com/gatepass-ci/gatepass/internal/awstest"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
 )
 
@@ -20,8 +20,8 @@ func TestLambdaHops(t *testing.T) {
 	fastest := time.Hour
 	for range 3 { // of a busy machine the least says most
 		r := w.bitbucket(issuertest.BitbucketJob{})
-		w.dynamo.Set(dynamotest.Late(call))
-		w.kms.Set(dynamotest.Late(call))
+		w.dynamo.Set(awstest.Late(call))
+		w.kms.Set(awstest.Late(call))
 		start := time.Now()
 		f.granted(r)
 		fastest = min(fastest, time.Since(start))
@@ -33,7 +33,7 @@ func TestLambdaHops(t *testing.T) {
 		t.Errorf("the join took %s, with %s for each call: want 4 calls' time one after another, and less than 5", fastest, call)
 	}
 	var calls []string
-	for _, p := range []*dynamotest.Proxy{w.dynamo, w.kms} {
+	for _, p := range []*awstest.Proxy{w.dynamo, w.kms} {
 		for _, r := range p.Requests() {
 			calls = append(calls, r.Operation)
 		}

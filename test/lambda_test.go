@@ -12,7 +12,6 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/awstest"
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/dynamotest"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
 	"github.com/gatepass-ci/gatepass/internal/lambda"
 	"github.com/gatepass-ci/gatepass/internal/store"
@@ -142,8 +141,8 @@ func TestLambdaMalformedEvents(t *testing.T) {
 }
 
 // kmsError is how KMS refuses.
-func kmsError(name string) dynamotest.Fault {
-	return dynamotest.Error(http.StatusBadRequest, name, map[string]any{"message": "refused by the test"})
+func kmsError(name string) awstest.Fault {
+	return awstest.Error(http.StatusBadRequest, name, map[string]any{"message": "refused by the test"})
 }
 
 // Whatever fails, nothing is granted, and the same request succeeds once the fault is gone.
@@ -153,17 +152,17 @@ func TestLambdaFaults(t *testing.T) {
 	w.importKeys(0)
 	faults := []struct {
 		name  string
-		proxy *dynamotest.Proxy
-		fault dynamotest.Fault
+		proxy *awstest.Proxy
+		fault awstest.Fault
 		code  api.Code
 	}{
-		{"KMS is throttled", w.kms, dynamotest.On("Sign", kmsError("ThrottlingException")), api.CodeSignerUnavailable},
-		{"KMS refuses", w.kms, dynamotest.On("Sign", kmsError("AccessDeniedException")), api.CodeSignerUnavailable},
-		{"the key is disabled", w.kms, dynamotest.On("Sign", kmsError("DisabledException")), api.CodeSignerUnavailable},
-		{"KMS fails", w.kms, dynamotest.On("Sign", dynamotest.Error(http.StatusInternalServerError, "KMSInternalException", nil)), api.CodeSignerUnavailable},
-		{"KMS does not answer", w.kms, dynamotest.CutBefore, api.CodeSignerUnavailable},
-		{"DynamoDB is throttled", w.dynamo, dynamotest.Throttled, api.CodeStoreUnavailable},
-		{"DynamoDB does not answer", w.dynamo, dynamotest.CutBefore, api.CodeStoreUnavailable},
+		{"KMS is throttled", w.kms, awstest.On("Sign", kmsError("ThrottlingException")), api.CodeSignerUnavailable},
+		{"KMS refuses", w.kms, awstest.On("Sign", kmsError("AccessDeniedException")), api.CodeSignerUnavailable},
+		{"the key is disabled", w.kms, awstest.On("Sign", kmsError("DisabledException")), api.CodeSignerUnavailable},
+		{"KMS fails", w.kms, awstest.On("Sign", awstest.Error(http.StatusInternalServerError, "KMSInternalException", nil)), api.CodeSignerUnavailable},
+		{"KMS does not answer", w.kms, awstest.CutBefore, api.CodeSignerUnavailable},
+		{"DynamoDB is throttled", w.dynamo, awstest.Throttled, api.CodeStoreUnavailable},
+		{"DynamoDB does not answer", w.dynamo, awstest.CutBefore, api.CodeStoreUnavailable},
 	}
 	warm := w.startJoin()
 	checkGranted(t, warm.granted(w.bitbucket(issuertest.BitbucketJob{})))
@@ -186,7 +185,7 @@ func TestLambdaFaults(t *testing.T) {
 		})
 	}
 	t.Run("KMS is throttled for a moment", func(t *testing.T) {
-		w.kms.Set(dynamotest.First(3, dynamotest.On("Sign", kmsError("ThrottlingException"))))
+		w.kms.Set(awstest.First(3, awstest.On("Sign", kmsError("ThrottlingException"))))
 		defer w.kms.Set(nil)
 		warm.granted(w.bitbucket(issuertest.BitbucketJob{}))
 	})
@@ -211,7 +210,7 @@ func TestLambdaRacingColdStarts(t *testing.T) {
 	// All of them have read that there are none before any of them may store one.
 	var puts atomic.Int32
 	all := make(chan struct{})
-	w.dynamo.Set(func(r dynamotest.Request, rw http.ResponseWriter, forward func(http.ResponseWriter)) {
+	w.dynamo.Set(func(r awstest.Request, rw http.ResponseWriter, forward func(http.ResponseWriter)) {
 		if r.Operation == "PutItem" && strings.Contains(string(marshal(t, r.Body["Item"])), "certificate/"+string(cert.X509Identity)) {
 			if puts.Add(1) == int32(len(functions)) {
 				close(all)

@@ -26,7 +26,6 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/awstest"
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/dynamo"
-	"github.com/gatepass-ci/gatepass/internal/dynamotest"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
 	"github.com/gatepass-ci/gatepass/internal/kms"
 	"github.com/gatepass-ci/gatepass/internal/lambda"
@@ -38,7 +37,7 @@ import (
 // lambdaParts are the stand-ins for AWS and the built functions: started once for all tests.
 type lambdaParts struct {
 	dir           string
-	dynamo        *dynamotest.Server
+	dynamo        *awstest.DynamoDB
 	moto          *awstest.Moto
 	join, refresh string // their bootstraps
 }
@@ -51,7 +50,7 @@ var (
 		if p.dir, err = os.MkdirTemp("", "gatepass-test-lambda-"); err != nil {
 			return err
 		}
-		if p.dynamo, err = dynamotest.Start(); err != nil {
+		if p.dynamo, err = awstest.StartDynamoDB(); err != nil {
 			return err
 		}
 		if p.moto, err = awstest.StartMoto(); err != nil {
@@ -80,7 +79,7 @@ func stopLambda() {
 // needLambda skips the test where the stand-ins are not installed, or in CI fails it.
 func needLambda(t testing.TB, err error) {
 	t.Helper()
-	if (errors.Is(err, awstest.ErrUnavailable) || errors.Is(err, dynamotest.ErrUnavailable)) && os.Getenv("CI") == "" {
+	if (errors.Is(err, awstest.ErrUnavailable)) && os.Getenv("CI") == "" {
 		t.Skipf("skipped: %v", err)
 	}
 	if err != nil {
@@ -93,7 +92,7 @@ func needLambda(t testing.TB, err error) {
 type lambdaWorld struct {
 	t             testing.TB
 	store         *dynamo.Store
-	dynamo, kms   *dynamotest.Proxy
+	dynamo, kms   *awstest.Proxy
 	issuer        *issuertest.Issuer
 	refresh       *awstest.Emulator
 	invocations   *httptest.Server
@@ -107,10 +106,10 @@ func newLambdaWorld(t testing.TB) *lambdaWorld {
 	needLambda(t, lambdaOnce())
 	w := &lambdaWorld{t: t, functionLimit: 20 * time.Second}
 	var err error
-	w.dynamo, err = dynamotest.NewProxy(startedLambda.dynamo.URL())
+	w.dynamo, err = awstest.NewProxy(startedLambda.dynamo.URL())
 	lambdaMust(t, err)
 	t.Cleanup(w.dynamo.Close)
-	w.kms, err = dynamotest.NewProxy(startedLambda.moto.URL())
+	w.kms, err = awstest.NewProxy(startedLambda.moto.URL())
 	lambdaMust(t, err)
 	t.Cleanup(w.kms.Close)
 	w.issuer, err = issuertest.New(issuertest.Config{})
@@ -118,7 +117,7 @@ func newLambdaWorld(t testing.TB) *lambdaWorld {
 	t.Cleanup(func() { _ = w.issuer.Close() })
 
 	client := startedLambda.dynamo.Client()
-	tables, err := dynamotest.NewTables(t.Context(), client)
+	tables, err := awstest.NewTables(t.Context(), client)
 	lambdaMust(t, err)
 	w.store, err = dynamo.New(dynamo.Config{Client: client, Tables: tables})
 	lambdaMust(t, err)
@@ -137,7 +136,7 @@ func newLambdaWorld(t testing.TB) *lambdaWorld {
 		lambda.EnvPublicURL: "https://join.example.com", lambda.EnvStage: "test", lambda.EnvRefresher: "jwks-refresh",
 		"AWS_ENDPOINT_URL_DYNAMODB": w.dynamo.URL(), "AWS_ENDPOINT_URL_KMS": w.kms.URL(), "AWS_ENDPOINT_URL_LAMBDA": w.invocations.URL,
 	}
-	keys := kms.NewClient(dynamotest.Config(startedLambda.moto.URL()))
+	keys := kms.NewClient(awstest.DynamoDBConfig(startedLambda.moto.URL()))
 	for _, p := range cert.Purposes() {
 		w.joinEnv[lambda.EnvKey(p)], err = awstest.NewKey(t.Context(), keys)
 		lambdaMust(t, err)

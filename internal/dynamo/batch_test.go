@@ -7,15 +7,15 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"github.com/gatepass-ci/gatepass/internal/awstest"
 	"github.com/gatepass-ci/gatepass/internal/dynamo"
-	"github.com/gatepass-ci/gatepass/internal/dynamotest"
 	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 // leaveOut has DynamoDB answer without some of the items that were asked for, as
 // it does when it is throttled in part.
-func leaveOut(all bool) dynamotest.Fault {
-	return func(r dynamotest.Request, w http.ResponseWriter, forward func(http.ResponseWriter)) {
+func leaveOut(all bool) awstest.Fault {
+	return func(r awstest.Request, w http.ResponseWriter, forward func(http.ResponseWriter)) {
 		var answer map[string]any
 		recorded := httptest.NewRecorder()
 		forward(recorded)

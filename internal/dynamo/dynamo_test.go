@@ -11,17 +11,17 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"github.com/gatepass-ci/gatepass/internal/awstest"
 	"github.com/gatepass-ci/gatepass/internal/dynamo"
-	"github.com/gatepass-ci/gatepass/internal/dynamotest"
 	"github.com/gatepass-ci/gatepass/internal/storetest"
 )
 
 // local is the one server of this package's tests; nil if it is not installed.
-var local *dynamotest.Server
+var local *awstest.DynamoDB
 
 func TestMain(m *testing.M) {
-	server, err := dynamotest.Start()
-	if err != nil && (os.Getenv("CI") != "" || !errors.Is(err, dynamotest.ErrUnavailable)) {
+	server, err := awstest.StartDynamoDB()
+	if err != nil && (os.Getenv("CI") != "" || !errors.Is(err, awstest.ErrUnavailable)) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -37,9 +37,9 @@ func TestMain(m *testing.M) {
 func tables(t testing.TB) dynamo.Tables {
 	t.Helper()
 	if local == nil {
-		t.Skip(dynamotest.ErrUnavailable)
+		t.Skip(awstest.ErrUnavailable)
 	}
-	names, err := dynamotest.NewTables(t.Context(), local.Client())
+	names, err := awstest.NewTables(t.Context(), local.Client())
 	if err != nil {
 		t.Fatal(err)
 	}

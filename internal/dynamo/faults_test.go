@@ -17,9 +17,9 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"github.com/gatepass-ci/gatepass/internal/authority"
+	"github.com/gatepass-ci/gatepass/internal/awstest"
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/dynamo"
-	"github.com/gatepass-ci/gatepass/internal/dynamotest"
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
@@ -80,10 +80,10 @@ func keySet() store.KeySet {
 
 // behindProxy returns a store that calls DynamoDB through a proxy, and one of the
 // same tables that does not.
-func behindProxy(t *testing.T, options ...func(*dynamodb.Options)) (faulty, direct *dynamo.Store, proxy *dynamotest.Proxy) {
+func behindProxy(t *testing.T, options ...func(*dynamodb.Options)) (faulty, direct *dynamo.Store, proxy *awstest.Proxy) {
 	t.Helper()
 	names := tables(t)
-	proxy, err := dynamotest.NewProxy(local.URL())
+	proxy, err := awstest.NewProxy(local.URL())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,12 +219,12 @@ func isAnswer(err error) bool {
 // TestFaultsThatPass have the first tries of each call fail. The SDK tries again,
 // and what a call does is done once.
 func TestFaultsThatPass(t *testing.T) {
-	for name, fault := range map[string]func() dynamotest.Fault{
-		"throttled twice":                    func() dynamotest.Fault { return dynamotest.First(2, dynamotest.Throttled) },
-		"broken":                             func() dynamotest.Fault { return dynamotest.First(1, broken) },
-		"cut off before it was applied":      func() dynamotest.Fault { return dynamotest.First(1, dynamotest.CutBefore) },
-		"cut off after it was applied":       func() dynamotest.Fault { return dynamotest.First(1, dynamotest.CutAfter) },
-		"cut off twice after it was applied": func() dynamotest.Fault { return dynamotest.First(2, dynamotest.CutAfter) },
+	for name, fault := range map[string]func() awstest.Fault{
+		"throttled twice":                    func() awstest.Fault { return awstest.First(2, awstest.Throttled) },
+		"broken":                             func() awstest.Fault { return awstest.First(1, broken) },
+		"cut off before it was applied":      func() awstest.Fault { return awstest.First(1, awstest.CutBefore) },
+		"cut off after it was applied":       func() awstest.Fault { return awstest.First(1, awstest.CutAfter) },
+		"cut off twice after it was applied": func() awstest.Fault { return awstest.First(2, awstest.CutAfter) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -243,8 +243,8 @@ func TestFaultsThatPass(t *testing.T) {
 	}
 }
 
-func broken(r dynamotest.Request, w http.ResponseWriter, forward func(http.ResponseWriter)) {
-	dynamotest.Error(http.StatusInternalServerError, "InternalServerError", nil)(r, w, forward)
+func broken(r awstest.Request, w http.ResponseWriter, forward func(http.ResponseWriter)) {
+	awstest.Error(http.StatusInternalServerError, "InternalServerError", nil)(r, w, forward)
 }
 
 // TestNoAnswer has the first try of a write get none in time, though it was applied.
@@ -255,7 +255,7 @@ func TestNoAnswer(t *testing.T) {
 		if !strings.Contains(c.operation, "Item") || strings.Contains(c.operation, "Get") {
 			continue
 		}
-		proxy.Set(dynamotest.First(1, dynamotest.Late(time.Second)))
+		proxy.Set(awstest.First(1, awstest.Late(time.Second)))
 		if err := c.try(t.Context(), s); err != nil {
 			t.Errorf("%s: %v", c.name, err)
 		}
@@ -285,15 +285,15 @@ func counted(t *testing.T, s *dynamo.Store) {
 // when they have gone the same calls succeed.
 func TestFaultsThatStay(t *testing.T) {
 	for name, c := range map[string]struct {
-		fault dynamotest.Fault
+		fault awstest.Fault
 		tries int
 	}{
-		"throttled":                    {dynamotest.Throttled, dynamo.MaxAttempts},
-		"cut off before it is applied": {dynamotest.CutBefore, dynamo.MaxAttempts},
-		"cut off after it was applied": {dynamotest.CutAfter, dynamo.MaxAttempts},
+		"throttled":                    {awstest.Throttled, dynamo.MaxAttempts},
+		"cut off before it is applied": {awstest.CutBefore, dynamo.MaxAttempts},
+		"cut off after it was applied": {awstest.CutAfter, dynamo.MaxAttempts},
 		"broken":                       {broken, dynamo.MaxAttempts},
-		"no such table":                {dynamotest.Error(http.StatusBadRequest, "ResourceNotFoundException", nil), 1},
-		"not permitted":                {dynamotest.Error(http.StatusBadRequest, "AccessDeniedException", nil), 1},
+		"no such table":                {awstest.Error(http.StatusBadRequest, "ResourceNotFoundException", nil), 1},
+		"not permitted":                {awstest.Error(http.StatusBadRequest, "AccessDeniedException", nil), 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -349,7 +349,7 @@ func TestUnreachable(t *testing.T) {
 // and a use that was stored meanwhile is a retry for the next who asks.
 func TestDeadline(t *testing.T) {
 	s, direct, proxy := behindProxy(t)
-	proxy.Set(dynamotest.Late(2 * time.Second))
+	proxy.Set(awstest.Late(2 * time.Second))
 	for _, c := range calls {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -381,7 +381,7 @@ func TestLateRefusal(t *testing.T) {
 	if _, err := direct.Use(t.Context(), use("first", 1)); err != nil {
 		t.Fatal(err)
 	}
-	proxy.Set(dynamotest.Late(300 * time.Millisecond))
+	proxy.Set(awstest.Late(300 * time.Millisecond))
 	if _, err := s.Use(t.Context(), use("second", 1)); !errors.Is(err, store.ErrUsed) {
 		t.Errorf("in time: %v, want store.ErrUsed", err)
 	}
@@ -396,28 +396,28 @@ func TestLateRefusal(t *testing.T) {
 }
 
 // cancelled answers that a transaction was cancelled, with a reason for each item.
-func cancelled(reasons ...string) dynamotest.Fault {
+func cancelled(reasons ...string) awstest.Fault {
 	list := make([]map[string]string, len(reasons))
 	for i, code := range reasons {
 		list[i] = map[string]string{"Code": code, "Message": "because of " + code}
 	}
-	return dynamotest.Error(http.StatusBadRequest, "TransactionCanceledException",
+	return awstest.Error(http.StatusBadRequest, "TransactionCanceledException",
 		map[string]any{"Message": "Transaction cancelled", "CancellationReasons": list})
 }
 
 func TestCancelledTransactions(t *testing.T) {
 	for name, c := range map[string]struct {
-		fault    dynamotest.Fault
+		fault    awstest.Fault
 		tries    int
 		conflict string // the resource in conflict
 		fails    bool
 	}{
-		"another one under way, once": {fault: dynamotest.First(1, cancelled("None", "TransactionConflict")), tries: 2},
+		"another one under way, once": {fault: awstest.First(1, cancelled("None", "TransactionConflict")), tries: 2},
 		"another one under way":       {fault: cancelled("TransactionConflict", "None"), tries: dynamo.WriteTries, fails: true},
 		"the second was changed":      {fault: cancelled("None", "ConditionalCheckFailed"), tries: 1, conflict: "role/deployer"},
 		"the first was changed":       {fault: cancelled("ConditionalCheckFailed", "None"), tries: 1, conflict: "bot/example"},
 		"changed, and another one":    {fault: cancelled("TransactionConflict", "ConditionalCheckFailed"), tries: 1, conflict: "role/deployer"},
-		"throttled, once":             {fault: dynamotest.First(1, cancelled("None", "ThrottlingError")), tries: 2},
+		"throttled, once":             {fault: awstest.First(1, cancelled("None", "ThrottlingError")), tries: 2},
 		"throttled":                   {fault: cancelled("None", "ProvisionedThroughputExceeded"), tries: dynamo.WriteTries, fails: true},
 		"throttled, and changed":      {fault: cancelled("ThrottlingError", "ConditionalCheckFailed"), tries: 1, conflict: "role/deployer"},
 		"too large":                   {fault: cancelled("ValidationError", "None"), tries: 1, fails: true},

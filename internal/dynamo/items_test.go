@@ -14,9 +14,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"github.com/gatepass-ci/gatepass/internal/awstest"
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/dynamo"
-	"github.com/gatepass-ci/gatepass/internal/dynamotest"
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
@@ -373,7 +373,7 @@ func TestKeptLongerMeanwhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	calls := 0
-	proxy.Set(func(_ dynamotest.Request, w http.ResponseWriter, forward func(http.ResponseWriter)) {
+	proxy.Set(func(_ awstest.Request, w http.ResponseWriter, forward func(http.ResponseWriter)) {
 		if calls++; calls == 2 {
 			if _, err := direct.Use(t.Context(), at("third", 9)); err != nil {
 				t.Error(err)

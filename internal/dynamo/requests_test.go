@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gatepass-ci/gatepass/internal/awstest"
 	"github.com/gatepass-ci/gatepass/internal/dynamo"
-	"github.com/gatepass-ci/gatepass/internal/dynamotest"
 )
 
 // TestRequests holds each call to what it may cost, and to the keys that policies
@@ -71,7 +71,7 @@ func TestRequests(t *testing.T) {
 }
 
 // describe is a request's operation, table and partition keys.
-func describe(t *testing.T, r dynamotest.Request, tables map[string]string) string {
+func describe(t *testing.T, r awstest.Request, tables map[string]string) string {
 	t.Helper()
 	consistent := true
 	parts := []string{r.Operation}

@@ -25,7 +25,6 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/awstest"
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/dynamotest"
 	"github.com/gatepass-ci/gatepass/internal/kms"
 	"github.com/gatepass-ci/gatepass/internal/store"
 )
@@ -57,7 +56,7 @@ func must(t testing.TB, err error) {
 // world is KMS with a proxy that can fail, a key for each purpose, and where certificates are stored.
 type world struct {
 	t      *testing.T
-	kms    *dynamotest.Proxy
+	kms    *awstest.Proxy
 	client *awskms.Client
 	config kms.Config
 }
@@ -70,10 +69,10 @@ func newWorld(t *testing.T) *world {
 	}
 	must(t, err)
 	w := &world{t: t}
-	w.kms, err = dynamotest.NewProxy(m.URL())
+	w.kms, err = awstest.NewProxy(m.URL())
 	must(t, err)
 	t.Cleanup(w.kms.Close)
-	w.client = kms.NewClient(dynamotest.Config(w.kms.URL()))
+	w.client = kms.NewClient(awstest.DynamoDBConfig(w.kms.URL()))
 	w.config = kms.Config{Client: w.client, Keys: map[cert.Purpose]string{}, Certificates: &certificates{}}
 	for _, p := range cert.Purposes() {
 		w.config.Keys[p], err = awstest.NewKey(t.Context(), w.client)
@@ -352,14 +351,14 @@ func TestWrongAuthorities(t *testing.T) {
 }
 
 // throttled is how KMS refuses what is too much.
-var throttled = dynamotest.Error(http.StatusBadRequest, "ThrottlingException", map[string]any{"message": "Rate exceeded"})
+var throttled = awstest.Error(http.StatusBadRequest, "ThrottlingException", map[string]any{"message": "Rate exceeded"})
 
 func TestFaults(t *testing.T) {
 	t.Run("throttled for a while", func(t *testing.T) {
 		w := newWorld(t)
 		a, err := kms.New(w.config).Authority(t.Context(), cert.SSHUser)
 		must(t, err)
-		w.kms.Set(dynamotest.First(3, throttled))
+		w.kms.Set(awstest.First(3, throttled))
 		must(t, sign(t, a))
 		if got := w.calls(); len(got) != 4 {
 			t.Errorf("calls %v, want 4", got)
@@ -395,7 +394,7 @@ func TestFaults(t *testing.T) {
 		all := kms.New(w.config)
 		a, err := all.Authority(t.Context(), cert.SSHUser)
 		must(t, err)
-		w.kms.Set(dynamotest.Error(http.StatusBadRequest, "AccessDeniedException", map[string]any{"message": "no"}))
+		w.kms.Set(awstest.Error(http.StatusBadRequest, "AccessDeniedException", map[string]any{"message": "no"}))
 		if err := sign(t, a); err == nil || len(w.calls()) != 1 {
 			t.Errorf("%v after %v, want an error after one call", err, w.calls())
 		}
@@ -403,8 +402,8 @@ func TestFaults(t *testing.T) {
 	t.Run("a first use that fails is made again by the next", func(t *testing.T) {
 		w := newWorld(t)
 		all := kms.New(w.config)
-		disabled := dynamotest.Error(http.StatusBadRequest, "DisabledException", map[string]any{"message": "no"})
-		w.kms.Set(func(r dynamotest.Request, rw http.ResponseWriter, forward func(http.ResponseWriter)) {
+		disabled := awstest.Error(http.StatusBadRequest, "DisabledException", map[string]any{"message": "no"})
+		w.kms.Set(func(r awstest.Request, rw http.ResponseWriter, forward func(http.ResponseWriter)) {
 			if r.Body["KeyId"] == w.config.Keys[cert.X509Identity] {
 				disabled(r, rw, forward)
 			} else {
@@ -425,7 +424,7 @@ func TestFaults(t *testing.T) {
 		w := newWorld(t)
 		a, err := kms.New(w.config).Authority(t.Context(), cert.SSHUser)
 		must(t, err)
-		w.kms.Set(dynamotest.First(2, dynamotest.CutAfter))
+		w.kms.Set(awstest.First(2, awstest.CutAfter))
 		must(t, sign(t, a))
 	})
 }

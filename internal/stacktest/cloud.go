@@ -11,7 +11,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
 	"github.com/gatepass-ci/gatepass/internal/awstest"
-	"github.com/gatepass-ci/gatepass/internal/dynamotest"
 )
 
 const (
@@ -22,13 +21,13 @@ const (
 // Cloud is AWS.
 type Cloud struct {
 	moto   *awstest.Moto
-	dynamo *dynamotest.Server
+	dynamo *awstest.DynamoDB
 	join   func() (bootstrap string, err error)
 	dir    string
 }
 
 // Start starts a cloud. Its error wraps awstest.ErrUnavailable or
-// dynamotest.ErrUnavailable if what it needs is not installed.
+// awstest.ErrUnavailable if what it needs is not installed.
 func Start() (*Cloud, error) {
 	c := &Cloud{}
 	if err := c.start(); err != nil {
@@ -46,7 +45,7 @@ func (c *Cloud) start() (err error) {
 	if c.moto, err = awstest.StartMoto(); err != nil {
 		return err
 	}
-	c.dynamo, err = dynamotest.Start()
+	c.dynamo, err = awstest.StartDynamoDB()
 	return err
 }
 

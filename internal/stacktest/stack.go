@@ -20,7 +20,6 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/commandtest"
 	"github.com/gatepass-ci/gatepass/internal/dynamo"
-	"github.com/gatepass-ci/gatepass/internal/dynamotest"
 	"github.com/gatepass-ci/gatepass/internal/lambda"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
@@ -58,7 +57,7 @@ func (c *Cloud) NewStack(ctx context.Context, name string) (*Stack, error) {
 
 func (s *Stack) make(ctx context.Context) (err error) {
 	client := s.cloud.dynamo.Client()
-	if s.Tables, err = dynamotest.NewTables(ctx, client); err != nil {
+	if s.Tables, err = awstest.NewTables(ctx, client); err != nil {
 		return err
 	}
 	if s.Store, err = dynamo.New(dynamo.Config{Client: client, Tables: s.Tables}); err != nil {
@@ -191,5 +190,5 @@ func (s *Stack) Ctl(tb testing.TB, args ...string) string {
 }
 
 func unavailable(err error) bool {
-	return errors.Is(err, awstest.ErrUnavailable) || errors.Is(err, dynamotest.ErrUnavailable)
+	return errors.Is(err, awstest.ErrUnavailable)
 }

@@ -23,9 +23,9 @@ import (
 	_ "modernc.org/sqlite"
 
 	"github.com/gatepass-ci/gatepass/internal/authority"
+	"github.com/gatepass-ci/gatepass/internal/awstest"
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/dynamo"
-	"github.com/gatepass-ci/gatepass/internal/dynamotest"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/internal/storetest"
@@ -64,14 +64,14 @@ func TestStores(t *testing.T) {
 	must(t, embedded.Close())
 	a.Compare("sqlite.txt", sqliteRows(t, filepath.Join(dir, sqlite.FileName)))
 
-	server, err := dynamotest.Start()
-	if err != nil && errors.Is(err, dynamotest.ErrUnavailable) && os.Getenv("CI") == "" {
+	server, err := awstest.StartDynamoDB()
+	if err != nil && errors.Is(err, awstest.ErrUnavailable) && os.Getenv("CI") == "" {
 		a.Input("dynamo.txt")
 		t.Skip(err)
 	}
 	must(t, err)
 	t.Cleanup(server.Stop)
-	names, err := dynamotest.NewTables(t.Context(), server.Client())
+	names, err := awstest.NewTables(t.Context(), server.Client())
 	must(t, err)
 	deployed, err := dynamo.New(dynamo.Config{Client: server.Client(), Tables: names})
 	must(t, err)

@@ -23,7 +23,6 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/awstest"
 	"github.com/gatepass-ci/gatepass/internal/commandtest"
-	"github.com/gatepass-ci/gatepass/internal/dynamotest"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
 	"github.com/gatepass-ci/gatepass/internal/stacktest"
 	"github.com/gatepass-ci/gatepass/pkg/api"
@@ -49,7 +48,7 @@ var (
 func cloud(t *testing.T) *stacktest.Cloud {
 	t.Helper()
 	err := startOnce()
-	missing := errors.Is(err, awstest.ErrUnavailable) || errors.Is(err, dynamotest.ErrUnavailable)
+	missing := errors.Is(err, awstest.ErrUnavailable)
 	if missing && os.Getenv("CI") == "" {
 		t.Skipf("skipped: %v; run make tools", err)
 	}

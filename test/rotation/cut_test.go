@@ -13,9 +13,9 @@ import (
 	awskms "github.com/aws/aws-sdk-go-v2/service/kms"
 
 	"github.com/gatepass-ci/gatepass/internal/authority"
+	"github.com/gatepass-ci/gatepass/internal/awstest"
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/dynamo"
-	"github.com/gatepass-ci/gatepass/internal/dynamotest"
 	"github.com/gatepass-ci/gatepass/internal/kms"
 	"github.com/gatepass-ci/gatepass/internal/stacktest"
 )
@@ -31,7 +31,7 @@ type blade struct {
 	seen      []string
 }
 
-func (b *blade) fault(r dynamotest.Request, w http.ResponseWriter, forward func(http.ResponseWriter)) {
+func (b *blade) fault(r awstest.Request, w http.ResponseWriter, forward func(http.ResponseWriter)) {
 	b.mu.Lock()
 	defer b.mu.Unlock() // one call at a time, so that none slips past
 	if !slices.Contains(b.seen, r.Operation) {
@@ -44,9 +44,9 @@ func (b *blade) fault(r dynamotest.Request, w http.ResponseWriter, forward func(
 		forward(w)
 		return
 	case first && b.applied:
-		dynamotest.CutAfter(r, w, forward)
+		awstest.CutAfter(r, w, forward)
 	default:
-		dynamotest.CutBefore(r, w, forward)
+		awstest.CutBefore(r, w, forward)
 	}
 	b.cancel()
 }
@@ -55,12 +55,12 @@ func (b *blade) fault(r dynamotest.Request, w http.ResponseWriter, forward func(
 type cutWorld struct {
 	cloud       *stacktest.Cloud
 	stack       *stacktest.Stack
-	dynamo, kms *dynamotest.Proxy
+	dynamo, kms *awstest.Proxy
 }
 
 func (w *cutWorld) rotator(t *testing.T) *authority.Rotator {
 	t.Helper()
-	config := func(p *dynamotest.Proxy) aws.Config {
+	config := func(p *awstest.Proxy) aws.Config {
 		c := w.cloud.Config()
 		c.BaseEndpoint = new(p.URL())
 		return c
@@ -126,10 +126,10 @@ func TestCutOffAtEveryCall(t *testing.T) {
 	must(t, err)
 	t.Cleanup(s.Close)
 	w := &cutWorld{cloud: c, stack: s}
-	w.dynamo, err = dynamotest.NewProxy(endpoint(t, c, "AWS_ENDPOINT_URL_DYNAMODB"))
+	w.dynamo, err = awstest.NewProxy(endpoint(t, c, "AWS_ENDPOINT_URL_DYNAMODB"))
 	must(t, err)
 	t.Cleanup(w.dynamo.Close)
-	w.kms, err = dynamotest.NewProxy(endpoint(t, c, "AWS_ENDPOINT_URL"))
+	w.kms, err = awstest.NewProxy(endpoint(t, c, "AWS_ENDPOINT_URL"))
 	must(t, err)
 	t.Cleanup(w.kms.Close)
 

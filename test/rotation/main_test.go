@@ -13,7 +13,6 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/awstest"
 	"github.com/gatepass-ci/gatepass/internal/commandtest"
-	"github.com/gatepass-ci/gatepass/internal/dynamotest"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
 	"github.com/gatepass-ci/gatepass/internal/stacktest"
 )
@@ -38,7 +37,7 @@ var (
 func cloud(tb testing.TB) *stacktest.Cloud {
 	tb.Helper()
 	err := startOnce()
-	if os.Getenv("CI") == "" && (errors.Is(err, awstest.ErrUnavailable) || errors.Is(err, dynamotest.ErrUnavailable)) {
+	if os.Getenv("CI") == "" && (errors.Is(err, awstest.ErrUnavailable)) {
 		tb.Skipf("skipped: %v; run make tools", err)
 	}
 	must(tb, err)

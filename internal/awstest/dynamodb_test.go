@@ -1,4 +1,4 @@
-package dynamotest_test
+package awstest_test
 
 import (
 	"errors"
@@ -9,19 +9,19 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
-	"github.com/gatepass-ci/gatepass/internal/dynamotest"
+	"github.com/gatepass-ci/gatepass/internal/awstest"
 )
 
 func TestStart(t *testing.T) {
-	server, err := dynamotest.Start()
-	if errors.Is(err, dynamotest.ErrUnavailable) && os.Getenv("CI") == "" {
+	server, err := awstest.StartDynamoDB()
+	if errors.Is(err, awstest.ErrUnavailable) && os.Getenv("CI") == "" {
 		t.Skip(err)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer server.Stop()
-	names, err := dynamotest.NewTables(t.Context(), server.Client())
+	names, err := awstest.NewTables(t.Context(), server.Client())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func TestStart(t *testing.T) {
 	if n, err := list(func(o *dynamodb.Options) { o.Region = "us-east-1" }); err != nil || n != 3 {
 		t.Errorf("a client of another region sees %d tables, %v; want 3", n, err)
 	}
-	if err := dynamotest.CreateTables(t.Context(), server.Client(), names); err == nil {
+	if err := awstest.CreateTables(t.Context(), server.Client(), names); err == nil {
 		t.Error("tables that exist were created")
 	}
 	server.Stop()
@@ -53,13 +53,13 @@ func TestNotInstalled(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Chdir(dir)
-		if _, err := dynamotest.Start(); !errors.Is(err, dynamotest.ErrUnavailable) {
+		if _, err := awstest.StartDynamoDB(); !errors.Is(err, awstest.ErrUnavailable) {
 			t.Errorf("got %v, want ErrUnavailable", err)
 		}
 	})
 	t.Run("Java", func(t *testing.T) {
 		t.Setenv("PATH", "")
-		if _, err := dynamotest.Start(); !errors.Is(err, dynamotest.ErrUnavailable) {
+		if _, err := awstest.StartDynamoDB(); !errors.Is(err, awstest.ErrUnavailable) {
 			t.Errorf("got %v, want ErrUnavailable", err)
 		}
 	})
@@ -67,7 +67,7 @@ func TestNotInstalled(t *testing.T) {
 
 // TestProxy has a client that does not understand what the proxy does.
 func TestProxy(t *testing.T) {
-	proxy, err := dynamotest.NewProxy("http://127.0.0.1:1")
+	proxy, err := awstest.NewProxy("http://127.0.0.1:1")
 	if err != nil {
 		t.Fatal(err)
 	}
