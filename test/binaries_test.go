@@ -5,36 +5,36 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/commandtest"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
 
 func TestMain(m *testing.M) {
-	commandtest.Main(m, stopLambda)
+	worldtest.Main(m, stopLambda)
 }
 
 func binary(t *testing.T, name string) string {
 	t.Helper()
-	return commandtest.Binary(t, name)
+	return worldtest.Binary(t, name)
 }
 
 func must(t *testing.T, err error) {
 	t.Helper()
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 }
 
 func need(t *testing.T, name string) string {
 	t.Helper()
-	return commandtest.Need(t, name)
+	return worldtest.Need(t, name)
 }
 
 func output(t *testing.T, name string, args ...string) string {
 	t.Helper()
-	return commandtest.Output(t, name, args...)
+	return worldtest.Output(t, name, args...)
 }
 
 func write(t *testing.T, dir, name, content string) string {
 	t.Helper()
-	return commandtest.Write(t, dir, name, content)
+	return worldtest.Write(t, dir, name, content)
 }
 
 // within is the time that a command of a test may take.

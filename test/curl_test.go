@@ -13,9 +13,9 @@ import (
 	"github.com/MicahParks/keyfunc/v3"
 	"github.com/golang-jwt/jwt/v5"
 
-	"github.com/gatepass-ci/gatepass/internal/commandtest"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
 	"github.com/gatepass-ci/gatepass/internal/sshdtest"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -69,12 +69,12 @@ spec:
 `
 
 // realNames starts a service that believes keys imported for the CIs' real issuers.
-func realNames(t *testing.T) (*commandtest.Serve, *issuertest.Issuer) {
+func realNames(t *testing.T) (*worldtest.Serve, *issuertest.Issuer) {
 	t.Helper()
 	issuer, err := issuertest.New(issuertest.Config{Offline: true})
 	must(t, err)
 	dir := t.TempDir()
-	s := commandtest.StartServe(t, filepath.Join(dir, "data"))
+	s := worldtest.StartServe(t, filepath.Join(dir, "data"))
 	keys, err := issuer.JWKS()
 	must(t, err)
 	file := write(t, dir, "jwks.json", string(keys))
@@ -103,7 +103,7 @@ func newJob(t *testing.T) job {
 }
 
 // curl posts a join of every kind of credential and returns the answer.
-func (j job) curl(t *testing.T, s *commandtest.Serve, rule, idToken string, ttl int64) (answer api.JoinResponse) {
+func (j job) curl(t *testing.T, s *worldtest.Serve, rule, idToken string, ttl int64) (answer api.JoinResponse) {
 	t.Helper()
 	request := api.JoinRequest{Token: rule, IDToken: idToken, TTLSeconds: &ttl, Credentials: []api.CredentialRequest{
 		{Name: "ssh", Type: api.TypeSSH, PublicKey: j.pub},
@@ -162,7 +162,7 @@ func checkSSHKeygen(t *testing.T, j job, answer api.JoinResponse) {
 	}
 }
 
-func checkOpenSSL(t *testing.T, s *commandtest.Serve, j job, answer api.JoinResponse) {
+func checkOpenSSL(t *testing.T, s *worldtest.Serve, j job, answer api.JoinResponse) {
 	t.Helper()
 	openssl := need(t, "openssl")
 	usages := []string{api.UsageIdentity, api.UsageDatabase, api.UsageApplication, api.UsageKubernetes}
@@ -178,7 +178,7 @@ func checkOpenSSL(t *testing.T, s *commandtest.Serve, j job, answer api.JoinResp
 	}
 }
 
-func checkPublishedKeys(t *testing.T, s *commandtest.Serve, answer api.JoinResponse) {
+func checkPublishedKeys(t *testing.T, s *worldtest.Serve, answer api.JoinResponse) {
 	t.Helper()
 	var discovery struct {
 		Issuer  string `json:"issuer"`

@@ -15,14 +15,14 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"github.com/gatepass-ci/gatepass/internal/commandtest"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
 	"github.com/gatepass-ci/gatepass/internal/sshdtest"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
 
 // world is a service, and hosts that trust it, for the commands that log in.
 type world struct {
-	serve  *commandtest.Serve
+	serve  *worldtest.Serve
 	issuer *issuertest.Issuer
 	rules  string // what is applied
 	home   string // of the job

@@ -6,13 +6,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gatepass-ci/gatepass/internal/commandtest"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
 // loopbackIssuer starts a service whose token rules name an issuer that serves.
-func loopbackIssuer(t *testing.T, env ...string) (*commandtest.Serve, *issuertest.Issuer) {
+func loopbackIssuer(t *testing.T, env ...string) (*worldtest.Serve, *issuertest.Issuer) {
 	t.Helper()
 	issuer, err := issuertest.New(issuertest.Config{Algorithm: issuertest.ES256})
 	must(t, err)
@@ -21,14 +21,14 @@ func loopbackIssuer(t *testing.T, env ...string) (*commandtest.Serve, *issuertes
 	if env == nil {
 		env = []string{"GATEPASS_PRIVATE_ISSUERS=" + issuer.Host(), "GATEPASS_ISSUER_CA=" + write(t, dir, "ca.pem", string(issuer.CA()))}
 	}
-	s := commandtest.StartServe(t, filepath.Join(dir, "data"), env...)
+	s := worldtest.StartServe(t, filepath.Join(dir, "data"), env...)
 	here := strings.ReplaceAll(rules, "https://api.bitbucket.org/2.0/workspaces/acme/pipelines-config/identity/oidc", issuer.BitbucketURL())
 	here = strings.ReplaceAll(here, "    organization_id:", "    issuer: "+issuer.CircleCIURL()+"\n    organization_id:")
 	s.Ctl("apply", "-f", write(t, dir, "rules.yaml", here))
 	return s, issuer
 }
 
-func joinBitbucket(t *testing.T, s *commandtest.Serve, issuer *issuertest.Issuer) int {
+func joinBitbucket(t *testing.T, s *worldtest.Serve, issuer *issuertest.Issuer) int {
 	t.Helper()
 	token, err := issuer.Bitbucket(issuertest.BitbucketJob{})
 	must(t, err)

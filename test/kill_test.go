@@ -15,9 +15,9 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"github.com/gatepass-ci/gatepass/internal/commandtest"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -34,7 +34,7 @@ func TestKillServe(t *testing.T) {
 	var all []answered
 	for range 3 {
 		all = append(all, loadUntilKilled(t, s, issuer)...)
-		s = commandtest.StartServe(t, s.Data)
+		s = worldtest.StartServe(t, s.Data)
 	}
 	if len(all) < 10 {
 		t.Fatalf("only %d joins were answered: too few to tell anything", len(all))
@@ -64,7 +64,7 @@ func TestKillServe(t *testing.T) {
 
 // loadUntilKilled joins from several clients at once, kills the server in the
 // middle and returns the joins that were answered.
-func loadUntilKilled(t *testing.T, s *commandtest.Serve, issuer *issuertest.Issuer) []answered {
+func loadUntilKilled(t *testing.T, s *worldtest.Serve, issuer *issuertest.Issuer) []answered {
 	t.Helper()
 	var (
 		wg   sync.WaitGroup

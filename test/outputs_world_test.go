@@ -19,8 +19,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/commandtest"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
 
 // outputRules let one bot be two database users of one database, and a bot that is
@@ -71,7 +71,7 @@ spec: &spec
 // outputWorld is a join service, a client, and the key of a servers' authority.
 type outputWorld struct {
 	t      *testing.T
-	s      *commandtest.Serve
+	s      *worldtest.Serve
 	issuer *issuertest.Issuer
 	dir    string // that other users can enter
 	pki    *serverPKI
@@ -86,7 +86,7 @@ func newOutputWorld(t *testing.T) *outputWorld {
 	must(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	must(t, os.Chmod(dir, 0o755))
-	w := &outputWorld{t: t, issuer: issuer, dir: dir, s: commandtest.StartServe(t, filepath.Join(t.TempDir(), "data")), pki: newServerPKI(t, dir)}
+	w := &outputWorld{t: t, issuer: issuer, dir: dir, s: worldtest.StartServe(t, filepath.Join(t.TempDir(), "data")), pki: newServerPKI(t, dir)}
 	keys, err := issuer.JWKS()
 	must(t, err)
 	w.s.Ctl("keys", "import", "--issuer", issuer.BitbucketURL(), write(t, dir, "jwks.json", string(keys)))

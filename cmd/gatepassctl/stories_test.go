@@ -24,7 +24,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/embedded"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
-	"github.com/gatepass-ci/gatepass/internal/stacktest"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -37,7 +37,7 @@ func TestBothStores(t *testing.T) {
 	}
 	t.Run("data", func(t *testing.T) { tellStories(t, issuer, dataStory) })
 	t.Run("stack", func(t *testing.T) {
-		cloud := stacktest.Need(t)
+		cloud := worldtest.NeedCloud(t)
 		var n atomic.Int32
 		tellStories(t, issuer, func(env *testscript.Env) (story, error) {
 			return newStackStory(cloud, fmt.Sprintf("story-%d", n.Add(1)), env)
@@ -119,9 +119,9 @@ func (s *localStory) close() {
 }
 
 // stackStory is one on a stack.
-type stackStory struct{ *stacktest.Stack }
+type stackStory struct{ *worldtest.Stack }
 
-func newStackStory(cloud *stacktest.Cloud, name string, env *testscript.Env) (story, error) {
+func newStackStory(cloud *worldtest.Cloud, name string, env *testscript.Env) (story, error) {
 	s, err := cloud.NewStack(context.Background(), name)
 	if err != nil {
 		return nil, err

@@ -3,7 +3,7 @@ package admin
 import (
 	"testing"
 
-	"github.com/gatepass-ci/gatepass/internal/commandtest"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -14,7 +14,7 @@ func decode(t *testing.T, encoded []string) []rules.Resource {
 	for i, text := range encoded {
 		var err error
 		all[i], err = rules.Decode([]byte(text))
-		commandtest.Must(t, err)
+		worldtest.Must(t, err)
 	}
 	return all
 }

@@ -17,8 +17,8 @@ import (
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
-	"github.com/gatepass-ci/gatepass/internal/commandtest"
 	"github.com/gatepass-ci/gatepass/internal/store"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
 
 // killedInTheMiddle kills commands. Whatever is stored then is what was
@@ -96,21 +96,21 @@ func (p *place) killed(what string, args, again []string) {
 func (p *place) restore(state map[string]string) {
 	p.t.Helper()
 	s, done := p.open()
-	defer func() { commandtest.Must(p.t, done()) }()
+	defer func() { worldtest.Must(p.t, done()) }()
 	now, err := admin.Read(p.t.Context(), s)
-	commandtest.Must(p.t, err)
+	worldtest.Must(p.t, err)
 	wanted := decode(p.t, slices.Collect(maps.Values(state)))
 	steps, err := now.Plan(wanted)
-	commandtest.Must(p.t, err)
+	worldtest.Must(p.t, err)
 	for _, stored := range now.Stored() {
 		if _, keep := state[id(stored.Resource)]; !keep {
 			step, err := now.PlanRemove(stored.Resource.Kind(), stored.Resource.Name())
-			commandtest.Must(p.t, err)
+			worldtest.Must(p.t, err)
 			steps = append(steps, step)
 		}
 	}
 	_, err = admin.Execute(p.t.Context(), s, steps, time.Now())
-	commandtest.Must(p.t, err)
+	worldtest.Must(p.t, err)
 	same(p.t, p.state(), state)
 }
 
@@ -119,18 +119,18 @@ func (p *place) restore(state map[string]string) {
 func killWriter(t *testing.T, cmd *exec.Cmd, dir string, round int) (early bool) {
 	t.Helper()
 	wal, limit := filepath.Join(dir, "gatepass.db-wal"), int64(round*round*24<<10)
-	commandtest.Must(t, cmd.Start())
+	worldtest.Must(t, cmd.Start())
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	for {
 		select {
 		case err := <-ended:
-			commandtest.Must(t, err)
+			worldtest.Must(t, err)
 			return false
 		default:
 		}
 		if info, err := os.Stat(wal); err == nil && info.Size() > limit {
-			commandtest.Must(t, cmd.Process.Kill())
+			worldtest.Must(t, cmd.Process.Kill())
 			<-ended
 			return true
 		}
@@ -184,7 +184,7 @@ func killCaller(t *testing.T, cmd *exec.Cmd, round int) (early bool) {
 	cmd.Env = append(cmd.Env, "AWS_ENDPOINT_URL_DYNAMODB="+proxy.URL)
 	err := cmd.Run()
 	if killed.Load() == 0 {
-		commandtest.Must(t, err)
+		worldtest.Must(t, err)
 		return false
 	}
 	return true

@@ -11,14 +11,13 @@ import (
 	"testing"
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
-	"github.com/gatepass-ci/gatepass/internal/commandtest"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
-	"github.com/gatepass-ci/gatepass/internal/stacktest"
 	"github.com/gatepass-ci/gatepass/internal/store"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
-func TestMain(m *testing.M) { commandtest.Main(m) }
+func TestMain(m *testing.M) { worldtest.Main(m) }
 
 // stories hold on both stores, each on one of its own.
 var stories = map[string]func(*place){
@@ -34,11 +33,11 @@ func TestData(t *testing.T) {
 }
 
 func TestStack(t *testing.T) {
-	cloud := stacktest.Need(t)
+	cloud := worldtest.NeedCloud(t)
 	for name, tell := range stories {
 		t.Run(name, func(t *testing.T) {
 			s, err := cloud.NewStack(t.Context(), "admin-"+strings.ReplaceAll(name, " ", "-"))
-			commandtest.Must(t, err)
+			worldtest.Must(t, err)
 			t.Cleanup(s.Close)
 			tell(onStack(t, s))
 		})
@@ -61,18 +60,18 @@ func onData(t *testing.T) *place {
 	dir := filepath.Join(t.TempDir(), "data")
 	p := &place{t: t}
 	p.command = func(args ...string) *exec.Cmd {
-		return exec.CommandContext(t.Context(), commandtest.Binary(t, "gatepassctl"), append(args, "--data", dir)...)
+		return exec.CommandContext(t.Context(), worldtest.Binary(t, "gatepassctl"), append(args, "--data", dir)...)
 	}
 	p.open = func() (store.Resources, func() error) {
 		store, err := sqlite.Open(context.Background(), dir, sqlite.Options{})
-		commandtest.Must(t, err)
+		worldtest.Must(t, err)
 		return store, store.Close
 	}
 	p.kill = func(cmd *exec.Cmd, round int) bool { return killWriter(t, cmd, dir, round) }
 	return p
 }
 
-func onStack(t *testing.T, s *stacktest.Stack) *place {
+func onStack(t *testing.T, s *worldtest.Stack) *place {
 	p := &place{t: t}
 	p.command = func(args ...string) *exec.Cmd { return s.CtlCommand(t, args...) }
 	p.open = func() (store.Resources, func() error) { return s.Store, func() error { return nil } }
@@ -98,12 +97,12 @@ func (p *place) state() map[string]string {
 	p.t.Helper()
 	store, done := p.open()
 	all, err := admin.All(p.t.Context(), store)
-	commandtest.Must(p.t, err)
-	commandtest.Must(p.t, done())
+	worldtest.Must(p.t, err)
+	worldtest.Must(p.t, done())
 	state := map[string]string{}
 	for _, r := range all {
 		encoded, err := rules.Encode(r)
-		commandtest.Must(p.t, err)
+		worldtest.Must(p.t, err)
 		state[id(r)] = string(encoded)
 	}
 	p.complete(all)
@@ -153,8 +152,8 @@ func newFolder(t *testing.T) folder {
 func (f folder) write(name, content string) {
 	f.t.Helper()
 	path := filepath.Join(f.dir, name+".yaml")
-	commandtest.Must(f.t, os.MkdirAll(filepath.Dir(path), 0o700))
-	commandtest.Must(f.t, os.WriteFile(path, []byte(content), 0o600))
+	worldtest.Must(f.t, os.MkdirAll(filepath.Dir(path), 0o700))
+	worldtest.Must(f.t, os.WriteFile(path, []byte(content), 0o600))
 }
 
 // tokens writes token rules for some branch, from first up to last.
@@ -181,6 +180,6 @@ spec:
 // remove removes the files of token rules.
 func (f folder) remove(first, last int) {
 	for i := first; i < last; i++ {
-		commandtest.Must(f.t, os.Remove(filepath.Join(f.dir, fmt.Sprintf("tokens/%d/token-%d.yaml", i%7, i))))
+		worldtest.Must(f.t, os.Remove(filepath.Join(f.dir, fmt.Sprintf("tokens/%d/token-%d.yaml", i%7, i))))
 	}
 }

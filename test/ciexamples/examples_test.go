@@ -14,7 +14,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/gatepass-ci/gatepass/internal/commandtest"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -49,7 +49,7 @@ func TestExamples(t *testing.T) {
 func collectPages(t *testing.T, documents map[string]document) {
 	for page, wanted := range pages {
 		raw, err := os.ReadFile(filepath.Join(root(t), page))
-		commandtest.Must(t, err)
+		worldtest.Must(t, err)
 		found := make(map[string]bool)
 		for _, block := range blocks(string(raw)) {
 			name := fmt.Sprintf("%s:%d", page, block.line)
@@ -71,13 +71,13 @@ func collectPages(t *testing.T, documents map[string]document) {
 // collectPipelines adds the pipeline of the pipe's own repository.
 func collectPipelines(t *testing.T, documents map[string]document) {
 	files, err := filepath.Glob(filepath.Join(root(t), "ci/*/bitbucket-pipelines.yml"))
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	if len(files) == 0 {
 		t.Error("there are no pipelines in ci")
 	}
 	for _, file := range files {
 		text, err := os.ReadFile(file)
-		commandtest.Must(t, err)
+		worldtest.Must(t, err)
 		if documents[file], err = pipeline(string(text)); err != nil {
 			t.Errorf("%s: %v", file, err)
 		}
@@ -87,20 +87,20 @@ func collectPipelines(t *testing.T, documents map[string]document) {
 // collectOrb adds the packed orb, and its examples as the configurations that they are.
 func collectOrb(t *testing.T, documents map[string]document) {
 	orb, err := os.ReadFile(filepath.Join(root(t), "ci/circleci-orb/orb.yml"))
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	documents["the packed orb"] = document{circleCI, string(orb)}
 	var packed struct {
 		Examples map[string]struct {
 			Usage yaml.Node
 		}
 	}
-	commandtest.Must(t, yaml.Unmarshal(orb, &packed))
+	worldtest.Must(t, yaml.Unmarshal(orb, &packed))
 	if len(packed.Examples) == 0 {
 		t.Error("the orb has no examples")
 	}
 	for name, example := range packed.Examples {
 		usage, err := yaml.Marshal(&example.Usage)
-		commandtest.Must(t, err)
+		worldtest.Must(t, err)
 		documents["the orb's example "+name] = document{circleCI, string(usage)}
 	}
 }
@@ -130,7 +130,7 @@ func TestEveryPageIsKnown(t *testing.T) {
 			}
 			return nil
 		})
-		commandtest.Must(t, err)
+		worldtest.Must(t, err)
 	}
 	if found == 0 {
 		t.Error("there are no blocks")
@@ -139,8 +139,8 @@ func TestEveryPageIsKnown(t *testing.T) {
 
 func root(t *testing.T) string {
 	t.Helper()
-	root, err := commandtest.Root()
-	commandtest.Must(t, err)
+	root, err := worldtest.Root()
+	worldtest.Must(t, err)
 	return root
 }
 

@@ -12,7 +12,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/gatepass-ci/gatepass/internal/commandtest"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
 
 // Schemas that check-jsonschema comes with.
@@ -85,7 +85,7 @@ func validate(t *testing.T, documents map[string]document) map[string]string {
 		for name, document := range documents {
 			if document.schema == schema {
 				file := filepath.Join(dir, fmt.Sprintf("%d.yml", len(names)))
-				commandtest.Must(t, os.WriteFile(file, []byte(document.text), 0o600))
+				worldtest.Must(t, os.WriteFile(file, []byte(document.text), 0o600))
 				names[file] = name
 			}
 		}
@@ -102,7 +102,7 @@ func validate(t *testing.T, documents map[string]document) map[string]string {
 
 func checkFiles(t *testing.T, schema string, files map[string]string) map[string]string {
 	t.Helper()
-	program := commandtest.Need(t, filepath.Join(root(t), ".tools/venv-yaml/bin/check-jsonschema"))
+	program := worldtest.Need(t, filepath.Join(root(t), ".tools/venv-yaml/bin/check-jsonschema"))
 	args := []string{"--builtin-schema", schema, "--output-format", "json"}
 	for file := range files {
 		args = append(args, file)

@@ -13,8 +13,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gatepass-ci/gatepass/internal/commandtest"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 	"github.com/gatepass-ci/gatepass/test/golden"
 )
 
@@ -23,7 +23,7 @@ func TestCommands(t *testing.T) {
 	a := golden.Open(t, "commands")
 	for _, program := range []string{"gatepass", "gatepassctl"} {
 		var out bytes.Buffer
-		commandText(t, &out, commandtest.Binary(t, program), program)
+		commandText(t, &out, worldtest.Binary(t, program), program)
 		a.Compare(program+".txt", out.Bytes())
 	}
 	a.Compare("environment.txt", environment(t))
@@ -183,12 +183,12 @@ func TestAdministration(t *testing.T) {
 		"cases.yaml": string(a.Input("cases.yaml")), "claims.json": string(a.Input("claims.json")),
 		"other.json": strings.Replace(string(a.Input("claims.json")), issuertest.RepositoryUUID, "{2de489be-44a1-4b9d-9f4e-1f7d2f2a6b2c}", 1),
 	} {
-		commandtest.Write(t, dir, name, content)
+		worldtest.Write(t, dir, name, content)
 	}
-	serve := commandtest.StartServe(t, filepath.Join(dir, "data"))
+	serve := worldtest.StartServe(t, filepath.Join(dir, "data"))
 	keys, err := issuer.JWKS()
 	must(t, err)
-	serve.Ctl("keys", "import", "--issuer", issuer.BitbucketURL(), commandtest.Write(t, dir, "jwks.json", string(keys)))
+	serve.Ctl("keys", "import", "--issuer", issuer.BitbucketURL(), worldtest.Write(t, dir, "jwks.json", string(keys)))
 	serve.Ctl("apply", "-f", filepath.Join(dir, "rules.yaml"))
 	granted := runOutput(t, serve, issuer, dir, strings.Fields("join identity --destination id --report json"), nil)
 	joins := serve.Ctl("joins", "ls", "--format", "json")

@@ -16,8 +16,8 @@ import (
 
 	"software.sslmate.com/src/go-pkcs12"
 
-	"github.com/gatepass-ci/gatepass/internal/commandtest"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 	"github.com/gatepass-ci/gatepass/test/golden"
 )
 
@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	if err := os.Setenv("GOFLAGS", strings.TrimSpace(os.Getenv("GOFLAGS")+" -buildvcs=false")); err != nil {
 		panic(err)
 	}
-	commandtest.Main(m)
+	worldtest.Main(m)
 }
 
 // outputs are commands of the client, by name. Each runs in a directory of its own, with
@@ -77,11 +77,11 @@ func TestOutputs(t *testing.T) {
 	issuer, err := issuertest.New(issuertest.Config{Offline: true})
 	must(t, err)
 	shared := t.TempDir()
-	serve := commandtest.StartServe(t, filepath.Join(shared, "data"))
+	serve := worldtest.StartServe(t, filepath.Join(shared, "data"))
 	keys, err := issuer.JWKS()
 	must(t, err)
-	serve.Ctl("keys", "import", "--issuer", issuer.BitbucketURL(), commandtest.Write(t, shared, "jwks.json", string(keys)))
-	serve.Ctl("apply", "-f", commandtest.Write(t, shared, "rules.yaml", string(a.Input("rules.yaml"))))
+	serve.Ctl("keys", "import", "--issuer", issuer.BitbucketURL(), worldtest.Write(t, shared, "jwks.json", string(keys)))
+	serve.Ctl("apply", "-f", worldtest.Write(t, shared, "rules.yaml", string(a.Input("rules.yaml"))))
 	inputs := map[string][]byte{"all.yaml": a.Input("all.yaml"), "ca.pem": a.Input("ca.pem"), "hosts": []byte("# ours\ngit.example.com " + hostKey + "\n")}
 	texts := make([][]byte, len(outputs))
 	t.Run("run", func(t *testing.T) {
@@ -108,7 +108,7 @@ func TestOutputs(t *testing.T) {
 const hostKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHcnWXTyDmN4fbXzfv2fGqgGzzYcBJcxQvvMvBPbhAzM"
 
 // runOutput runs the commands, and tells what they print and how they end.
-func runOutput(t *testing.T, serve *commandtest.Serve, issuer *issuertest.Issuer, dir string, words, env []string) []byte {
+func runOutput(t *testing.T, serve *worldtest.Serve, issuer *issuertest.Issuer, dir string, words, env []string) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	for len(words) > 0 {
@@ -123,7 +123,7 @@ func runOutput(t *testing.T, serve *commandtest.Serve, issuer *issuertest.Issuer
 		}
 		idToken, err := issuer.Bitbucket(issuertest.BitbucketJob{})
 		must(t, err)
-		cmd := exec.CommandContext(t.Context(), commandtest.Binary(t, "gatepass"), args...)
+		cmd := exec.CommandContext(t.Context(), worldtest.Binary(t, "gatepass"), args...)
 		cmd.Dir = dir
 		cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "BITBUCKET_BUILD_NUMBER=1", "BITBUCKET_CLONE_DIR=" + dir,
 			"BITBUCKET_STEP_OIDC_TOKEN=" + idToken}, env...)

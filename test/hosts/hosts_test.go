@@ -18,18 +18,18 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"github.com/gatepass-ci/gatepass/internal/commandtest"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
 	"github.com/gatepass-ci/gatepass/internal/sshdtest"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
 
-func TestMain(m *testing.M) { commandtest.Main(m) }
+func TestMain(m *testing.M) { worldtest.Main(m) }
 
-var must = commandtest.Must
+var must = worldtest.Must
 
 // world is a service and its issuer.
 type world struct {
-	*commandtest.Serve
+	*worldtest.Serve
 	issuer *issuertest.Issuer
 }
 
@@ -37,10 +37,10 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	issuer, err := issuertest.New(issuertest.Config{Offline: true})
 	must(t, err)
-	w := &world{Serve: commandtest.StartServe(t, filepath.Join(t.TempDir(), "data")), issuer: issuer}
+	w := &world{Serve: worldtest.StartServe(t, filepath.Join(t.TempDir(), "data")), issuer: issuer}
 	keys, err := issuer.JWKS()
 	must(t, err)
-	w.Ctl("keys", "import", "--issuer", issuer.BitbucketURL(), commandtest.Write(t, t.TempDir(), "jwks.json", string(keys)))
+	w.Ctl("keys", "import", "--issuer", issuer.BitbucketURL(), worldtest.Write(t, t.TempDir(), "jwks.json", string(keys)))
 	return w
 }
 
@@ -57,7 +57,7 @@ func (w *world) bot(t *testing.T, name string, roles ...string) {
 	fmt.Fprintf(&b, `{kind: token, version: v2, metadata: {name: %s}, spec: {roles: [Bot], join_method: bitbucket, bot_name: %s, bitbucket: {
   identity_provider_url: %q, audience: "ari:cloud:bitbucket::workspace/%s", allow: [{workspace_uuid: %q, branch_name: main}]}}}`+"\n",
 		name, name, w.issuer.BitbucketURL(), strings.Trim(issuertest.WorkspaceUUID, "{}"), issuertest.WorkspaceUUID)
-	w.Ctl("apply", "-f", commandtest.Write(t, t.TempDir(), "rules.yaml", b.String()))
+	w.Ctl("apply", "-f", worldtest.Write(t, t.TempDir(), "rules.yaml", b.String()))
 }
 
 // job runs gatepass in a new job that joins by a token rule.
@@ -66,7 +66,7 @@ func (w *world) job(t *testing.T, token string, args ...string) (output string, 
 	idToken, err := w.issuer.Bitbucket(issuertest.BitbucketJob{})
 	must(t, err)
 	home := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), commandtest.Binary(t, "gatepass"), args...)
+	cmd := exec.CommandContext(t.Context(), worldtest.Binary(t, "gatepass"), args...)
 	cmd.Dir = home
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "GATEPASS_SERVER=" + w.URL, "GATEPASS_TOKEN=" + token,
 		"BITBUCKET_BUILD_NUMBER=1", "BITBUCKET_STEP_OIDC_TOKEN=" + idToken}
@@ -98,7 +98,7 @@ func (w *world) newHost(t *testing.T, accounts []string, flags ...string) *host 
 	must(t, os.MkdirAll(etc, 0o755))
 	must(t, os.WriteFile(filepath.Join(etc, "sshd_config"), []byte("Include /etc/ssh/sshd_config.d/*.conf\n"), 0o644))
 	keyFile := filepath.Join(etc, "ssh_host_ed25519_key")
-	commandtest.Output(t, commandtest.Need(t, "ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f", keyFile)
+	worldtest.Output(t, worldtest.Need(t, "ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f", keyFile)
 	w.Ctl("host", "sign", "--principals", "127.0.0.1", "--write", keyFile+".pub")
 	w.Ctl(append([]string{"host", "setup", "--apply", "--root", h.top, "--host-certificate", "/etc/ssh/ssh_host_ed25519_key-cert.pub"}, flags...)...)
 
@@ -183,7 +183,7 @@ func stockSSH(t *testing.T, w *world, hosts map[string]*host) {
 		must(t, err)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		out, status := run(t, exec.CommandContext(ctx, commandtest.Need(t, "ssh"), "-F", filepath.Join(dir, "ssh_config"), "-p", port, "deploy@127.0.0.1", "whoami"))
+		out, status := run(t, exec.CommandContext(ctx, worldtest.Need(t, "ssh"), "-F", filepath.Join(dir, "ssh_config"), "-p", port, "deploy@127.0.0.1", "whoami"))
 		if status != want {
 			t.Errorf("%s: status %d, want %d: %s", name, status, want, out)
 		}
@@ -231,7 +231,7 @@ func TestSettingUpAgain(t *testing.T) {
 	expect("prod", "app", false)
 	expect("staging", "deploy", true)
 
-	other := commandtest.StartServe(t, filepath.Join(t.TempDir(), "other")).Ctl("ca", "export", "--type", "ssh-user")
-	again("--logins", "deploy", "--labels", "env=staging", "--authority", commandtest.Write(t, t.TempDir(), "other.pub", other))
+	other := worldtest.StartServe(t, filepath.Join(t.TempDir(), "other")).Ctl("ca", "export", "--type", "ssh-user")
+	again("--logins", "deploy", "--labels", "env=staging", "--authority", worldtest.Write(t, t.TempDir(), "other.pub", other))
 	expect("staging", "deploy", false)
 }

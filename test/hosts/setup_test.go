@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gatepass-ci/gatepass/internal/commandtest"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
 
 // lay lays a folder over /etc/ssh and gives sshd what it needs to test itself; all of
@@ -30,7 +30,7 @@ type thisHost struct {
 
 func newThisHost(t *testing.T) *thisHost {
 	t.Helper()
-	commandtest.Need(t, "sshd")
+	worldtest.Need(t, "sshd")
 	if os.Geteuid() != 0 {
 		if os.Getenv("CI") != "" {
 			t.Fatal("these tests run as root")
@@ -40,9 +40,9 @@ func newThisHost(t *testing.T) *thisHost {
 	h := &thisHost{t: t, etc: filepath.Join(t.TempDir(), "ssh")}
 	must(t, os.MkdirAll(filepath.Join(h.etc, "sshd_config.d"), 0o755))
 	h.write("sshd_config", "Include /etc/ssh/sshd_config.d/*.conf\nPermitRootLogin prohibit-password\n")
-	commandtest.Output(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", filepath.Join(h.etc, "ssh_host_ed25519_key"))
+	worldtest.Output(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", filepath.Join(h.etc, "ssh_host_ed25519_key"))
 	authority := filepath.Join(t.TempDir(), "ca")
-	commandtest.Output(t, "ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", authority)
+	worldtest.Output(t, "ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", authority)
 	h.authority = authority + ".pub"
 	return h
 }
@@ -55,7 +55,7 @@ func (h *thisHost) write(name, text string) {
 // run runs a command on the host.
 func (h *thisHost) run(args ...string) (output string, status int) {
 	h.t.Helper()
-	cmd := exec.CommandContext(h.t.Context(), commandtest.Need(h.t, "unshare"), append([]string{"--mount", "--propagation", "private", "sh", "-c", lay, "lay", h.etc}, args...)...)
+	cmd := exec.CommandContext(h.t.Context(), worldtest.Need(h.t, "unshare"), append([]string{"--mount", "--propagation", "private", "sh", "-c", lay, "lay", h.etc}, args...)...)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
 	return run(h.t, cmd)
 }
@@ -63,7 +63,7 @@ func (h *thisHost) run(args ...string) (output string, status int) {
 // setup runs host setup for root, the one account that every machine has.
 func (h *thisHost) setup(flags ...string) (output string, status int) {
 	h.t.Helper()
-	return h.run(append([]string{commandtest.Binary(h.t, "gatepassctl"), "host", "setup", "--logins", "root", "--labels", "env=prod", "--authority", h.authority}, flags...)...)
+	return h.run(append([]string{worldtest.Binary(h.t, "gatepassctl"), "host", "setup", "--logins", "root", "--labels", "env=prod", "--authority", h.authority}, flags...)...)
 }
 
 func (h *thisHost) expect(status int, parts []string, flags ...string) {
@@ -151,7 +151,7 @@ func TestSettingUpThisHost(t *testing.T) {
 
 // setupLine is host setup as a line for a shell; its arguments follow.
 func (h *thisHost) setupLine() string {
-	return commandtest.Binary(h.t, "gatepassctl") + " host setup --logins root --authority " + h.authority
+	return worldtest.Binary(h.t, "gatepassctl") + " host setup --logins root --authority " + h.authority
 }
 
 // Nobody may come to believe that a host is set up whose sshd still goes by what it read before.
@@ -253,6 +253,6 @@ func TestScriptOnThisHost(t *testing.T) {
 		t.Errorf("where sshd refuses: status %d:\n%s", status, out)
 	}
 	if shellcheck, err := exec.LookPath("shellcheck"); err == nil {
-		commandtest.Output(t, shellcheck, commandtest.Write(t, t.TempDir(), "setup.sh", script))
+		worldtest.Output(t, shellcheck, worldtest.Write(t, t.TempDir(), "setup.sh", script))
 	}
 }

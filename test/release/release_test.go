@@ -15,7 +15,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gatepass-ci/gatepass/internal/commandtest"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
 
 // version and the first platform are those of ci/circleci-orb/tests, so that it is built once.
@@ -36,14 +36,14 @@ func platforms() []string {
 	return all
 }
 
-func TestMain(m *testing.M) { commandtest.Main(m) }
+func TestMain(m *testing.M) { worldtest.Main(m) }
 
 // build makes the parts of a release from the source in root.
 func build(t *testing.T, root string) string {
 	t.Helper()
 	dist := filepath.Join(t.TempDir(), "dist")
-	commandtest.Output(t, "make", "-s", "-C", root, "clients", "sboms", "orb", "DIST="+dist, "VERSION="+version, "PLATFORMS="+strings.Join(platforms(), " "))
-	commandtest.Output(t, filepath.Join(root, "tools/release.sh"), "sums", dist)
+	worldtest.Output(t, "make", "-s", "-C", root, "clients", "sboms", "orb", "DIST="+dist, "VERSION="+version, "PLATFORMS="+strings.Join(platforms(), " "))
+	worldtest.Output(t, filepath.Join(root, "tools/release.sh"), "sums", dist)
 	return dist
 }
 
@@ -53,28 +53,28 @@ func client(platform string) string {
 
 func TestRelease(t *testing.T) {
 	for _, program := range []string{"make", "git", "jq", "sha256sum"} {
-		commandtest.Need(t, program)
+		worldtest.Need(t, program)
 	}
-	root, err := commandtest.Root()
-	commandtest.Must(t, err)
+	root, err := worldtest.Root()
+	worldtest.Must(t, err)
 	dist := build(t, root)
 
 	t.Run("checksums", func(t *testing.T) {
-		out := commandtest.Output(t, "sh", "-c", `cd "$1" && sha256sum --strict --check SHA256SUMS`, "-", dist)
+		out := worldtest.Output(t, "sh", "-c", `cd "$1" && sha256sum --strict --check SHA256SUMS`, "-", dist)
 		entries, err := os.ReadDir(dist)
-		commandtest.Must(t, err)
+		worldtest.Must(t, err)
 		if n := strings.Count(out, ": OK\n"); n != len(entries)-1 || n != 2*len(platforms())+1 {
 			t.Errorf("%d of %d files have checksums:\n%s", n, len(entries), out)
 		}
 	})
 	t.Run("the client", func(t *testing.T) {
-		if out := commandtest.Output(t, filepath.Join(dist, client(platforms()[0])), "version"); !strings.HasPrefix(out, "gatepass "+version+" ") {
+		if out := worldtest.Output(t, filepath.Join(dist, client(platforms()[0])), "version"); !strings.HasPrefix(out, "gatepass "+version+" ") {
 			t.Errorf("it says %q", out)
 		}
 	})
 	t.Run("the client's size", func(t *testing.T) {
 		info, err := os.Stat(filepath.Join(dist, client(measured)))
-		commandtest.Must(t, err)
+		worldtest.Must(t, err)
 		if info.Size() > maxSize {
 			t.Errorf("%d bytes, at most %d: see what is in it: build it without -ldflags and ask `go tool nm -size -sort size`", info.Size(), maxSize)
 		}
@@ -91,14 +91,14 @@ func checkSBOMs(t *testing.T, dist string) {
 	for _, platform := range platforms() {
 		file := filepath.Join(dist, client(platform))
 		info, err := buildinfo.ReadFile(file)
-		commandtest.Must(t, err)
+		worldtest.Must(t, err)
 		for _, setting := range info.Settings {
 			if strings.HasPrefix(setting.Key, "vcs") {
 				t.Errorf("%s: the program knows its commit, and so its checksum could not be committed: %s", platform, setting.Key)
 			}
 		}
 		raw, err := os.ReadFile(file + ".cdx.json")
-		commandtest.Must(t, err)
+		worldtest.Must(t, err)
 		var sbom struct {
 			BOMFormat string
 			Metadata  struct {
@@ -107,7 +107,7 @@ func checkSBOMs(t *testing.T, dist string) {
 			}
 			Components []struct{ Name, Version string }
 		}
-		commandtest.Must(t, json.Unmarshal(raw, &sbom))
+		worldtest.Must(t, json.Unmarshal(raw, &sbom))
 		if c := sbom.Metadata.Component; sbom.BOMFormat != "CycloneDX" || c.Name != "github.com/gatepass-ci/gatepass" || c.Version != version {
 			t.Errorf("%s: it is a %s of %s %s", platform, sbom.BOMFormat, c.Name, c.Version)
 		}
@@ -132,9 +132,9 @@ func checkSBOMs(t *testing.T, dist string) {
 // checkOrb looks for the version and the checksums that the orb installs.
 func checkOrb(t *testing.T, dist string) {
 	orb, err := os.ReadFile(filepath.Join(dist, "orb.yml"))
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	sums, err := os.ReadFile(filepath.Join(dist, "SHA256SUMS"))
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	for _, platform := range platforms() {
 		line := regexp.MustCompile(`(?m)^[0-9a-f]{64}  ` + regexp.QuoteMeta(client(platform)) + `$`).Find(sums)
 		if line == nil || !bytes.Contains(orb, append(line, '\n')) {
@@ -155,18 +155,18 @@ func checkPin(t *testing.T, root, dist string) {
 	source := filepath.Join(t.TempDir(), "source")
 	snapshot(t, root, source)
 	clients := filepath.Join(t.TempDir(), "clients")
-	commandtest.Must(t, os.CopyFS(clients, os.DirFS(dist)))
+	worldtest.Must(t, os.CopyFS(clients, os.DirFS(dist)))
 	script := filepath.Join(source, "tools/release.sh")
-	commandtest.Output(t, script, "pin", clients, version)
+	worldtest.Output(t, script, "pin", clients, version)
 	want, err := os.ReadFile(filepath.Join(dist, "orb.yml"))
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	got, err := os.ReadFile(filepath.Join(source, "ci/circleci-orb/orb.yml"))
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	if !bytes.Equal(want, got) {
 		t.Error("the pinned orb is not that of the release")
 	}
-	commandtest.Output(t, script, "orb", clients, version)
-	commandtest.Write(t, clients, client(platforms()[0]), "another client")
+	worldtest.Output(t, script, "orb", clients, version)
+	worldtest.Write(t, clients, client(platforms()[0]), "another client")
 	out, err := exec.CommandContext(t.Context(), script, "orb", clients, version).CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "the committed orb has other checksums of "+version) {
 		t.Errorf("another client is no failure: %v\n%s", err, out)
@@ -179,10 +179,10 @@ func checkReproducible(t *testing.T, root string) {
 	parent := t.TempDir()
 	one, two := filepath.Join(parent, "one"), filepath.Join(parent, "somewhere/else")
 	snapshot(t, root, one)
-	commandtest.Must(t, os.CopyFS(two, os.DirFS(one)))
+	worldtest.Must(t, os.CopyFS(two, os.DirFS(one)))
 	sums := func(root string) string {
 		raw, err := os.ReadFile(filepath.Join(build(t, root), "SHA256SUMS"))
-		commandtest.Must(t, err)
+		worldtest.Must(t, err)
 		return string(raw)
 	}
 	want := sums(one)
@@ -203,29 +203,29 @@ func snapshot(t *testing.T, root, to string) {
 		"Makefile", "go.mod", "go.sum", "cmd/gatepass", "internal", "pkg", "tools", "ci/circleci-orb")
 	list.Dir = root
 	files, err := list.Output()
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	for name := range strings.SplitSeq(strings.TrimSuffix(string(files), "\x00"), "\x00") {
 		info, err := os.Stat(filepath.Join(root, name))
 		if err != nil || !info.Mode().IsRegular() {
 			continue // removed, and not committed yet
 		}
 		raw, err := os.ReadFile(filepath.Join(root, name))
-		commandtest.Must(t, err)
+		worldtest.Must(t, err)
 		file := filepath.Join(to, name)
-		commandtest.Must(t, os.MkdirAll(filepath.Dir(file), 0o755))
-		commandtest.Must(t, os.WriteFile(file, raw, info.Mode().Perm()))
+		worldtest.Must(t, os.MkdirAll(filepath.Dir(file), 0o755))
+		worldtest.Must(t, os.WriteFile(file, raw, info.Mode().Perm()))
 	}
 }
 
 // The committed orb says which version it installs, of which it has checksums or none.
 func TestCommittedChecksums(t *testing.T) {
-	root, err := commandtest.Root()
-	commandtest.Must(t, err)
+	root, err := worldtest.Root()
+	worldtest.Must(t, err)
 	release := filepath.Join(root, "ci/circleci-orb/src/release")
 	committed, err := os.ReadFile(filepath.Join(release, "version.txt"))
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	sums, err := os.ReadFile(filepath.Join(release, "checksums.txt"))
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	known := regexp.MustCompile(`^[0-9a-f]{64}  gatepass_` + regexp.QuoteMeta(string(committed)) + `_(linux|darwin)_(amd64|arm64)$`)
 	n := 0
 	for line := range strings.Lines(string(sums)) {

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/commandtest"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
 
 // TestFollow has gatepassctl joins ls --follow print joins as they come, each once,
@@ -19,7 +19,7 @@ func TestFollow(t *testing.T) {
 	t.Parallel()
 	w := local(t)
 	before, err := w.ask("example-bot")
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	cmd := w.ctl(t, "joins", "ls", "--follow", "--format", "json")
 	lines, ended := followed(t, cmd)
 	expect := func(want answer) {
@@ -30,7 +30,7 @@ func TestFollow(t *testing.T) {
 				JoinID string `json:"join_id"`
 				Code   string `json:"code"`
 			}
-			commandtest.Must(t, json.Unmarshal([]byte(line), &r))
+			worldtest.Must(t, json.Unmarshal([]byte(line), &r))
 			if r.JoinID != want.id || r.Code != want.code {
 				t.Errorf("got %s %s, want %+v", r.JoinID, r.Code, want)
 			}
@@ -42,10 +42,10 @@ func TestFollow(t *testing.T) {
 	w.run(t, "lock", "bot", "other")
 	for _, rule := range []string{"example-bot", "other-bot", "example-bot"} {
 		a, err := w.ask(rule)
-		commandtest.Must(t, err)
+		worldtest.Must(t, err)
 		expect(a)
 	}
-	commandtest.Must(t, cmd.Process.Signal(syscall.SIGINT))
+	worldtest.Must(t, cmd.Process.Signal(syscall.SIGINT))
 	if err := <-ended; err != nil {
 		t.Errorf("interrupted: %v", err)
 	}
@@ -60,7 +60,7 @@ func followed(t *testing.T, cmd *exec.Cmd) (<-chan string, <-chan error) {
 	out, in := io.Pipe()
 	var errs strings.Builder
 	cmd.Stdout, cmd.Stderr = in, &errs
-	commandtest.Must(t, cmd.Start())
+	worldtest.Must(t, cmd.Start())
 	ended := make(chan error, 1)
 	go func() {
 		ended <- cmd.Wait()

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gatepass-ci/gatepass/internal/commandtest"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
 
 const postgresBin = "/usr/lib/postgresql/15/bin"
@@ -30,11 +30,11 @@ func TestRevokedPostgreSQL(t *testing.T) {
 	// bring fetches the authorities and the list, and has PostgreSQL read them.
 	bring := func() {
 		t.Helper()
-		ca := commandtest.Write(t, p.dir, "gatepass-x509-database.pem", w.run(t, "ca", "export", "--type", "x509-database"))
+		ca := worldtest.Write(t, p.dir, "gatepass-x509-database.pem", w.run(t, "ca", "export", "--type", "x509-database"))
 		if out, ok := w.fetch(t, "x509-database.crl", p.dir+"/gatepass-x509-database.crl", ca); !ok {
 			t.Fatal(out)
 		}
-		commandtest.Must(t, os.Chmod(ca, 0o644))
+		worldtest.Must(t, os.Chmod(ca, 0o644))
 		p.reload(t)
 	}
 	bring()
@@ -64,25 +64,25 @@ type postgres struct {
 
 func startPostgres(t *testing.T) *postgres {
 	t.Helper()
-	commandtest.Need(t, postgresBin+"/postgres")
-	openssl := commandtest.Need(t, "openssl")
+	worldtest.Need(t, postgresBin+"/postgres")
+	openssl := worldtest.Need(t, "openssl")
 	dir, err := os.MkdirTemp("", "gatepass-postgres-") // of a path short enough for a socket
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	p := &postgres{dir: dir, port: freePort(t), as: exec.Command}
-	commandtest.Output(t, openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1",
+	worldtest.Output(t, openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1",
 		"-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", dir+"/server.key", "-out", dir+"/server.pem")
-	hba := commandtest.Write(t, dir, "pg_hba.conf", "local all postgres trust\nhostssl all all 127.0.0.1/32 cert\n")
+	hba := worldtest.Write(t, dir, "pg_hba.conf", "local all postgres trust\nhostssl all all 127.0.0.1/32 cert\n")
 	// What it starts with; bring replaces them.
 	for _, name := range []string{"gatepass-x509-database.pem", "gatepass-x509-database.crl"} {
-		commandtest.Write(t, dir, name, "")
+		worldtest.Write(t, dir, name, "")
 	}
 	if os.Geteuid() == 0 { // as which PostgreSQL does not run
-		setpriv := commandtest.Need(t, "setpriv")
+		setpriv := worldtest.Need(t, "setpriv")
 		p.as = func(name string, args ...string) *exec.Cmd {
 			return exec.Command(setpriv, append([]string{"--reuid=postgres", "--regid=postgres", "--clear-groups", name}, args...)...)
 		}
-		commandtest.Output(t, "chown", "-R", "postgres:postgres", dir)
+		worldtest.Output(t, "chown", "-R", "postgres:postgres", dir)
 	}
 	run := func(cmd *exec.Cmd) {
 		t.Helper()
@@ -96,7 +96,7 @@ func startPostgres(t *testing.T) *postgres {
 	server := p.as(postgresBin+"/postgres", "-D", data, "-h", "127.0.0.1", "-p", p.port, "-k", dir, "-F",
 		"-c", "hba_file="+hba, "-c", "ssl=on", "-c", "ssl_cert_file="+dir+"/server.pem", "-c", "ssl_key_file="+dir+"/server.key")
 	server.Stdout, server.Stderr = &log, &log
-	commandtest.Must(t, server.Start())
+	worldtest.Must(t, server.Start())
 	t.Cleanup(func() {
 		_ = server.Process.Signal(os.Interrupt)
 		_ = server.Wait()
@@ -117,7 +117,7 @@ func startPostgres(t *testing.T) *postgres {
 // admin runs SQL as the server's own user, by the socket.
 func (p *postgres) admin(t *testing.T, sql string) string {
 	t.Helper()
-	return strings.TrimSpace(commandtest.Output(t, postgresBin+"/psql", "-h", p.dir, "-p", p.port, "-U", "postgres", "-tAc", sql))
+	return strings.TrimSpace(worldtest.Output(t, postgresBin+"/psql", "-h", p.dir, "-p", p.port, "-U", "postgres", "-tAc", sql))
 }
 
 // reload has the server read its files again, and waits until it has.

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gatepass-ci/gatepass/internal/commandtest"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
 
 // TestRevokedDuringARotation: a server that checks CRLs wants one of every authority
@@ -14,12 +14,12 @@ import (
 func TestRevokedDuringARotation(t *testing.T) {
 	t.Parallel()
 	w := local(t)
-	openssl := commandtest.Need(t, "openssl")
+	openssl := worldtest.Need(t, "openssl")
 	dir := t.TempDir()
 	ca, list := filepath.Join(dir, "ca.pem"), filepath.Join(dir, "revoked.crl")
 	bring := func() {
 		t.Helper()
-		commandtest.Write(t, dir, "ca.pem", w.run(t, "ca", "export", "--type", "x509-identity"))
+		worldtest.Write(t, dir, "ca.pem", w.run(t, "ca", "export", "--type", "x509-identity"))
 		if out, ok := w.fetch(t, "x509-identity.crl", list, ca); !ok {
 			t.Fatal(out)
 		}

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gatepass-ci/gatepass/internal/commandtest"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
 
 // TestFetchKeepsWhatItHas: whatever a host is answered, its list stays or is replaced
@@ -24,7 +24,7 @@ func TestFetchKeepsWhatItHas(t *testing.T) {
 		}
 	}
 	other := local(t)
-	ca := commandtest.Write(t, t.TempDir(), "ca.pem", other.run(t, "ca", "export", "--type", "x509-database"))
+	ca := worldtest.Write(t, t.TempDir(), "ca.pem", other.run(t, "ca", "export", "--type", "x509-database"))
 	answers := map[string]http.HandlerFunc{
 		"a problem of the service": func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, `{"code":"store_unavailable"}`, http.StatusServiceUnavailable)
@@ -43,7 +43,7 @@ func TestFetchKeepsWhatItHas(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "revoked")
 		fetchReal(list, file)
 		before, err := os.ReadFile(file)
-		commandtest.Must(t, err)
+		worldtest.Must(t, err)
 		for name, answer := range answers {
 			t.Run(list+" "+name, func(t *testing.T) {
 				server := httptest.NewServer(answer)
@@ -57,13 +57,13 @@ func TestFetchKeepsWhatItHas(t *testing.T) {
 			t.Run(list+" of another authority", func(t *testing.T) { fails(t, real, file, before, list, ca) })
 		}
 	}
-	own := commandtest.Write(t, t.TempDir(), "ca.pem", real.run(t, "ca", "export", "--type", "x509-database"))
+	own := worldtest.Write(t, t.TempDir(), "ca.pem", real.run(t, "ca", "export", "--type", "x509-database"))
 	file := filepath.Join(t.TempDir(), "new.crl")
 	if out, ok := real.fetch(t, "x509-database.crl", file, own); !ok {
 		t.Fatalf("with the right authority: %s", out)
 	}
 	before, err := os.ReadFile(file)
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	spoiled := append(bytes.Clone(before), before...)       // a CRL of each key, as during a rotation
 	i := bytes.LastIndex(spoiled, []byte("\n-----END")) - 8 // within the signature of the second
 	spoiled[i] = map[bool]byte{true: 'B', false: 'A'}[spoiled[i] == 'A']
@@ -85,7 +85,7 @@ func fails(t *testing.T, w *world, file string, before []byte, list string, more
 		t.Errorf("it succeeded: %t, and said %q", ok, out)
 	}
 	after, err := os.ReadFile(file)
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	if string(after) != string(before) {
 		t.Error("the list was changed")
 	}

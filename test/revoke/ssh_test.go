@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/commandtest"
 	"github.com/gatepass-ci/gatepass/internal/sshdtest"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
 
 // TestRevokedSSH has a real sshd refuse a certificate that it took a moment before,
@@ -28,7 +28,7 @@ func TestRevokedSSH(t *testing.T) {
 }
 
 func revokedSSH(t *testing.T, w *world, rotate bool) {
-	client := commandtest.Need(t, "ssh")
+	client := worldtest.Need(t, "ssh")
 	list := filepath.Join(t.TempDir(), "revoked.krl")
 	// Before anything is revoked, and as a host is set up.
 	w.run(t, "revoke", "export", "--krl", list)
@@ -38,7 +38,7 @@ func revokedSSH(t *testing.T, w *world, rotate bool) {
 	if err != nil && os.Getenv("CI") == "" {
 		t.Skipf("skipped: %v", err)
 	}
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	t.Cleanup(func() { _ = host.Close() })
 
 	revoked, kept := w.join(t, "example-bot", "identity"), w.join(t, "other-bot", "identity")
@@ -99,6 +99,6 @@ func revokedSSH(t *testing.T, w *world, rotate bool) {
 	}
 
 	// What docs/incident.md warns of.
-	commandtest.Must(t, os.Remove(list))
+	worldtest.Must(t, os.Remove(list))
 	mustNotEnter("without the file every key is refused", kept)
 }

@@ -22,14 +22,13 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/gatepass-ci/gatepass/internal/awstest"
-	"github.com/gatepass-ci/gatepass/internal/commandtest"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
-	"github.com/gatepass-ci/gatepass/internal/stacktest"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
 func TestMain(m *testing.M) {
-	commandtest.Main(m, func() {
+	worldtest.Main(m, func() {
 		if started != nil {
 			started.Stop()
 		}
@@ -38,21 +37,21 @@ func TestMain(m *testing.M) {
 
 // started is the cloud of all tests, once one has asked for it.
 var (
-	started   *stacktest.Cloud
+	started   *worldtest.Cloud
 	startOnce = sync.OnceValue(func() (err error) {
-		started, err = stacktest.Start()
+		started, err = worldtest.StartCloud()
 		return err
 	})
 )
 
-func cloud(t *testing.T) *stacktest.Cloud {
+func cloud(t *testing.T) *worldtest.Cloud {
 	t.Helper()
 	err := startOnce()
 	missing := errors.Is(err, awstest.ErrUnavailable)
 	if missing && os.Getenv("CI") == "" {
 		t.Skipf("skipped: %v; run make tools", err)
 	}
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	return started
 }
 
@@ -95,7 +94,7 @@ type world struct {
 // local is a service that gatepassctl serve runs.
 func local(t *testing.T) *world {
 	t.Helper()
-	s := commandtest.StartServe(t, filepath.Join(t.TempDir(), "data"))
+	s := worldtest.StartServe(t, filepath.Join(t.TempDir(), "data"))
 	w := &world{url: s.URL, ctl: func(t *testing.T, args ...string) *exec.Cmd { return s.CtlCommand(args...) }}
 	w.begin(t)
 	return w
@@ -105,9 +104,9 @@ func local(t *testing.T) *world {
 func deployed(t *testing.T) *world {
 	t.Helper()
 	stack, err := cloud(t).NewStack(t.Context(), "incident-"+strings.ToLower(rand.Text()))
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	t.Cleanup(stack.Close)
-	commandtest.Must(t, stack.StartService())
+	worldtest.Must(t, stack.StartService())
 	w := &world{url: stack.URL, ctl: func(t *testing.T, args ...string) *exec.Cmd { return stack.CtlCommand(t, args...) }}
 	w.begin(t)
 	return w
@@ -118,15 +117,15 @@ func (w *world) begin(t *testing.T) {
 	t.Helper()
 	var err error
 	w.issuer, err = issuertest.New(issuertest.Config{Offline: true})
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	keys, err := w.issuer.JWKS()
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	dir := t.TempDir()
-	w.run(t, "keys", "import", "--issuer", w.issuer.BitbucketURL(), commandtest.Write(t, dir, "jwks.json", string(keys)))
+	w.run(t, "keys", "import", "--issuer", w.issuer.BitbucketURL(), worldtest.Write(t, dir, "jwks.json", string(keys)))
 	whole := strings.Replace(rules, "&bitbucket", "", 1)
 	at := strings.LastIndex(whole, "---\n")
 	second := strings.NewReplacer("example-bot", "other-bot", "bot_name: example", "bot_name: other").Replace(whole[at:])
-	w.run(t, "apply", "-f", commandtest.Write(t, dir, "rules.yaml", whole+second))
+	w.run(t, "apply", "-f", worldtest.Write(t, dir, "rules.yaml", whole+second))
 }
 
 // run runs gatepassctl, which must succeed, and returns its standard output.
@@ -145,9 +144,9 @@ func (w *world) run(t *testing.T, args ...string) string {
 func (w *world) join(t *testing.T, rule string, args ...string) string {
 	t.Helper()
 	idToken, err := w.issuer.Bitbucket(issuertest.BitbucketJob{})
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	dir := filepath.Join(t.TempDir(), "set")
-	cmd := exec.CommandContext(t.Context(), commandtest.Binary(t, "gatepass"), append([]string{"join", args[0], "--destination", dir}, args[1:]...)...)
+	cmd := exec.CommandContext(t.Context(), worldtest.Binary(t, "gatepass"), append([]string{"join", args[0], "--destination", dir}, args[1:]...)...)
 	cmd.Env = append(os.Environ(), "BITBUCKET_BUILD_NUMBER=1", "BITBUCKET_STEP_OIDC_TOKEN="+idToken, "GATEPASS_SERVER="+w.url, "GATEPASS_TOKEN="+rule)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("gatepass %s: %v\n%s", strings.Join(args, " "), err, out)
@@ -206,10 +205,10 @@ func (w *world) ask(rule string) (answer, error) {
 // script is the path of infra/revoked/fetch-revoked.sh.
 func script(t *testing.T) string {
 	t.Helper()
-	root, err := commandtest.Root()
-	commandtest.Must(t, err)
+	root, err := worldtest.Root()
+	worldtest.Must(t, err)
 	for _, tool := range []string{"curl", "ssh-keygen", "openssl"} {
-		commandtest.Need(t, tool)
+		worldtest.Need(t, tool)
 	}
 	return filepath.Join(root, "infra", "revoked", "fetch-revoked.sh")
 }

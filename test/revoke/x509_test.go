@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gatepass-ci/gatepass/internal/commandtest"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
 
 // TestRevokedX509 has openssl and nginx refuse a certificate that they took before.
@@ -28,9 +28,9 @@ func TestRevokedX509(t *testing.T) {
 }
 
 func revokedOpenSSL(t *testing.T, w *world, files bool) {
-	openssl := commandtest.Need(t, "openssl")
+	openssl := worldtest.Need(t, "openssl")
 	dir := t.TempDir()
-	list, ca := filepath.Join(dir, "revoked.crl"), commandtest.Write(t, dir, "ca.pem", w.run(t, "ca", "export", "--type", "x509-identity"))
+	list, ca := filepath.Join(dir, "revoked.crl"), worldtest.Write(t, dir, "ca.pem", w.run(t, "ca", "export", "--type", "x509-identity"))
 	get := func() {
 		t.Helper()
 		if files {
@@ -71,7 +71,7 @@ func revokedOpenSSL(t *testing.T, w *world, files bool) {
 		return // each list of a stack's service is waited for
 	}
 	// By its serial, as openssl prints it.
-	_, serial, _ := strings.Cut(strings.TrimSpace(commandtest.Output(t, openssl, "x509", "-in", kept+"/tlscert", "-noout", "-serial")), "=")
+	_, serial, _ := strings.Cut(strings.TrimSpace(worldtest.Output(t, openssl, "x509", "-in", kept+"/tlscert", "-noout", "-serial")), "=")
 	w.run(t, "revoke", "serial", serial, "--type", "x509-identity", "--crl", list)
 	if out := verify(kept); !strings.Contains(out, "certificate revoked") {
 		t.Errorf("revoked by its serial %s: %s", serial, out)
@@ -95,11 +95,11 @@ http {
 `
 
 func revokedNginx(t *testing.T, w *world) {
-	nginx, curl, openssl := commandtest.Need(t, "nginx"), commandtest.Need(t, "curl"), commandtest.Need(t, "openssl")
+	nginx, curl, openssl := worldtest.Need(t, "nginx"), worldtest.Need(t, "curl"), worldtest.Need(t, "openssl")
 	dir := t.TempDir()
 	list := filepath.Join(dir, "revoked.crl")
-	commandtest.Write(t, dir, "ca.pem", w.run(t, "ca", "export", "--type", "x509-application"))
-	commandtest.Output(t, openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1",
+	worldtest.Write(t, dir, "ca.pem", w.run(t, "ca", "export", "--type", "x509-application"))
+	worldtest.Output(t, openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1",
 		"-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", dir+"/server.key", "-out", dir+"/server.pem")
 	if out, ok := w.fetch(t, "x509-application.crl", list, dir+"/ca.pem"); !ok {
 		t.Fatal(out)
@@ -109,13 +109,13 @@ func revokedNginx(t *testing.T, w *world) {
 
 	ask := func(set string) string {
 		port := freePort(t)
-		conf := commandtest.Write(t, dir, "nginx.conf", fmt.Sprintf(nginxConfig, dir, port))
+		conf := worldtest.Write(t, dir, "nginx.conf", fmt.Sprintf(nginxConfig, dir, port))
 		server := exec.CommandContext(t.Context(), nginx, "-c", conf, "-p", dir)
 		server.Stderr = os.Stderr
 		if !testing.Verbose() {
 			server.Stderr = nil
 		}
-		commandtest.Must(t, server.Start())
+		worldtest.Must(t, server.Start())
 		defer func() { _ = server.Process.Kill(); _ = server.Wait() }()
 		until(t, "nginx does not listen", func() bool {
 			c, err := net.Dial("tcp", "127.0.0.1:"+port)
@@ -147,9 +147,9 @@ func revokedNginx(t *testing.T, w *world) {
 func freePort(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	defer l.Close()
 	_, port, err := net.SplitHostPort(l.Addr().String())
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	return port
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/dynamo"
 	"github.com/gatepass-ci/gatepass/internal/kms"
-	"github.com/gatepass-ci/gatepass/internal/stacktest"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
 
 // blade ends a run at one of its calls to AWS: that call and all after it, or all
@@ -53,8 +53,8 @@ func (b *blade) fault(r awstest.Request, w http.ResponseWriter, forward func(htt
 
 // cutWorld is a stack whose administrator's calls go past a blade.
 type cutWorld struct {
-	cloud       *stacktest.Cloud
-	stack       *stacktest.Stack
+	cloud       *worldtest.Cloud
+	stack       *worldtest.Stack
 	dynamo, kms *awstest.Proxy
 }
 
@@ -106,7 +106,7 @@ func (w *cutWorld) made(t *testing.T) int {
 }
 
 // endpoint is a variable of the environment by which commands find the cloud.
-func endpoint(t *testing.T, c *stacktest.Cloud, name string) string {
+func endpoint(t *testing.T, c *worldtest.Cloud, name string) string {
 	t.Helper()
 	for _, v := range c.Env() {
 		if value, ok := strings.CutPrefix(v, name+"="); ok {

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/authority"
-	"github.com/gatepass-ci/gatepass/internal/commandtest"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
 
 // state is how the authority of SSH users stands; the zero State if it was never rotated.
@@ -45,7 +45,7 @@ func killed(t *testing.T, cmd *exec.Cmd, after time.Duration) {
 // jobs join; the same command again goes on.
 func TestKilledData(t *testing.T) {
 	t.Parallel()
-	serve := commandtest.StartServe(t, filepath.Join(t.TempDir(), "data"))
+	serve := worldtest.StartServe(t, filepath.Join(t.TempDir(), "data"))
 	w := &world{url: serve.URL, issuer: newIssuer(t), ctl: serve.Ctl}
 	prepare(t, w.ctl, w.issuer)
 	store, err := sqlite.Open(t.Context(), serve.Data, sqlite.Options{MustExist: true})

@@ -12,13 +12,12 @@ import (
 	"testing"
 
 	"github.com/gatepass-ci/gatepass/internal/awstest"
-	"github.com/gatepass-ci/gatepass/internal/commandtest"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
-	"github.com/gatepass-ci/gatepass/internal/stacktest"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
 
 func TestMain(m *testing.M) {
-	commandtest.Main(m, func() {
+	worldtest.Main(m, func() {
 		if started != nil {
 			started.Stop()
 		}
@@ -27,14 +26,14 @@ func TestMain(m *testing.M) {
 
 // started is the cloud of all tests, once one has asked for it.
 var (
-	started   *stacktest.Cloud
+	started   *worldtest.Cloud
 	startOnce = sync.OnceValue(func() (err error) {
-		started, err = stacktest.Start()
+		started, err = worldtest.StartCloud()
 		return err
 	})
 )
 
-func cloud(tb testing.TB) *stacktest.Cloud {
+func cloud(tb testing.TB) *worldtest.Cloud {
 	tb.Helper()
 	err := startOnce()
 	if os.Getenv("CI") == "" && (errors.Is(err, awstest.ErrUnavailable)) {
@@ -89,8 +88,8 @@ func prepare(tb testing.TB, ctl func(args ...string) string, issuer *issuertest.
 	dir := tb.TempDir()
 	keys, err := issuer.JWKS()
 	must(tb, err)
-	ctl("apply", "-f", commandtest.Write(tb, dir, "rules.yaml", rules))
-	ctl("keys", "import", "--issuer", issuer.BitbucketURL(), commandtest.Write(tb, dir, "jwks.json", string(keys)))
+	ctl("apply", "-f", worldtest.Write(tb, dir, "rules.yaml", rules))
+	ctl("keys", "import", "--issuer", issuer.BitbucketURL(), worldtest.Write(tb, dir, "jwks.json", string(keys)))
 }
 
 // newIssuer is one with the CI's real name, whose keys are imported.

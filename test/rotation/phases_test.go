@@ -15,8 +15,8 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/gatepass-ci/gatepass/internal/authority"
-	"github.com/gatepass-ci/gatepass/internal/commandtest"
 	"github.com/gatepass-ci/gatepass/internal/sshdtest"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -77,7 +77,7 @@ func (w *world) signHost(t *testing.T) host {
 	must(t, err)
 	line, err := ssh.NewPublicKey(public)
 	must(t, err)
-	file := commandtest.Write(t, t.TempDir(), "host.pub", string(ssh.MarshalAuthorizedKey(line)))
+	file := worldtest.Write(t, t.TempDir(), "host.pub", string(ssh.MarshalAuthorizedKey(line)))
 	return host{key, w.ctl("host", "sign", "--principals", "localhost", file)}
 }
 
@@ -168,7 +168,7 @@ func testSSHD(t *testing.T, before, announced, switched, finished lists, oldJob,
 func needServer(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
-		commandtest.Need(t, "sshd")
+		worldtest.Need(t, "sshd")
 		t.Fatal(err)
 	}
 }
@@ -193,12 +193,12 @@ func login(server *sshdtest.Server, j *joined) error {
 
 // testHosts has a real ssh hold to the lines of known_hosts.
 func testHosts(t *testing.T, before, announced, finished lists, oldHost, newHost host, job *joined) {
-	client := commandtest.Need(t, "ssh")
+	client := worldtest.Need(t, "ssh")
 	dir := t.TempDir()
 	block, err := ssh.MarshalPrivateKey(job.key, "")
 	must(t, err)
-	commandtest.Write(t, dir, "key", string(pem.EncodeToMemory(block)))
-	commandtest.Write(t, dir, "key-cert.pub", string(ssh.MarshalAuthorizedKey(job.ssh)))
+	worldtest.Write(t, dir, "key", string(pem.EncodeToMemory(block)))
+	worldtest.Write(t, dir, "key-cert.pub", string(ssh.MarshalAuthorizedKey(job.ssh)))
 	for what, h := range map[string]struct {
 		host
 		before, announced, finished bool // whether it is known
@@ -214,7 +214,7 @@ func testHosts(t *testing.T, before, announced, finished lists, oldHost, newHost
 			list lists
 			want bool
 		}{"before": {before, h.before}, "phase 1": {announced, h.announced}, "phase 3": {finished, h.finished}} {
-			known := commandtest.Write(t, t.TempDir(), "known_hosts", c.list.knownHosts)
+			known := worldtest.Write(t, t.TempDir(), "known_hosts", c.list.knownHosts)
 			cmd := exec.CommandContext(t.Context(), client, "-F", "none", "-p", port, "-i", filepath.Join(dir, "key"), "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes",
 				"-o", "StrictHostKeyChecking=yes", "-o", "UserKnownHostsFile="+known, "-o", "GlobalKnownHostsFile=/dev/null", "deploy@localhost", "echo", "hello")
 			out, err := cmd.CombinedOutput()
@@ -227,12 +227,12 @@ func testHosts(t *testing.T, before, announced, finished lists, oldHost, newHost
 
 // testOpenSSL has openssl verify hold to the lists.
 func testOpenSSL(t *testing.T, before, announced, switched, finished lists, oldJob, newJob *joined) {
-	openssl := commandtest.Need(t, "openssl")
+	openssl := worldtest.Need(t, "openssl")
 	dir := t.TempDir()
 	for _, usage := range usages {
 		files := map[string]string{
-			"old": commandtest.Write(t, dir, usage+"-old.pem", oldJob.leaves[usage]),
-			"new": commandtest.Write(t, dir, usage+"-new.pem", newJob.leaves[usage]),
+			"old": worldtest.Write(t, dir, usage+"-old.pem", oldJob.leaves[usage]),
+			"new": worldtest.Write(t, dir, usage+"-new.pem", newJob.leaves[usage]),
 		}
 		for name, c := range map[string]struct {
 			list     lists
@@ -240,7 +240,7 @@ func testOpenSSL(t *testing.T, before, announced, switched, finished lists, oldJ
 		}{
 			"before": {before, true, false}, "phase 1": {announced, true, true}, "phase 2": {switched, true, true}, "phase 3": {finished, false, true},
 		} {
-			list := commandtest.Write(t, t.TempDir(), "list.pem", c.list.x509[usage])
+			list := worldtest.Write(t, t.TempDir(), "list.pem", c.list.x509[usage])
 			for what, want := range map[string]bool{"old": c.old, "new": c.new} {
 				out, err := exec.CommandContext(t.Context(), openssl, "verify", "-purpose", "sslclient", "-no-CApath", "-no-CAstore", "-CAfile", list, files[what]).CombinedOutput()
 				if (err == nil) != want {

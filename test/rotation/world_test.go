@@ -16,13 +16,12 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/commandtest"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
 	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/kms"
 	"github.com/gatepass-ci/gatepass/internal/server"
 	"github.com/gatepass-ci/gatepass/internal/stack"
-	"github.com/gatepass-ci/gatepass/internal/stacktest"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
 
 // world is a service and its administrator.
@@ -37,7 +36,7 @@ type world struct {
 
 // dataWorld is gatepassctl serve, with gatepassctl beside it.
 func dataWorld(t *testing.T) *world {
-	serve := commandtest.StartServe(t, filepath.Join(t.TempDir(), "data"))
+	serve := worldtest.StartServe(t, filepath.Join(t.TempDir(), "data"))
 	w := &world{url: serve.URL, issuer: newIssuer(t), ctl: serve.Ctl}
 	w.rotate = func(step authority.Step) {
 		serve.Ctl("ca", "rotate", "--type", "ssh-user,ssh-host,x509,jwt", "--phase", string(step), "--force")
@@ -84,26 +83,26 @@ func stackWorld(t *testing.T) *world {
 	return w
 }
 
-func instance(t *testing.T, cloud *stacktest.Cloud, s *stacktest.Stack) http.Handler {
+func instance(t *testing.T, cloud *worldtest.Cloud, s *worldtest.Stack) http.Handler {
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	service, err := join.New(join.Config{
 		Store:     s.Store,
 		Refresher: noRefresher{}, Authorities: authorities(cloud, s),
-		PublicURL: stacktest.PublicURL, TrustDomain: "gatepass.test",
+		PublicURL: worldtest.PublicURL, TrustDomain: "gatepass.test",
 		Now: time.Now, Rand: rand.Reader, Wait: wait, Log: log,
 	})
 	must(t, err)
-	return server.New(server.Config{Join: service, PublicURL: stacktest.PublicURL, SourceAddr: server.SourceAddr(nil), Log: log})
+	return server.New(server.Config{Join: service, PublicURL: worldtest.PublicURL, SourceAddr: server.SourceAddr(nil), Log: log})
 }
 
-func authorities(cloud *stacktest.Cloud, s *stacktest.Stack) *kms.Authorities {
+func authorities(cloud *worldtest.Cloud, s *worldtest.Stack) *kms.Authorities {
 	return kms.New(kms.Config{
 		Client: kms.NewClient(cloud.Config()), Keys: s.Keys, Certificates: s.Store, Rotated: s.Store, CacheFor: cacheFor,
 	})
 }
 
 // rotator is what gatepassctl makes for one command.
-func rotator(cloud *stacktest.Cloud, s *stacktest.Stack) *authority.Rotator {
+func rotator(cloud *worldtest.Cloud, s *worldtest.Stack) *authority.Rotator {
 	return &authority.Rotator{
 		Store: s.Store, Keys: &kms.KeyRing{Client: kms.NewClient(cloud.Config()), Stack: s.Name, Keys: s.Keys},
 		Authorities: func() (authority.Authorities, error) { return authorities(cloud, s), nil },

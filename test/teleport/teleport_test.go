@@ -7,19 +7,19 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gatepass-ci/gatepass/internal/commandtest"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
 
-func TestMain(m *testing.M) { commandtest.Main(m) }
+func TestMain(m *testing.M) { worldtest.Main(m) }
 
 // apply runs gatepassctl apply on a store of its own.
 func apply(t *testing.T, yaml string) (data, stdout, stderr string, err error) {
 	t.Helper()
 	dir := t.TempDir()
 	data = filepath.Join(dir, "data")
-	file := commandtest.Write(t, dir, "file.yaml", yaml)
+	file := worldtest.Write(t, dir, "file.yaml", yaml)
 	var out, errs bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), commandtest.Binary(t, "gatepassctl"), "apply", "-f", file, "--data", data)
+	cmd := exec.CommandContext(t.Context(), worldtest.Binary(t, "gatepassctl"), "apply", "-f", file, "--data", data)
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err = cmd.Run()
 	return data, out.String(), errs.String(), err
@@ -37,7 +37,7 @@ func TestWhatTeleportTakesIsStored(t *testing.T) {
 				if !strings.Contains(stdout, "created    "+id+"\n") {
 					t.Errorf("%s was not created:\n%s", id, stdout)
 				}
-				commandtest.Output(t, commandtest.Binary(t, "gatepassctl"), "get", id, "--data", data)
+				worldtest.Output(t, worldtest.Binary(t, "gatepassctl"), "get", id, "--data", data)
 			}
 			if strings.Count(stdout, "\n") < len(s.want) {
 				t.Errorf("%d resources are wanted:\n%s", len(s.want), stdout)
@@ -78,7 +78,7 @@ func TestBracesMeanNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(stderr)
 	}
-	stored := commandtest.Output(t, commandtest.Binary(t, "gatepassctl"), "get", "token/example-bot", "--data", data)
+	stored := worldtest.Output(t, worldtest.Binary(t, "gatepassctl"), "get", "token/example-bot", "--data", data)
 	if !strings.Contains(stored, "{"+workspace+"}") {
 		t.Errorf("stored as\n%s", stored)
 	}

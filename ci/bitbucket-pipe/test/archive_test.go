@@ -14,7 +14,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/gatepass-ci/gatepass/internal/commandtest"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
 
 // maxImage is what an image may take, unpacked.
@@ -40,7 +40,7 @@ func (d descriptor) path() string { return "blobs/sha256/" + d.Digest[len("sha25
 // archive looks into what `make pipe` writes, without the tools that wrote it.
 func archive(t *testing.T, w *world) {
 	raw, err := os.ReadFile(w.archive)
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	all := blobs(untar(t, bytes.NewReader(raw)))
 	var index, platforms struct{ Manifests []descriptor }
 	all.json(t, "index.json", &index)
@@ -63,7 +63,7 @@ func archive(t *testing.T, w *world) {
 	again := t.TempDir()
 	w.make(t, again)
 	second, err := os.ReadFile(filepath.Join(again, filepath.Base(w.archive)))
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	if sha256.Sum256(raw) != sha256.Sum256(second) {
 		t.Error("the same commit gave other bytes")
 	}
@@ -101,7 +101,7 @@ func checkImage(t *testing.T, w *world, all blobs, platform descriptor, machine 
 	for _, layer := range manifest.Layers {
 		compressed += len(all[layer.path()])
 		plain, err := gzip.NewReader(bytes.NewReader(all[layer.path()]))
-		commandtest.Must(t, err)
+		worldtest.Must(t, err)
 		for name, data := range untar(t, plain) {
 			files[name] = data
 		}
@@ -124,12 +124,12 @@ func checkImage(t *testing.T, w *world, all blobs, platform descriptor, machine 
 		t.Errorf("%s does not know its version", arch)
 	}
 	program, err := elf.NewFile(bytes.NewReader(files["gatepass"]))
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	if libraries, err := program.ImportedLibraries(); program.Machine != machine || err == nil && len(libraries) > 0 {
 		t.Errorf("%s: the program is for %s, with the libraries %q", arch, program.Machine, libraries)
 	}
 	bundle, err := os.ReadFile(w.bundle)
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	if !bytes.Equal(files["etc/ssl/certs/ca-certificates.crt"], bundle) {
 		t.Errorf("%s has other authorities", arch)
 	}
@@ -144,7 +144,7 @@ func untar(t *testing.T, from io.Reader) map[string][]byte {
 		if err == io.EOF {
 			return files
 		}
-		commandtest.Must(t, err)
+		worldtest.Must(t, err)
 		if header.Typeflag != tar.TypeReg {
 			continue
 		}
@@ -152,7 +152,7 @@ func untar(t *testing.T, from io.Reader) map[string][]byte {
 			t.Errorf("%s has mode %o and owner %d", header.Name, header.Mode, header.Uid)
 		}
 		data, err := io.ReadAll(reader)
-		commandtest.Must(t, err)
+		worldtest.Must(t, err)
 		files[filepath.Clean(header.Name)] = data
 	}
 }

@@ -12,8 +12,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"github.com/gatepass-ci/gatepass/internal/commandtest"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
 
 var everywhere = []string{"web-1.example.com", "web-2.example.com"}
@@ -58,11 +58,11 @@ func script(t *testing.T, w *world) {
 		ok(t, "running ../deploy.sh", "it's|$(not run)|two  spaces| hello world from deploy\n", green)
 	s.unchanged(t, before)
 
-	commandtest.Must(t, os.WriteFile(filepath.Join(s.clone, "task.py"), []byte("#!/usr/bin/perl\nprint 1"), 0o600))
+	worldtest.Must(t, os.WriteFile(filepath.Join(s.clone, "task.py"), []byte("#!/usr/bin/perl\nprint 1"), 0o600))
 	s.pipe(t, w.service(variables{"SSH_HOST": "web-1.example.com", "SCRIPT": "task.py"})).
 		ended(t, 2, "SCRIPT:\n- task.py is for /usr/bin/perl: only scripts of a shell or of Python are run")
 	for _, big := range []string{strings.Repeat("true\n", 20000), strings.Repeat("x=''\n", 13000)} {
-		commandtest.Must(t, os.WriteFile(filepath.Join(s.clone, "big.sh"), []byte(big), 0o600))
+		worldtest.Must(t, os.WriteFile(filepath.Join(s.clone, "big.sh"), []byte(big), 0o600))
 		s.pipe(t, w.service(variables{"SSH_HOST": "web-1.example.com", "SCRIPT": "big.sh"})).ended(t, 2, "SCRIPT:\n- big.sh is longer than ")
 	}
 	// The largest there can be still fits into a command line.
@@ -70,7 +70,7 @@ func script(t *testing.T, w *world) {
 	if len(large) > 64<<10 || len(large) < 63<<10 {
 		t.Fatalf("the script has %d bytes", len(large))
 	}
-	commandtest.Must(t, os.WriteFile(filepath.Join(s.clone, "large.sh"), []byte(large), 0o600))
+	worldtest.Must(t, os.WriteFile(filepath.Join(s.clone, "large.sh"), []byte(large), 0o600))
 	next := w.newStep(t, issuertest.BitbucketJob{})
 	next.clone = s.clone
 	next.pipe(t, w.service(variables{"SSH_HOST": "web-1.example.com", "SSH_PORT": w.port, "SCRIPT": "large.sh"})).ended(t, 9, "all of it")
@@ -99,7 +99,7 @@ func failingHosts(t *testing.T, w *world) {
 	line := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(w.plain.HostKey())))
 	host, port, _ := strings.Cut(w.plain.Addr(), ":")
 	s = w.newStep(t, issuertest.BitbucketJob{})
-	commandtest.Must(t, os.WriteFile(filepath.Join(s.ssh, "known_hosts"), []byte("["+host+"]:"+port+" "+line+"\n"), 0o644))
+	worldtest.Must(t, os.WriteFile(filepath.Join(s.ssh, "known_hosts"), []byte("["+host+"]:"+port+" "+line+"\n"), 0o644))
 	s.pipe(t, vars(with("KNOWN_HOSTS", sshDir+"/known_hosts"))).ok(t, green+"Deployed to ")
 	s = w.newStep(t, issuertest.BitbucketJob{})
 	s.pipe(t, vars(with("HOST_KEY", ssh.FingerprintSHA256(w.plain.HostKey())))).ended(t, 255, green+w.plain.Addr()+": done", "web-1.example.com", "is none of")
@@ -150,14 +150,14 @@ func hostileValues(t *testing.T, w *world) {
 		return w.service(more)
 	}
 	s = w.newStep(t, issuertest.BitbucketJob{})
-	commandtest.Must(t, os.WriteFile(filepath.Join(s.clone, odd), []byte("content\n"), 0o600))
+	worldtest.Must(t, os.WriteFile(filepath.Join(s.clone, odd), []byte("content\n"), 0o600))
 	s.pipe(t, vars(variables{
 		"COPY":    odd + ":odd/" + odd,
 		"COMMAND": "cd odd; ls -N; cat *\nprintf '%s|' \"it's\" '$(touch hacked)' \"a\\\\b\"; echo; cd; ls\n# " + odd,
 	})).ok(t, "\n"+odd+"\ncontent\nit's|$(touch hacked)|a\\b|\nodd\n\x1b[32m")
 
 	s = w.newStep(t, issuertest.BitbucketJob{})
-	commandtest.Must(t, os.WriteFile(filepath.Join(s.clone, odd), []byte("printf 'I am %s\\n' \"$0\"; ls"), 0o600))
+	worldtest.Must(t, os.WriteFile(filepath.Join(s.clone, odd), []byte("printf 'I am %s\\n' \"$0\"; ls"), 0o600))
 	s.pipe(t, vars(variables{"SCRIPT": odd})).ok(t, "\nI am "+odd+"\nodd\n\x1b[32m")
 }
 
@@ -174,9 +174,9 @@ func stopped(t *testing.T, w *world) {
 	cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
 	cmd.Env = w.environ
 	out, err := cmd.StdoutPipe()
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	cmd.Stderr = cmd.Stdout
-	commandtest.Must(t, cmd.Start())
+	worldtest.Must(t, cmd.Start())
 	var log strings.Builder
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {

@@ -13,8 +13,8 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/gatepass-ci/gatepass/internal/commandtest"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
 
 // pipeline is what the pages' bitbucket-pipelines.yml have. Any other field is an error:
@@ -101,13 +101,13 @@ var (
 // their ports are those of this test.
 func guide(t *testing.T, w *world) {
 	about, err := os.ReadFile(filepath.Join(w.root, "ci/bitbucket-pipe/pipe.yml"))
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	published := "docker://" + pipeImage.FindStringSubmatch(string(about))[1]
 	checkVersion(t, w, published)
 	ran, pipes := 0, 0
 	for _, page := range []string{"docs/bitbucket.md", "ci/bitbucket-pipe/README.md"} {
 		text, err := os.ReadFile(filepath.Join(w.root, page))
-		commandtest.Must(t, err)
+		worldtest.Must(t, err)
 		uuid := ""
 		if m := environment.FindSubmatch(text); m != nil {
 			uuid = string(m[1])
@@ -135,7 +135,7 @@ func checkVersion(t *testing.T, w *world, published string) {
 	mentioned := regexp.MustCompile(`docker://gatepassci/gatepass-pipe:[0-9][0-9A-Za-z.-]*`)
 	for _, page := range []string{"README.md", "docs/bitbucket.md", "ci/bitbucket-pipe/README.md"} {
 		text, err := os.ReadFile(filepath.Join(w.root, page))
-		commandtest.Must(t, err)
+		worldtest.Must(t, err)
 		all := mentioned.FindAllString(string(text), -1)
 		if len(all) == 0 || slices.ContainsFunc(all, func(image string) bool { return image != published }) {
 			t.Errorf("%s has %q, and pipe.yml says %s", page, all, published)
@@ -150,7 +150,7 @@ func (w *world) sample(t *testing.T, text, published, deployment string) (pipes 
 	var file pipeline
 	decoder := yaml.NewDecoder(bytes.NewBufferString(text))
 	decoder.KnownFields(true)
-	commandtest.Must(t, decoder.Decode(&file))
+	worldtest.Must(t, decoder.Decode(&file))
 	entries := slices.Concat(file.Pipelines.Default, file.Pipelines.Branches["main"])
 	if len(entries) == 0 {
 		t.Fatal("it has no step for main")
@@ -174,7 +174,7 @@ func (w *world) sample(t *testing.T, text, published, deployment string) (pipes 
 		}
 		if len(e.Step.AfterScript) > 0 {
 			s.lines(t, s.script(t, e.Step.AfterScript, published)...).ok(t, "emoved")
-			commandtest.Must(t, os.RemoveAll(filepath.Join(s.clone, "gatepass")))
+			worldtest.Must(t, os.RemoveAll(filepath.Join(s.clone, "gatepass")))
 			s.unchanged(t, before)
 		}
 		for _, l := range slices.Concat(e.Step.Script, e.Step.AfterScript) {
@@ -190,8 +190,8 @@ func (w *world) sample(t *testing.T, text, published, deployment string) (pipes 
 // that is run.
 func (s *step) script(t *testing.T, lines []line, published string) []string {
 	t.Helper()
-	client, err := os.ReadFile(commandtest.Binary(t, "gatepass"))
-	commandtest.Must(t, err)
+	client, err := os.ReadFile(worldtest.Binary(t, "gatepass"))
+	worldtest.Must(t, err)
 	s.env["GATEPASS_VERSION"], s.env["GATEPASS_SHA256"] = version, fmt.Sprintf("%x", sha256.Sum256(client))
 	local := strings.NewReplacer("https://"+releases, s.w.releases, "https://"+join, s.w.server, join+":443", strings.TrimPrefix(s.w.server, "https://"))
 	var script []string

@@ -11,8 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/gatepass-ci/gatepass/internal/commandtest"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
 
 const (
@@ -72,7 +72,7 @@ func credentials(t *testing.T, w *world) {
 	// A pipe that was killed has written a key, and no link to it.
 	s = w.newStep(t, issuertest.BitbucketJob{})
 	s.pipe(t, w.service(nil)).ok(t)
-	commandtest.Must(t, os.Remove(filepath.Join(s.clone, ".gatepass/identity/.gatepass/current")))
+	worldtest.Must(t, os.Remove(filepath.Join(s.clone, ".gatepass/identity/.gatepass/current")))
 	s.pipe(t, variables{"CLEANUP": "true"}).ok(t, green+"Removed")
 	s.unchanged(t, before)
 }
@@ -80,7 +80,7 @@ func credentials(t *testing.T, w *world) {
 func runAsUser(t *testing.T, w *world) {
 	s := w.newStep(t, issuertest.BitbucketJob{})
 	s.user = nobody
-	commandtest.Output(t, "chown", "-R", fmt.Sprint(nobody, ":", nobody), s.clone)
+	worldtest.Output(t, "chown", "-R", fmt.Sprint(nobody, ":", nobody), s.clone)
 	before := s.tree(t)
 	s.pipe(t, w.service(variables{"OUTPUT_OWNER": fmt.Sprint(nobody, ":", nobody)})).ok(t)
 	s.private(t, ".gatepass", nobody)
@@ -99,7 +99,7 @@ func notRoot(t *testing.T, w *world) {
 	s := w.newStep(t, issuertest.BitbucketJob{})
 	s.user, s.root = nobody, nobody
 	s.pipe(t, w.service(nil)).ended(t, 1, "destination "+cloneDir+"/.gatepass: mkdir", "permission denied")
-	commandtest.Output(t, "chown", "-R", fmt.Sprint(nobody, ":", nobody), s.clone)
+	worldtest.Output(t, "chown", "-R", fmt.Sprint(nobody, ":", nobody), s.clone)
 	s.pipe(t, w.service(nil)).ok(t, green)
 	s.private(t, ".gatepass", nobody)
 	s.lines(t, ". ./.gatepass/activate", login).ok(t, "hello world from deploy")
@@ -114,7 +114,7 @@ func severalOutputs(t *testing.T, w *world) {
 		"database,username=app,destination=plain-db,server-ca=" + sshDir + "/ca.pem",
 		"jwt,jwt-audience=https://vault.example.com",
 	}})).ended(t, 2, red+"Validation errors: \nOUTPUT:\n- reading server-ca: open "+sshDir+"/ca.pem: no such file or directory")
-	commandtest.Must(t, os.WriteFile(filepath.Join(s.ssh, "ca.pem"), w.privateCA(t), 0o644))
+	worldtest.Must(t, os.WriteFile(filepath.Join(s.ssh, "ca.pem"), w.privateCA(t), 0o644))
 	s.pipe(t, w.service(variables{"TTL": "10m", "OUTPUT": []string{
 		"identity,ssh-hosts=host.example.com",
 		"database,username=app,database=orders",
@@ -145,7 +145,7 @@ func privateCA(t *testing.T, w *world) {
 	s := w.newStep(t, issuertest.BitbucketJob{})
 	vars := variables{"SERVER": w.private, "TOKEN": "example-bot"}
 	s.pipe(t, vars).ended(t, 4, red, "certificate signed by unknown authority")
-	commandtest.Must(t, os.WriteFile(filepath.Join(s.clone, "public/ca.pem"), w.privateCA(t), 0o600))
+	worldtest.Must(t, os.WriteFile(filepath.Join(s.clone, "public/ca.pem"), w.privateCA(t), 0o600))
 	vars["CA_FILE"] = "ca.pem"
 	s.pipe(t, vars).ended(t, 2, "CA_FILE:\n- ca.pem: no such file or directory\n")
 	s.pipe(t, vars, "public").ok(t, green)
@@ -194,7 +194,7 @@ func refusals(t *testing.T, w *world) {
 			}
 			r := s.pipe(t, w.service(test.vars)).ended(t, test.status, test.says...)
 			r.without(t, "✔")
-			if found := commandtest.Output(t, "find", s.clone, "-name", "key", "-o", "-name", activate, "-o", "-name", "tls.key"); found != "" {
+			if found := worldtest.Output(t, "find", s.clone, "-name", "key", "-o", "-name", activate, "-o", "-name", "tls.key"); found != "" {
 				t.Errorf("a refused join left %s", found)
 			}
 		})
@@ -267,7 +267,7 @@ TTL:
 
 func plantedLinks(t *testing.T, w *world) {
 	outside := filepath.Join(w.dir, "outside-"+rand.Text())
-	commandtest.Must(t, os.Mkdir(outside, 0o700))
+	worldtest.Must(t, os.Mkdir(outside, 0o700))
 	for name, test := range map[string]struct {
 		links map[string]string // name to target
 		vars  variables
@@ -289,7 +289,7 @@ func plantedLinks(t *testing.T, w *world) {
 		t.Run(name, func(t *testing.T) {
 			s := w.newStep(t, issuertest.BitbucketJob{})
 			for link, target := range test.links {
-				commandtest.Must(t, os.Symlink(target, filepath.Join(s.clone, link)))
+				worldtest.Must(t, os.Symlink(target, filepath.Join(s.clone, link)))
 			}
 			before := s.tree(t)
 			s.pipe(t, w.service(test.vars)).ended(t, 2, red+"Validation errors: ", test.says)
@@ -298,18 +298,18 @@ func plantedLinks(t *testing.T, w *world) {
 	}
 	// An output's own folder is looked at when it is written: nothing goes through the link.
 	s := w.newStep(t, issuertest.BitbucketJob{})
-	commandtest.Must(t, os.Mkdir(filepath.Join(s.clone, ".gatepass"), 0o700))
-	commandtest.Must(t, os.Symlink("../public", filepath.Join(s.clone, ".gatepass/identity")))
+	worldtest.Must(t, os.Mkdir(filepath.Join(s.clone, ".gatepass"), 0o700))
+	worldtest.Must(t, os.Symlink("../public", filepath.Join(s.clone, ".gatepass/identity")))
 	s.pipe(t, w.service(nil)).ended(t, 1, "leads through the symbolic link "+cloneDir+"/.gatepass/identity", "→ remove the link")
-	if left := commandtest.Output(t, "find", filepath.Join(s.clone, "public"), "-name", "key*"); left != "" {
+	if left := worldtest.Output(t, "find", filepath.Join(s.clone, "public"), "-name", "key*"); left != "" {
 		t.Errorf("it was written through the link: %s", left)
 	}
 	// The ID token was not spent on it.
-	commandtest.Must(t, os.Remove(filepath.Join(s.clone, ".gatepass/identity")))
+	worldtest.Must(t, os.Remove(filepath.Join(s.clone, ".gatepass/identity")))
 	s.pipe(t, w.service(nil)).ok(t, green)
 	// What is cleaned up is the destination: nothing that a link in it leads to.
-	commandtest.Must(t, os.Rename(filepath.Join(s.clone, ".gatepass/identity"), filepath.Join(s.clone, "other")))
-	commandtest.Must(t, os.Symlink("../other", filepath.Join(s.clone, ".gatepass/identity")))
+	worldtest.Must(t, os.Rename(filepath.Join(s.clone, ".gatepass/identity"), filepath.Join(s.clone, "other")))
+	worldtest.Must(t, os.Symlink("../other", filepath.Join(s.clone, ".gatepass/identity")))
 	s.pipe(t, variables{"CLEANUP": "true"}).ok(t, "left what gatepass did not write: "+cloneDir+"/.gatepass/identity")
 	if _, err := os.Stat(filepath.Join(s.clone, "other/key")); err != nil {
 		t.Error(err)

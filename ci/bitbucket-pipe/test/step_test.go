@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/commandtest"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
 
 // Folders that step and pipe share, at the same paths in both.
@@ -43,19 +43,19 @@ type step struct {
 func (w *world) newStep(t *testing.T, job issuertest.BitbucketJob, options ...issuertest.Option) *step {
 	t.Helper()
 	dir, err := os.MkdirTemp(w.dir, "step-")
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	s := &step{w: w, clone: filepath.Join(dir, "clone"), ssh: filepath.Join(dir, "ssh")}
-	commandtest.Must(t, os.Chmod(dir, 0o755))
-	commandtest.Must(t, os.Mkdir(s.ssh, 0o755))
-	commandtest.Must(t, os.CopyFS(s.clone, os.DirFS("testdata/clone")))
-	commandtest.Output(t, "git", "-C", s.clone, "init", "--quiet", "--initial-branch=main")
-	commandtest.Output(t, "git", "-C", s.clone, "add", ".")
-	commandtest.Output(t, "git", "-C", s.clone, "-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "--quiet", "-m", "sample")
+	worldtest.Must(t, os.Chmod(dir, 0o755))
+	worldtest.Must(t, os.Mkdir(s.ssh, 0o755))
+	worldtest.Must(t, os.CopyFS(s.clone, os.DirFS("testdata/clone")))
+	worldtest.Output(t, "git", "-C", s.clone, "init", "--quiet", "--initial-branch=main")
+	worldtest.Output(t, "git", "-C", s.clone, "add", ".")
+	worldtest.Output(t, "git", "-C", s.clone, "-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "--quiet", "-m", "sample")
 	if job.Audience == nil {
 		job.Audience = []string{"https://" + join}
 	}
 	token, err := w.issuer.Bitbucket(job, options...)
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	s.env = bitbucketEnv(token)
 	return s
 }
@@ -181,12 +181,12 @@ func (s *step) lines(t *testing.T, lines ...string) ran {
 func (s *step) path(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(s.w.dir, "bin")
-	commandtest.Must(t, os.MkdirAll(dir, 0o755))
-	real := commandtest.Need(t, "ssh")
+	worldtest.Must(t, os.MkdirAll(dir, 0o755))
+	real := worldtest.Need(t, "ssh")
 	// Written and moved: other steps may be running it.
 	next := filepath.Join(dir, rand.Text())
-	commandtest.Must(t, os.WriteFile(next, []byte("#!/bin/sh\nexec "+real+" -o Port="+s.w.port+` "$@"`+"\n"), 0o755))
-	commandtest.Must(t, os.Rename(next, filepath.Join(dir, "ssh")))
+	worldtest.Must(t, os.WriteFile(next, []byte("#!/bin/sh\nexec "+real+" -o Port="+s.w.port+` "$@"`+"\n"), 0o755))
+	worldtest.Must(t, os.Rename(next, filepath.Join(dir, "ssh")))
 	return dir + ":" + os.Getenv("PATH")
 }
 
@@ -244,7 +244,7 @@ func (r ran) without(t *testing.T, words ...string) {
 // tree lists everything in the clone but git's own, with modes, owners and targets.
 func (s *step) tree(t *testing.T) []string {
 	t.Helper()
-	out := commandtest.Output(t, "find", s.clone, "-path", s.clone+"/.git", "-prune", "-o", "-printf", "%M %U %P %l %s\\n")
+	out := worldtest.Output(t, "find", s.clone, "-path", s.clone+"/.git", "-prune", "-o", "-printf", "%M %U %P %l %s\\n")
 	lines := strings.Split(strings.TrimSpace(out), "\n")
 	slices.Sort(lines)
 	return lines
@@ -264,7 +264,7 @@ func (s *step) private(t *testing.T, folder string, uid int) {
 	t.Helper()
 	path := filepath.Join(s.clone, folder)
 	modes := regexp.MustCompile(`\A(drwx------|-rw-------|lrwxrwxrwx) \d+ `)
-	out := strings.TrimSpace(commandtest.Output(t, "find", path, "-printf", "%M %U %p\\n"))
+	out := strings.TrimSpace(worldtest.Output(t, "find", path, "-printf", "%M %U %p\\n"))
 	for line := range strings.Lines(out) {
 		owner := strings.Fields(line)[1]
 		link := strings.HasPrefix(line, "l") // root makes links for another owner

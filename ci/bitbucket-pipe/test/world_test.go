@@ -28,12 +28,12 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"github.com/gatepass-ci/gatepass/internal/commandtest"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
 	"github.com/gatepass-ci/gatepass/internal/sshdtest"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
 
-func TestMain(m *testing.M) { commandtest.Main(m) }
+func TestMain(m *testing.M) { worldtest.Main(m) }
 
 // Names that have certificates here, and the version that is released.
 const (
@@ -73,7 +73,7 @@ spec:
 
 // world is a service, hosts that trust it, and the pipe's image.
 type world struct {
-	serve  *commandtest.Serve
+	serve  *worldtest.Serve
 	issuer *issuertest.Issuer
 	dir    string // that every user can enter
 	root   string // of the repository
@@ -96,7 +96,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	for _, tool := range []string{"podman", "buildah", "runc", "unshare", "setpriv", "ssh", "git"} {
-		commandtest.Need(t, tool)
+		worldtest.Need(t, tool)
 	}
 	if os.Geteuid() != 0 {
 		if os.Getenv("CI") != "" {
@@ -105,20 +105,20 @@ func newWorld(t *testing.T) *world {
 		t.Skip("skipped: needs root, as Bitbucket runs a pipe")
 	}
 	dir, err := os.MkdirTemp("", "gatepass-test-pipe-")
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	commandtest.Must(t, os.Chmod(dir, 0o755))
-	root, err := commandtest.Root()
-	commandtest.Must(t, err)
+	worldtest.Must(t, os.Chmod(dir, 0o755))
+	root, err := worldtest.Root()
+	worldtest.Must(t, err)
 	issuer, err := issuertest.New(issuertest.Config{Offline: true})
-	commandtest.Must(t, err)
-	w := &world{issuer: issuer, dir: dir, root: root, serve: commandtest.StartServe(t, filepath.Join(t.TempDir(), "data"))}
+	worldtest.Must(t, err)
+	w := &world{issuer: issuer, dir: dir, root: root, serve: worldtest.StartServe(t, filepath.Join(t.TempDir(), "data"))}
 	keys, err := issuer.JWKS()
-	commandtest.Must(t, err)
-	w.serve.Ctl("keys", "import", "--issuer", issuer.BitbucketURL(), commandtest.Write(t, dir, "jwks.json", string(keys)))
+	worldtest.Must(t, err)
+	w.serve.Ctl("keys", "import", "--issuer", issuer.BitbucketURL(), worldtest.Write(t, dir, "jwks.json", string(keys)))
 	w.apply(t, rules)
 	behind, err := url.Parse(w.serve.URL)
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	service := httputil.NewSingleHostReverseProxy(behind)
 	public := newAuthority(t)
 	w.server = w.front(t, public, join, service)
@@ -128,7 +128,7 @@ func newWorld(t *testing.T) *world {
 			http.NotFound(to, request)
 			return
 		}
-		http.ServeFile(to, request, commandtest.Binary(t, "gatepass"))
+		http.ServeFile(to, request, worldtest.Binary(t, "gatepass"))
 	}))
 	w.trust(t, public)
 	w.startHosts(t)
@@ -138,16 +138,16 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) apply(t *testing.T, text string) {
 	t.Helper()
-	w.serve.Ctl("apply", "-f", commandtest.Write(t, t.TempDir(), "rules.yaml", text))
+	w.serve.Ctl("apply", "-f", worldtest.Write(t, t.TempDir(), "rules.yaml", text))
 }
 
 // trust makes the bundle: this machine's authorities, as in the published image, and ours.
 func (w *world) trust(t *testing.T, ca *authority) {
 	t.Helper()
 	system, err := os.ReadFile("/etc/ssl/certs/ca-certificates.crt")
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	w.bundle = filepath.Join(w.dir, "ca-certificates.crt")
-	commandtest.Must(t, os.WriteFile(w.bundle, append(system, ca.pem...), 0o644))
+	worldtest.Must(t, os.WriteFile(w.bundle, append(system, ca.pem...), 0o644))
 }
 
 // startHosts starts the servers to deploy to. Both listen on one port, each at an
@@ -157,15 +157,15 @@ func (w *world) startHosts(t *testing.T) {
 	w.web = []*sshdtest.Server{w.sshd(t, "web-1.example.com,host.example.com"), w.sshd(t, "web-2.example.com")}
 	w.plain = w.sshd(t, "")
 	first, err := net.Listen("tcp", "127.0.0.2:0")
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	_, w.port, err = net.SplitHostPort(first.Addr().String())
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	second, err := net.Listen("tcp", "127.0.0.3:"+w.port)
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	forward(t, first, w.web[0].Addr())
 	forward(t, second, w.web[1].Addr())
 	w.hosts = filepath.Join(w.dir, "hosts")
-	commandtest.Must(t, os.WriteFile(w.hosts, []byte("127.0.0.1 localhost "+join+" "+releases+"\n"+
+	worldtest.Must(t, os.WriteFile(w.hosts, []byte("127.0.0.1 localhost "+join+" "+releases+"\n"+
 		"127.0.0.2 web-1.example.com host.example.com\n127.0.0.3 web-2.example.com\n"), 0o644))
 }
 
@@ -173,12 +173,12 @@ func (w *world) startHosts(t *testing.T) {
 func (w *world) sshd(t *testing.T, principals string) *sshdtest.Server {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	certificate := ""
 	if principals != "" {
 		public, err := ssh.NewPublicKey(key.Public())
-		commandtest.Must(t, err)
-		file := commandtest.Write(t, t.TempDir(), "host.pub", string(ssh.MarshalAuthorizedKey(public)))
+		worldtest.Must(t, err)
+		file := worldtest.Write(t, t.TempDir(), "host.pub", string(ssh.MarshalAuthorizedKey(public)))
 		certificate = w.serve.Ctl("host", "sign", "--principals", principals, file)
 	}
 	return sshdtest.Run(t, sshdtest.Config{
@@ -226,15 +226,15 @@ type authority struct {
 func newAuthority(t *testing.T) *authority {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "web " + rand.Text()}, IsCA: true, BasicConstraintsValid: true,
 		KeyUsage: x509.KeyUsageCertSign, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	cert, err := x509.ParseCertificate(der)
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	return &authority{cert: cert, key: key, pem: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})}
 }
 
@@ -242,14 +242,14 @@ func newAuthority(t *testing.T) *authority {
 func (w *world) front(t *testing.T, ca *authority, name string, what http.Handler) string {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
 		SerialNumber: big.NewInt(2), DNSNames: []string{name}, KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, NotBefore: ca.cert.NotBefore, NotAfter: ca.cert.NotAfter,
 	}, ca.cert, key.Public(), ca.key)
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}})
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	server := &http.Server{
 		Handler: what, ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog: log.New(io.Discard, "", 0), // a client that distrusts it is part of a test
@@ -257,8 +257,8 @@ func (w *world) front(t *testing.T, ca *authority, name string, what http.Handle
 	t.Cleanup(func() { server.Close() })
 	go func() { _ = server.Serve(listener) }()
 	_, port, err := net.SplitHostPort(listener.Addr().String())
-	commandtest.Must(t, err)
-	commandtest.Must(t, os.WriteFile(filepath.Join(w.dir, "ca-"+port+".pem"), ca.pem, 0o644))
+	worldtest.Must(t, err)
+	worldtest.Must(t, os.WriteFile(filepath.Join(w.dir, "ca-"+port+".pem"), ca.pem, 0o644))
 	return "https://" + name + ":" + port
 }
 
@@ -266,7 +266,7 @@ func (w *world) front(t *testing.T, ca *authority, name string, what http.Handle
 func (w *world) privateCA(t *testing.T) []byte {
 	t.Helper()
 	raw, err := os.ReadFile(filepath.Join(w.dir, "ca-"+w.private[strings.LastIndexByte(w.private, ':')+1:]+".pem"))
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	return raw
 }
 
@@ -315,7 +315,7 @@ func (w *world) build(t *testing.T) {
 	}
 	w.archive = filepath.Join(w.dir, "gatepass-pipe.oci.tar")
 	storage := filepath.Join(w.dir, "podman")
-	conf := commandtest.Write(t, w.dir, "containers.conf", containersConf)
+	conf := worldtest.Write(t, w.dir, "containers.conf", containersConf)
 	w.environ = append(os.Environ(), "CONTAINERS_CONF="+conf)
 	w.podman = []string{
 		"unshare", "--mount", "--propagation", "private", "sh", "-c", ownCgroups, "sh",

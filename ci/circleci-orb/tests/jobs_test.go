@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gatepass-ci/gatepass/internal/commandtest"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
 
 const jobHeader = "version: 2.1\norbs:\n  gatepass: " + address + "\n"
@@ -69,7 +69,7 @@ func (w *world) logoutAfterJoin(t *testing.T) {
 }
 
 func (w *world) mintingFails(t *testing.T) {
-	failures := commandtest.Write(t, t.TempDir(), "failures", "2")
+	failures := worldtest.Write(t, t.TempDir(), "failures", "2")
 	_, output, err := w.run(t, w.jobWith("run", "steps: [run: ssh -F \"$GATEPASS_SSH_CONFIG\" -p "+w.port(t)+" deploy@127.0.0.1 echo hello world]"),
 		t.TempDir(), failuresVariable+"="+failures)
 	if err != nil || !strings.Contains(output, "\nhello world\n") {

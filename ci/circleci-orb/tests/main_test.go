@@ -17,7 +17,7 @@ import (
 
 	"github.com/a8m/envsubst"
 
-	"github.com/gatepass-ci/gatepass/internal/commandtest"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
 
 // The test program is also the `circleci` of the jobs that it runs, under that name.
@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	commandtest.Main(m)
+	worldtest.Main(m)
 }
 
 // What the stand-in reads from its environment.

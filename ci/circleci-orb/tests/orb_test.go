@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/gatepass-ci/gatepass/ci/circleci-orb/tests/circle"
-	"github.com/gatepass-ci/gatepass/internal/commandtest"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
 
 func TestOrb(t *testing.T) {
@@ -24,7 +24,7 @@ func TestOrb(t *testing.T) {
 func (w *world) translate(t *testing.T, sample string) string {
 	t.Helper()
 	sum, err := os.ReadFile(filepath.Join(w.dist, "orb.yml"))
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	m := regexp.MustCompile(`([0-9a-f]{64})  ` + client()).FindSubmatch(sum)
 	if m == nil {
 		t.Fatal("the packed orb has no checksum of the client")
@@ -72,9 +72,9 @@ func project(dir string) error {
 func (w *world) run(t *testing.T, config, caches string, environment ...string) (*circle.Runner, string, error) {
 	t.Helper()
 	parsed, err := circle.Parse([]byte(config), w.fetch)
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	jobs, err := parsed.Jobs()
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	var output strings.Builder
 	var runner *circle.Runner
 	for _, job := range jobs {

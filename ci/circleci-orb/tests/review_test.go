@@ -14,7 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/gatepass-ci/gatepass/ci/circleci-orb/tests/circle"
-	"github.com/gatepass-ci/gatepass/internal/commandtest"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
 
 // source is the orb as it is written: the root file, and the others by their paths.
@@ -27,31 +27,31 @@ type source struct {
 
 func readSource(t *testing.T) source {
 	t.Helper()
-	root, err := commandtest.Root()
-	commandtest.Must(t, err)
+	root, err := worldtest.Root()
+	worldtest.Must(t, err)
 	dir := filepath.Join(root, "ci/circleci-orb/src")
 	s := source{parts: make(map[string]map[string]any), scripts: make(map[string]string)}
 	for _, pattern := range []string{"@orb.yml", "*/*.yml", "scripts/*"} {
 		files, err := filepath.Glob(filepath.Join(dir, pattern))
-		commandtest.Must(t, err)
+		worldtest.Must(t, err)
 		for _, file := range files {
 			text, err := os.ReadFile(file)
-			commandtest.Must(t, err)
+			worldtest.Must(t, err)
 			name, err := filepath.Rel(dir, file)
-			commandtest.Must(t, err)
+			worldtest.Must(t, err)
 			if pattern == "scripts/*" {
 				s.scripts[filepath.Base(name)] = string(text)
 				continue
 			}
 			var part map[string]any
-			commandtest.Must(t, yaml.Unmarshal(text, &part))
+			worldtest.Must(t, yaml.Unmarshal(text, &part))
 			if s.parts[name] = part; name == "@orb.yml" {
 				s.root = part
 			}
 		}
 	}
 	client, err := os.ReadFile(filepath.Join(dir, "release/version.txt"))
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	if s.client = string(client); strings.TrimSpace(s.client) != s.client {
 		t.Error("version.txt has white space in it, which would be in the parameter's default")
 	}
@@ -299,18 +299,18 @@ func TestReviewCatches(t *testing.T) {
 
 // The usage of each example of the orb expands to steps that there are.
 func TestExamples(t *testing.T) {
-	root, err := commandtest.Root()
-	commandtest.Must(t, err)
+	root, err := worldtest.Root()
+	worldtest.Must(t, err)
 	packed, err := os.ReadFile(filepath.Join(root, "ci/circleci-orb/orb.yml"))
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	for name, example := range readSource(t).of("examples") {
 		t.Run(name, func(t *testing.T) {
 			usage, err := yaml.Marshal(example["usage"])
-			commandtest.Must(t, err)
+			worldtest.Must(t, err)
 			config, err := circle.Parse(usage, func(string) ([]byte, error) { return packed, nil })
-			commandtest.Must(t, err)
+			worldtest.Must(t, err)
 			jobs, err := config.Jobs()
-			commandtest.Must(t, err)
+			worldtest.Must(t, err)
 			for _, job := range jobs {
 				if len(job.Contexts) == 0 || len(job.Steps) < 3 {
 					t.Errorf("%s has contexts %v and %d steps", job.Name, job.Contexts, len(job.Steps))

@@ -8,18 +8,18 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gatepass-ci/gatepass/internal/commandtest"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
 
 // testScripts runs scripts.bats, each of whose tests is a subtest here.
 func (w *world) testScripts(t *testing.T) {
 	t.Parallel()
-	bats := commandtest.Need(t, "bats")
-	root, err := commandtest.Root()
-	commandtest.Must(t, err)
+	bats := worldtest.Need(t, "bats")
+	root, err := worldtest.Root()
+	worldtest.Must(t, err)
 	for _, file := range []string{"scripts.bats", filepath.Join(root, "ci/circleci-orb/src/scripts")} {
 		// What bats reads counts for go test's cache only if this program reads it, too.
-		commandtest.Must(t, filepath.WalkDir(file, func(name string, d fs.DirEntry, err error) error {
+		worldtest.Must(t, filepath.WalkDir(file, func(name string, d fs.DirEntry, err error) error {
 			if err == nil && d.Type().IsRegular() {
 				_, err = os.ReadFile(name)
 			}

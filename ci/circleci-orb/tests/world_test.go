@@ -16,9 +16,9 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"github.com/gatepass-ci/gatepass/internal/commandtest"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
 	"github.com/gatepass-ci/gatepass/internal/sshdtest"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
 
 // version is the release that the tests install; test/release builds the same.
@@ -30,7 +30,7 @@ const audience = "https://join.example.com"
 // world is a service with the rules of docs/circleci.md, a host that trusts it, a release
 // to be installed, and what mints ID tokens of CircleCI.
 type world struct {
-	serve    *commandtest.Serve
+	serve    *worldtest.Serve
 	issuer   *issuertest.Issuer
 	host     *sshdtest.Server
 	dist     string // a release of this commit for this platform
@@ -42,18 +42,18 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	for _, program := range []string{"make", "bash", "curl", "sha256sum", "ssh", "git"} {
-		commandtest.Need(t, program)
+		worldtest.Need(t, program)
 	}
 	w := &world{dist: release(t)}
 	issuer, err := issuertest.New(issuertest.Config{Offline: true})
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	w.issuer = issuer
 	dir := t.TempDir()
-	w.serve = commandtest.StartServe(t, filepath.Join(dir, "data"))
+	w.serve = worldtest.StartServe(t, filepath.Join(dir, "data"))
 	keys, err := issuer.JWKS()
-	commandtest.Must(t, err)
-	w.serve.Ctl("keys", "import", "--issuer", issuer.CircleCIURL(), commandtest.Write(t, dir, "jwks.json", string(keys)))
-	w.serve.Ctl("apply", "--strict", "-f", commandtest.Write(t, dir, "rules.yaml", blocks(t, "# rules.yaml")[0]))
+	worldtest.Must(t, err)
+	w.serve.Ctl("keys", "import", "--issuer", issuer.CircleCIURL(), worldtest.Write(t, dir, "jwks.json", string(keys)))
+	w.serve.Ctl("apply", "--strict", "-f", worldtest.Write(t, dir, "rules.yaml", blocks(t, "# rules.yaml")[0]))
 	w.startHost(t)
 
 	w.releases = httptest.NewServer(w.serveReleases(t))
@@ -62,10 +62,10 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(w.mint.Close)
 
 	bin := filepath.Join(dir, "bin")
-	commandtest.Must(t, os.Mkdir(bin, 0o755))
+	worldtest.Must(t, os.Mkdir(bin, 0o755))
 	self, err := os.Executable()
-	commandtest.Must(t, err)
-	commandtest.Must(t, os.Symlink(self, filepath.Join(bin, "circleci")))
+	worldtest.Must(t, err)
+	worldtest.Must(t, os.Symlink(self, filepath.Join(bin, "circleci")))
 	w.path = bin + ":/usr/local/bin:/usr/bin:/bin"
 	return w
 }
@@ -73,10 +73,10 @@ func newWorld(t *testing.T) *world {
 // release builds what `make release` has for this platform that the orb needs.
 func release(t *testing.T) string {
 	t.Helper()
-	root, err := commandtest.Root()
-	commandtest.Must(t, err)
+	root, err := worldtest.Root()
+	worldtest.Must(t, err)
 	dist := filepath.Join(t.TempDir(), "dist")
-	commandtest.Output(t, "make", "-s", "-C", root, "orb", "DIST="+dist, "VERSION="+version, "PLATFORMS="+runtime.GOOS+"/"+runtime.GOARCH)
+	worldtest.Output(t, "make", "-s", "-C", root, "orb", "DIST="+dist, "VERSION="+version, "PLATFORMS="+runtime.GOOS+"/"+runtime.GOARCH)
 	return dist
 }
 
@@ -86,10 +86,10 @@ func client() string { return "gatepass_" + version + "_" + runtime.GOOS + "_" +
 func (w *world) startHost(t *testing.T) {
 	t.Helper()
 	_, key, err := ed25519.GenerateKey(rand.Reader)
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	public, err := ssh.NewPublicKey(key.Public())
-	commandtest.Must(t, err)
-	file := commandtest.Write(t, t.TempDir(), "host.pub", string(ssh.MarshalAuthorizedKey(public)))
+	worldtest.Must(t, err)
+	file := worldtest.Write(t, t.TempDir(), "host.pub", string(ssh.MarshalAuthorizedKey(public)))
 	w.host = sshdtest.Run(t, sshdtest.Config{
 		TrustedUserCAKeys: w.serve.Ctl("ca", "export", "--type", "ssh-user"),
 		Logins:            []string{"deploy"},
@@ -101,7 +101,7 @@ func (w *world) startHost(t *testing.T) {
 func (w *world) port(t *testing.T) string {
 	t.Helper()
 	_, port, err := net.SplitHostPort(w.host.Addr())
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	return port
 }
 
@@ -110,7 +110,7 @@ func (w *world) port(t *testing.T) string {
 func (w *world) serveReleases(t *testing.T) http.Handler {
 	t.Helper()
 	binary, err := os.ReadFile(filepath.Join(w.dist, client()))
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	mux := http.NewServeMux()
 	answer := func(content []byte) http.HandlerFunc {
 		return func(out http.ResponseWriter, _ *http.Request) { _, _ = out.Write(content) }
@@ -137,7 +137,7 @@ func (w *world) serveTokens(out http.ResponseWriter, in *http.Request) {
 func (w *world) environment(t *testing.T) []string {
 	t.Helper()
 	token, err := w.issuer.CircleCI(issuertest.CircleCIJob{})
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	return []string{"PATH=" + w.path, "CIRCLE_OIDC_TOKEN_V2=" + token, "CIRCLE_OIDC_TOKEN=" + token, mintVariable + "=" + w.mint.URL}
 }
 
@@ -164,10 +164,10 @@ func left(t *testing.T, dir string) []string {
 // blocks returns the YAML blocks of docs/circleci.md that begin with the line.
 func blocks(t *testing.T, first string) []string {
 	t.Helper()
-	root, err := commandtest.Root()
-	commandtest.Must(t, err)
+	root, err := worldtest.Root()
+	worldtest.Must(t, err)
 	raw, err := os.ReadFile(filepath.Join(root, "docs/circleci.md"))
-	commandtest.Must(t, err)
+	worldtest.Must(t, err)
 	var found []string
 	for _, m := range regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$").FindAllStringSubmatch(string(raw), -1) {
 		if strings.HasPrefix(m[1], first+"\n") {

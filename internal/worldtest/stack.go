@@ -1,4 +1,4 @@
-package stacktest
+package worldtest
 
 import (
 	"context"
@@ -18,7 +18,6 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/awstest"
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/commandtest"
 	"github.com/gatepass-ci/gatepass/internal/dynamo"
 	"github.com/gatepass-ci/gatepass/internal/lambda"
 	"github.com/gatepass-ci/gatepass/pkg/api"
@@ -171,7 +170,7 @@ func (s *Stack) Close() {
 // CtlCommand is gatepassctl on the stack, to be run.
 func (s *Stack) CtlCommand(tb testing.TB, args ...string) *exec.Cmd {
 	tb.Helper()
-	cmd := exec.CommandContext(tb.Context(), commandtest.Binary(tb, "gatepassctl"), append(args, "--stack", s.Name)...)
+	cmd := exec.CommandContext(tb.Context(), Binary(tb, "gatepassctl"), append(args, "--stack", s.Name)...)
 	cmd.Env = append(clean(), s.cloud.Env()...)
 	return cmd
 }
@@ -187,8 +186,4 @@ func (s *Stack) Ctl(tb testing.TB, args ...string) string {
 		tb.Fatalf("gatepassctl %s: %v\n%s%s", strings.Join(args, " "), err, out, exit.Stderr)
 	}
 	return string(out)
-}
-
-func unavailable(err error) bool {
-	return errors.Is(err, awstest.ErrUnavailable)
 }

@@ -1,7 +1,8 @@
-package stacktest
+package worldtest
 
 import (
 	"context"
+	"errors"
 	"os"
 	"strings"
 	"sync"
@@ -18,7 +19,10 @@ const (
 	accessKey = "local" // of whoever calls
 )
 
-// Cloud is AWS.
+// Cloud is AWS: DynamoDB Local for tables, moto for KMS and CloudFormation, and the function
+// join as it is deployed, under Lambda's runtime interface emulator. What template.yaml
+// itself makes is tested in test/deploy_test.go; a stack of a Cloud has its outputs, and is
+// made in a moment.
 type Cloud struct {
 	moto   *awstest.Moto
 	dynamo *awstest.DynamoDB
@@ -28,7 +32,7 @@ type Cloud struct {
 
 // Start starts a cloud. Its error wraps awstest.ErrUnavailable or
 // awstest.ErrUnavailable if what it needs is not installed.
-func Start() (*Cloud, error) {
+func StartCloud() (*Cloud, error) {
 	c := &Cloud{}
 	if err := c.start(); err != nil {
 		c.Stop()
@@ -49,18 +53,39 @@ func (c *Cloud) start() (err error) {
 	return err
 }
 
-// Need is Start for a test. Without what it needs the test is skipped, or in CI fails.
-func Need(tb testing.TB) *Cloud {
+// NeedCloud is StartCloud for one test. Without what it needs the test is skipped, or in
+// CI fails.
+func NeedCloud(tb testing.TB) *Cloud {
 	tb.Helper()
-	c, err := Start()
-	switch {
-	case err != nil && (os.Getenv("CI") != "" || !unavailable(err)):
-		tb.Fatal(err)
-	case err != nil:
-		tb.Skipf("skipped: %v; run make tools", err)
-	}
+	c, err := StartCloud()
+	needed(tb, err)
 	tb.Cleanup(c.Stop)
 	return c
+}
+
+// shared is the cloud of all tests of a program, once one has asked for it. Main stops it.
+var (
+	shared      *Cloud
+	startShared = sync.OnceValue(func() (err error) {
+		shared, err = StartCloud()
+		return err
+	})
+)
+
+// SharedCloud is one cloud for all tests of a program, which has called Main.
+func SharedCloud(tb testing.TB) *Cloud {
+	tb.Helper()
+	needed(tb, startShared())
+	return shared
+}
+
+// needed skips a test whose tools are not installed, or in CI fails it.
+func needed(tb testing.TB, err error) {
+	tb.Helper()
+	if errors.Is(err, awstest.ErrUnavailable) && os.Getenv("CI") == "" {
+		tb.Skipf("skipped: %v", err)
+	}
+	Must(tb, err)
 }
 
 // Stop ends all of it, and every stack with it.

@@ -1,4 +1,4 @@
-package commandtest
+package worldtest
 
 import (
 	"errors"
@@ -24,6 +24,9 @@ func Main(m *testing.M, cleanUp ...func()) {
 	code := m.Run()
 	for _, f := range cleanUp {
 		f()
+	}
+	if shared != nil {
+		shared.Stop()
 	}
 	if made != "" {
 		_ = os.RemoveAll(made)

@@ -1,4 +1,4 @@
-package commandtest
+package worldtest
 
 import (
 	"bufio"
