@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/embedded"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
@@ -118,7 +119,7 @@ func agreeService(t *testing.T, issuer *issuertest.Issuer, text string) (url str
 	file := filepath.Join(dir, "rules.yaml")
 	must(t, os.WriteFile(file, []byte(text), 0o600))
 	var out bytes.Buffer
-	if code := runIn(t.Context(), []string{"apply", "-f", file, "--data", data}, func(string) string { return "" }, nil, &out, &out); code != ctl.ExitDone {
+	if code := runIn(t.Context(), []string{"apply", "-f", file, "--data", data}, func(string) string { return "" }, nil, &out, &out); code != cli.ExitDone {
 		t.Fatalf("apply: exit code %d\n%s", code, &out)
 	}
 	server, err := embedded.Open(t.Context(), embedded.Config{Data: data, Listen: "127.0.0.1:0", Now: time.Now, Log: ctl.Quiet()})

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/ctl"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/oklog/ulid/v2"
@@ -52,7 +52,7 @@ func TestADamagedRecordIsNamedAndTheOthersListed(t *testing.T) {
 		t.Run(strings.Join(args[:2], " "), func(t *testing.T) {
 			var out, errs bytes.Buffer
 			exit := runIn(t.Context(), append(args, "--data", data), func(string) string { return "" }, strings.NewReader(""), &out, &errs)
-			if exit != ctl.ExitFailed || strings.Count(errs.String(), "the record "+bad+" is stored but not valid") != 1 || !strings.Contains(errs.String(), "error: 1 record could not be read") {
+			if exit != cli.ExitFailed || strings.Count(errs.String(), "the record "+bad+" is stored but not valid") != 1 || !strings.Contains(errs.String(), "error: 1 record could not be read") {
 				t.Errorf("exit %d\n%s", exit, &errs)
 			}
 			if args[0] == "revoke" {

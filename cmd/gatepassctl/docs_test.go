@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 )
 
@@ -39,8 +40,8 @@ func TestExplainPage(t *testing.T) {
 func checkOutput(t *testing.T, args []string, want string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	env := &ctl.Env{Getenv: func(string) string { return "" }, In: strings.NewReader(""), Out: &out, Err: &errs,
-		Now: func() time.Time { return time.Unix(1767225600, 0) }}
+	env := &ctl.Env{Env: cli.Env{Name: "gatepassctl", Getenv: func(string) string { return "" }, In: strings.NewReader(""), Out: &out, Err: &errs,
+		Now: func() time.Time { return time.Unix(1767225600, 0) }}}
 	env.Execute(t.Context(), root(env), args) // a refused job is an error
 	var lines []string
 	for line := range strings.SplitSeq(strings.TrimRight(out.String(), "\n"), "\n") {

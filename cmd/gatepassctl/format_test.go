@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/embedded"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
@@ -109,7 +110,7 @@ func TestEveryCommandWritesJSON(t *testing.T) {
 		seen[commandOf(args)] = true
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			// A verdict may be that a job is refused.
-			if code != ctl.ExitDone && args[0] != "explain" {
+			if code != cli.ExitDone && args[0] != "explain" {
 				t.Errorf("exit code %d: %s", code, &errs)
 			}
 			if err := checkJSON(out.Bytes()); err != nil {
@@ -117,7 +118,7 @@ func TestEveryCommandWritesJSON(t *testing.T) {
 			}
 		})
 	}
-	for _, path := range slices.Sorted(maps.Keys(leaves(root(&ctl.Env{Getenv: os.Getenv})))) {
+	for _, path := range slices.Sorted(maps.Keys(leaves(root(&ctl.Env{Env: cli.Env{Name: "gatepassctl", Getenv: os.Getenv}})))) {
 		if !seen[path] && withoutJSON[path] == "" {
 			t.Errorf("gatepassctl %s is not run: add it to jsonRuns, or say in withoutJSON why it prints no JSON", path)
 		}
@@ -140,7 +141,7 @@ func checkJSON(data []byte) error {
 
 // commandOf is the command that a command line names.
 func commandOf(args []string) string {
-	cmd, _, err := root(&ctl.Env{Getenv: os.Getenv}).Find(args)
+	cmd, _, err := root(&ctl.Env{Env: cli.Env{Name: "gatepassctl", Getenv: os.Getenv}}).Find(args)
 	if err != nil {
 		return ""
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 )
 
@@ -24,7 +25,7 @@ func hostCommand(env *ctl.Env) *cobra.Command {
 		Example: "  gatepassctl host setup --logins deploy --labels env=prod,tier=web\n" +
 			"  gatepassctl host sign --principals web-1.example.com /etc/ssh/ssh_host_ed25519_key.pub",
 		Args: cobra.NoArgs,
-		RunE: ctl.NeedsCommand,
+		RunE: cli.NeedsCommand,
 	}
 	cmd.AddCommand(c.hostSignCommand(), c.hostSetupCommand())
 	return cmd
@@ -51,7 +52,7 @@ for standard input.`,
 			"  ssh web-1 cat /etc/ssh/ssh_host_ed25519_key.pub | gatepassctl host sign --principals web-1 -",
 		Args: atLeastOne("KEY.pub"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := ctl.Required(cmd, "principals"); err != nil {
+			if err := cli.Required(cmd, "principals"); err != nil {
 				return err
 			}
 			return c.signHost(cmd, &s, args)
@@ -99,8 +100,7 @@ func (c *hosts) signHost(cmd *cobra.Command, s *hostSign, keys []string) error {
 		}
 		certificate, err := authority.SignHost(a, string(key), s.principals, s.ttl, c.Now())
 		if err != nil {
-			return ctl.Failed("give the public key of a host, such as /etc/ssh/ssh_host_ed25519_key.pub, and the names that clients use for it",
-				"signing %s: %w", name, err)
+			return cli.Failed("signing %s: %w", name, err).Hint("give the public key of a host, such as /etc/ssh/ssh_host_ed25519_key.pub, and the names that clients use for it")
 		}
 		signed = append(signed, signedKey{Key: name, HostCertificate: certificate, File: s.file(name)})
 	}
@@ -130,15 +130,15 @@ func (c *hosts) signHost(cmd *cobra.Command, s *hostSign, keys []string) error {
 func (s *hostSign) check(keys []string, format string) error {
 	switch {
 	case s.write && s.output != "":
-		return ctl.Misused("write one of them", "both --output and --write were given")
+		return cli.Misused("both --output and --write were given").Hint("write one of them")
 	case len(keys) > 1 && s.output != "":
-		return ctl.Misused("write --write, which puts each certificate beside its key", "--output takes the certificate of one key, and %d were given", len(keys))
+		return cli.Misused("--output takes the certificate of one key, and %d were given", len(keys)).Hint("write --write, which puts each certificate beside its key")
 	case len(keys) > 1 && !s.write && format == "text":
-		return ctl.Misused("write --write, which puts each certificate beside its key, or --format json", "%d keys were given, whose certificates would be hard to tell apart", len(keys))
+		return cli.Misused("%d keys were given, whose certificates would be hard to tell apart", len(keys)).Hint("write --write, which puts each certificate beside its key, or --format json")
 	}
 	for _, name := range keys {
 		if s.write && !strings.HasSuffix(name, ".pub") {
-			return ctl.Misused("name the public key, such as ssh_host_ed25519_key.pub, or write --output FILE", "%s does not end in .pub, so --write knows no name for its certificate", name)
+			return cli.Misused("%s does not end in .pub, so --write knows no name for its certificate", name).Hint("name the public key, such as ssh_host_ed25519_key.pub, or write --output FILE")
 		}
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/hostsetup"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
@@ -20,7 +21,7 @@ import (
 func (s *hostSetup) open() (*hostsetup.Dir, error) {
 	d, err := hostsetup.OpenDir(s.root)
 	if errors.Is(err, hostsetup.ErrNoSSH) {
-		return nil, ctl.Failed("install OpenSSH's server there first", "%w below %s", err, s.root)
+		return nil, cli.Failed("%w below %s", err, s.root).Hint("install OpenSSH's server there first")
 	}
 	return d, err
 }
@@ -36,7 +37,7 @@ type appliedHost struct {
 
 func (c *hosts) applyHost(ctx context.Context, s *hostSetup, h *hostsetup.Host) error {
 	if s.root == "/" && os.Geteuid() != 0 {
-		return ctl.Failed("run it as root, or write --root DIR for an image", "only root can write to %s", hostsetup.SSHFolder)
+		return cli.Failed("only root can write to %s", hostsetup.SSHFolder).Hint("run it as root, or write --root DIR for an image")
 	}
 	d, err := s.open()
 	if err != nil {
@@ -55,7 +56,7 @@ func (c *hosts) applyHost(ctx context.Context, s *hostSetup, h *hostsetup.Host) 
 	}
 	if s.reload && result.Reload != "" {
 		if err := system.Reload(ctx); err != nil {
-			return ctl.Failed("reload it by hand", "everything is written, but sshd was not reloaded: %w", err)
+			return cli.Failed("everything is written, but sshd was not reloaded: %w", err).Hint("reload it by hand")
 		}
 		result.Reload, result.Reloaded = "", true
 	}
@@ -67,19 +68,19 @@ func (c *hosts) applyHost(ctx context.Context, s *hostSetup, h *hostsetup.Host) 
 
 func (c *hosts) notApplied(err error) error {
 	if _, ok := errors.AsType[*hostsetup.ForeignError](err); ok {
-		return ctl.Failed("move these files away, and run it again; nothing was changed", "%w", err)
+		return cli.Failed("%w", err).Hint("move these files away, and run it again; nothing was changed")
 	}
 	if errors.Is(err, hostsetup.ErrRunning) {
-		return ctl.Failed("run it again when that is done; nothing was changed", "%w", err)
+		return cli.Failed("%w", err).Hint("run it again when that is done; nothing was changed")
 	}
 	if _, ok := errors.AsType[*hostsetup.ConflictError](err); ok {
-		return ctl.Failed("remove these lines, if nothing else needs them, and run it again; nothing was changed", "%w", err)
+		return cli.Failed("%w", err).Hint("remove these lines, if nothing else needs them, and run it again; nothing was changed")
 	}
 	if errors.Is(err, hostsetup.ErrNoInclude) {
-		return ctl.Failed("write this as its first line, and run it again: "+hostsetup.IncludeLine, "%w", err)
+		return cli.Failed("%w", err).Hint("write this as its first line, and run it again: %s", hostsetup.IncludeLine)
 	}
 	if refused, ok := errors.AsType[*hostsetup.RefusedError](err); ok && refused.Before {
-		return ctl.Failed("mend that first; see sshd -t", "%w", err)
+		return cli.Failed("%w", err).Hint("mend that first; see sshd -t")
 	}
 	return err
 }
@@ -136,7 +137,7 @@ func (c *hosts) checkHost(cmd *cobra.Command, s *hostSetup, h *hostsetup.Host) e
 	if err := c.Print(result, func() { c.tellFindings(h, found) }); err != nil || result.OK {
 		return err
 	}
-	return ctl.Failed("do what each line says, then run it again", "%s on this host", ctl.Plural(len(wrong), "thing is wrong", "things are wrong"))
+	return cli.Failed("%s on this host", ctl.Plural(len(wrong), "thing is wrong", "things are wrong")).Hint("do what each line says, then run it again")
 }
 
 func (c *hosts) tellFindings(h *hostsetup.Host, found []hostsetup.Finding) {

@@ -15,7 +15,7 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/ctl"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -33,18 +33,18 @@ const howToPin = "take the fingerprints where the store can be read: gatepassctl
 func (c *hosts) userAuthority(cmd *cobra.Command, from *authoritySource) (string, error) {
 	switch {
 	case from.file != "" && from.server != "":
-		return "", ctl.Misused("write one of them", "both --authority and --server were given")
+		return "", cli.Misused("both --authority and --server were given").Hint("write one of them")
 	case from.server == "" && len(from.fingerprints) > 0:
-		return "", ctl.Misused("write --server URL as well", "--fingerprint is about the keys of a --server")
+		return "", cli.Misused("--fingerprint is about the keys of a --server").Hint("write --server URL as well")
 	case from.file != "":
 		text, err := c.ReadInput(from.file)
 		return string(text), err
 	case from.server != "" && len(from.fingerprints) == 0:
-		return "", ctl.Misused(howToPin, "--server needs --fingerprint SHA256:…, by which the keys are known as the service's")
+		return "", cli.Misused("--server needs --fingerprint SHA256:…, by which the keys are known as the service's").Hint("%s", howToPin)
 	case from.server != "":
 		return fetchAuthority(cmd.Context(), from)
 	case !c.hasStore():
-		return "", ctl.Misused("write --authority FILE, or --server URL and --fingerprint SHA256:…, or --stack NAME or --data DIR", "no authority was given for the host to trust")
+		return "", cli.Misused("no authority was given for the host to trust").Hint("write --authority FILE, or --server URL and --fingerprint SHA256:…, or --stack NAME or --data DIR")
 	}
 	return c.storedAuthority(cmd, cert.SSHUser)
 }
@@ -71,15 +71,15 @@ func fetchAuthority(ctx context.Context, from *authoritySource) (string, error) 
 	url := strings.TrimSuffix(from.server, "/") + api.PathAuthorities + "/ssh-user.pub"
 	text, err := get(ctx, url)
 	if err != nil {
-		return "", ctl.Failed("check the URL, or copy the file and write --authority FILE", "asking %s: %w", url, err)
+		return "", cli.Failed("asking %s: %w", url, err).Hint("check the URL, or copy the file and write --authority FILE")
 	}
 	for rest := []byte(text); len(strings.TrimSpace(string(rest))) > 0; {
 		key, _, _, more, err := ssh.ParseAuthorizedKey(rest)
 		if err != nil {
-			return "", ctl.Failed("check the URL", "%s did not answer with public keys", url)
+			return "", cli.Failed("%s did not answer with public keys", url).Hint("check the URL")
 		}
 		if print := ssh.FingerprintSHA256(key); !slices.Contains(from.fingerprints, print) {
-			return "", ctl.Failed(howToPin, "%s has the key %s, which is not among --fingerprint", url, print)
+			return "", cli.Failed("%s has the key %s, which is not among --fingerprint", url, print).Hint("%s", howToPin)
 		}
 		rest = more
 	}

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/gatepass-ci/gatepass/internal/ctl"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/hostsetup"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
@@ -81,17 +81,17 @@ nothing. The host needs no access to the store: give it the authority by
 func (s *hostSetup) misuse(cmd *cobra.Command) error {
 	switch {
 	case s.apply && s.check:
-		return ctl.Misused("write one of them; --check changes nothing", "both --apply and --check were given")
+		return cli.Misused("both --apply and --check were given").Hint("write one of them; --check changes nothing")
 	case s.reload && !s.apply:
-		return ctl.Misused("write --apply --reload", "--reload is of --apply")
+		return cli.Misused("--reload is of --apply").Hint("write --apply --reload")
 	case s.reload && s.root != "/":
-		return ctl.Misused("leave --reload out", "below --root no sshd runs")
+		return cli.Misused("below --root no sshd runs").Hint("leave --reload out")
 	case cmd.Flags().Changed("print") && (s.apply || s.check):
-		return ctl.Misused("write one of them", "--print is neither --apply nor --check")
+		return cli.Misused("--print is neither --apply nor --check").Hint("write one of them")
 	case s.print != asScript && s.print != asCloudConfig:
-		return ctl.Misused("write --print "+asScript+" or "+asCloudConfig, "unknown form %q", s.print)
+		return cli.Misused("unknown form %q", s.print).Hint("write --print %s or %s", asScript, asCloudConfig)
 	case len(s.logins)+len(s.accounts) == 0:
-		return ctl.Missing(cmd, "--logins")
+		return cli.Missing(cmd, "--logins")
 	}
 	return nil
 }
@@ -100,7 +100,7 @@ func (s *hostSetup) misuse(cmd *cobra.Command) error {
 func (c *hosts) host(cmd *cobra.Command, s *hostSetup) (*hostsetup.Host, error) {
 	labels, err := rules.ParseLabels(s.labels)
 	if err != nil {
-		return nil, ctl.Misused("write --labels env=prod,tier=web, as in node_labels of roles", "--labels: %w", err)
+		return nil, cli.Misused("--labels: %w", err).Hint("write --labels env=prod,tier=web, as in node_labels of roles")
 	}
 	h := &hostsetup.Host{Labels: labels, Accounts: map[string][]string{}, HostCertificates: s.certificates, RevokedKeys: s.revoked}
 	for _, login := range s.logins {
@@ -109,7 +109,7 @@ func (c *hosts) host(cmd *cobra.Command, s *hostSetup) (*hostsetup.Host, error) 
 	for _, line := range s.accounts {
 		account, logins, ok := strings.Cut(line, "=")
 		if !ok {
-			return nil, ctl.Misused("write --account app=deploy: the local account first, then the logins that may be it", "--account %q has no =", line)
+			return nil, cli.Misused("--account %q has no =", line).Hint("write --account app=deploy: the local account first, then the logins that may be it")
 		}
 		h.Accounts[account] = append(h.Accounts[account], strings.Split(logins, ",")...)
 	}
@@ -117,7 +117,7 @@ func (c *hosts) host(cmd *cobra.Command, s *hostSetup) (*hostsetup.Host, error) 
 		return nil, err
 	}
 	if _, err := h.Files(); err != nil {
-		return nil, ctl.Misused("see gatepassctl host setup --help", "%w", err)
+		return nil, cli.Misused("%w", err).Hint("see gatepassctl host setup --help")
 	}
 	return h, nil
 }

@@ -10,16 +10,17 @@ import (
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/authority"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 )
 
 func main() {
-	env := &ctl.Env{Getenv: os.Getenv, In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Now: time.Now, CacheFor: authority.CacheFor}
-	os.Exit(run(env, os.Args[1:]))
+	env := &ctl.Env{Env: cli.Env{Name: "gatepassctl", Getenv: os.Getenv, In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Now: time.Now}, CacheFor: authority.CacheFor}
+	os.Exit(int(run(env, os.Args[1:])))
 }
 
 // run runs a command until it is done or interrupted.
-func run(env *ctl.Env, args []string) int {
+func run(env *ctl.Env, args []string) cli.Exit {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	return env.Execute(ctx, root(env), args)

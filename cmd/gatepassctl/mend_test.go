@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gatepass-ci/gatepass/internal/ctl"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
 )
 
@@ -16,7 +16,7 @@ import (
 func TestMend(t *testing.T) {
 	dir := t.TempDir()
 	data := filepath.Join(dir, "data")
-	command := func(input string, want int, args ...string) (out, errs string) {
+	command := func(input string, want cli.Exit, args ...string) (out, errs string) {
 		t.Helper()
 		var stdout, stderr bytes.Buffer
 		getenv := func(name string) string { return map[string]string{"EDITOR": "true"}[name] }
@@ -36,7 +36,7 @@ func TestMend(t *testing.T) {
 			}
 		}
 	}
-	command(bot("one")+"---\n"+bot("two")+"---\n"+bot("good"), ctl.ExitDone, "apply", "-f", "-")
+	command(bot("one")+"---\n"+bot("two")+"---\n"+bot("good"), cli.ExitDone, "apply", "-f", "-")
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(data, sqlite.FileName))
 	if err != nil {
 		t.Fatal(err)
@@ -46,22 +46,22 @@ func TestMend(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	out, errs := command("", ctl.ExitFailed, "get", "bots", "-o", "name")
+	out, errs := command("", cli.ExitFailed, "get", "bots", "-o", "name")
 	has(out, "bot/good")
 	has(errs, "bot/one is stored but not valid: apply it again, or remove it", "bot/two is stored but not valid")
-	_, errs = command("", ctl.ExitFailed, "edit", "bot/one")
+	_, errs = command("", cli.ExitFailed, "edit", "bot/one")
 	has(errs, "bot/one is stored but not valid")
-	_, errs = command(bot("one"), ctl.ExitFailed, "create", "-f", "-")
+	_, errs = command(bot("one"), cli.ExitFailed, "create", "-f", "-")
 	has(errs, "bot/one exists already")
-	_, errs = command(bot("other"), ctl.ExitDone, "apply", "-f", "-")
+	_, errs = command(bot("other"), cli.ExitDone, "apply", "-f", "-")
 	has(errs, "warning: bot/one is stored but not valid", "warning: bot/two")
 
-	out, errs = command(bot("one"), ctl.ExitDone, "apply", "-f", "-")
+	out, errs = command(bot("one"), cli.ExitDone, "apply", "-f", "-")
 	has(out, "updated    bot/one")
 	has(errs, "warning: bot/two")
-	out, _ = command("", ctl.ExitDone, "rm", "bot/two")
+	out, _ = command("", cli.ExitDone, "rm", "bot/two")
 	has(out, "removed    bot/two")
-	out, errs = command("", ctl.ExitDone, "get", "bots", "-o", "name")
+	out, errs = command("", cli.ExitDone, "get", "bots", "-o", "name")
 	if out != "bot/good\nbot/one\nbot/other\n" || errs != "" {
 		t.Errorf("got %s%s", out, errs)
 	}

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"fmt"
-	"slices"
-
 	"github.com/spf13/cobra"
 
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/ctl/authorities"
 	"github.com/gatepass-ci/gatepass/internal/ctl/joins"
@@ -24,30 +22,19 @@ demonstration of everything on this machine (gatepassctl demo).`,
 		Example: `  gatepassctl serve --data ./gatepass-data
   gatepassctl apply -f rules.yaml --data ./gatepass-data
   gatepassctl joins ls --stack gatepass`,
-		SilenceErrors:     true,
-		SilenceUsage:      true,
-		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
-		Args:              cobra.NoArgs,
-		RunE:              ctl.NeedsCommand,
+		Args: cobra.NoArgs,
+		RunE: cli.NeedsCommand,
 	}
 	flags := root.PersistentFlags()
 	flags.StringVar(&env.Stack, "stack", "", "CloudFormation stack of the deployed service (or GATEPASS_STACK)")
 	flags.StringVar(&env.Data, "data", "", "directory of the embedded store (or GATEPASS_DATA)")
 	flags.StringVar(&env.Format, "format", "text", "output as text, json or yaml")
-	root.PersistentPreRunE = func(*cobra.Command, []string) error {
-		if !slices.Contains(ctl.Formats(), env.Format) {
-			return ctl.Misused("write --format text, json or yaml", "unknown format %q", env.Format)
-		}
-		return nil
-	}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return ctl.Misused(fmt.Sprintf("see %s --help", cmd.CommandPath()), "%w", err)
-	})
-	ctl.CompleteFlag(root, "format", ctl.CompleteWords(ctl.Formats()...))
+	root.PersistentPreRunE = func(*cobra.Command, []string) error { return cli.CheckFormat(env.Format, cli.Formats()...) }
+	cli.Complete(root, "format", cli.Formats()...)
 	root.AddCommand(resources.Commands(env)...)
 	root.AddCommand(joins.Command(env), hostCommand(env))
 	root.AddCommand(authorities.Commands(env)...)
 	root.AddCommand(service.Commands(env)...)
-	ctl.WrapArgs(root)
+	cli.Prepare(root)
 	return root
 }

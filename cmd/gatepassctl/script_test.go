@@ -13,6 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
 
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/embedded"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
@@ -24,7 +25,7 @@ func TestMain(m *testing.M) {
 
 // hasty is main for stories, whose functions go by nothing that they read before.
 func hasty() {
-	os.Exit(run(&ctl.Env{Getenv: os.Getenv, In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Now: time.Now, CacheFor: 100 * time.Millisecond}, os.Args[1:]))
+	os.Exit(int(run(&ctl.Env{Env: cli.Env{Name: "gatepassctl", Getenv: os.Getenv, In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Now: time.Now}, CacheFor: 100 * time.Millisecond}, os.Args[1:])))
 }
 
 // TestScripts runs the real binary, one story a file.
@@ -86,7 +87,7 @@ func checkMode(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func TestEveryHelpHasAnExample(t *testing.T) {
-	commands := []*cobra.Command{root(&ctl.Env{Getenv: os.Getenv})}
+	commands := []*cobra.Command{root(&ctl.Env{Env: cli.Env{Name: "gatepassctl", Getenv: os.Getenv}})}
 	for len(commands) > 0 {
 		cmd := commands[0]
 		commands = append(commands[1:], cmd.Commands()...)
@@ -100,19 +101,19 @@ func TestExitCodes(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	for _, c := range []struct {
 		args []string
-		want int
+		want cli.Exit
 	}{
-		{[]string{"version"}, ctl.ExitDone},
-		{[]string{"--help"}, ctl.ExitDone},
-		{[]string{"keys", "ls", "--data", data}, ctl.ExitFailed}, // there is no data yet
-		{[]string{"apply", "-f", "nowhere.yaml", "--data", data}, ctl.ExitFailed},
-		{[]string{"aply"}, ctl.ExitUsage},
-		{[]string{"apply"}, ctl.ExitUsage},
-		{[]string{"apply", "--unknown"}, ctl.ExitUsage},
-		{[]string{"get"}, ctl.ExitUsage},
-		{[]string{"get", "token"}, ctl.ExitUsage}, // no data directory was given
-		{[]string{"get", "pod", "--data", data}, ctl.ExitUsage},
-		{[]string{"version", "--format", "xml"}, ctl.ExitUsage},
+		{[]string{"version"}, cli.ExitDone},
+		{[]string{"--help"}, cli.ExitDone},
+		{[]string{"keys", "ls", "--data", data}, cli.ExitFailed}, // there is no data yet
+		{[]string{"apply", "-f", "nowhere.yaml", "--data", data}, cli.ExitFailed},
+		{[]string{"aply"}, cli.ExitUsage},
+		{[]string{"apply"}, cli.ExitUsage},
+		{[]string{"apply", "--unknown"}, cli.ExitUsage},
+		{[]string{"get"}, cli.ExitUsage},
+		{[]string{"get", "token"}, cli.ExitUsage}, // no data directory was given
+		{[]string{"get", "pod", "--data", data}, cli.ExitUsage},
+		{[]string{"version", "--format", "xml"}, cli.ExitUsage},
 	} {
 		t.Run(strings.Join(c.args, " "), func(t *testing.T) {
 			var out, errs bytes.Buffer
@@ -120,7 +121,7 @@ func TestExitCodes(t *testing.T) {
 			if got := runIn(t.Context(), c.args, getenv, strings.NewReader(""), &out, &errs); got != c.want {
 				t.Errorf("exit code %d, want %d\n%s", got, c.want, &errs)
 			}
-			if lines := strings.Count(errs.String(), "\n"); c.want != ctl.ExitDone && (lines < 1 || lines > 2) {
+			if lines := strings.Count(errs.String(), "\n"); c.want != cli.ExitDone && (lines < 1 || lines > 2) {
 				t.Errorf("%d lines of error:\n%s", lines, &errs)
 			}
 		})
@@ -128,7 +129,7 @@ func TestExitCodes(t *testing.T) {
 }
 
 // runIn runs a command in this process.
-func runIn(ctx context.Context, args []string, getenv func(string) string, in io.Reader, out, errw io.Writer) int {
-	env := &ctl.Env{Getenv: getenv, In: in, Out: out, Err: errw, Now: time.Now}
+func runIn(ctx context.Context, args []string, getenv func(string) string, in io.Reader, out, errw io.Writer) cli.Exit {
+	env := &ctl.Env{Env: cli.Env{Name: "gatepassctl", Getenv: getenv, In: in, Out: out, Err: errw, Now: time.Now}}
 	return env.Execute(ctx, root(env), args)
 }

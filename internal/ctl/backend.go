@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/embedded"
 	"github.com/gatepass-ci/gatepass/internal/jwks"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
@@ -67,22 +68,22 @@ func (c *Env) Open(ctx context.Context, create bool) (Backend, error) {
 	}
 	switch {
 	case c.Stack != "" && c.Data != "":
-		return nil, Misused("choose one by --stack NAME or --data DIR", "both a stack and a data directory were given")
+		return nil, cli.Misused("both a stack and a data directory were given").Hint("choose one by --stack NAME or --data DIR")
 	case c.Stack != "":
 		return c.openStack(ctx)
 	case c.Data != "":
 		return c.openData(ctx, create)
 	}
-	return nil, Misused("write --stack NAME or --data DIR, or set GATEPASS_STACK or GATEPASS_DATA", "neither a stack nor a data directory was given")
+	return nil, cli.Misused("neither a stack nor a data directory was given").Hint("write --stack NAME or --data DIR, or set GATEPASS_STACK or GATEPASS_DATA")
 }
 
 func (c *Env) openStack(ctx context.Context) (Backend, error) {
 	s, err := stack.Open(ctx, c.Stack, c.Now)
 	switch {
 	case errors.Is(err, stack.ErrNotFound):
-		return nil, Failed("check the name, the region (AWS_REGION) and the account: aws cloudformation list-stacks", "there is no stack %s", c.Stack)
+		return nil, cli.Failed("there is no stack %s", c.Stack).Hint("check the name, the region (AWS_REGION) and the account: aws cloudformation list-stacks")
 	case errors.Is(err, stack.ErrNoCredentials):
-		return nil, Failed("log in, such as by aws sso login, and set AWS_REGION", "the stack %s cannot be read: %w", c.Stack, err)
+		return nil, cli.Failed("the stack %s cannot be read: %w", c.Stack, err).Hint("log in, such as by aws sso login, and set AWS_REGION")
 	case err != nil:
 		return nil, err
 	}
@@ -92,7 +93,7 @@ func (c *Env) openStack(ctx context.Context) (Backend, error) {
 func (c *Env) openData(ctx context.Context, create bool) (Backend, error) {
 	store, err := sqlite.Open(ctx, c.Data, sqlite.Options{MustExist: !create})
 	if errors.Is(err, sqlite.ErrNoData) {
-		return nil, Failed("check the path, or start with: gatepassctl serve --data "+c.Data, "there is %w in %s", sqlite.ErrNoData, c.Data)
+		return nil, cli.Failed("there is %w in %s", sqlite.ErrNoData, c.Data).Hint("check the path, or start with: gatepassctl serve --data %s", c.Data)
 	}
 	if err != nil {
 		return nil, err
@@ -113,7 +114,7 @@ func (c *Env) Authority(ctx context.Context, p cert.Purpose) (*authority.Authori
 	}
 	a, err := all.Authority(ctx, p)
 	if errors.Is(err, authority.ErrNone) {
-		return nil, Failed(b.MakesAuthorities(), "there is no %s authority in %s", p, b)
+		return nil, cli.Failed("there is no %s authority in %s", p, b).Hint("%s", b.MakesAuthorities())
 	}
 	return a, err
 }

@@ -19,11 +19,6 @@ func CompleteFlag(cmd *cobra.Command, flag string, complete Completer) {
 	_ = cmd.RegisterFlagCompletionFunc(flag, complete) // it fails only for a flag that there is not
 }
 
-// CompleteWords offers some words.
-func CompleteWords(words ...string) Completer {
-	return cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)
-}
-
 // CompleteName offers the names of a kind's resources.
 func (c *Env) CompleteName(kind rules.Kind) Completer {
 	return func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {

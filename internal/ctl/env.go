@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"time"
@@ -15,49 +14,42 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // Env is what every command has.
 type Env struct {
-	Getenv   func(string) string
-	In       io.Reader
-	Out, Err io.Writer
-	Now      func() time.Time
+	cli.Env
 	// CacheFor is how long functions go by what they read of the authorities' keys.
 	CacheFor time.Duration
 
-	// What the flags of every command say.
-	Stack, Data, Format string
+	// What the flags of every command say, beside --format.
+	Stack, Data string
 }
 
 // Execute runs the command of root that args name, and returns the exit code.
-func (c *Env) Execute(ctx context.Context, root *cobra.Command, args []string) int {
-	root.SetArgs(args)
-	root.SetIn(c.In)
-	root.SetOut(c.Out)
-	root.SetErr(c.Err)
-	cmd, err := root.ExecuteContextC(ctx)
-	if err == nil {
-		return ExitDone
-	}
-	if status, ok := errors.AsType[ExitStatus](err); ok {
-		return int(status)
-	}
-	return c.report(cmd, err)
+func (c *Env) Execute(ctx context.Context, root *cobra.Command, args []string) cli.Exit {
+	cmd, err := c.Env.Execute(ctx, root, args)
+	return c.Report(cmd, hideIDTokens(err))
+}
+
+// OutputFlag gives a command the flag -o, the same as --format.
+func (c *Env) OutputFlag(cmd *cobra.Command) {
+	cli.OutputFlag(cmd, "the same as --format", func(s string) { c.Format = s }, cli.Formats()...)
 }
 
 // Confirm asks at a terminal to write word; elsewhere --yes must be written.
 func (c *Env) Confirm(what, word string) error {
 	in, ok := c.In.(*os.File)
 	if !ok || !term.IsTerminal(int(in.Fd())) {
-		return Misused("write --yes if that is meant", "%s", strings.ToLower(what[:1])+what[1:])
+		return cli.Misused("%s", strings.ToLower(what[:1])+what[1:]).Hint("write --yes if that is meant")
 	}
 	fmt.Fprintf(c.Err, "%s. Write %q to go on: ", what, word)
 	line, err := bufio.NewReader(in).ReadString('\n')
 	if err != nil || strings.TrimSpace(line) != word {
-		return Failed("run it again and write "+word+", or write --yes", "nothing was done")
+		return cli.Failed("nothing was done").Hint("run it again and write %s, or write --yes", word)
 	}
 	return nil
 }
@@ -82,7 +74,7 @@ func (c *Env) Damaged(all []*store.DamagedError) error {
 	if len(all) == 0 {
 		return nil
 	}
-	return Failed("what they were is in the service's log, by their join ids", "%s could not be read", Plural(len(all), "record", "records"))
+	return cli.Failed("%s could not be read", Plural(len(all), "record", "records")).Hint("what they were is in the service's log, by their join ids")
 }
 
 // Join returns the record of a join. The id is what people have: itself, or the key id
@@ -90,8 +82,7 @@ func (c *Env) Damaged(all []*store.DamagedError) error {
 func Join(ctx context.Context, joins store.Records, id string) (store.Record, error) {
 	record, err := joins.Join(ctx, JoinID(id))
 	if errors.Is(err, store.ErrNotFound) {
-		err = Failed("a join that was refused before its ID token was verified leaves a line in the service's log only; see gatepassctl joins ls",
-			"there is no record of join %s", id)
+		err = cli.Failed("there is no record of join %s", id).Hint("a join that was refused before its ID token was verified leaves a line in the service's log only; see gatepassctl joins ls")
 	}
 	return record, err
 }

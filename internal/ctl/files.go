@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/gatepass-ci/gatepass/internal/cli"
 )
 
 // ReplaceFile writes a file whole or leaves the one that is there. Who reads it
@@ -18,7 +20,7 @@ func ReplaceFile(path string, mode os.FileMode, write func(io.Writer) error) (er
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".new-*") // 0600
 	if errors.Is(err, fs.ErrNotExist) {
-		return Failed("make the directory first", "%s does not exist", filepath.Dir(path))
+		return cli.Failed("%s does not exist", filepath.Dir(path)).Hint("make the directory first")
 	}
 	if err != nil {
 		return err
@@ -51,7 +53,7 @@ func (c *Env) ReadInput(path string) ([]byte, error) {
 	} else {
 		file, err := os.Open(path)
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, Failed("check the path", "%s does not exist", path)
+			return nil, cli.Failed("%s does not exist", path).Hint("check the path")
 		}
 		if err != nil {
 			return nil, err
@@ -61,7 +63,7 @@ func (c *Env) ReadInput(path string) ([]byte, error) {
 	}
 	data, err := io.ReadAll(io.LimitReader(in, maxInput+1))
 	if err == nil && len(data) > maxInput {
-		return nil, Failed("check the path", "%s has more than %d MiB", path, maxInput>>20)
+		return nil, cli.Failed("%s has more than %d MiB", path, maxInput>>20).Hint("check the path")
 	}
 	return data, err
 }

@@ -1,73 +1,17 @@
 package ctl
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
-
-	"go.yaml.in/yaml/v3"
 
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
-
-// Print writes v for machines, or calls text for people.
-func (c *Env) Print(v any, text func()) error {
-	switch c.Format {
-	case "json":
-		e := json.NewEncoder(c.Out)
-		e.SetIndent("", "  ")
-		return e.Encode(v)
-	case "yaml":
-		return c.PrintYAML(v)
-	}
-	text()
-	return nil
-}
-
-// PrintYAML writes v by the names that it has in JSON.
-func (c *Env) PrintYAML(v any) error {
-	encoded, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	var node yaml.Node // JSON is YAML; a node keeps the order of fields
-	if err := yaml.Unmarshal(encoded, &node); err != nil {
-		return err
-	}
-	blockStyle(&node)
-	e := yaml.NewEncoder(c.Out)
-	e.SetIndent(2)
-	if err := e.Encode(&node); err != nil {
-		return err
-	}
-	return e.Close()
-}
-
-func blockStyle(n *yaml.Node) {
-	n.Style &^= yaml.FlowStyle
-	if n.Kind == yaml.ScalarNode && n.Tag == "!!str" {
-		n.Style = 0 // the encoder quotes what needs it
-	}
-	for _, child := range n.Content {
-		blockStyle(child)
-	}
-}
-
-// Table writes aligned columns. The first row is the head.
-func (c *Env) Table(rows [][]string) {
-	w := tabwriter.NewWriter(c.Out, 0, 4, 2, ' ', 0)
-	for _, row := range rows {
-		fmt.Fprintln(w, strings.Join(row, "\t"))
-	}
-	w.Flush()
-}
 
 // Ago writes how long before now t was, roughly, as people say it.
 func Ago(now, t time.Time) string {
@@ -116,14 +60,8 @@ func NonNil[T any](s []T) []T {
 	return s
 }
 
-// Warn tells what is wrong and does not stop the command.
-func (c *Env) Warn(format string, args ...any) {
-	_, bold := c.Colours(c.Err)
-	fmt.Fprintf(c.Err, "%s %s\n", bold("gatepassctl: warning:"), fmt.Sprintf(format, args...))
-}
-
 // Plain is text that a job chose, without what would move a terminal's cursor or
-// change its colours.
+// change its colours. What was there is seen to have been there.
 func Plain(s string) string {
 	return strings.Map(func(r rune) rune {
 		if strconv.IsPrint(r) {

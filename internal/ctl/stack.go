@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/gatepass-ci/gatepass/internal/authority"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/embedded"
 	"github.com/gatepass-ci/gatepass/internal/stack"
 	"github.com/gatepass-ci/gatepass/internal/store"
@@ -42,7 +43,7 @@ func (d *deployed) RemoveKey(key string) string {
 
 func (d *deployed) CRL(ctx context.Context, revocations []store.Revocation, stored bool) (string, error) {
 	if !stored {
-		return "", Misused("leave --no-store out", "on a stack the service signs the CRLs, of what is stored")
+		return "", cli.Misused("on a stack the service signs the CRLs, of what is stored").Hint("leave --no-store out")
 	}
 	return d.stack.CRL(ctx, revocations, d.env.Now)
 }

@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/cli"
 )
 
 // span is a length of time as people write it: Go's durations, and days.
@@ -38,5 +40,5 @@ func PastTime(flag, s string, now time.Time) (time.Time, error) {
 	if d, ok := ParseSpan(s); ok && d >= 0 {
 		return now.Add(-d), nil
 	}
-	return time.Time{}, Misused("write how long ago, such as 24h or 7d, or a time, such as 2026-01-31 or 2026-01-31T08:00:00Z", "--%s %q is no time", flag, s)
+	return time.Time{}, cli.Misused("--%s %q is no time", flag, s).Hint("write how long ago, such as 24h or 7d, or a time, such as 2026-01-31 or 2026-01-31T08:00:00Z")
 }

@@ -25,7 +25,7 @@ type Config struct {
 	Gatepass, Gatepassctl string
 	Out                   io.Writer
 	// Bold marks headings, if Out is for eyes.
-	Bold func(a ...any) string
+	Bold func(string) string
 }
 
 // demo is a run.

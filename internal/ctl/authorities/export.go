@@ -13,6 +13,7 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 )
 
@@ -31,7 +32,7 @@ func (c *commands) caCommand() *cobra.Command {
 		Short:   "the authorities that servers trust",
 		Example: "  gatepassctl ca export --type ssh-user --data ./gatepass-data -o user_ca.pub\n  gatepassctl ca rotate",
 		Args:    cobra.NoArgs,
-		RunE:    ctl.NeedsCommand,
+		RunE:    cli.NeedsCommand,
 	}
 	cmd.AddCommand(c.caExportCommand(), c.caRotateCommand())
 	return cmd
@@ -61,12 +62,12 @@ It is read from the signing key itself. During a rotation it has both keys.`,
   gatepassctl ca export --type x509-database --fingerprint`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := ctl.Required(cmd, "type"); err != nil {
+			if err := cli.Required(cmd, "type"); err != nil {
 				return err
 			}
 			p := cert.Purpose(purpose)
 			if !slices.Contains(cert.Purposes(), p) {
-				return ctl.Misused("write one of "+purposeList(), "unknown authority %q", purpose)
+				return cli.Misused("unknown authority %q", purpose).Hint("write one of %s", purposeList())
 			}
 			as, err := formOf(p, form, options)
 			if err != nil {
@@ -81,7 +82,7 @@ It is read from the signing key itself. During a rotation it has both keys.`,
 			}
 			content, err := a.Export(as, options)
 			if wrong, ok := errors.AsType[*authority.ExportError](err); ok {
-				return ctl.Misused(exportHint(p, wrong.Wrong), "%w", err)
+				return cli.Misused("%w", err).Hint("%s", exportHint(p, wrong.Wrong))
 			}
 			if err != nil {
 				return err
@@ -133,7 +134,7 @@ func formOf(p cert.Purpose, form string, o authority.ExportOptions) (authority.F
 	case form == "":
 		return implied, nil
 	case implied != "" && authority.Form(form) != implied:
-		return "", ctl.Misused("leave one of them out", "--form %s does not go with what --form %s takes", form, implied)
+		return "", cli.Misused("--form %s does not go with what --form %s takes", form, implied).Hint("leave one of them out")
 	}
 	return authority.Form(form), nil
 }
@@ -171,8 +172,8 @@ func (c *commands) writeExport(a *authority.Authority, form authority.Form, cont
 	} else {
 		e.Content = string(content)
 	}
-	if c.Colourful(c.Out) && binary && c.Format == "text" {
-		return ctl.Misused("write -o FILE", "%s is no text for a terminal", form)
+	if cli.IsTerminal(c.Out) && binary && c.Format == "text" {
+		return cli.Misused("%s is no text for a terminal", form).Hint("write -o FILE")
 	}
 	if c.Format != "text" {
 		return c.Print(e, nil)
@@ -182,7 +183,7 @@ func (c *commands) writeExport(a *authority.Authority, form authority.Form, cont
 }
 
 func completeType(cmd *cobra.Command) {
-	ctl.CompleteFlag(cmd, "type", ctl.CompleteWords(strings.Split(purposeList(), ", ")...))
+	cli.Complete(cmd, "type", strings.Split(purposeList(), ", ")...)
 }
 
 func purposeList() string {

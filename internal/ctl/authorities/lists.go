@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatepass-ci/gatepass/internal/authority"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/store"
 )
@@ -52,13 +53,13 @@ func writeList(file string, list []byte) error {
 }
 
 func (c *commands) noList(b ctl.Backend, err error) error {
-	if hinted, ok := errors.AsType[*ctl.Error](err); ok {
+	if hinted, ok := errors.AsType[*cli.Error](err); ok {
 		return hinted
 	}
 	if errors.Is(err, authority.ErrNone) {
-		return ctl.Failed(b.MakesAuthorities(), "there is no authority to make the list for in %s", b)
+		return cli.Failed("there is no authority to make the list for in %s", b).Hint("%s", b.MakesAuthorities())
 	}
-	return ctl.Failed("what is revoked is stored all the same; write the files again with gatepassctl revoke export", "the list could not be made: %w", err)
+	return cli.Failed("the list could not be made: %w", err).Hint("what is revoked is stored all the same; write the files again with gatepassctl revoke export")
 }
 
 func (c *commands) revokeExportCommand() *cobra.Command {
@@ -73,7 +74,7 @@ RevokedKeys is missing, and an empty list is one that it takes.`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if files.none() {
-				return ctl.Misused("write --krl FILE or --crl FILE, or both", "there is no file to write to")
+				return cli.Misused("there is no file to write to").Hint("write --krl FILE or --crl FILE, or both")
 			}
 			b, err := c.Open(cmd.Context(), false)
 			if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
@@ -50,7 +51,7 @@ A revocation goes by itself when its certificates have ended, and is not taken b
 before. docs/incident.md says what reaches whom.`,
 		Example: "  gatepassctl revoke bot example --reason 'incident 42' --stack gatepass\n  gatepassctl revoke join 01JD2K6ZQ4V8T0N1M5R7W9X3YB --krl revoked.krl --crl revoked.crl",
 		Args:    cobra.NoArgs,
-		RunE:    ctl.NeedsCommand,
+		RunE:    cli.NeedsCommand,
 	}
 	for _, of := range []struct {
 		kind, what string
@@ -64,7 +65,7 @@ before. docs/incident.md says what reaches whom.`,
 			Use:     of.kind + " NAME",
 			Short:   "revoke " + of.what,
 			Example: "  gatepassctl revoke " + of.kind + " example --reason 'incident 42' --data ./gatepass-data",
-			Args:    ctl.Exactly("NAME"),
+			Args:    cli.Exactly("NAME"),
 			RunE: func(cmd *cobra.Command, args []string) error {
 				return c.revoke(cmd.Context(), of.kind+"/"+args[0], f, func(b ctl.Backend) (authority.Issued, error) {
 					return authority.ValidOf(cmd.Context(), b.Store(), of.query(args[0]), c.Now())
@@ -85,7 +86,7 @@ func (c *commands) revokeJoinCommand() *cobra.Command {
 		Short:   "revoke what one join was issued",
 		Long:    "join revokes what one join was issued. Its id is in the key id that sshd logs, gatepass:BOT:JOIN_ID.",
 		Example: "  gatepassctl revoke join 01JD2K6ZQ4V8T0N1M5R7W9X3YB --data ./gatepass-data",
-		Args:    ctl.Exactly("JOIN_ID"),
+		Args:    cli.Exactly("JOIN_ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return c.revoke(cmd.Context(), "join/"+ctl.JoinID(args[0]), f, func(b ctl.Backend) (issued authority.Issued, err error) {
 				record, err := ctl.Join(cmd.Context(), b.Store(), args[0])
@@ -114,12 +115,12 @@ openssl x509 -serial prints it.`,
 		Example: "  gatepassctl revoke serial 5577006791947779410 --type ssh-user --data ./gatepass-data",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := ctl.Required(cmd, "type"); err != nil {
+			if err := cli.Required(cmd, "type"); err != nil {
 				return err
 			}
 			p := cert.Purpose(purpose)
 			if !p.Revocable() {
-				return ctl.Misused("write one of "+revocableList()+". JWTs cannot be revoked; of a host's certificate, see docs/incident.md", "certificates of %q cannot be revoked", purpose)
+				return cli.Misused("certificates of %q cannot be revoked", purpose).Hint("write one of %s. JWTs cannot be revoked; of a host's certificate, see docs/incident.md", revocableList())
 			}
 			return c.revoke(cmd.Context(), "the serial "+strings.Join(args, ", "), f, func(b ctl.Backend) (issued authority.Issued, err error) {
 				for _, serial := range args {
@@ -181,7 +182,7 @@ func (c *commands) revokeAllCommand() *cobra.Command {
 // revoke revokes what find finds of what.
 func (c *commands) revoke(ctx context.Context, what string, f revokeFlags, find func(ctl.Backend) (authority.Issued, error)) error {
 	if f.noStore && f.files.none() {
-		return ctl.Misused("write --krl FILE or --crl FILE as well", "--no-store leaves nothing to be done")
+		return cli.Misused("--no-store leaves nothing to be done").Hint("write --krl FILE or --crl FILE as well")
 	}
 	b, err := c.Open(ctx, false)
 	if err != nil {
@@ -226,7 +227,7 @@ func (c *commands) storeRevocations(ctx context.Context, b ctl.Backend, wanted [
 	}
 	err = authority.CheckRevocable(stored, wanted, c.Now())
 	if errors.Is(err, authority.ErrTooManyRevoked) {
-		return 0, nil, ctl.Failed("lock all, and replace the authority instead: docs/incident.md. Nothing was revoked", "%w", err)
+		return 0, nil, cli.Failed("%w", err).Hint("lock all, and replace the authority instead: docs/incident.md. Nothing was revoked")
 	}
 	if err != nil {
 		return 0, nil, err
@@ -245,7 +246,7 @@ func (c *commands) storeRevocations(ctx context.Context, b ctl.Backend, wanted [
 	}
 	added, err := b.Store().Revoke(ctx, fresh)
 	if err != nil {
-		return 0, nil, ctl.Failed(fmt.Sprintf("run the command again: %s stored, and those count", ctl.Plural(added, "revocation was", "revocations were")), "%w", err)
+		return 0, nil, cli.Failed("%w", err).Hint("run the command again: %s stored, and those count", ctl.Plural(added, "revocation was", "revocations were"))
 	}
 	// Read again: what others revoke at the same time must be in our files too.
 	all, err = b.Store().Revocations(ctx)
@@ -279,6 +280,6 @@ func (c *commands) suggestLock(ctx context.Context, b ctl.Backend, revoked []sto
 	if len(bots) == 0 {
 		return
 	}
-	_, bold := c.Colours(c.Err)
+	bold := c.Style(c.Err).Bold
 	fmt.Fprintf(c.Err, "%s revoking does not stop new joins: gatepassctl lock bot %s\n", bold("gatepassctl: hint:"), bots[0])
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
 	"github.com/gatepass-ci/gatepass/internal/store"
@@ -27,7 +28,7 @@ type on struct {
 func (o on) Store() store.Store { return o.store }
 
 func testCommands(out *bytes.Buffer) *commands {
-	return &commands{&ctl.Env{Out: out, Err: io.Discard, Now: time.Now, Getenv: func(string) string { return "" }, Format: "text"}}
+	return &commands{&ctl.Env{Env: cli.Env{Name: "gatepassctl", Out: out, Err: io.Discard, Now: time.Now, Getenv: func(string) string { return "" }, Format: "text"}}}
 }
 
 // busy is a store in which someone else revokes something just before we do.

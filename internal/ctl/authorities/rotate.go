@@ -12,6 +12,7 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/store"
 )
@@ -49,16 +50,16 @@ The old key is put out of use after phase 3 and never deleted.`,
 			}
 			if phase == "" {
 				if force {
-					return ctl.Misused("write --phase 2 --force", "--force needs --phase")
+					return cli.Misused("--force needs --phase").Hint("write --phase 2 --force")
 				}
 				return c.showRotations(cmd.Context(), purposes)
 			}
 			step := authority.Step(phase)
 			if !slices.Contains(authority.Steps(), step) {
-				return ctl.Misused("write --phase 1, 2, 3 or back", "unknown phase %q", phase)
+				return cli.Misused("unknown phase %q", phase).Hint("write --phase 1, 2, 3 or back")
 			}
 			if len(purposes) == 0 {
-				return ctl.Required(cmd, "type")
+				return cli.Required(cmd, "type")
 			}
 			return c.rotate(cmd.Context(), step, force, purposes)
 		},
@@ -67,7 +68,7 @@ The old key is put out of use after phase 3 and never deleted.`,
 	cmd.Flags().StringVar(&phase, "phase", "", "1, 2, 3 or back")
 	cmd.Flags().BoolVar(&force, "force", false, "take a phase that is too early")
 	completeType(cmd)
-	ctl.CompleteFlag(cmd, "phase", ctl.CompleteWords("1", "2", "3", "back"))
+	cli.Complete(cmd, "phase", "1", "2", "3", "back")
 	return cmd
 }
 
@@ -88,7 +89,7 @@ func purposesOf(types []string) (all []cert.Purpose, err error) {
 			}
 		}
 		if t != "x509" && !slices.Contains(cert.Purposes(), cert.Purpose(t)) {
-			return nil, ctl.Misused("write one of "+purposeList()+", or x509", "unknown authority %q", t)
+			return nil, cli.Misused("unknown authority %q", t).Hint("write one of %s, or x509", purposeList())
 		}
 	}
 	slices.Sort(all)
@@ -160,7 +161,7 @@ func (c *commands) showRotations(ctx context.Context, purposes []cert.Purpose) e
 			continue
 		}
 		if errors.Is(err, authority.ErrNone) {
-			return ctl.Failed(b.MakesAuthorities(), "there is no %s authority in %s", p, b)
+			return cli.Failed("there is no %s authority in %s", p, b).Hint("%s", b.MakesAuthorities())
 		}
 		if err != nil {
 			return err
@@ -172,7 +173,7 @@ func (c *commands) showRotations(ctx context.Context, purposes []cert.Purpose) e
 		all = append(all, status)
 	}
 	if len(all) == 0 {
-		return ctl.Failed(b.MakesAuthorities(), "there are no authorities in %s", b)
+		return cli.Failed("there are no authorities in %s", b).Hint("%s", b.MakesAuthorities())
 	}
 	return c.Print(all, func() { c.printRotations(all) })
 }
@@ -208,25 +209,25 @@ func (c *commands) rotateFailed(b ctl.Backend, step authority.Step, purposes []c
 		again = c.Command("ca rotate") + " shows how it stands"
 	}
 	if early, ok := errors.AsType[*authority.TooEarlyError](err); ok {
-		return ctl.Failed(fmt.Sprintf("wait until then; or, if you have seen that nobody relies on it, add --force. How %s stands: %s",
-			early.Purpose, c.Command("ca rotate --type "+string(early.Purpose))), "%w", err)
+		return cli.Failed("%w", err).Hint("wait until then; or, if you have seen that nobody relies on it, add --force. How %s stands: %s",
+			early.Purpose, c.Command("ca rotate --type "+string(early.Purpose)))
 	}
 	if phase, ok := errors.AsType[*authority.PhaseError](err); ok {
-		return ctl.Failed("see what comes next: "+c.Command("ca rotate --type "+string(phase.Purpose)), "%w", err)
+		return cli.Failed("%w", err).Hint("see what comes next: %s", c.Command("ca rotate --type "+string(phase.Purpose)))
 	}
 	if _, ok := errors.AsType[*store.ConflictError](err); ok {
-		return ctl.Failed("see how it stands: "+c.Command("ca rotate"), "%w", err)
+		return cli.Failed("%w", err).Hint("see how it stands: %s", c.Command("ca rotate"))
 	}
 	if _, ok := errors.AsType[*authority.UnpublishedError](err); ok {
-		return ctl.Failed("it may not know of it yet, or not be able to read the key (see the log of join): go on in a few minutes: "+again, "%w", err)
+		return cli.Failed("%w", err).Hint("it may not know of it yet, or not be able to read the key (see the log of join): go on in a few minutes: %s", again)
 	}
 	switch {
 	case errors.Is(err, authority.ErrNone):
-		return ctl.Failed(b.MakesAuthorities(), "there is no such authority in %s: %w", b, err)
+		return cli.Failed("there is no such authority in %s: %w", b, err).Hint("%s", b.MakesAuthorities())
 	case errors.Is(err, context.Canceled) && rotated != nil:
-		return ctl.Failed("what was stored stays, and reaches the whole service by itself; go on: "+again, "interrupted")
+		return cli.Failed("interrupted").Hint("what was stored stays, and reaches the whole service by itself; go on: %s", again)
 	}
-	return ctl.Failed("when that is mended, go on: "+again, "%w", err)
+	return cli.Failed("%w", err).Hint("when that is mended, go on: %s", again)
 }
 
 // phases says in words what is so in a phase.
@@ -266,7 +267,7 @@ func (c *commands) printRotations(all []rotationStatus) {
 }
 
 func (c *commands) printRotated(all []rotationStatus) {
-	_, bold := c.Colours(c.Out)
+	bold := c.Style(c.Out).Bold
 	for _, s := range all {
 		said := phases(s.state)
 		if !*s.Changed {

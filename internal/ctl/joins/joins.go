@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
@@ -21,7 +22,7 @@ func Command(env *ctl.Env) *cobra.Command {
 		Short:   "look at the records of joins",
 		Example: "  gatepassctl joins ls --outcome refused --data ./gatepass-data\n  gatepassctl joins show 01JD2K6ZQ4V8T0N1M5R7W9X3YB",
 		Args:    cobra.NoArgs,
-		RunE:    ctl.NeedsCommand,
+		RunE:    cli.NeedsCommand,
 	}
 	cmd.AddCommand(c.joinsLsCommand(), c.joinsShowCommand(), c.joinsExportCommand())
 	return cmd
@@ -42,7 +43,7 @@ func (f *joinsFilter) flags(cmd *cobra.Command, env *ctl.Env) {
 	flags.StringVar(&f.bot, "bot", "", "only joins of this bot")
 	flags.StringVar(&f.token, "token", "", "only joins by this token rule")
 	flags.StringVar(&f.outcome, "outcome", "", "only joins that came to this: ok, refused, or a code such as no_rule_matched")
-	ctl.CompleteFlag(cmd, "outcome", ctl.CompleteWords(outcomes()...))
+	cli.Complete(cmd, "outcome", outcomes()...)
 	ctl.CompleteFlag(cmd, "bot", env.CompleteName(rules.KindBot))
 	ctl.CompleteFlag(cmd, "token", env.CompleteName(rules.KindToken))
 }
@@ -68,7 +69,7 @@ func (f *joinsFilter) query(now time.Time) (q store.Query, err error) {
 		q.Code = f.outcome
 	}
 	if _, known := api.Codes()[api.Code(q.Code)]; !known && q.Code != "" && q.Code != store.CodeOK {
-		return q, ctl.Misused("write ok, refused, or one of the codes in docs/errors.md", "no join comes to %q", q.Code)
+		return q, cli.Misused("no join comes to %q", q.Code).Hint("write ok, refused, or one of the codes in docs/errors.md")
 	}
 	if q.Since, err = ctl.PastTime("since", f.since, now); err != nil {
 		return q, err
@@ -77,7 +78,7 @@ func (f *joinsFilter) query(now time.Time) (q store.Query, err error) {
 		return q, err
 	}
 	if !q.Until.IsZero() && !q.Since.Before(q.Until) {
-		return q, ctl.Misused("let --until be later than --since", "nothing lies between --since %s and --until %s", f.since, f.until)
+		return q, cli.Misused("nothing lies between --since %s and --until %s", f.since, f.until).Hint("let --until be later than --since")
 	}
 	return q, nil
 }
@@ -102,10 +103,10 @@ stand before them.`,
 				return err
 			}
 			if limit < 0 {
-				return ctl.Misused("write how many joins to show, or 0 for all", "--limit %d is less than none", limit)
+				return cli.Misused("--limit %d is less than none", limit).Hint("write how many joins to show, or 0 for all")
 			}
 			if follow && !q.Until.IsZero() {
-				return ctl.Misused("leave one of them out", "--follow has no end, and --until is one")
+				return cli.Misused("--follow has no end, and --until is one").Hint("leave one of them out")
 			}
 			b, err := c.Open(cmd.Context(), false)
 			if err != nil {

@@ -9,13 +9,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
 func testCommands(out *bytes.Buffer) *commands {
-	return &commands{&ctl.Env{Out: out, Err: io.Discard, Now: time.Now, Getenv: func(string) string { return "" }, Format: "text"}}
+	return &commands{&ctl.Env{Env: cli.Env{Name: "gatepassctl", Out: out, Err: io.Discard, Now: time.Now, Getenv: func(string) string { return "" }, Format: "text"}}}
 }
 
 // Every field of a record is shown. One that is added must be shown too: the test

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
@@ -21,7 +22,7 @@ func (c *commands) joinsShowCommand() *cobra.Command {
 		Use:     "show JOIN_ID",
 		Short:   "show one join: the claims, the rules and what did not match",
 		Example: "  gatepassctl joins show 01JD2K6ZQ4V8T0N1M5R7W9X3YB --data ./gatepass-data",
-		Args:    ctl.Exactly("JOIN_ID"),
+		Args:    cli.Exactly("JOIN_ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			b, err := c.Open(cmd.Context(), false)
 			if err != nil {
@@ -39,7 +40,7 @@ func (c *commands) joinsShowCommand() *cobra.Command {
 
 // printJoin shows every field of a record.
 func (c *commands) printJoin(r store.Record) {
-	_, bold := c.Colours(c.Out)
+	bold := c.Style(c.Out).Bold
 	c.Table(c.joinRows(r))
 	c.printMismatches(r.Mismatches, r.MismatchesLeftOut)
 	if len(r.Credentials) > 0 {
@@ -63,7 +64,8 @@ func (c *commands) printJoin(r store.Record) {
 
 // joinRows are the fields of a record that have one value.
 func (c *commands) joinRows(r store.Record) [][]string {
-	red, bold := c.Colours(c.Out)
+	style := c.Style(c.Out)
+	red, bold := style.Red, style.Bold
 	code := bold(r.Code)
 	if r.Code != store.CodeOK {
 		code = red(r.Code)
@@ -135,7 +137,7 @@ func (c *commands) printMismatches(all []store.RuleMismatch, leftOut int) {
 	if len(all) == 0 {
 		return
 	}
-	_, bold := c.Colours(c.Out)
+	bold := c.Style(c.Out).Bold
 	fmt.Fprintf(c.Out, "\n%s\n", bold("why no rule matched"))
 	rows := [][]string{{"RULE", "FIELD", "RULE WANTS", "JOB PRESENTED"}}
 	for _, m := range all {

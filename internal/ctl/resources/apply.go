@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
@@ -143,20 +144,20 @@ func (c *commands) apply(cmd *cobra.Command, f applyFlags) error {
 // check checks flags against each other. The selector is the zero one unless
 // something is to be pruned.
 func (f *applyFlags) check(cmd *cobra.Command) (admin.Selector, error) {
-	if err := ctl.Required(cmd, "filename"); err != nil {
+	if err := cli.Required(cmd, "filename"); err != nil {
 		return admin.Selector{}, err
 	}
 	switch {
 	case !f.prune && f.selector == "":
 		return admin.Selector{}, nil
 	case !f.prune:
-		return admin.Selector{}, ctl.Misused("write --prune as well", "--selector is for --prune")
+		return admin.Selector{}, cli.Misused("--selector is for --prune").Hint("write --prune as well")
 	case f.selector == "":
-		return admin.Selector{}, ctl.Misused("write --prune --selector team=shop: only what carries that label is ever removed", "--prune needs --selector")
+		return admin.Selector{}, cli.Misused("--prune needs --selector").Hint("write --prune --selector team=shop: only what carries that label is ever removed")
 	}
 	selector, err := admin.ParseSelector(f.selector)
 	if err != nil {
-		return selector, ctl.Misused("write --selector label=value, or several as label=value,label=value", "--selector %s: %w", f.selector, err)
+		return selector, cli.Misused("--selector %s: %w", f.selector, err).Hint("write --selector label=value, or several as label=value,label=value")
 	}
 	return selector, nil
 }
@@ -212,8 +213,7 @@ func labelled(documents []rules.Document, selector admin.Selector) error {
 		}
 	}
 	if len(lacking) > 0 {
-		return ctl.Failed("write these labels into metadata.labels; nothing was stored. Without them the next --prune would not know that these come from files",
-			"%s", strings.Join(lacking, "\n"))
+		return cli.Failed("%s", strings.Join(lacking, "\n")).Hint("write these labels into metadata.labels; nothing was stored. Without them the next --prune would not know that these come from files")
 	}
 	return nil
 }
@@ -242,7 +242,7 @@ func (c *commands) lint(p *plan, strict bool) error {
 		fmt.Fprintf(c.Err, "%s: %s: %s\n", f.Severity, where, f.Message)
 	}
 	if strict && found > 0 {
-		return ctl.Failed("mend what is written above, or leave out --strict", "lint found %s; nothing was stored", ctl.Plural(found, "thing", "things"))
+		return cli.Failed("lint found %s; nothing was stored", ctl.Plural(found, "thing", "things")).Hint("mend what is written above, or leave out --strict")
 	}
 	return nil
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
-	"github.com/gatepass-ci/gatepass/internal/ctl"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 )
 
 // exitDiffers says that diff found differences. It is no exit code of a failure:
@@ -67,7 +67,7 @@ func (c *commands) diff(cmd *cobra.Command, f applyFlags) error {
 	}); err != nil || !differs {
 		return err
 	}
-	return ctl.ExitStatus(exitDiffers)
+	return cli.Exit(exitDiffers)
 }
 
 // onlyChanges leaves out what stays as the files say, whoever wrote it, and

@@ -3,7 +3,6 @@ package resources
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
-	"github.com/gatepass-ci/gatepass/internal/ctl"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
@@ -42,7 +41,7 @@ write the change into the files too.`,
 				return err
 			}
 			if len(refs) != 1 || !refs[0].one() {
-				return ctl.Misused("write one name, as gatepassctl edit token/example-bot", "edit is for one resource")
+				return cli.Misused("edit is for one resource").Hint("write one name, as gatepassctl edit token/example-bot")
 			}
 			return c.edit(cmd.Context(), refs[0])
 		},
@@ -142,13 +141,13 @@ func (s *session) run() (admin.Step, error) {
 		}
 		body := withoutNotes(edited)
 		if len(problems) > 0 && bytes.Equal(body, text) {
-			return admin.Step{}, s.keep(ctl.Failed("", "the text was saved as it was, with the errors above in it; nothing was stored"))
+			return admin.Step{}, s.keep(cli.Failed("the text was saved as it was, with the errors above in it; nothing was stored"))
 		}
 		after, problem := s.parse(body)
 		switch {
 		case problem == nil && after == nil:
 			s.remove()
-			return admin.Step{}, ctl.Failed("to remove it, write gatepassctl rm "+s.ref.String(), "the text was emptied; nothing was stored")
+			return admin.Step{}, cli.Failed("the text was emptied; nothing was stored").Hint("to remove it, write gatepassctl rm %s", s.ref.String())
 		case problem == nil:
 			return admin.PlanEdit(s.stored, after)
 		}
@@ -157,7 +156,7 @@ func (s *session) run() (admin.Step, error) {
 			fmt.Fprintf(s.c.Err, "%s\n", line)
 		}
 	}
-	return admin.Step{}, s.keep(ctl.Failed("", "the text is still wrong after %d times; nothing was stored", maxRounds))
+	return admin.Step{}, s.keep(cli.Failed("the text is still wrong after %d times; nothing was stored", maxRounds))
 }
 
 // parse reads one resource with the kind and the name of the one that is edited;
@@ -236,8 +235,7 @@ func (c *commands) runEditor(path string) error {
 	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.In, c.Out, c.Err
 	if err := cmd.Run(); err != nil {
-		return ctl.Failed("set VISUAL or EDITOR to an editor that waits until the file is closed, such as: export EDITOR=nano",
-			"the editor %s failed: %w; nothing was stored", editor, err)
+		return cli.Failed("the editor %s failed: %w; nothing was stored", editor, err).Hint("set VISUAL or EDITOR to an editor that waits until the file is closed, such as: export EDITOR=nano")
 	}
 	return nil
 }
@@ -250,11 +248,8 @@ func (s *session) keep(err error) error {
 		s.remove()
 		return err
 	}
-	hint := "your text is kept in " + s.path + "; see gatepassctl diff -f of it, then apply -f"
-	if h, ok := errors.AsType[*ctl.Error](err); ok && h.Hint != "" {
-		hint += "; " + h.Hint
-	}
-	return ctl.Failed(hint, "%w", err)
+	hints := append([]string{"your text is kept in " + s.path + "; see gatepassctl diff -f of it, then apply -f"}, cli.Of(err).Hints...)
+	return cli.Failed("%w", err).Hint("%s", strings.Join(hints, "; "))
 }
 
 // remove removes the text and what the editor left beside it.

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
@@ -61,7 +62,7 @@ func (c *commands) explain(ctx context.Context, f explainFlags) error {
 		}
 	}
 	if given != 1 {
-		return ctl.Misused("write --id-token FILE, --claims FILE or --last JOIN_ID", "give one of an ID token, claims and a join")
+		return cli.Misused("give one of an ID token, claims and a join").Hint("write --id-token FILE, --claims FILE or --last JOIN_ID")
 	}
 	if f.last != "" {
 		return c.explainLast(ctx, f)
@@ -77,13 +78,13 @@ func (c *commands) explain(ctx context.Context, f explainFlags) error {
 	defer done()
 	e, err := admin.Explain(ctx, reasons, q)
 	if errors.Is(err, store.ErrNotFound) && len(f.files) > 0 {
-		return ctl.Failed("see which there are: grep -A2 'kind: token'", "token/%s is not in %s", q.Token, strings.Join(f.files, ", "))
+		return cli.Failed("token/%s is not in %s", q.Token, strings.Join(f.files, ", ")).Hint("see which there are: grep -A2 'kind: token'")
 	}
 	if errors.Is(err, store.ErrNotFound) {
 		return notStored(rules.KindToken, q.Token, err)
 	}
 	if _, ok := errors.AsType[*admin.AmbiguousError](err); ok {
-		return ctl.Misused("write --token NAME", "%w", err)
+		return cli.Misused("%w", err).Hint("write --token NAME")
 	}
 	if err != nil {
 		return err
@@ -124,7 +125,7 @@ func (c *commands) reasons(ctx context.Context, files []string) (reasons admin.R
 // explainLast explains a join by its record, which only a store has.
 func (c *commands) explainLast(ctx context.Context, f explainFlags) error {
 	if f.token != "" {
-		return ctl.Misused("leave out --token: the record names it", "--last and --token do not go together")
+		return cli.Misused("--last and --token do not go together").Hint("leave out --token: the record names it")
 	}
 	b, err := c.Open(ctx, false)
 	if err != nil {
@@ -153,7 +154,7 @@ func (c *commands) concludeExplanation(e admin.Explanation) error {
 		return err
 	}
 	if e.Code != store.CodeOK {
-		return ctl.Failed("docs/errors.md tells what to do about "+e.Code, "this job would be refused: %s", e.Code)
+		return cli.Failed("this job would be refused: %s", e.Code).Hint("docs/errors.md tells what to do about %s", e.Code)
 	}
 	return nil
 }

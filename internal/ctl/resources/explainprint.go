@@ -12,7 +12,7 @@ import (
 )
 
 func (c *commands) printExplanation(e admin.Explanation) {
-	_, bold := c.Colours(c.Out)
+	bold := c.Style(c.Out).Bold
 	rows := [][]string{{"CHECK", "RESULT", "DETAIL"}}
 	for _, check := range e.Checks {
 		rows = append(rows, []string{check.Name, check.Code, ctl.Plain(check.Detail)})
@@ -42,7 +42,7 @@ func (c *commands) printVerdicts(all []admin.RuleVerdict) {
 	if len(all) == 0 {
 		return
 	}
-	_, bold := c.Colours(c.Out)
+	bold := c.Style(c.Out).Bold
 	fmt.Fprintf(c.Out, "\n%s\n", bold("the rules, field by field"))
 	rows := [][]string{{"", "RULE", "FIELD", "RULE WANTS", "JOB PRESENTED"}}
 	for _, v := range all {
@@ -73,7 +73,7 @@ func (c *commands) printGrants(e admin.Explanation) {
 	if e.SSH == nil {
 		return
 	}
-	_, bold := c.Colours(c.Out)
+	bold := c.Style(c.Out).Bold
 	fmt.Fprintf(c.Out, "\n%s\n", bold("what its roles grant"))
 	if len(e.Grants) > 0 {
 		rows := [][]string{{"ROLE", "GRANTS"}}

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/gatepass-ci/gatepass/internal/ctl"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -41,10 +41,10 @@ func (c *commands) readDocuments(files []string, mayBeEmpty bool) ([]rules.Docum
 	}
 	faults = append(faults, duplicates(all)...)
 	if len(faults) > 0 {
-		return nil, ctl.Failed("mend the lines above; nothing was stored. The language is in docs/rules.md", "%s", strings.Join(faults, "\n"))
+		return nil, cli.Failed("%s", strings.Join(faults, "\n")).Hint("mend the lines above; nothing was stored. The language is in docs/rules.md")
 	}
 	if len(all) == 0 && !mayBeEmpty {
-		return nil, ctl.Failed("write resources as docs/rules.md shows", "%s: no resources in it", strings.Join(files, ", "))
+		return nil, cli.Failed("%s: no resources in it", strings.Join(files, ", ")).Hint("write resources as docs/rules.md shows")
 	}
 	return all, nil
 }
@@ -99,7 +99,7 @@ func expand(names []string) ([]string, error) {
 		}
 		info, err := os.Stat(name)
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, ctl.Failed("check the path", "%s does not exist", name)
+			return nil, cli.Failed("%s does not exist", name).Hint("check the path")
 		}
 		if err != nil {
 			return nil, err
@@ -139,13 +139,13 @@ func resourceFiles(dir string) ([]string, error) {
 		info, err := os.Stat(path) // of what a link leads to
 		switch resources := slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(path)); {
 		case err == nil && info.IsDir():
-			return ctl.Failed("give what it leads to with a -f of its own, and remove the link", "%s is a link to a directory", path)
+			return cli.Failed("%s is a link to a directory", path).Hint("give what it leads to with a -f of its own, and remove the link")
 		case !resources:
 			return nil
 		case err != nil:
 			return err
 		case !info.Mode().IsRegular():
-			return ctl.Failed("remove it, or give the files one by one", "%s is no file", path)
+			return cli.Failed("%s is no file", path).Hint("remove it, or give the files one by one")
 		}
 		paths = append(paths, path)
 		return nil

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
@@ -38,7 +39,7 @@ that has to do with a bot or a role.`,
 		ValidArgsFunction: c.completeID,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return ctl.Missing(cmd, "KIND or KIND/NAME")
+				return cli.Missing(cmd, "KIND or KIND/NAME")
 			}
 			return c.get(cmd, args, f)
 		},
@@ -48,15 +49,15 @@ that has to do with a bot or a role.`,
 	flags.StringVar(&f.filter.Role, "role", "", "only this role, its bots, their token rules, and what locks it")
 	flags.StringVar(&f.filter.Method, "method", "", "only token rules of this join method: bitbucket or circleci")
 	flags.StringVarP(&f.selector, "selector", "l", "", "only what carries these labels: label=value[,label=value]")
-	ctl.CompleteFlag(cmd, "method", ctl.CompleteWords("bitbucket", "circleci"))
+	cli.Complete(cmd, "method", "bitbucket", "circleci")
 	ctl.CompleteFlag(cmd, "bot", c.CompleteName(rules.KindBot))
 	ctl.CompleteFlag(cmd, "role", c.CompleteName(rules.KindRole))
-	ctl.AddOutput(cmd, []string{"table", "yaml", "json", "name", "text"}, "table, yaml, json, or name for nothing but names", func(s string) {
+	cli.OutputFlag(cmd, "table, yaml, json, or name for nothing but names", func(s string) {
 		f.table, f.names, c.Format = s == "table", s == "name", s
 		if f.table || f.names {
 			c.Format = "text"
 		}
-	})
+	}, "table", "yaml", "json", "name", "text")
 	return cmd
 }
 
@@ -108,15 +109,15 @@ func (f *getFlags) check(refs []ref) error {
 	if f.selector != "" {
 		var err error
 		if f.filter.Labels, err = admin.ParseSelector(f.selector); err != nil {
-			return ctl.Misused("write --selector label=value, or several as label=value,label=value", "--selector %s: %w", f.selector, err)
+			return cli.Misused("--selector %s: %w", f.selector, err).Hint("write --selector label=value, or several as label=value,label=value")
 		}
 	}
 	if m := f.filter.Method; m != "" && m != "bitbucket" && m != "circleci" {
-		return ctl.Misused("write --method bitbucket or --method circleci", "unknown join method %q", m)
+		return cli.Misused("unknown join method %q", m).Hint("write --method bitbucket or --method circleci")
 	}
 	for _, r := range refs {
 		if _, err := r.matches("x"); err != nil {
-			return ctl.Misused("write * for any characters and ? for one", "%q is no pattern", r.name)
+			return cli.Misused("%q is no pattern", r.name).Hint("write * for any characters and ? for one")
 		}
 	}
 	return nil
@@ -153,7 +154,7 @@ func choose(state admin.State, refs []ref, filter admin.Filter) ([]store.Stored,
 		}
 	}
 	if len(missing) > 0 {
-		return nil, ctl.Failed("see what there is with gatepassctl get all", "%s", atMost(missing))
+		return nil, cli.Failed("%s", atMost(missing)).Hint("see what there is with gatepassctl get all")
 	}
 	return chosen, nil
 }

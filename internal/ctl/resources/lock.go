@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
@@ -32,7 +33,7 @@ resource of kind lock, as a file can have it. What to do when something has gone
 wrong is in docs/incident.md.`,
 		Example: "  gatepassctl lock bot example --message 'incident 42' --stack gatepass\n  gatepassctl lock all --yes --ttl 4h",
 		Args:    cobra.NoArgs,
-		RunE:    ctl.NeedsCommand,
+		RunE:    cli.NeedsCommand,
 	}
 	for _, of := range []struct {
 		kind, what string
@@ -47,7 +48,7 @@ wrong is in docs/incident.md.`,
 			Use:     of.kind + " NAME",
 			Short:   "stop " + of.what,
 			Example: "  gatepassctl lock " + of.kind + " example --message 'incident 42' --ttl 4h --data ./gatepass-data",
-			Args:    ctl.Exactly("NAME"),
+			Args:    cli.Exactly("NAME"),
 			RunE:    func(cmd *cobra.Command, args []string) error { return c.lock(cmd.Context(), of.target(args[0]), f) },
 		}
 		f.flags(sub)
@@ -109,20 +110,20 @@ func (c *commands) lockLsCommand() *cobra.Command {
 func (f lockFlags) end(now time.Time) (time.Time, error) {
 	switch {
 	case f.ttl != "" && f.expires != "":
-		return time.Time{}, ctl.Misused("leave one of them out", "--ttl and --expires both say when the lock ends")
+		return time.Time{}, cli.Misused("--ttl and --expires both say when the lock ends").Hint("leave one of them out")
 	case f.ttl != "":
 		d, ok := ctl.ParseSpan(f.ttl)
 		if !ok || d <= 0 {
-			return time.Time{}, ctl.Misused("write it like 4h or 2d", "--ttl %q is no length of time", f.ttl)
+			return time.Time{}, cli.Misused("--ttl %q is no length of time", f.ttl).Hint("write it like 4h or 2d")
 		}
 		return now.Add(d).UTC().Truncate(time.Second), nil
 	case f.expires != "":
 		t, ok := ctl.ParseTime(f.expires)
 		if !ok {
-			return time.Time{}, ctl.Misused("write it like 2026-01-31T08:00:00Z", "--expires %q is no time", f.expires)
+			return time.Time{}, cli.Misused("--expires %q is no time", f.expires).Hint("write it like 2026-01-31T08:00:00Z")
 		}
 		if !t.After(now) {
-			return time.Time{}, ctl.Misused("write a time to come, or leave it out", "--expires %s is over", f.expires)
+			return time.Time{}, cli.Misused("--expires %s is over", f.expires).Hint("write a time to come, or leave it out")
 		}
 		return t, nil
 	}
@@ -141,10 +142,10 @@ func (c *commands) lock(ctx context.Context, target rules.Target, f lockFlags) e
 	defer b.Close()
 	lock, err := admin.Lock(ctx, b.Store(), target, f.message, expires, c.Now())
 	if longer, ok := errors.AsType[*admin.LongerError](err); ok {
-		return ctl.Failed("unlock it first if it shall end earlier: "+unlockLine(target), "%s: %s", admin.TargetID(target), longer)
+		return cli.Failed("%s: %s", admin.TargetID(target), longer).Hint("unlock it first if it shall end earlier: %s", unlockLine(target))
 	}
 	if errors.Is(err, admin.ErrTarget) {
-		return ctl.Misused("see gatepassctl get for the names there are", "%w", err)
+		return cli.Misused("%w", err).Hint("see gatepassctl get for the names there are")
 	}
 	if err != nil {
 		return err

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/scaffold"
 	"github.com/gatepass-ci/gatepass/internal/token"
@@ -37,7 +38,7 @@ is needed and tells where each thing is found; flags answer beforehand. A name w
 an id belongs is caught and explained.`,
 		Example: "  gatepassctl new bitbucket\n  gatepassctl new circleci --id-token token.jwt -o rules.yaml",
 		Args:    cobra.NoArgs,
-		RunE:    ctl.NeedsCommand,
+		RunE:    cli.NeedsCommand,
 	}
 	cmd.AddCommand(
 		c.newMethodCommand("bitbucket", "Bitbucket Pipelines", `  gatepassctl new bitbucket -o rules.yaml
@@ -100,10 +101,10 @@ func (c *commands) newRules(ctx context.Context, method string, given map[string
 	if !f.quiet && c.mayAsk() {
 		err := scaffold.Ask(ctx, method, answers, now, c.In, c.Err)
 		if errors.Is(err, context.Canceled) {
-			return ctl.Failed("nothing was written", "interrupted")
+			return cli.Failed("interrupted").Hint("nothing was written")
 		}
 		if errors.Is(err, scaffold.ErrNoAnswer) {
-			return ctl.Failed("run it again, or give the answers as flags; see gatepassctl new "+method+" --help", "%w", err)
+			return cli.Failed("%w", err).Hint("run it again, or give the answers as flags; see gatepassctl new %s --help", method)
 		}
 		if err != nil {
 			return err
@@ -111,8 +112,7 @@ func (c *commands) newRules(ctx context.Context, method string, given map[string
 	}
 	err = scaffold.Complete(method, answers, now)
 	if missing, ok := errors.AsType[*scaffold.MissingError](err); ok {
-		return ctl.Misused("give them as flags, or run it at a terminal to be asked; each is explained by gatepassctl new "+method+" --help",
-			"missing: %s", flagNames(missing.Names))
+		return cli.Misused("missing: %s", flagNames(missing.Names)).Hint("give them as flags, or run it at a terminal to be asked; each is explained by gatepassctl new %s --help", method)
 	}
 	if err != nil {
 		return err
@@ -151,7 +151,7 @@ func (c *commands) readAnswers(method string, given map[string]string) (scaffold
 		answers[q.Name] = answer
 	}
 	if len(faults) > 0 {
-		return nil, ctl.Misused("each flag is explained by gatepassctl new "+method+" --help", "%s", strings.Join(faults, "\n"))
+		return nil, cli.Misused("%s", strings.Join(faults, "\n")).Hint("each flag is explained by gatepassctl new %s --help", method)
 	}
 	return answers, nil
 }
@@ -162,11 +162,11 @@ func (c *commands) answersOfToken(method string, answers scaffold.Answers, f new
 		return nil
 	}
 	if f.idToken != "" && f.claims != "" {
-		return ctl.Misused("write --id-token FILE or --claims FILE", "both an ID token and claims were given")
+		return cli.Misused("both an ID token and claims were given").Hint("write --id-token FILE or --claims FILE")
 	}
 	claims, err := c.unverified(method, f)
 	if refusal, ok := errors.AsType[*token.Error](err); ok {
-		return ctl.Failed("give the ID token as the CI minted it, or the JSON of its payload", "reading %s: %w", f.idToken+f.claims, refusal)
+		return cli.Failed("reading %s: %w", f.idToken+f.claims, refusal).Hint("give the ID token as the CI minted it, or the JSON of its payload")
 	}
 	if err != nil {
 		return err
@@ -174,7 +174,7 @@ func (c *commands) answersOfToken(method string, answers scaffold.Answers, f new
 	read, notes, err := scaffold.FromClaims(method, claims)
 	if err != nil {
 		other := scaffold.Methods()[1-slices.Index(scaffold.Methods(), method)]
-		return ctl.Failed("write gatepassctl new "+other, "%w", err)
+		return cli.Failed("%w", err).Hint("write gatepassctl new %s", other)
 	}
 	for name, answer := range read {
 		if answers[name] == "" {
@@ -216,7 +216,7 @@ func (c *commands) mayAsk() bool {
 func (c *commands) writeNew(text []byte, f newFlags) error {
 	if c.Format == "json" {
 		if f.output != "" {
-			return ctl.Misused("leave out --format, or --output", "a file of rules is YAML, for its comments")
+			return cli.Misused("a file of rules is YAML, for its comments").Hint("leave out --format, or --output")
 		}
 		return c.printNew(text)
 	}
@@ -255,7 +255,7 @@ func writeFileOnce(path string, content []byte, over bool) error {
 	}
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if errors.Is(err, fs.ErrExist) {
-		return ctl.Failed("name another file, or write --force", "%s exists already", path)
+		return cli.Failed("%s exists already", path).Hint("name another file, or write --force")
 	}
 	if err != nil {
 		return err

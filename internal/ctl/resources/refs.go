@@ -2,11 +2,11 @@ package resources
 
 import (
 	"encoding/json"
-	"fmt"
 	"path"
 	"slices"
 	"strings"
 
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 	"github.com/spf13/cobra"
@@ -65,7 +65,7 @@ func namesOf(first string, names []string) ([]ref, error) {
 	refs := make([]ref, len(names))
 	for i, name := range names {
 		if strings.Contains(name, "/") {
-			return nil, ctl.Misused(fmt.Sprintf("write %s/NAME, or %s NAME", kind, kind), "%q is no name of a %s", name, kind)
+			return nil, cli.Misused("%q is no name of a %s", name, kind).Hint("write %s/NAME, or %s NAME", kind, kind)
 		}
 		refs[i] = ref{kind, name}
 	}
@@ -82,17 +82,17 @@ func parseID(s string) (rules.Kind, string, error) {
 	kind, name, slash := strings.Cut(s, "/")
 	k := rules.Kind(strings.TrimSuffix(strings.ToLower(kind), "s"))
 	if !slices.Contains(ctl.Kinds(), k) {
-		return "", "", ctl.Misused("write bot, token, role or lock, and /NAME for one of them", "unknown kind %q", kind)
+		return "", "", cli.Misused("unknown kind %q", kind).Hint("write bot, token, role or lock, and /NAME for one of them")
 	}
 	if slash && name == "" {
-		return "", "", ctl.Misused("write "+string(k)+"/NAME, or "+string(k)+" for all", "the name after %s/ is missing", kind)
+		return "", "", cli.Misused("the name after %s/ is missing", kind).Hint("write %s/NAME, or %s for all", k, k)
 	}
 	return k, name, nil
 }
 
 func notStored(kind rules.Kind, name string, err error) error {
 	if ctl.IsNotFound(err) {
-		return ctl.Failed("see what there is with gatepassctl get "+string(kind), "%s/%s does not exist", kind, name)
+		return cli.Failed("%s/%s does not exist", kind, name).Hint("see what there is with gatepassctl get %s", kind)
 	}
 	return err
 }

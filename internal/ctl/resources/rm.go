@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 )
 
@@ -26,7 +27,7 @@ are removed by the same command.`,
 		ValidArgsFunction: c.completeID,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return ctl.Missing(cmd, "KIND/NAME")
+				return cli.Missing(cmd, "KIND/NAME")
 			}
 			return c.remove(cmd, args, f)
 		},
@@ -46,9 +47,9 @@ func (c *commands) remove(cmd *cobra.Command, args []string, f rmFlags) error {
 	for _, r := range refs {
 		switch {
 		case r.name == "":
-			return ctl.Misused("write gatepassctl rm "+string(r.kind)+"/NAME", "the name is missing")
+			return cli.Misused("the name is missing").Hint("write gatepassctl rm %s/NAME", r.kind)
 		case r.isPattern():
-			return ctl.Misused("write the names, as gatepassctl get -o name tells them", "%s is a pattern, and rm takes none", r)
+			return cli.Misused("%s is a pattern, and rm takes none", r).Hint("write the names, as gatepassctl get -o name tells them")
 		}
 	}
 	ctx := cmd.Context()
@@ -101,7 +102,7 @@ func planRemoval(state admin.State, refs []ref, ignoreMissing bool) (*plan, erro
 		}
 	}
 	if len(missing) > 0 && !ignoreMissing {
-		return nil, ctl.Failed("see what there is with gatepassctl get all, or write --ignore-not-found", "%s; nothing was removed", atMost(missing))
+		return nil, cli.Failed("%s; nothing was removed", atMost(missing)).Hint("see what there is with gatepassctl get all, or write --ignore-not-found")
 	}
 	admin.Sort(p.steps)
 	return p, nil

@@ -8,9 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/fatih/color"
-
 	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
@@ -26,7 +25,7 @@ func (p *plan) refusal(f applyFlags, now time.Time) error {
 		return err
 	}
 	if lines := p.undone(now); len(lines) > 0 && !f.overwrite {
-		return ctl.Failed("see what with gatepassctl diff, then write it into the files as well, or write --overwrite to undo it", "%s; nothing was stored", atMost(lines))
+		return cli.Failed("%s; nothing was stored", atMost(lines)).Hint("see what with gatepassctl diff, then write it into the files as well, or write --overwrite to undo it")
 	}
 	if f.force {
 		return nil
@@ -38,8 +37,7 @@ func (p *plan) refusal(f applyFlags, now time.Time) error {
 				removals++
 			}
 		}
-		return ctl.Failed("check the files and the selector, or write --force if nothing of it is to be left",
-			"everything that carries %s would go: %s; nothing was stored", p.selector, ctl.Plural(removals, "resource", "resources"))
+		return cli.Failed("everything that carries %s would go: %s; nothing was stored", p.selector, ctl.Plural(removals, "resource", "resources")).Hint("check the files and the selector, or write --force if nothing of it is to be left")
 	}
 	return p.orphaned("nothing was stored")
 }
@@ -48,7 +46,7 @@ func (p *plan) refusal(f applyFlags, now time.Time) error {
 func (p *plan) exists(createOnly bool) error {
 	for _, s := range p.steps {
 		if createOnly && s.Action != admin.Create {
-			return ctl.Failed("write gatepassctl apply -f to change it", "%s exists already; nothing was stored", s.ID())
+			return cli.Failed("%s exists already; nothing was stored", s.ID()).Hint("write gatepassctl apply -f to change it")
 		}
 	}
 	return nil
@@ -71,7 +69,7 @@ func (p *plan) orphaned(nothing string) error {
 		lines = append(lines, fmt.Sprintf("%s is still used by %s", o.ID, shortened(o.UsedBy)))
 	}
 	if len(lines) > 0 {
-		return ctl.Failed("remove or change those as well, or write --force: their joins will be refused", "%s; %s", atMost(lines), nothing)
+		return cli.Failed("%s; %s", atMost(lines), nothing).Hint("remove or change those as well, or write --force: their joins will be refused")
 	}
 	return nil
 }
@@ -118,17 +116,17 @@ func (c *commands) execute(ctx context.Context, s store.Resources, steps []admin
 		soFar = fmt.Sprintf("%d of %d changes were stored", stored, total)
 	}
 	if conflict, ok := errors.AsType[*store.ConflictError](err); ok {
-		return ctl.Failed("look at it with gatepassctl get, then run the command again", "%w; %s", conflict, soFar)
+		return cli.Failed("%w; %s", conflict, soFar).Hint("look at it with gatepassctl get, then run the command again")
 	}
 	if stored > 0 {
-		return ctl.Failed("run the command again: it completes what is missing", "%w; %s", err, soFar)
+		return cli.Failed("%w; %s", err, soFar).Hint("run the command again: it completes what is missing")
 	}
 	return err
 }
 
 // progress shows, at a terminal, how far several transactions have come.
 func (c *commands) progress(done, total int) {
-	if !ctl.IsTerminal(c.Err) || total <= store.MaxChanges {
+	if !cli.IsTerminal(c.Err) || total <= store.MaxChanges {
 		return
 	}
 	fmt.Fprintf(c.Err, "\rstored %d of %d changes", done, total)
@@ -226,18 +224,13 @@ func (c *commands) printFields(fields []admin.Field) {
 // painter colours by what happens: green, yellow, red; nothing at all if the
 // output is no terminal.
 func (c *commands) painter() func(admin.Op, string) string {
-	if !c.Colourful(c.Out) {
-		return func(_ admin.Op, s string) string { return s }
-	}
-	colours := map[admin.Op]color.Attribute{admin.Added: color.FgGreen, admin.Changed: color.FgYellow, admin.Removed: color.FgRed}
+	style := c.Style(c.Out)
+	colours := map[admin.Op]func(string) string{admin.Added: style.Green, admin.Changed: style.Yellow, admin.Removed: style.Red}
 	return func(op admin.Op, s string) string {
-		attribute, ok := colours[op]
-		if !ok {
-			return s
+		if colour := colours[op]; colour != nil {
+			return colour(s)
 		}
-		style := color.New(attribute)
-		style.EnableColor()
-		return style.Sprint(s)
+		return s
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/ruletest"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
@@ -30,7 +31,7 @@ prints its JSON Schema.`,
   gatepassctl test -f cases.yaml --data ./gatepass-data --format json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := ctl.Required(cmd, "filename"); err != nil {
+			if err := cli.Required(cmd, "filename"); err != nil {
 				return err
 			}
 			return c.test(cmd.Context(), cases, files)
@@ -71,7 +72,7 @@ func (c *commands) test(ctx context.Context, names, ruleFiles []string) error {
 	for i, name := range names {
 		results, err := c.runCases(ctx, reasons, name, files[i])
 		if err != nil {
-			return ctl.Failed("mend the file of cases; its form is in docs/explain.md", "%s: %w", name, err)
+			return cli.Failed("%s: %w", name, err).Hint("mend the file of cases; its form is in docs/explain.md")
 		}
 		report.add(testedFile{name, results})
 	}
@@ -79,8 +80,7 @@ func (c *commands) test(ctx context.Context, names, ruleFiles []string) error {
 		return err
 	}
 	if report.Failed > 0 {
-		return ctl.Failed("change the rules, or what is wanted of them; gatepassctl explain tells more", "%s",
-			ctl.Plural(report.Failed, "case does not pass", "cases do not pass"))
+		return cli.Failed("%s", ctl.Plural(report.Failed, "case does not pass", "cases do not pass")).Hint("change the rules, or what is wanted of them; gatepassctl explain tells more")
 	}
 	return nil
 }
@@ -106,7 +106,7 @@ func (c *commands) readCases(name string) (*ruletest.File, error) {
 	}
 	file, err := ruletest.Parse(name, data)
 	if _, ok := errors.AsType[rules.Errors](err); ok {
-		return nil, ctl.Failed("the form of a file of cases is in docs/explain.md", "%w", err)
+		return nil, cli.Failed("%w", err).Hint("the form of a file of cases is in docs/explain.md")
 	}
 	return file, err
 }
@@ -124,7 +124,8 @@ func (c *commands) runCases(ctx context.Context, reasons admin.Reasons, name str
 
 // printReport writes as go test does: what fails with its reasons, then a summary.
 func (c *commands) printReport(r testReport) {
-	red, bold := c.Colours(c.Out)
+	style := c.Style(c.Out)
+	red, bold := style.Red, style.Bold
 	for _, f := range r.Files {
 		for _, result := range f.Cases {
 			if result.Passed() {

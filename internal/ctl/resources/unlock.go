@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
@@ -22,7 +23,7 @@ func (c *commands) unlockCommand() *cobra.Command {
 stops the target all the same, it says which.`,
 		Example: "  gatepassctl unlock bot example --stack gatepass\n  gatepassctl unlock lock bot-example",
 		Args:    cobra.NoArgs,
-		RunE:    ctl.NeedsCommand,
+		RunE:    cli.NeedsCommand,
 	}
 	for _, of := range []struct {
 		kind   string
@@ -36,7 +37,7 @@ stops the target all the same, it says which.`,
 			Use:     of.kind + " NAME",
 			Short:   "remove the locks of a " + of.kind,
 			Example: "  gatepassctl unlock " + of.kind + " example --data ./gatepass-data",
-			Args:    ctl.Exactly("NAME"),
+			Args:    cli.Exactly("NAME"),
 			RunE: func(cmd *cobra.Command, args []string) error {
 				return c.unlock(cmd.Context(), of.target(args[0]))
 			},
@@ -54,7 +55,7 @@ stops the target all the same, it says which.`,
 		Use:     "lock NAME",
 		Short:   "remove one lock by its name",
 		Example: "  gatepassctl unlock lock bot-example --data ./gatepass-data",
-		Args:    ctl.Exactly("NAME"),
+		Args:    cli.Exactly("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name := strings.TrimPrefix(args[0], "lock/")
 			return c.unlockWhere(cmd.Context(), func(l *rules.Lock) bool { return l.Name() == name }, "there is no lock/"+name)
@@ -76,10 +77,10 @@ func (c *commands) unlockWhere(ctx context.Context, fits func(*rules.Lock) bool,
 	defer b.Close()
 	removed, err := admin.Unlock(ctx, b.Store(), fits, c.Now())
 	if ctl.IsNotFound(err) {
-		return ctl.Failed("see what is locked with gatepassctl lock ls", "%s", none)
+		return cli.Failed("%s", none).Hint("see what is locked with gatepassctl lock ls")
 	}
 	if conflict, ok := errors.AsType[*store.ConflictError](err); ok {
-		return ctl.Failed("look at it with gatepassctl lock ls, then run the command again", "%w; nothing was unlocked", conflict)
+		return cli.Failed("%w; nothing was unlocked", conflict).Hint("look at it with gatepassctl lock ls, then run the command again")
 	}
 	if err != nil {
 		return err

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/gatepass-ci/gatepass/internal/ctl"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/demo"
 )
 
@@ -33,9 +33,9 @@ It leaves nothing behind.`,
 				client = filepath.Join(filepath.Dir(self), "gatepass")
 			}
 			if _, err := os.Stat(client); errors.Is(err, fs.ErrNotExist) {
-				return ctl.Failed("build both commands with make build, or name the client with --gatepass", "%s does not exist", client)
+				return cli.Failed("%s does not exist", client).Hint("build both commands with make build, or name the client with --gatepass")
 			}
-			_, bold := c.Colours(c.Out)
+			bold := c.Style(c.Out).Bold
 			return demo.Run(cmd.Context(), demo.Config{Gatepass: client, Gatepassctl: self, Out: c.Out, Bold: bold})
 		},
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/jwks"
 	"github.com/gatepass-ci/gatepass/internal/store"
@@ -20,7 +21,7 @@ func (c *commands) keysCommand() *cobra.Command {
 		Short:   "the key sets of issuers",
 		Example: "  gatepassctl keys ls --data ./gatepass-data\n  gatepassctl keys refresh",
 		Args:    cobra.NoArgs,
-		RunE:    ctl.NeedsCommand,
+		RunE:    cli.NeedsCommand,
 	}
 	cmd.AddCommand(c.keysLsCommand(), c.keysRefreshCommand(), c.keysImportCommand())
 	return cmd
@@ -77,7 +78,7 @@ GATEPASS_ISSUER_CA a file of certificates to trust beside the system's.`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if unpin && issuer == "" {
-				return ctl.Misused("write --issuer URL --unpin", "--unpin needs --issuer")
+				return cli.Misused("--unpin needs --issuer").Hint("write --issuer URL --unpin")
 			}
 			return c.refresh(cmd.Context(), issuer, unpin)
 		},
@@ -100,14 +101,14 @@ func (c *commands) refresh(ctx context.Context, issuer string, unpin bool) error
 	if unpin {
 		if err := b.Store().Unpin(ctx, issuer); err != nil {
 			if errors.Is(err, store.ErrNotFound) {
-				return ctl.Failed("see gatepassctl keys ls", "there are no keys of %s", issuer)
+				return cli.Failed("there are no keys of %s", issuer).Hint("see gatepassctl keys ls")
 			}
 			return err
 		}
 	}
 	if issuer != "" {
 		if err := refresher.Refresh(ctx, issuer); err != nil {
-			return ctl.Failed("the stored keys are as they were; see docs/issuers.md", "%w", err)
+			return cli.Failed("%w", err).Hint("the stored keys are as they were; see docs/issuers.md")
 		}
 		return c.printRefreshed(ctx, b, issuer)
 	}
@@ -161,7 +162,7 @@ func (c *commands) printResults(results []jwks.Result) error {
 		}
 	})
 	if err == nil && failures > 0 {
-		return ctl.Failed("the stored keys are as they were; see docs/issuers.md", "%s could not be refreshed", ctl.Plural(failures, "issuer", "issuers"))
+		return cli.Failed("%s could not be refreshed", ctl.Plural(failures, "issuer", "issuers")).Hint("the stored keys are as they were; see docs/issuers.md")
 	}
 	return err
 }
@@ -175,9 +176,9 @@ func (c *commands) keysImportCommand() *cobra.Command {
 never fetched over and never grows stale; a key that is not in it is refused.
 Let go of it with gatepassctl keys refresh --issuer URL --unpin.`,
 		Example: "  gatepassctl keys import --issuer https://circleci.example.com jwks.json --data ./gatepass-data",
-		Args:    ctl.Exactly("FILE"),
+		Args:    cli.Exactly("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := ctl.Required(cmd, "issuer"); err != nil {
+			if err := cli.Required(cmd, "issuer"); err != nil {
 				return err
 			}
 			return c.importKeys(cmd.Context(), issuer, args[0], c.Now())
@@ -202,7 +203,7 @@ func (c *commands) importKeys(ctx context.Context, issuer, file string, now time
 		fmt.Fprintf(c.Err, "warning: key %q is left out: %s\n", d.KID, d.Reason)
 	}
 	if err != nil {
-		return ctl.Failed("give the issuer's JWK set as it publishes it; see docs/issuers.md", "importing %s: %w", file, err)
+		return cli.Failed("importing %s: %w", file, err).Hint("give the issuer's JWK set as it publishes it; see docs/issuers.md")
 	}
 	status := admin.Status(set, now)
 	return c.Print(status, func() {

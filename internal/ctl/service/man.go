@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
 
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	client "github.com/gatepass-ci/gatepass/internal/client/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 )
@@ -19,10 +20,10 @@ func (c *commands) manCommand() *cobra.Command {
 		Long: `man writes a page for each command of both programs into a directory, which is made
 if it is missing. SOURCE_DATE_EPOCH sets the date that they bear.`,
 		Example: "  gatepassctl man ./man1\n  sudo gatepassctl man /usr/local/share/man/man1",
-		Args:    ctl.Exactly("DIR"),
+		Args:    cli.Exactly("DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := os.MkdirAll(args[0], 0o755); err != nil {
-				return ctl.Failed("name a directory", "%w", err)
+				return cli.Failed("%w", err).Hint("name a directory")
 			}
 			for _, root := range []*cobra.Command{cmd.Root(), client.Commands()} {
 				disableFooter(root)

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/embedded"
 )
@@ -22,7 +23,7 @@ func Commands(env *ctl.Env) []*cobra.Command {
 	c := &commands{env}
 	return []*cobra.Command{
 		c.serveCommand(), c.demoCommand(), c.statusCommand(), c.keysCommand(),
-		c.completionCommand(), c.manCommand(), c.versionCommand(),
+		completionCommand(), c.manCommand(), c.versionCommand(),
 	}
 }
 
@@ -50,12 +51,12 @@ GATEPASS_ISSUER_CA a file of certificates to trust beside the system's.`,
 			for _, p := range proxies {
 				prefix, err := netip.ParsePrefix(p)
 				if err != nil {
-					return ctl.Misused("write a network such as 10.0.0.0/8", "--trusted-proxy %q is not a network", p)
+					return cli.Misused("--trusted-proxy %q is not a network", p).Hint("write a network such as 10.0.0.0/8")
 				}
 				config.TrustedProxies = append(config.TrustedProxies, prefix)
 			}
 			if (config.TLSCert == "") != (config.TLSKey == "") {
-				return ctl.Misused("give both --tls-cert and --tls-key, or neither", "half of the server's certificate is missing")
+				return cli.Misused("half of the server's certificate is missing").Hint("give both --tls-cert and --tls-key, or neither")
 			}
 			return c.serve(cmd, config)
 		},
@@ -77,7 +78,7 @@ func (c *commands) serve(cmd *cobra.Command, config embedded.Config) (err error)
 		c.Data = c.Getenv("GATEPASS_DATA")
 	}
 	if c.Data == "" || c.Stack != "" {
-		return ctl.Misused("write gatepassctl serve --data DIR, or set GATEPASS_DATA", "serve runs on a data directory")
+		return cli.Misused("serve runs on a data directory").Hint("write gatepassctl serve --data DIR, or set GATEPASS_DATA")
 	}
 	if config.Issuers, err = embedded.IssuerSettings(c.Getenv); err != nil {
 		return err

@@ -115,7 +115,7 @@ func authorities(ctx context.Context, b ctl.Backend) ([]authorityStatus, error) 
 }
 
 func (c *commands) printStatus(r statusReport, silent error) {
-	_, bold := c.Colours(c.Out)
+	bold := c.Style(c.Out).Bold
 	var service string
 	if r.Service == nil {
 		service = silent.Error()
