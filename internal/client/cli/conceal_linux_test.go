@@ -12,7 +12,7 @@ import (
 // A command that keeps a key in memory alone keeps others from reading it there.
 func TestKeysInMemoryAreConcealed(t *testing.T) {
 	env := &Env{Env: cli.Env{Getenv: func(string) string { return "" }, Now: time.Now}}
-	ssh := hostFlags{port: 22, connectTimeout: time.Second}
+	ssh := hostFlags{loginFlags: newLoginFlags(), port: 22, connectTimeout: time.Second}
 	for name, prepare := range map[string]func() error{
 		"ssh, cp":        func() error { _, err := ssh.prepare(env); return err },
 		"exec --ssh-add": func() error { _ = new(execFlags).add(t.Context(), env); return nil }, // ends for want of an agent

@@ -39,15 +39,7 @@ func newConfigureOutput(env *Env, kind credentials.Kind) *cobra.Command {
 	var flags startFlags
 	var file string
 	var also []string
-	cmd := &cobra.Command{
-		Use:     kind.Name,
-		Aliases: kind.Aliases,
-		Short:   "For " + kind.Short,
-		Example: configureExample,
-		Args:    cli.Exactly(),
-	}
-	w := credentials.NewWish(kind)
-	flags.bind(cmd.Flags(), w.Flags())
+	cmd, w := outputCommand(kind, "For", configureExample, flags.bind)
 	cmd.Flags().StringArrayVar(&also, "also", nil, alsoHelp)
 	cmd.Flags().StringVarP(&file, "output", "o", "", "file to write, which must not be there yet (default: stdout)")
 	cmd.RunE = func(_ *cobra.Command, _ []string) error {

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/client"
@@ -28,38 +27,14 @@ const execExample = `  gatepass exec --server https://join.example.com --token e
 type execFlags struct {
 	joinFlags
 	loginFlags
-	hosts       []string // patterns that the host authority vouches for
 	also        []string
 	ssh         bool
 	sshAdd      bool
 	keepIDToken bool
 }
 
-// loginFlags say what an SSH certificate is to be, and which hosts are known.
-type loginFlags struct {
-	roles      []string
-	knownHosts string
-}
-
-func (f *loginFlags) bind(fs *pflag.FlagSet) {
-	fs.StringSliceVar(&f.roles, "roles", nil, "ask for some of the bot's roles only")
-	fs.StringVar(&f.knownHosts, "known-hosts", "", "known_hosts file with the keys of hosts that have no certificate")
-}
-
-// login is the output for SSH; dir is where its files will be.
-func (f *loginFlags) login(dir string, hosts []string) (*credentials.Output, error) {
-	w := credentials.NewWish(credentials.Login())
-	if err := errors.Join(
-		w.Set("destination", dir), w.Set("known-hosts", f.knownHosts),
-		w.SetList("roles", f.roles), w.SetList("ssh-hosts", hosts),
-	); err != nil {
-		return nil, err
-	}
-	return w.Output()
-}
-
 func newExec(env *Env) *cobra.Command {
-	var flags execFlags
+	flags := execFlags{loginFlags: newLoginFlags()}
 	cmd := &cobra.Command{
 		Use:     "exec [flags] -- COMMAND…",
 		Short:   "Run a command with credentials that are gone when it ends",
@@ -67,8 +42,7 @@ func newExec(env *Env) *cobra.Command {
 	}
 	fs := cmd.Flags()
 	flags.bindService(fs)
-	flags.loginFlags.bind(fs)
-	fs.StringArrayVar(&flags.hosts, "ssh-hosts", nil, "host pattern that the service's SSH host authority vouches for; repeatable (default *)")
+	flags.loginFlags.bind(fs, "roles", "known-hosts", "ssh-hosts")
 	fs.StringArrayVar(&flags.also, "also", nil, "credentials besides those for SSH: TYPE,FLAG=VALUE,… as `gatepass join TYPE` has the flags; repeatable")
 	fs.BoolVar(&flags.ssh, "ssh", true, "have a key and certificate for SSH; a bot without logins needs --ssh=false")
 	fs.BoolVar(&flags.sshAdd, "ssh-add", false, "add the key and certificate to the running ssh-agent instead, until the certificate ends")
@@ -179,7 +153,7 @@ func (f *execFlags) exec(ctx context.Context, env *Env, args []string) error {
 func (f *execFlags) outputs(place *agent.Place) ([]*credentials.Output, error) {
 	var outputs []*credentials.Output
 	if f.ssh {
-		login, err := f.login(path.Join(place.Path(), credentials.TypeLogin), f.hosts)
+		login, err := f.login(path.Join(place.Path(), credentials.TypeLogin))
 		if err != nil {
 			return nil, err
 		}
@@ -258,7 +232,7 @@ func (f *execFlags) add(ctx context.Context, env *Env) error {
 		return cli.Failed("the ssh-agent of SSH_AUTH_SOCK does not answer: %w", err).
 			Hint("start one with: eval \"$(ssh-agent)\", or use: gatepass exec -- COMMAND")
 	}
-	login, err := f.login(credentials.Memory, nil)
+	login, err := f.login(credentials.Memory)
 	if err != nil {
 		return err
 	}

@@ -35,7 +35,8 @@ type hostFlags struct {
 
 func (f *hostFlags) bind(fs *pflag.FlagSet, portLetter string) {
 	f.bindService(fs)
-	f.loginFlags.bind(fs)
+	f.loginFlags = newLoginFlags()
+	f.loginFlags.bind(fs, "roles", "known-hosts")
 	fs.StringVarP(&f.login, "login", "l", "", "login on the hosts that name none (default: the certificate's, if it has one)")
 	fs.Uint16VarP(&f.port, "port", portLetter, ssh.DefaultPort, "port of the hosts that name none")
 	fs.StringSliceVarP(&f.jumps, "jump", "J", nil, "go through [user@]host[:port]; several are passed in turn")
@@ -78,8 +79,8 @@ func (f *hostFlags) prepare(env *Env) (*prepared, error) {
 		}
 		p.config.Jumps = append(p.config.Jumps, jump)
 	}
-	if f.knownHosts != "" {
-		check, err := ssh.ReadKnownHosts(f.knownHosts)
+	if known := f.wish.Text("known-hosts"); known != "" {
+		check, err := ssh.ReadKnownHosts(known)
 		if err != nil {
 			return nil, err
 		}
@@ -93,7 +94,7 @@ func (f *hostFlags) prepare(env *Env) (*prepared, error) {
 
 // join gets the certificate, and with it all that was left open in the targets.
 func (p *prepared) join(ctx context.Context, env *Env, targets []ssh.Target) error {
-	login, err := p.flags.loginFlags.login(credentials.Memory, nil)
+	login, err := p.flags.loginFlags.login(credentials.Memory)
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/client/credentials"
 )
 
@@ -36,15 +35,7 @@ func newJoin(env *Env) *cobra.Command {
 func newJoinOutput(env *Env, kind credentials.Kind) *cobra.Command {
 	var flags joinFlags
 	var also []string
-	cmd := &cobra.Command{
-		Use:     kind.Name,
-		Aliases: kind.Aliases,
-		Short:   "Join for " + kind.Short,
-		Example: joinExampleOf(kind),
-		Args:    cli.Exactly(),
-	}
-	w := credentials.NewWish(kind)
-	flags.bind(cmd.Flags(), w.Flags())
+	cmd, w := outputCommand(kind, "Join for", joinExampleOf(kind), flags.bind)
 	cmd.Flags().StringArrayVar(&also, "also", nil, alsoHelp)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		wishes, err := wishesOf(w, also)

@@ -1,6 +1,47 @@
 package cli
 
-import "github.com/gatepass-ci/gatepass/internal/client/credentials"
+import (
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/gatepass-ci/gatepass/internal/cli"
+	"github.com/gatepass-ci/gatepass/internal/client/credentials"
+)
+
+// outputCommand is a command for one kind of output. bind adds its flags, and the
+// kind's own among them: to parse these is to set the wish.
+func outputCommand(kind credentials.Kind, doing, example string, bind func(fs, own *pflag.FlagSet)) (*cobra.Command, *credentials.Wish) {
+	cmd := &cobra.Command{Use: kind.Name, Aliases: kind.Aliases, Short: doing + " " + kind.Short, Example: example, Args: cli.Exactly()}
+	w := credentials.NewWish(kind)
+	bind(cmd.Flags(), w.Flags())
+	for _, option := range kind.Options {
+		if len(option.Values) > 0 {
+			cli.Complete(cmd, option.Name, option.Values...)
+		}
+	}
+	return cmd, w
+}
+
+// loginFlags are flags of an SSH certificate whose key is in no file, and of which
+// hosts are known.
+type loginFlags struct{ wish *credentials.Wish }
+
+func newLoginFlags() loginFlags { return loginFlags{credentials.NewWish(credentials.Login())} }
+
+// bind adds some of the output's options as flags.
+func (f loginFlags) bind(fs *pflag.FlagSet, options ...string) {
+	for _, name := range options {
+		fs.AddFlag(f.wish.Flags().Lookup(name))
+	}
+}
+
+// login is the output; dir is where its files will be.
+func (f loginFlags) login(dir string) (*credentials.Output, error) {
+	if err := f.wish.Set("destination", dir); err != nil {
+		return nil, err
+	}
+	return f.wish.Output()
+}
 
 const alsoHelp = "another output of the same join: TYPE,FLAG=VALUE,… with that output's flags; repeatable"
 

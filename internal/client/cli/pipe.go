@@ -53,7 +53,7 @@ func runPipe(ctx context.Context, env Env) error {
 			server: plan.Server, token: plan.Token, method: api.MethodBitbucket, audience: plan.Audience,
 			caFile: plan.CAFile, ttl: plan.TTL, timeout: time.Minute, retry: true,
 		},
-		loginFlags:     loginFlags{roles: plan.Roles, knownHosts: plan.KnownHosts},
+		loginFlags:     newLoginFlags(),
 		connectTimeout: 15 * time.Second, keepAlive: 15 * time.Second,
 	}}
 	if plan.Timeout != 0 {

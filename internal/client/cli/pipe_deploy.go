@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"strings"
@@ -22,8 +23,12 @@ func (p *piped) checkLogin(problems *pipe.Problems) {
 	if problems.Has("") {
 		return // what is wrong with them is known already
 	}
-	var err error
-	if p.login, err = p.flags.prepare(p.env); err != nil {
+	wish := p.flags.wish
+	err := errors.Join(wish.SetList("roles", p.plan.Roles), wish.Set("known-hosts", p.plan.KnownHosts))
+	if err == nil {
+		p.login, err = p.flags.prepare(p.env)
+	}
+	if err != nil {
 		problems.AddError(pipe.Known, err)
 	}
 }

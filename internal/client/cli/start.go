@@ -123,15 +123,7 @@ func newStart(env *Env) *cobra.Command {
 
 func newStartOutput(env *Env, kind credentials.Kind) *cobra.Command {
 	var flags startFlags
-	cmd := &cobra.Command{
-		Use:     kind.Name,
-		Aliases: kind.Aliases,
-		Short:   "Join for " + kind.Short,
-		Example: startExample,
-		Args:    cli.Exactly(),
-	}
-	w := credentials.NewWish(kind)
-	flags.bind(cmd.Flags(), w.Flags())
+	cmd, w := outputCommand(kind, "Join for", startExample, flags.bind)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := flags.settle(env); err != nil {
 			return err
