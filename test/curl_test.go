@@ -14,7 +14,6 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
-	"github.com/gatepass-ci/gatepass/internal/sshdtest"
 	"github.com/gatepass-ci/gatepass/internal/worldtest"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
@@ -68,21 +67,12 @@ spec:
         vcs_origin: github.com/acme/shop
 `
 
-// realNames starts a service that believes keys imported for the CIs' real issuers.
-func realNames(t *testing.T) (*worldtest.Serve, *issuertest.Issuer) {
+// newWorld starts a service with the rules above.
+func newWorld(t *testing.T) *worldtest.World {
 	t.Helper()
-	issuer, err := issuertest.New(issuertest.Config{Offline: true})
-	must(t, err)
-	dir := t.TempDir()
-	s := worldtest.StartServe(t, filepath.Join(dir, "data"))
-	keys, err := issuer.JWKS()
-	must(t, err)
-	file := write(t, dir, "jwks.json", string(keys))
-	for _, name := range []string{issuer.BitbucketURL(), issuer.CircleCIURL()} {
-		s.Ctl("keys", "import", "--issuer", name, file)
-	}
-	s.Ctl("apply", "-f", write(t, dir, "rules.yaml", rules))
-	return s, issuer
+	w := worldtest.Local(t)
+	w.Apply(rules)
+	return w
 }
 
 // job is a key pair with a certificate request, made by the programs that people use.
@@ -134,7 +124,8 @@ func named(t *testing.T, answer api.JoinResponse, name string) api.Credential {
 
 // A token of each CI's true shape joins with curl, and stock programs accept what comes back.
 func TestCurlJoin(t *testing.T) {
-	s, issuer := realNames(t)
+	w := newWorld(t)
+	s, issuer := w.Serve, w.Issuer
 	for name, mint := range map[string]func() (string, error){
 		"bitbucket": func() (string, error) { return issuer.Bitbucket(issuertest.BitbucketJob{}) },
 		"circleci":  func() (string, error) { return issuer.CircleCI(issuertest.CircleCIJob{}) },
@@ -196,8 +187,9 @@ func checkPublishedKeys(t *testing.T, s *worldtest.Serve, answer api.JoinRespons
 // A real sshd lets deploy in and refuses root; once the certificate has ended it refuses both.
 func TestRealSSHD(t *testing.T) {
 	ssh := need(t, "ssh")
-	s, issuer := realNames(t)
-	server := sshdtest.Run(t, sshdtest.Config{TrustedUserCAKeys: s.Ctl("ca", "export", "--type", "ssh-user"), Logins: []string{"deploy"}})
+	w := newWorld(t)
+	s, issuer := w.Serve, w.Issuer
+	server := w.SSHD(t, "")
 	token, err := issuer.Bitbucket(issuertest.BitbucketJob{})
 	must(t, err)
 	j := newJob(t)

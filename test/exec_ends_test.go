@@ -28,7 +28,7 @@ func eventually(t *testing.T, what string, so func() bool) {
 
 // Whatever way exec ends, no file, no socket, no agent and no child is left.
 func TestExecEnds(t *testing.T) {
-	w := newWorld(t)
+	w := newLoginWorld(t)
 	for name, test := range map[string]struct {
 		script string // prints a line when it has begun
 		do     func(gatepass *os.Process, child int) error
@@ -113,16 +113,16 @@ func eachProcess(t *testing.T, visit func(pid int, dir string)) {
 
 // A failed join, a missing command and an interrupted join leave nothing either.
 func TestExecBeforeTheCommand(t *testing.T) {
-	w := newWorld(t)
-	w.run(t, "exec", "--", "no-such-command").failed(t, 127, "is not found", "hint: ")
+	w := newLoginWorld(t)
+	w.run(t, "exec", "--", "no-such-command").Failed(t, 127, "is not found", "hint: ")
 	w.nothingLeft(t)
-	w.run(t, "exec", "--", "/etc/passwd").failed(t, 126, "starting the command")
+	w.run(t, "exec", "--", "/etc/passwd").Failed(t, 126, "starting the command")
 	w.nothingLeft(t)
-	w.run(t, "exec").failed(t, 2, "no command is given")
-	w.run(t, "exec", "--token", "nobody", "--", "echo", "ran").failed(t, 3, "token_not_found")
+	w.run(t, "exec").Failed(t, 2, "no command is given")
+	w.run(t, "exec", "--token", "nobody", "--", "echo", "ran").Failed(t, 3, "token_not_found")
 	w.nothingLeft(t)
-	w.run(t, "exec", "--ssh=false", "--", "true").failed(t, 2, "leaves no credentials")
-	w.run(t, "exec", "--also", "database,username=app,destination=/tmp/x", "--", "true").failed(t, 2, "has no meaning for exec")
+	w.run(t, "exec", "--ssh=false", "--", "true").Failed(t, 2, "leaves no credentials")
+	w.run(t, "exec", "--also", "database,username=app,destination=/tmp/x", "--", "true").Failed(t, 2, "has no meaning for exec")
 	w.nothingLeft(t)
 
 	// A service that does not answer: the signal breaks the join off.
@@ -144,7 +144,7 @@ func TestExecBeforeTheCommand(t *testing.T) {
 // No process shows a secret in its arguments or its environment, save gatepass
 // itself, which was given the CI system's variable.
 func TestExecShowsNoSecret(t *testing.T) {
-	w := newWorld(t)
+	w := newLoginWorld(t)
 	for _, keep := range []bool{false, true} {
 		args := []string{"exec", "--also", "database,username=app", "--also", "jwt,jwt-audience=https://vault.example.com"}
 		if keep {

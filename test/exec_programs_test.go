@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
 
 // Stock programs log in with what exec gives them, and with nothing else.
@@ -13,7 +15,7 @@ func TestExecPrograms(t *testing.T) {
 	for _, name := range []string{"ssh", "scp", "sftp", "rsync", "git", "ssh-add"} {
 		need(t, name)
 	}
-	w := newWorld(t)
+	w := newLoginWorld(t)
 	large(t, filepath.Join(w.home, "file"), 1<<20)
 	for name, script := range map[string]string{
 		"ssh":                `test "$(ssh -F "$GATEPASS_SSH_CONFIG" -p "$HOST_PORT" deploy@127.0.0.1 whoami)" = deploy`,
@@ -31,13 +33,13 @@ func TestExecPrograms(t *testing.T) {
 		"a host without certificate": `! ssh -F "$GATEPASS_SSH_CONFIG" -p "$PLAIN_PORT" deploy@127.0.0.1 true 2>err && grep -q 'Host key verification failed' err`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			w.run(t, "exec", "--", "sh", "-c", script).ok(t)
+			w.run(t, "exec", "--", "sh", "-c", script).OK(t)
 			w.nothingLeft(t)
 		})
 	}
 	t.Run("a known host without certificate", func(t *testing.T) {
 		known := write(t, t.TempDir(), "known", "[127.0.0.1]:"+port(t, w.plain)+" "+authorizedLine(w.plain.HostKey())+"\n")
-		w.run(t, "exec", "--known-hosts", known, "--", "sh", "-c", `ssh -F "$GATEPASS_SSH_CONFIG" -p "$PLAIN_PORT" deploy@127.0.0.1 true`).ok(t)
+		w.run(t, "exec", "--known-hosts", known, "--", "sh", "-c", `ssh -F "$GATEPASS_SSH_CONFIG" -p "$PLAIN_PORT" deploy@127.0.0.1 true`).OK(t)
 	})
 	t.Run("other credentials", func(t *testing.T) { execAlso(t, w) })
 	t.Run("--ssh-add", func(t *testing.T) { execAdd(t, w) })
@@ -50,9 +52,9 @@ func execAlso(t *testing.T, w *world) {
 		"--", "sh", "-c", `test -z "$SSH_AUTH_SOCK" && openssl x509 -noout -subject -in "$PGSSLCERT" && openssl pkey -noout -in "$PGSSLKEY" && stat -c %a "$PGSSLKEY" &&
 			echo "$PGUSER $PGDATABASE $PGSSLMODE" && grep -c ssl-cert "$MYSQL_HOME/my.cnf" && grep -c 127.0.0.1:1 "$KUBECONFIG" && cut -c1-3 "$GATEPASS_JWT_DIR/jwt" && env | grep -c eyJ`)
 	want := []string{"CN = app", "600", "app orders verify-full", "1", "1", "eyJ", "0"}
-	lines := strings.Split(strings.TrimSpace(out.stdout), "\n")
+	lines := strings.Split(strings.TrimSpace(out.Stdout), "\n")
 	if len(lines) != len(want) {
-		t.Fatalf("%q %s", lines, out.stderr)
+		t.Fatalf("%q %s", lines, out.Stderr)
 	}
 	for i := range want {
 		if !strings.Contains(lines[i], want[i]) {
@@ -73,7 +75,7 @@ func execAdd(t *testing.T, w *world) {
 
 	cmd := w.command(t, "exec", "--ssh-add", "--ttl", "3s")
 	cmd.Env = append(cmd.Env, "SSH_AUTH_SOCK="+socket)
-	if out := finish(t, cmd).ok(t); !strings.Contains(out, "added to     "+socket) || !strings.Contains(out, "principals   deploy") {
+	if out := worldtest.Run(t, cmd).OK(t); !strings.Contains(out, "added to     "+socket) || !strings.Contains(out, "principals   deploy") {
 		t.Errorf("it says %s", out)
 	}
 	list := func() string {
@@ -87,6 +89,6 @@ func execAdd(t *testing.T, w *world) {
 	}
 	eventually(t, "the agent forgets", func() bool { return strings.Contains(list(), "no identities") })
 
-	w.run(t, "exec", "--ssh-add").failed(t, 1, "SSH_AUTH_SOCK is not set")
-	w.run(t, "exec", "--ssh-add", "--", "true").failed(t, 2, "--ssh-add runs no command")
+	w.run(t, "exec", "--ssh-add").Failed(t, 1, "SSH_AUTH_SOCK is not set")
+	w.run(t, "exec", "--ssh-add", "--", "true").Failed(t, 2, "--ssh-add runs no command")
 }

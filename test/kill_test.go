@@ -29,7 +29,8 @@ type answered struct {
 // SIGKILL during a load of joins loses no claim and no record of any join that
 // was answered, and used tokens stay used.
 func TestKillServe(t *testing.T) {
-	s, issuer := realNames(t)
+	w := newWorld(t)
+	s, issuer := w.Serve, w.Issuer
 	s.Ctl("apply", "-f", write(t, t.TempDir(), "once.yaml", strings.ReplaceAll(rules, "  max_joins: 2\n", "")))
 	var all []answered
 	for range 3 {
@@ -134,7 +135,8 @@ func postJoin(t *testing.T, url, idToken string) (status int, joinID string) {
 
 // Commands work while serve runs on the same data.
 func TestCommandsBesideServe(t *testing.T) {
-	s, issuer := realNames(t)
+	w := newWorld(t)
+	s, issuer := w.Serve, w.Issuer
 	token, err := issuer.Bitbucket(issuertest.BitbucketJob{})
 	must(t, err)
 	status, id := postJoin(t, s.URL, token)

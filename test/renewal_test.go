@@ -17,7 +17,8 @@ import (
 // was minted for it, since the service takes each of them once.
 func TestRenewal(t *testing.T) {
 	const audience = "https://join.example.com"
-	s, issuer := realNames(t)
+	w := newWorld(t)
+	s, issuer := w.Serve, w.Issuer
 	dir := t.TempDir()
 	s.Ctl("apply", "-f", write(t, dir, "rules.yaml", strings.Replace(
 		strings.ReplaceAll(rules, "  max_joins: 2\n", ""), "    organization_id:", "    audience: "+audience+"\n    organization_id:", 1)))

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/gatepass-ci/gatepass/internal/sshdtest"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
 
 func authorizedLine(key ssh.PublicKey) string {
@@ -21,7 +22,7 @@ func authorizedLine(key ssh.PublicKey) string {
 func at(s *sshdtest.Server) string { return "deploy@" + s.Addr() }
 
 func TestSSH(t *testing.T) {
-	w := newWorld(t)
+	w := newLoginWorld(t)
 	t.Run("what is typed is what comes", func(t *testing.T) { sshStreams(t, w) })
 	t.Run("who the host is", func(t *testing.T) { sshHostKeys(t, w) })
 	t.Run("through another host", func(t *testing.T) { sshJump(t, w) })
@@ -38,20 +39,20 @@ func TestSSH(t *testing.T) {
 func sshStreams(t *testing.T, w *world) {
 	cmd := w.command(t, "ssh", at(w.host), "--", "cat; echo trouble >&2; exit 5")
 	cmd.Stdin = strings.NewReader("one\x00two\n")
-	r := finish(t, cmd)
-	if r.stdout != "one\x00two\n" || r.stderr != "trouble\n" || r.status != 5 {
-		t.Errorf("%d %q %q", r.status, r.stdout, r.stderr)
+	r := worldtest.Run(t, cmd)
+	if r.Stdout != "one\x00two\n" || r.Stderr != "trouble\n" || r.Status != 5 {
+		t.Errorf("%d %q %q", r.Status, r.Stdout, r.Stderr)
 	}
-	if out := w.run(t, "ssh", "-p", port(t, w.host), "127.0.0.1", "--", "whoami; test -t 0 || echo no terminal").ok(t); out != "deploy\nno terminal\n" {
+	if out := w.run(t, "ssh", "-p", port(t, w.host), "127.0.0.1", "--", "whoami; test -t 0 || echo no terminal").OK(t); out != "deploy\nno terminal\n" {
 		t.Errorf("the certificate's one principal is the login, without a terminal: %q", out)
 	}
-	if out := w.run(t, "ssh", "-t", at(w.host), "--", "test -t 0 && echo a terminal").ok(t); out != "a terminal\r\n" {
+	if out := w.run(t, "ssh", "-t", at(w.host), "--", "test -t 0 && echo a terminal").OK(t); out != "a terminal\r\n" {
 		t.Errorf("with -t: %q", out)
 	}
-	w.run(t, "ssh", at(w.host), "--", "kill -TERM $$").failed(t, 128+15)
-	w.run(t, "ssh", "-l", "root", w.host.Addr(), "--", "true").failed(t, 255, `does not log in "root"`, "the certificate is for [deploy]", "TrustedUserCAKeys")
-	w.run(t, "ssh", "deploy@127.0.0.1:1", "--", "true").failed(t, 255, "cannot be reached", "hint: ")
-	w.run(t, "ssh", "--", "true").failed(t, 2, "no host is given")
+	w.run(t, "ssh", at(w.host), "--", "kill -TERM $$").Failed(t, 128+15)
+	w.run(t, "ssh", "-l", "root", w.host.Addr(), "--", "true").Failed(t, 255, `does not log in "root"`, "the certificate is for [deploy]", "TrustedUserCAKeys")
+	w.run(t, "ssh", "deploy@127.0.0.1:1", "--", "true").Failed(t, 255, "cannot be reached", "hint: ")
+	w.run(t, "ssh", "--", "true").Failed(t, 2, "no host is given")
 }
 
 func sshHostKeys(t *testing.T, w *world) {
@@ -63,7 +64,7 @@ func sshHostKeys(t *testing.T, w *world) {
 	key := w.plain.HostKey()
 	other := w.host.HostKey()
 	foreign := w.sshdOf(t, "127.0.0.1", newSSHKey(t))
-	elsewhere := w.sshd(t, "web-1.example.com")
+	elsewhere := w.SSHD(t, "web-1.example.com")
 	for name, test := range map[string]struct {
 		host *sshdtest.Server
 		args []string
@@ -89,14 +90,14 @@ func sshHostKeys(t *testing.T, w *world) {
 		t.Run(name, func(t *testing.T) {
 			r := w.run(t, append(append([]string{"ssh"}, test.args...), at(test.host), "--", "whoami")...)
 			if test.says == "" {
-				if r.ok(t) != "deploy\n" {
-					t.Errorf("it says %q", r.stdout)
+				if r.OK(t) != "deploy\n" {
+					t.Errorf("it says %q", r.Stdout)
 				}
 				return
 			}
-			r.failed(t, 255, "host 127.0.0.1 is not trusted", test.says, "SHA256:", "hint: ")
-			if r.stdout != "" {
-				t.Errorf("the command ran: %q", r.stdout)
+			r.Failed(t, 255, "host 127.0.0.1 is not trusted", test.says, "SHA256:", "hint: ")
+			if r.Stdout != "" {
+				t.Errorf("the command ran: %q", r.Stdout)
 			}
 		})
 	}
@@ -104,27 +105,27 @@ func sshHostKeys(t *testing.T, w *world) {
 
 // The destination is checked through the jump host like any other, and the jump host too.
 func sshJump(t *testing.T, w *world) {
-	out := w.run(t, "ssh", "-J", at(w.host), at(w.host), "--", "echo $SSH_CONNECTION").ok(t)
+	out := w.run(t, "ssh", "-J", at(w.host), at(w.host), "--", "echo $SSH_CONNECTION").OK(t)
 	if from, _, _ := strings.Cut(out, " "); from != "127.0.0.1" {
 		t.Errorf("it comes from %q", out)
 	}
 	if !strings.Contains(w.host.Log(), "direct-tcpip") && strings.Count(w.host.Log(), "Accepted publickey for deploy") < 2 {
 		t.Error("the jump host was not used")
 	}
-	w.run(t, "ssh", "-J", at(w.plain), at(w.host), "--", "true").failed(t, 255, "is not trusted", "no certificate")
-	w.run(t, "ssh", "-J", at(w.host), at(w.plain), "--", "true").failed(t, 255, "is not trusted", "no certificate")
-	w.run(t, "ssh", "-J", at(w.host), "--host-key", authorizedLine(w.plain.HostKey()), at(w.plain), "--", "true").ok(t)
-	w.run(t, "ssh", "-J", at(w.host), "deploy@127.0.0.1:1", "--", "true").failed(t, 255, "cannot be reached")
+	w.run(t, "ssh", "-J", at(w.plain), at(w.host), "--", "true").Failed(t, 255, "is not trusted", "no certificate")
+	w.run(t, "ssh", "-J", at(w.host), at(w.plain), "--", "true").Failed(t, 255, "is not trusted", "no certificate")
+	w.run(t, "ssh", "-J", at(w.host), "--host-key", authorizedLine(w.plain.HostKey()), at(w.plain), "--", "true").OK(t)
+	w.run(t, "ssh", "-J", at(w.host), "deploy@127.0.0.1:1", "--", "true").Failed(t, 255, "cannot be reached")
 
 	// A role that does not permit port forwarding makes no jump host.
-	w.apply(t, strings.Replace(w.rules, "port_forwarding: true", "port_forwarding: false", 1))
-	defer w.apply(t, w.rules)
-	w.run(t, "ssh", "-J", at(w.host), at(w.host), "--", "true").failed(t, 255, "cannot be reached", "port_forwarding")
+	w.Apply(strings.Replace(w.rules, "port_forwarding: true", "port_forwarding: false", 1))
+	defer w.Apply(w.rules)
+	w.run(t, "ssh", "-J", at(w.host), at(w.host), "--", "true").Failed(t, 255, "cannot be reached", "port_forwarding")
 }
 
 // A host that says nothing, from the beginning or later, does not keep a job for ever.
 func sshSilent(t *testing.T, w *world) {
-	w.run(t, "ssh", "--connect-timeout", "300ms", "deploy@"+silent(t), "--", "true").failed(t, 255, "did not log us in within 300ms", "--connect-timeout")
+	w.run(t, "ssh", "--connect-timeout", "300ms", "deploy@"+silent(t), "--", "true").Failed(t, 255, "did not log us in within 300ms", "--connect-timeout")
 
 	proxy, cut := cutOff(t, w.host.Addr())
 	cmd := w.command(t, "ssh", "--keepalive", "100ms", "deploy@"+proxy, "--", "echo begun; sleep 20")
@@ -137,7 +138,7 @@ func sshSilent(t *testing.T, w *world) {
 	must(t, err)
 	cut()
 	_ = cmd.Wait()
-	ran{status: cmd.ProcessState.ExitCode(), stderr: stderr.String()}.failed(t, 255, "broke off: no answer for 300ms")
+	worldtest.Ran{Status: cmd.ProcessState.ExitCode(), Stderr: stderr.String()}.Failed(t, 255, "broke off: no answer for 300ms")
 }
 
 // cutOff forwards one connection to an address until cut, when it falls silent.
@@ -176,19 +177,19 @@ func cutOff(t *testing.T, to string) (address string, cut func()) {
 }
 
 func sshMany(t *testing.T, w *world) {
-	again := w.sshd(t, "127.0.0.1")
+	again := w.SSHD(t, "127.0.0.1")
 	r := w.run(t, "ssh", "--parallel", "3", "--keep-going", at(w.host), at(w.plain), at(again), "--", "echo one; echo two; exit 3")
-	r.failed(t, 3,
+	r.Failed(t, 3,
 		"gatepass: "+w.host.Addr()+": exit status 3 after ",
 		"gatepass: "+w.plain.Addr()+": failed: host 127.0.0.1 is not trusted",
 		"gatepass: "+again.Addr()+": exit status 3 after ")
 	for _, line := range []string{w.host.Addr() + ": one\n", w.host.Addr() + ": two\n", again.Addr() + ": one\n"} {
-		if !strings.Contains(r.stdout, line) {
-			t.Errorf("stdout lacks %q:\n%s", line, r.stdout)
+		if !strings.Contains(r.Stdout, line) {
+			t.Errorf("stdout lacks %q:\n%s", line, r.Stdout)
 		}
 	}
 	// One after another, the first failure is the last host.
 	r = w.run(t, "ssh", at(w.host), at(w.plain), at(again), "--", "true")
-	r.failed(t, 255, w.host.Addr()+": done in ", w.plain.Addr()+": failed", again.Addr()+": not tried")
-	w.run(t, "ssh", "--parallel", "2", at(w.host), at(again), "--", "printf x").ok(t)
+	r.Failed(t, 255, w.host.Addr()+": done in ", w.plain.Addr()+": failed", again.Addr()+": not tried")
+	w.run(t, "ssh", "--parallel", "2", at(w.host), at(again), "--", "printf x").OK(t)
 }
