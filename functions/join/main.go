@@ -21,6 +21,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/kms"
 	functions "github.com/gatepass-ci/gatepass/internal/lambda"
 	"github.com/gatepass-ci/gatepass/internal/server"
+	"github.com/gatepass-ci/gatepass/internal/wait"
 )
 
 func main() {
@@ -59,7 +60,7 @@ func newHandler(ctx context.Context, getenv func(string) string, metrics io.Writ
 		Store: store, Authorities: authorities,
 		Refresher: functions.NewRefresher(awslambda.NewFromConfig(config), s.RefreshFunction),
 		PublicURL: s.PublicURL, TrustDomain: s.TrustDomain, MaxTTL: s.MaxTTL, RecordTTL: s.RecordTTL,
-		Now: time.Now, Rand: rand.Reader, Wait: functions.Wait,
+		Now: time.Now, Rand: rand.Reader, Wait: wait.For,
 		Log: log, Count: functions.NewMetrics(s.Stage, time.Now, metrics).CountJoin,
 	})
 	if err != nil {

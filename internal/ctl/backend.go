@@ -122,15 +122,3 @@ func (c *Env) Authority(ctx context.Context, p cert.Purpose) (*authority.Authori
 func askPublished(ctx context.Context, url string) (authority.Published, error) {
 	return stack.AskPublished(ctx, &http.Client{Timeout: askWithin}, url)
 }
-
-// wait sleeps for d or until ctx is done.
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
-}

@@ -13,6 +13,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/localca"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
 	"github.com/gatepass-ci/gatepass/internal/store"
+	"github.com/gatepass-ci/gatepass/internal/wait"
 	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
@@ -51,7 +52,7 @@ func (noAuthorities) Prepare(context.Context) {}
 // Rotator's service reads the keys with every join, so there is nothing to wait for.
 func (d *directory) Rotator(ctx context.Context) *authority.Rotator {
 	return &authority.Rotator{
-		Store: d.store, Keys: localca.NewKeyRing(d.authoritiesDir(), d.env.Now, nil), Now: d.env.Now, Wait: wait,
+		Store: d.store, Keys: localca.NewKeyRing(d.authoritiesDir(), d.env.Now, nil), Now: d.env.Now, Wait: wait.For,
 		Authorities: func() (authority.Authorities, error) { return d.Authorities(ctx) },
 		Published: func(ctx context.Context) (authority.Published, error) {
 			if running := embedded.FindRunning(ctx, d.path, within); running != nil {

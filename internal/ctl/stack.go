@@ -9,6 +9,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/embedded"
 	"github.com/gatepass-ci/gatepass/internal/stack"
 	"github.com/gatepass-ci/gatepass/internal/store"
+	"github.com/gatepass-ci/gatepass/internal/wait"
 )
 
 // deployed is the Backend of a stack.
@@ -30,7 +31,7 @@ func (d *deployed) Authorities(context.Context) (authority.Authorities, error) {
 
 func (d *deployed) Rotator(context.Context) *authority.Rotator {
 	return &authority.Rotator{
-		Store: d.stack.Store, Keys: d.stack.KeyRing, CacheFor: d.env.CacheFor, Now: d.env.Now, Wait: wait,
+		Store: d.stack.Store, Keys: d.stack.KeyRing, CacheFor: d.env.CacheFor, Now: d.env.Now, Wait: wait.For,
 		Authorities: func() (authority.Authorities, error) { return d.stack.Authorities, nil },
 		Published:   func(ctx context.Context) (authority.Published, error) { return askPublished(ctx, d.stack.JoinURL) },
 	}

@@ -4,13 +4,13 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/gatepass-ci/gatepass/internal/store"
+	"github.com/gatepass-ci/gatepass/internal/wait"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -73,20 +73,8 @@ func (s *Store) batchGet(ctx context.Context, kind rules.Kind, names []string) (
 		case try == batchTries:
 			return nil, fmt.Errorf("DynamoDB still leaves out %d of %d %ss after %d tries", len(ask.Keys), len(names), kind, try)
 		}
-		if err := sleep(ctx, delay(try)); err != nil {
+		if err := wait.For(ctx, delay(try)); err != nil {
 			return nil, err
 		}
-	}
-}
-
-// sleep waits for d, or until ctx is done.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
 	}
 }

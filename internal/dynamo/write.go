@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/gatepass-ci/gatepass/internal/store"
+	"github.com/gatepass-ci/gatepass/internal/wait"
 )
 
 // Codes of why DynamoDB cancels a transaction because of one of its items.
@@ -71,7 +72,7 @@ func (s *Store) transact(ctx context.Context, writes []types.TransactWriteItem, 
 		if !again || try == writeTries {
 			return err
 		}
-		if err := sleep(ctx, delay(try)); err != nil {
+		if err := wait.For(ctx, delay(try)); err != nil {
 			return err
 		}
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/localca"
 	"github.com/gatepass-ci/gatepass/internal/server"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
+	"github.com/gatepass-ci/gatepass/internal/wait"
 )
 
 // AuthoritiesDir, in the data directory, has the authorities' key files.
@@ -154,7 +155,7 @@ func (s *Server) assemble(authorities authority.Authorities) error {
 	service, err := join.New(join.Config{
 		Store: s.store, Refresher: s.refresher, Authorities: authorities,
 		PublicURL: s.publicURL, TrustDomain: trustDomain, MaxTTL: s.c.MaxTTL,
-		Now: s.c.Now, Rand: rand.Reader, Wait: wait, Log: s.c.Log,
+		Now: s.c.Now, Rand: rand.Reader, Wait: wait.For, Log: s.c.Log,
 	})
 	if err != nil {
 		return err
@@ -179,17 +180,6 @@ func (s *Server) assemble(authorities authority.Authorities) error {
 		ErrorLog:          slog.NewLogLogger(s.c.Log.Handler(), slog.LevelWarn),
 	}
 	return nil
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }
 
 // URL is where the server listens.
@@ -227,7 +217,7 @@ func (s *Server) purge(ctx context.Context) error {
 		if _, err := s.store.Purge(ctx, s.c.Now()); err != nil && ctx.Err() == nil {
 			s.c.Log.ErrorContext(ctx, "purging what is no longer kept", "cause", err.Error())
 		}
-		if wait(ctx, purgeEvery) != nil {
+		if wait.For(ctx, purgeEvery) != nil {
 			return nil
 		}
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/store"
+	"github.com/gatepass-ci/gatepass/internal/wait"
 )
 
 // DefaultConcurrency is how many issuers are asked at a time. One that hangs
@@ -125,12 +126,7 @@ func (r *Refresher) Run(ctx context.Context, every time.Duration) {
 		if _, err := r.RefreshAll(ctx); err != nil && ctx.Err() == nil {
 			r.c.Log.ErrorContext(ctx, "key sets not refreshed", "error", err)
 		}
-		pause := time.NewTimer(every - every/10 + r.c.Jitter(every/5))
-		select {
-		case <-ctx.Done():
-			pause.Stop()
-		case <-pause.C:
-		}
+		_ = wait.For(ctx, every-every/10+r.c.Jitter(every/5)) // the loop looks at ctx itself
 	}
 }
 

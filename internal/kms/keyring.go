@@ -18,6 +18,7 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/wait"
 )
 
 // Tags of a key that a rotation made. The role of join may sign with a key by them,
@@ -87,10 +88,8 @@ func newPublicKey(ctx context.Context, client Client, key string) (crypto.Public
 		if errorCode(err) != "NotFoundException" || try == settleTries {
 			return public, err
 		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(time.Second):
+		if err := wait.For(ctx, time.Second); err != nil {
+			return nil, err
 		}
 	}
 }

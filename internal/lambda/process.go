@@ -1,10 +1,8 @@
 package lambda
 
 import (
-	"context"
 	"log/slog"
 	"os"
-	"time"
 )
 
 // Log returns the log of a function: JSON lines to standard error, which Lambda
@@ -17,15 +15,3 @@ func (c Common) Log() *slog.Logger {
 // the same. It is written here and not stamped by the build, which would differ
 // with every file that lies beside the source.
 const Version = "0.1.0"
-
-// Wait sleeps for d or until ctx is done; it is a join.Config's Wait.
-func Wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
-}

@@ -12,6 +12,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/store"
+	"github.com/gatepass-ci/gatepass/internal/wait"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -48,10 +49,8 @@ func freshCRL(ctx context.Context, client *http.Client, url string, authorities 
 		if wrong == nil {
 			return text, nil
 		}
-		select {
-		case <-ctx.Done():
+		if wait.For(ctx, askAgain) != nil {
 			return "", fmt.Errorf("%s: %w", url+api.PathRevokedCRL, wrong)
-		case <-time.After(askAgain):
 		}
 	}
 }

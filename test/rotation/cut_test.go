@@ -17,6 +17,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/dynamo"
 	"github.com/gatepass-ci/gatepass/internal/kms"
+	"github.com/gatepass-ci/gatepass/internal/wait"
 	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
 
@@ -71,7 +72,7 @@ func (w *cutWorld) rotator(t *testing.T) *authority.Rotator {
 	all := kms.New(kms.Config{Client: keys, Keys: w.stack.Keys, Certificates: store, Rotated: store})
 	return &authority.Rotator{
 		Store: store, Keys: &kms.KeyRing{Client: keys, Stack: w.stack.Name, Keys: w.stack.Keys},
-		Authorities: func() (authority.Authorities, error) { return all, nil }, Now: time.Now, Wait: wait,
+		Authorities: func() (authority.Authorities, error) { return all, nil }, Now: time.Now, Wait: wait.For,
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/kms"
 	"github.com/gatepass-ci/gatepass/internal/server"
 	"github.com/gatepass-ci/gatepass/internal/stack"
+	"github.com/gatepass-ci/gatepass/internal/wait"
 	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
 
@@ -89,7 +90,7 @@ func instance(t *testing.T, cloud *worldtest.Cloud, s *worldtest.Stack) http.Han
 		Store:     s.Store,
 		Refresher: noRefresher{}, Authorities: authorities(cloud, s),
 		PublicURL: worldtest.PublicURL, TrustDomain: "gatepass.test",
-		Now: time.Now, Rand: rand.Reader, Wait: wait, Log: log,
+		Now: time.Now, Rand: rand.Reader, Wait: wait.For, Log: log,
 	})
 	must(t, err)
 	return server.New(server.Config{Join: service, PublicURL: worldtest.PublicURL, SourceAddr: server.SourceAddr(nil), Log: log})
@@ -106,7 +107,7 @@ func rotator(cloud *worldtest.Cloud, s *worldtest.Stack) *authority.Rotator {
 	return &authority.Rotator{
 		Store: s.Store, Keys: &kms.KeyRing{Client: kms.NewClient(cloud.Config()), Stack: s.Name, Keys: s.Keys},
 		Authorities: func() (authority.Authorities, error) { return authorities(cloud, s), nil },
-		CacheFor:    cacheFor, Now: time.Now, Wait: wait,
+		CacheFor:    cacheFor, Now: time.Now, Wait: wait.For,
 	}
 }
 
@@ -115,15 +116,6 @@ type noRefresher struct{}
 
 func (noRefresher) Refresh(context.Context, string) error {
 	return errors.New("no issuer can be reached")
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
 }
 
 // read asks the service for a file.

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gatepass-ci/gatepass/internal/cli"
+	"github.com/gatepass-ci/gatepass/internal/wait"
 )
 
 // Replace puts a set in place of the one before. Until the rename in switchTo
@@ -265,10 +266,8 @@ func flock(ctx context.Context, file *os.File) error {
 		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
 			return err
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(20 * time.Millisecond):
+		if err := wait.For(ctx, 20*time.Millisecond); err != nil {
+			return err
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/store"
+	"github.com/gatepass-ci/gatepass/internal/wait"
 )
 
 const (
@@ -62,10 +63,8 @@ func (c *commands) followJoins(ctx context.Context, s store.Records, q store.Que
 			}
 		}
 		f.forget(q.Since)
-		select {
-		case <-ctx.Done():
+		if wait.For(ctx, followEvery) != nil {
 			return nil
-		case <-time.After(followEvery):
 		}
 	}
 }
