@@ -30,6 +30,18 @@ type Check struct {
 	exit   cli.Exit
 }
 
+// warn is the check, ended so.
+func (c Check) warn(text string, hints ...string) Check {
+	c.Status, c.Text, c.Hints = CheckWarning, text, hints
+	return c
+}
+
+// fail is the check, ended by what this job can fix.
+func (c Check) fail(text string, hints ...string) Check {
+	c.Status, c.exit, c.Text, c.Hints = CheckFailed, cli.ExitFailed, text, hints
+	return c
+}
+
 // Diagnosis is everything that was found.
 type Diagnosis struct {
 	Checks []Check `json:"checks"`
@@ -84,7 +96,7 @@ func failed(name string, err error) Check {
 func (d Doctor) system() Check {
 	name := d.Source.System()
 	if name == "" {
-		return Check{Name: "ci system", Status: CheckWarning, Text: "this does not look like a Bitbucket Pipelines step or a CircleCI job"}
+		return Check{Name: "ci system", Status: CheckWarning, Text: "this does not look like " + source.Jobs()}
 	}
 	return Check{Name: "ci system", Status: CheckOK, Text: name}
 }
@@ -110,7 +122,7 @@ func (d Doctor) service(ctx context.Context, r *Diagnosis) {
 	took := health.Got.Sub(health.Sent).Round(time.Millisecond)
 	c := Check{Name: "service", Status: CheckOK, Text: "version " + words.Clean(health.Version) + " answers in " + took.String() + ": " + words.Clean(health.Status)}
 	if health.Status != "ok" {
-		c.Status, c.Hints = CheckWarning, []string{"ask who administers the service"}
+		c = c.warn(c.Text, "ask who administers the service")
 	}
 	r.add(c)
 	r.add(clock(health))
@@ -131,16 +143,14 @@ func clock(health *service.Health) Check {
 	if ahead < 0 {
 		direction = "behind"
 	}
+	text := "this machine's is " + off.String() + " " + direction + " the service's"
+	const set = "set this machine's clock; certificates and ID tokens hold for minutes"
 	switch {
 	case off <= clockAgrees:
 		c.Text = "this machine's and the service's agree"
 		return c
 	case off <= clockLimit:
-		c.Status = CheckWarning
-	default:
-		c.Status, c.exit = CheckFailed, cli.ExitFailed
+		return c.warn(text, set)
 	}
-	c.Text = "this machine's is " + off.String() + " " + direction + " the service's"
-	c.Hints = []string{"set this machine's clock; certificates and ID tokens hold for minutes"}
-	return c
+	return c.fail(text, set)
 }

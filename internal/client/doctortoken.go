@@ -1,16 +1,13 @@
 package client
 
 import (
-	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/client/source"
 	"github.com/gatepass-ci/gatepass/internal/words"
 	"github.com/gatepass-ci/gatepass/pkg/api"
@@ -29,7 +26,7 @@ func (d Doctor) idToken(ctx context.Context, r *Diagnosis) {
 		return
 	}
 	r.add(Check{Name: "id token", Status: CheckOK, Text: "from " + words.Clean(token.Source)})
-	r.Claims = claimsOf(token)
+	r.Claims = token.Claims()
 	r.add(d.age(r.Claims, token.Method))
 	r.add(d.audience(r.Claims, token.Method))
 	for _, c := range d.provider(r.Claims, token.Method) {
@@ -37,26 +34,13 @@ func (d Doctor) idToken(ctx context.Context, r *Diagnosis) {
 	}
 }
 
-// audienceToMint keeps the audience for CircleCI, which mints by it. Elsewhere a
+// audienceToMint keeps the audience where an ID token is minted for it. Elsewhere a
 // wrong one is found by a check of its own, after the claims were shown.
 func (d Doctor) audienceToMint() string {
 	if d.Source.Mints() {
 		return d.Source.Audience
 	}
 	return ""
-}
-
-// claimsOf decodes what the finder has found to be a JSON object.
-func claimsOf(token source.Token) map[string]any {
-	parts := strings.Split(token.Value(), ".")
-	payload, _ := base64.RawURLEncoding.DecodeString(parts[1])
-	decoder := json.NewDecoder(bytes.NewReader(payload))
-	decoder.UseNumber() // 1767225600, not 1.7672256e+09
-	claims := make(map[string]any)
-	if err := decoder.Decode(&claims); err != nil {
-		return map[string]any{}
-	}
-	return claims
 }
 
 // age says how old the token is and how long it holds.
@@ -66,9 +50,7 @@ func (d Doctor) age(claims map[string]any, method string) Check {
 	issued, okIssued := timeOf(claims["iat"])
 	expires, okExpires := timeOf(claims["exp"])
 	if !okIssued || !okExpires {
-		c.Status, c.exit = CheckFailed, cli.ExitFailed
-		c.Text, c.Hints = "the ID token does not say when it was issued and when it ends", []string{"use the token that the CI system made for this job"}
-		return c
+		return c.fail("the ID token does not say when it was issued and when it ends", "use the token that the CI system made for this job")
 	}
 	age, left := now.Sub(issued).Round(time.Second), expires.Sub(now).Round(time.Second)
 	c.Text = fmt.Sprintf("issued %s ago, ends in %s", max(age, 0), left)
@@ -78,14 +60,11 @@ func (d Doctor) age(claims map[string]any, method string) Check {
 	}
 	switch {
 	case left <= 0:
-		c.Status, c.exit = CheckFailed, cli.ExitFailed
-		c.Text, c.Hints = fmt.Sprintf("it ended %s ago", -left), []string{renew}
+		return c.fail(fmt.Sprintf("it ended %s ago", -left), renew)
 	case age < -clockLimit:
-		c.Status, c.exit = CheckFailed, cli.ExitFailed
-		c.Text, c.Hints = fmt.Sprintf("it will be issued in %s", -age), []string{"this machine's clock is behind the CI system's: set it"}
+		return c.fail(fmt.Sprintf("it will be issued in %s", -age), "this machine's clock is behind the CI system's: set it")
 	case age > time.Hour:
-		c.Status = CheckWarning
-		c.Hints = []string{"a token rule's max_token_age is 1h unless it says otherwise; " + renew}
+		return c.warn(c.Text, "a token rule's max_token_age is 1h unless it says otherwise; "+renew)
 	}
 	return c
 }
@@ -100,16 +79,11 @@ func (d Doctor) audience(claims map[string]any, method string) Check {
 	isDefault := len(have) == 1 && (strings.HasPrefix(have[0], "ari:cloud:bitbucket::") || method == api.MethodCircleCI && strings.EqualFold(have[0], org))
 	switch {
 	case len(have) == 0:
-		c.Status, c.exit, c.Text = CheckFailed, cli.ExitFailed, "the ID token has no audience"
-		c.Hints = source.AudienceHints(method, wanted)
+		return c.fail("the ID token has no audience", source.AudienceHints(method, wanted)...)
 	case wanted != "" && !slices.Contains(have, wanted):
-		c.Status, c.exit = CheckFailed, cli.ExitFailed
-		c.Text += ", and not " + words.Clean(wanted)
-		c.Hints = source.AudienceHints(method, wanted)
+		return c.fail(c.Text+", and not "+words.Clean(wanted), source.AudienceHints(method, wanted)...)
 	case isDefault:
-		c.Status = CheckWarning
-		c.Text += ", the default one, which every other service that trusts this CI system accepts too"
-		c.Hints = source.AudienceHints(method, "")
+		return c.warn(c.Text+", the default one, which every other service that trusts this CI system accepts too", source.AudienceHints(method, "")...)
 	}
 	return c
 }

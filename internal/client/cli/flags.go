@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -59,7 +60,7 @@ func (f *joinFlags) bind(fs, own *pflag.FlagSet) {
 func (f *joinFlags) bindService(fs *pflag.FlagSet) {
 	fs.StringVar(&f.server, "server", "", "the join service: URL, or HOST:PORT for https (env "+envServer+")")
 	fs.StringVar(&f.token, "token", "", "name of the token rule; it is no secret (env "+envToken+")")
-	fs.StringVar(&f.method, "join-method", "", "bitbucket or circleci (default: by where the ID token is found)")
+	fs.StringVar(&f.method, "join-method", "", strings.Join(source.Methods(), " or ")+" (default: by where the ID token is found)")
 	fs.StringVar(&f.audience, "audience", "", "audience the ID token must have; on CircleCI one is minted for it (env "+envAudience+")")
 	fs.StringVar(&f.idTokenFile, "id-token-file", "", "read the ID token from this file")
 	fs.StringVar(&f.caFile, "ca-file", "", "PEM certificates to trust besides the system's (env "+envCAFile+")")

@@ -4,14 +4,52 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io/fs"
 	"os/exec"
 	"strings"
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/cli"
-	"github.com/gatepass-ci/gatepass/pkg/api"
 )
+
+const (
+	envCircle        = "CIRCLECI"
+	envCircleTokenV2 = "CIRCLE_OIDC_TOKEN_V2"
+	envCircleToken   = "CIRCLE_OIDC_TOKEN"
+)
+
+// circleCI mints a default token as a job starts, and others by a command for an audience.
+func circleCI() system {
+	return system{
+		method:    "circleci",
+		marker:    envCircle,
+		variables: []string{envCircleTokenV2, envCircleToken},
+		name:      func(string) string { return "CircleCI" },
+		job:       "a CircleCI job",
+		enable:    "on CircleCI add a context to the job",
+		renew:     "on CircleCI give --audience",
+		mints:     func(f Finder) bool { return f.Audience != "" && f.Getenv(envCircle) != "" },
+		mint:      mintCircle,
+		minter:    "circleci run oidc get",
+		none: func() error {
+			return cli.Failed("no ID token: neither %s nor %s is set", envCircleTokenV2, envCircleToken).
+				Hint("add a context to this job (`context: [deploy]` under the workflow's job) in .circleci/config.yml").
+				Hint("a pull request from a fork gets no ID token unless the project passes secrets to forks")
+		},
+		audience: func(quoted string) string {
+			return "CircleCI: give --audience " + quoted + " (or GATEPASS_AUDIENCE) and let gatepass mint the token"
+		},
+		renewable: func(f Finder) error {
+			switch {
+			case f.Getenv(envCircle) == "":
+				return mintsNothing()
+			case f.Audience == "":
+				return notRenewable("the job's default ID token is good for one join, and another is minted only for an audience").
+					Hint("give --audience (GATEPASS_AUDIENCE) with the audience of the token rule, or add --oneshot to join once")
+			}
+			return nil
+		},
+	}
+}
 
 // Minting fails now and then, so it is tried again, as CircleCI's own orbs do.
 const (
@@ -19,10 +57,10 @@ const (
 	mintPause = time.Second
 )
 
-// mint asks CircleCI for a token with our audience. It never falls back to the
+// mintCircle asks CircleCI for a token with our audience. It never falls back to the
 // job's default token: that one is for every relying party of the organisation,
 // and was not what was asked for.
-func (f Finder) mint(ctx context.Context) (string, error) {
+func mintCircle(ctx context.Context, f Finder) (string, error) {
 	claims, err := json.Marshal(map[string]string{"aud": f.Audience})
 	if err != nil {
 		return "", cli.Misused("audience %q: %w", f.Audience, err)
@@ -47,27 +85,4 @@ func (f Finder) mint(ctx context.Context) (string, error) {
 			return "", cli.Failed("minting an ID token: %w", err)
 		}
 	}
-}
-
-// readFile reads the ID token file whole.
-func (f Finder) readFile() (string, error) {
-	raw, err := f.ReadFile(f.File)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return "", cli.Failed("ID token file %s does not exist", f.File).
-			Hint("write the job's OIDC token to it first, or leave out --id-token-file to use the CI system's variable")
-	case err != nil:
-		return "", cli.Failed("reading the ID token file: %w", err).
-			Hint("check that the file can be read by this user")
-	}
-	value := strings.TrimSpace(string(raw))
-	if value == "" {
-		return "", cli.Failed("ID token file %s is empty", f.File).
-			Hint("write the job's OIDC token to it first")
-	}
-	if len(value) > api.MaxIDTokenBytes {
-		return "", cli.Failed("ID token file %s holds more than %d bytes, so it is no ID token", f.File, api.MaxIDTokenBytes).
-			Hint("the file holds the token and nothing else: three parts joined by dots")
-	}
-	return value, nil
 }

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"slices"
@@ -13,7 +14,7 @@ import (
 // check refuses what cannot be an ID token before it is sent anywhere: a
 // compact JWS has three base64url parts (RFC 7515 §3.1). With an audience set,
 // the token must have it, since no other is accepted where it goes.
-func (f Finder) check(t Token) error {
+func (f Finder) check(t *Token) error {
 	if len(t.value) > api.MaxIDTokenBytes {
 		return shapeError(t, "it is longer than 16 KiB")
 	}
@@ -27,20 +28,19 @@ func (f Finder) check(t Token) error {
 		}
 	}
 	payload, _ := base64.RawURLEncoding.DecodeString(parts[1])
-	var claims struct {
-		Audience any `json:"aud"`
-	}
-	if err := json.Unmarshal(payload, &claims); err != nil {
+	decoder := json.NewDecoder(bytes.NewReader(payload))
+	decoder.UseNumber()
+	if err := decoder.Decode(&t.claims); err != nil || t.claims == nil || !json.Valid(payload) {
 		return shapeError(t, "its second part is not a JSON object")
 	}
-	if f.Audience == "" || slices.Contains(audiences(claims.Audience), f.Audience) {
+	if f.Audience == "" || slices.Contains(Audiences(t.claims["aud"]), f.Audience) {
 		return nil
 	}
 	return wrongAudience(t, f.Audience)
 }
 
-// audiences reads aud, a string or an array of strings (RFC 7519 §4.1.3).
-func audiences(aud any) []string {
+// Audiences reads the claim aud, a string or an array of strings (RFC 7519 §4.1.3).
+func Audiences(aud any) []string {
 	switch v := aud.(type) {
 	case string:
 		return []string{v}
@@ -56,12 +56,12 @@ func audiences(aud any) []string {
 	return nil
 }
 
-func shapeError(t Token, why string) error {
+func shapeError(t *Token, why string) error {
 	return cli.Failed("what %s holds is not an ID token: %s", t.Source, why).
 		Hint("do not edit, quote or mask the token; it is sent as the CI system made it")
 }
 
-func wrongAudience(t Token, audience string) error {
+func wrongAudience(t *Token, audience string) error {
 	e := cli.Failed("the ID token from %s is not for audience %q", t.Source, audience)
 	e.Hints = AudienceHints(t.Method, audience)
 	return e
@@ -75,13 +75,13 @@ func AudienceHints(method, audience string) []string {
 		raw, _ := json.Marshal(audience) // a JSON string is a YAML string too
 		quoted = string(raw)
 	}
-	bitbucket := "Bitbucket: write `oidc: {audiences: [" + quoted + "]}` instead of `oidc: true` on the step"
-	circle := "CircleCI: give --audience " + quoted + " (or GATEPASS_AUDIENCE) and let gatepass mint the token"
-	switch method {
-	case api.MethodBitbucket:
-		return []string{bitbucket}
-	case api.MethodCircleCI:
-		return []string{circle}
+	var hints []string
+	for _, s := range systems() {
+		hint := s.audience(quoted)
+		if s.method == method {
+			return []string{hint}
+		}
+		hints = append(hints, hint)
 	}
-	return []string{bitbucket, circle}
+	return hints
 }

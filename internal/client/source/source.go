@@ -3,19 +3,13 @@ package source
 
 import (
 	"context"
+	"errors"
+	"io/fs"
+	"strings"
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/pkg/api"
-)
-
-// Environment variables that CI systems set.
-const (
-	envBitbucketToken = "BITBUCKET_STEP_OIDC_TOKEN"
-	envBitbucket      = "BITBUCKET_BUILD_NUMBER"
-	envCircleTokenV2  = "CIRCLE_OIDC_TOKEN_V2"
-	envCircleToken    = "CIRCLE_OIDC_TOKEN"
-	envCircle         = "CIRCLECI"
 )
 
 // Token is an ID token and where it came from. It prints as its source, so
@@ -24,10 +18,15 @@ type Token struct {
 	value  string
 	Method string // the join method, empty when an ID token file does not tell
 	Source string // a variable's name, a file or a command
+	claims map[string]any
 }
 
 // Value is the compact JWS itself. It belongs in the join request and nowhere else.
 func (t Token) Value() string { return t.value }
+
+// Claims are what the token says, unverified. Numbers are json.Number: 1767225600, not
+// 1.7672256e+09.
+func (t Token) Claims() map[string]any { return t.claims }
 
 // String names the source, never the value.
 func (t Token) String() string { return "[ID token from " + t.Source + "]" }
@@ -49,15 +48,13 @@ type Finder struct {
 }
 
 // Find returns the ID token of this job, from the first source that has one:
-// the file, Bitbucket's variable, a token minted by CircleCI for the audience,
-// CircleCI's variables. The token's shape is checked; its signature is the
+// the file, then for one CI system after another a token that it mints for the
+// audience, and its variables. The token's shape is checked; its signature is the
 // service's business.
 func (f Finder) Find(ctx context.Context) (Token, error) {
-	switch f.Method {
-	case "", api.MethodBitbucket, api.MethodCircleCI:
-	default:
+	if len(f.chosen()) == 0 {
 		return Token{}, cli.Misused("join method %q is not supported", f.Method).
-			Hint("use --join-method=bitbucket or --join-method=circleci, or leave it out")
+			Hint("use --join-method=%s, or leave it out", strings.Join(Methods(), " or --join-method="))
 	}
 	token, err := f.pick(ctx)
 	if err != nil {
@@ -66,7 +63,7 @@ func (f Finder) Find(ctx context.Context) (Token, error) {
 	if token.value == "" {
 		return Token{}, f.noneFound()
 	}
-	if err := f.check(token); err != nil {
+	if err := f.check(&token); err != nil {
 		return Token{}, err
 	}
 	return token, nil
@@ -78,21 +75,13 @@ func (f Finder) pick(ctx context.Context) (Token, error) {
 		value, err := f.readFile()
 		return Token{value: value, Method: f.fileMethod(), Source: f.File}, err
 	}
-	if f.Method != api.MethodCircleCI {
-		if value := f.Getenv(envBitbucketToken); value != "" {
-			return Token{value: value, Method: api.MethodBitbucket, Source: envBitbucketToken}, nil
+	for _, s := range f.chosen() {
+		if s.mints != nil && s.mints(f) {
+			value, err := s.mint(ctx, f)
+			return Token{value: value, Method: s.method, Source: s.minter}, err
 		}
-	}
-	if f.Method == api.MethodBitbucket {
-		return Token{}, nil
-	}
-	if f.Audience != "" && f.Getenv(envCircle) != "" {
-		value, err := f.mint(ctx)
-		return Token{value: value, Method: api.MethodCircleCI, Source: "circleci run oidc get"}, err
-	}
-	for _, name := range []string{envCircleTokenV2, envCircleToken} {
-		if value := f.Getenv(name); value != "" {
-			return Token{value: value, Method: api.MethodCircleCI, Source: name}, nil
+		if name, value := s.token(f); value != "" {
+			return Token{value: value, Method: s.method, Source: name}, nil
 		}
 	}
 	return Token{}, nil
@@ -100,30 +89,43 @@ func (f Finder) pick(ctx context.Context) (Token, error) {
 
 // fileMethod is the method of a token from a file: as told, or the CI we run in.
 func (f Finder) fileMethod() string {
-	switch {
-	case f.Method != "":
-		return f.Method
-	case f.Getenv(envBitbucket) != "":
-		return api.MethodBitbucket
-	case f.Getenv(envCircle) != "":
-		return api.MethodCircleCI
+	for _, s := range systems() {
+		if f.Method == "" && s.in(f) {
+			return s.method
+		}
 	}
-	return ""
+	return f.Method
 }
 
 // noneFound says what to write in the file of the CI system we run in.
 func (f Finder) noneFound() error {
-	bitbucket := f.Getenv(envBitbucket) != "" || f.Method == api.MethodBitbucket
-	circle := f.Getenv(envCircle) != "" || f.Method == api.MethodCircleCI
-	switch {
-	case bitbucket && f.Method != api.MethodCircleCI:
-		return cli.Failed("no ID token: %s is not set", envBitbucketToken).
-			Hint("add `oidc: true` to this step in bitbucket-pipelines.yml; a pipe needs it on the step that calls it")
-	case circle:
-		return cli.Failed("no ID token: neither %s nor %s is set", envCircleTokenV2, envCircleToken).
-			Hint("add a context to this job (`context: [deploy]` under the workflow's job) in .circleci/config.yml").
-			Hint("a pull request from a fork gets no ID token unless the project passes secrets to forks")
+	if s, ok := f.here(); ok {
+		return s.none()
 	}
-	return cli.Failed("no ID token: this does not look like a Bitbucket Pipelines step or a CircleCI job").
-		Hint("in Bitbucket add `oidc: true` to the step, on CircleCI add a context to the job, elsewhere give --id-token-file FILE")
+	enable := collect(func(s system) []string { return []string{s.enable} })
+	return cli.Failed("no ID token: this does not look like %s", Jobs()).
+		Hint("%s, elsewhere give --id-token-file FILE", strings.Join(enable, ", "))
+}
+
+// readFile reads the ID token file whole.
+func (f Finder) readFile() (string, error) {
+	raw, err := f.ReadFile(f.File)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", cli.Failed("ID token file %s does not exist", f.File).
+			Hint("write the job's OIDC token to it first, or leave out --id-token-file to use the CI system's variable")
+	case err != nil:
+		return "", cli.Failed("reading the ID token file: %w", err).
+			Hint("check that the file can be read by this user")
+	}
+	value := strings.TrimSpace(string(raw))
+	if value == "" {
+		return "", cli.Failed("ID token file %s is empty", f.File).
+			Hint("write the job's OIDC token to it first")
+	}
+	if len(value) > api.MaxIDTokenBytes {
+		return "", cli.Failed("ID token file %s holds more than %d bytes, so it is no ID token", f.File, api.MaxIDTokenBytes).
+			Hint("the file holds the token and nothing else: three parts joined by dots")
+	}
+	return value, nil
 }
