@@ -58,7 +58,7 @@ func (c *hosts) storedAuthority(cmd *cobra.Command, p cert.Purpose) (string, err
 	if err != nil {
 		return "", err
 	}
-	text, err := a.Export(authority.FormSSH, authority.ExportOptions{})
+	text, err := authority.Export(a, authority.FormSSH, authority.ExportOptions{})
 	return string(text), err
 }
 

@@ -74,8 +74,9 @@ type ExportOptions struct {
 
 // Export returns what a server trusts of an authority: all of its trusted keys, that
 // which signs first. An authority without trusted keys is an error, never an empty
-// file that trusts nobody or anybody.
-func (a *Authority) Export(form Form, o ExportOptions) ([]byte, error) {
+// file that trusts nobody or anybody. It is not a method, so that programs which never
+// call it do not link what it needs.
+func Export(a *Authority, form Form, o ExportOptions) ([]byte, error) {
 	if !slices.Contains(Forms(a.Purpose), form) {
 		return nil, &ExportError{ExportForm, fmt.Sprintf("the authority %s has no form %q", a.Purpose, form)}
 	}

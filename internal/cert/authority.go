@@ -71,6 +71,18 @@ func NewX509Authority(rand io.Reader, signer crypto.Signer, p Purpose, now time.
 	})
 }
 
+// ParseX509Authority reads a stored certificate (PEM), and checks it.
+func ParseX509Authority(text string, key crypto.PublicKey, p Purpose) (*x509.Certificate, error) {
+	c, err := ParseCertificatePEM(text)
+	if err != nil {
+		return nil, err
+	}
+	if err := CheckX509Authority(c, key, p); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
 // CheckX509Authority checks that a stored certificate is one that
 // NewX509Authority made, for this key and this purpose. Whether it has expired
 // is for SignX509.

@@ -205,10 +205,7 @@ func (a *Authorities) read(ctx context.Context, k wanted) (*loaded, error) {
 	if pemErr != nil {
 		return nil, fmt.Errorf("its certificate: %w", pemErr)
 	}
-	c, err := cert.ParseCertificatePEM(pem)
-	if err == nil {
-		err = cert.CheckX509Authority(c, public, k.purpose)
-	}
+	c, err := cert.ParseX509Authority(pem, public, k.purpose)
 	if err != nil {
 		return nil, fmt.Errorf("its stored certificate: %w; if the KMS key of this authority was changed, change it back, or remove the stored certificate to have one made that no server trusts yet", err)
 	}

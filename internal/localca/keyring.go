@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto"
 	"crypto/ecdsa"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -27,13 +26,7 @@ var _ authority.KeyRing = (*KeyRing)(nil)
 
 // NewKeyRing returns the key ring of a folder. now and random are as in Options.
 func NewKeyRing(dir string, now func() time.Time, random io.Reader) *KeyRing {
-	if now == nil {
-		now = time.Now
-	}
-	if random == nil {
-		random = rand.Reader
-	}
-	return &KeyRing{dir: dir, o: Options{Now: now, Rand: random}}
+	return &KeyRing{dir: dir, o: Options{Now: now, Rand: random}.complete()}
 }
 
 // First implements authority.KeyRing.

@@ -41,6 +41,17 @@ type Options struct {
 	Rand io.Reader
 }
 
+// complete has the clock and the randomness that o leaves open.
+func (o Options) complete() Options {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Reader
+	}
+	return o
+}
+
 // Authorities are the authorities of one folder. It is safe for concurrent use.
 type Authorities struct {
 	dir string
@@ -62,17 +73,12 @@ var _ authority.Authorities = (*Authorities)(nil)
 // says what to do. With o.ReadOnly, an error that is fs.ErrNotExist says that
 // there are no authorities yet.
 func Open(ctx context.Context, dir string, o Options) (*Authorities, error) {
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	if o.Rand == nil {
-		o.Rand = rand.Reader
-	}
+	o = o.complete()
 	if slices.Contains(o.Without, cert.SSHUser) {
 		return nil, fmt.Errorf("the authority %s cannot be left out", cert.SSHUser)
 	}
 	all := &Authorities{dir: dir, o: o}
-	if err := all.read(ctx); err != nil {
+	if err := all.refresh(ctx); err != nil {
 		return nil, err
 	}
 	if len(all.byPurpose) == 0 {
@@ -149,10 +155,7 @@ func (f *folder) certificate(p cert.Purpose, id string, key crypto.Signer, o Opt
 	if err != nil {
 		return nil, err
 	}
-	c, err := cert.ParseCertificatePEM(string(text))
-	if err == nil {
-		err = cert.CheckX509Authority(c, key.Public(), p)
-	}
+	c, err := cert.ParseX509Authority(string(text), key.Public(), p)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w; restore it from a backup, or remove it and start the server to have it made again", f.path(name), err)
 	}

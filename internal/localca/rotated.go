@@ -25,16 +25,8 @@ func (a *Authorities) Prepare(ctx context.Context) {
 	if a.o.Rotated == nil {
 		return
 	}
-	began := time.Now()
-	stored, err := a.o.Rotated.RotatedAuthorities(ctx)
-	if err == nil && a.unchanged(stored) {
-		return
-	}
-	if err == nil {
-		err = a.install(ctx, began, stored)
-	}
 	// Whose caller has gone says nothing of the store.
-	if err != nil && ctx.Err() == nil {
+	if err := a.refresh(ctx); err != nil && ctx.Err() == nil {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		a.failure = err
@@ -45,12 +37,12 @@ func (a *Authorities) Prepare(ctx context.Context) {
 func (a *Authorities) unchanged(stored []authority.Stored) bool {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
-	return a.failure == nil && len(stored) == len(a.revisions) &&
+	return a.byPurpose != nil && a.failure == nil && len(stored) == len(a.revisions) &&
 		!slices.ContainsFunc(stored, func(s authority.Stored) bool { return a.revisions[s.Purpose] != s.Revision })
 }
 
-// read reads the store, if there is one, and puts what it says in force.
-func (a *Authorities) read(ctx context.Context) error {
+// refresh reads the store, if there is one, and puts what it says in force.
+func (a *Authorities) refresh(ctx context.Context) error {
 	began := time.Now()
 	var stored []authority.Stored
 	if a.o.Rotated != nil {
@@ -58,6 +50,9 @@ func (a *Authorities) read(ctx context.Context) error {
 		if stored, err = a.o.Rotated.RotatedAuthorities(ctx); err != nil {
 			return err
 		}
+	}
+	if a.unchanged(stored) {
+		return nil
 	}
 	return a.install(ctx, began, stored)
 }

@@ -80,7 +80,7 @@ It is read from the signing key itself. During a rotation it has both keys.`,
 			if fingerprint {
 				return c.printFingerprints(a)
 			}
-			content, err := a.Export(as, options)
+			content, err := authority.Export(a, as, options)
 			if wrong, ok := errors.AsType[*authority.ExportError](err); ok {
 				return cli.Misused("%w", err).Hint("%s", exportHint(p, wrong.Wrong))
 			}
