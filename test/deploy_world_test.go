@@ -29,7 +29,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/awstest"
 	"github.com/gatepass-ci/gatepass/internal/dynamo"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
-	"github.com/gatepass-ci/gatepass/internal/lambda"
+	"github.com/gatepass-ci/gatepass/internal/jwks"
 )
 
 // notInMoto are the types of resources that moto's CloudFormation does not make.
@@ -224,7 +224,7 @@ func (d *deployment) startFunctions() {
 	ca := write(t, t.TempDir(), "issuer-ca.pem", string(d.issuer.CA()))
 	var refreshARN string
 	d.refreshEnv, refreshARN = d.functionEnv(callerRefresh, d.outputs["RefreshFunction"])
-	d.refreshEnv[lambda.EnvIssuerCA] = ca // which is the file of a layer, else
+	d.refreshEnv[jwks.EnvIssuerCA] = ca // which is the file of a layer, else
 	d.joinEnv, _ = d.functionEnv(callerJoin, d.outputs["JoinFunction"])
 
 	invoked := map[string]*awstest.Emulator{}

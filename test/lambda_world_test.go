@@ -27,6 +27,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/dynamo"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
+	"github.com/gatepass-ci/gatepass/internal/jwks"
 	"github.com/gatepass-ci/gatepass/internal/kms"
 	"github.com/gatepass-ci/gatepass/internal/lambda"
 	"github.com/gatepass-ci/gatepass/internal/store"
@@ -125,7 +126,7 @@ func newLambdaWorld(t testing.TB) *lambdaWorld {
 	lambdaMust(t, os.WriteFile(ca, w.issuer.CA(), 0o600))
 	w.refreshEnv = map[string]string{
 		lambda.EnvResourcesTable: tables.Resources, lambda.EnvKeySetsTable: tables.KeySets, lambda.EnvStage: "test",
-		lambda.EnvPrivateIssuers: w.issuer.Host(), lambda.EnvIssuerCA: ca,
+		jwks.EnvPrivateIssuers: w.issuer.Host(), jwks.EnvIssuerCA: ca,
 		"AWS_ENDPOINT_URL_DYNAMODB": w.dynamo.URL(),
 	}
 	w.refresh = w.start(startedLambda.refresh, w.refreshEnv)

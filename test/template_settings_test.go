@@ -16,6 +16,7 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/dynamo"
+	"github.com/gatepass-ci/gatepass/internal/jwks"
 	functions "github.com/gatepass-ci/gatepass/internal/lambda"
 	outputs "github.com/gatepass-ci/gatepass/internal/stack"
 )
@@ -109,7 +110,7 @@ func TestTemplateEnvironment(t *testing.T) {
 // which is not here.
 func readRefresh(get func(string) string) error {
 	_, err := functions.ReadRefreshSettings(func(name string) string {
-		if v := get(name); name != functions.EnvIssuerCA || v != "/opt/issuer-ca.pem" {
+		if v := get(name); name != jwks.EnvIssuerCA || v != "/opt/issuer-ca.pem" {
 			return v
 		}
 		return ""
@@ -144,8 +145,8 @@ func TestTemplateSettings(t *testing.T) {
 			if !strings.EqualFold(join.TrustDomain, c.trustDomain) || out.TrustDomain != c.trustDomain {
 				t.Errorf("the trust domain is %q to join, %q to gatepassctl; want %q", join.TrustDomain, out.TrustDomain, c.trustDomain)
 			}
-			if cert.MaxTTL != c.maxTTL {
-				t.Errorf("the longest lifetime is %s, want %s", cert.MaxTTL, c.maxTTL)
+			if join.MaxTTL != c.maxTTL {
+				t.Errorf("the longest lifetime is %s, want %s", join.MaxTTL, c.maxTTL)
 			}
 			if len(join.Keys) != c.keys || !maps.Equal(join.Keys, out.Keys) {
 				t.Errorf("keys: join has %v, gatepassctl %v; want %d", join.Keys, out.Keys, c.keys)

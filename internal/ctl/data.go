@@ -10,6 +10,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/embedded"
+	"github.com/gatepass-ci/gatepass/internal/jwks"
 	"github.com/gatepass-ci/gatepass/internal/localca"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
 	"github.com/gatepass-ci/gatepass/internal/store"
@@ -87,7 +88,7 @@ func (d *directory) CRL(ctx context.Context, revocations []store.Revocation, _ b
 }
 
 func (d *directory) Refresher() (Refresher, error) {
-	issuers, err := embedded.IssuerSettings(d.env.Getenv)
+	issuers, err := jwks.ReadClientConfig(d.env.Getenv)
 	if err != nil {
 		return nil, err
 	}

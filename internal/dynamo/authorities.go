@@ -3,11 +3,9 @@ package dynamo
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
@@ -60,21 +58,15 @@ func (s *Store) PutRotatedAuthority(ctx context.Context, a authority.State, revi
 	fresh := rand.Text()
 	put := resourceItem(store.Key{Kind: store.KindAuthority, Name: string(a.Purpose)})
 	put[attrBody], put[attrRevision], put[attrUpdatedAt] = text(string(body)), text(fresh), updated
-	in := &dynamodb.PutItemInput{
-		TableName: &s.tables.Resources, Item: put,
-		ConditionExpression:                 aws.String("attribute_not_exists(#kind)"),
-		ExpressionAttributeNames:            map[string]string{"#kind": attrKind},
+	when := ifRevision(revision)
+	_, err = s.db.PutItem(ctx, &dynamodb.PutItemInput{
+		TableName: &s.tables.Resources, Item: put, ConditionExpression: when.text,
+		ExpressionAttributeNames: when.names, ExpressionAttributeValues: when.values,
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
-	}
-	if revision != "" {
-		in.ConditionExpression = aws.String("#revision = :revision")
-		in.ExpressionAttributeNames = map[string]string{"#revision": attrRevision}
-		in.ExpressionAttributeValues = item{":revision": text(revision)}
-	}
-	_, err = s.db.PutItem(ctx, in)
-	if refused, ok := errors.AsType[*types.ConditionalCheckFailedException](err); ok {
+	})
+	if there, ok := refused(err); ok {
 		// The SDK sends a write again whose answer was lost: then what stands there is ours.
-		if r := (reader{item: refused.Item}); refused.Item != nil && r.text(attrRevision) == fresh {
+		if r := (reader{item: there}); there != nil && r.text(attrRevision) == fresh {
 			return nil
 		}
 		return &store.ConflictError{Kind: store.KindAuthority, Name: string(a.Purpose)}

@@ -2,10 +2,12 @@ package dynamo
 
 import (
 	"context"
+	"errors"
 	"iter"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
 // joinsKey is the key of an item of the table Joins.
@@ -38,4 +40,30 @@ func (s *Store) query(ctx context.Context, in *dynamodb.QueryInput) iter.Seq2[it
 			}
 		}
 	}
+}
+
+// refused reports whether the condition of a write did not hold. The item is the one
+// that stood there, if the write asked for it.
+func refused(err error) (item, bool) {
+	failed, ok := errors.AsType[*types.ConditionalCheckFailedException](err)
+	if !ok {
+		return nil, false
+	}
+	return failed.Item, true
+}
+
+// condition is when a write is made, with the names and values in it.
+type condition struct {
+	text   *string
+	names  map[string]string
+	values item
+}
+
+// ifRevision is the condition that an item of the table Resources has a revision; if
+// that is empty, that there is none.
+func ifRevision(revision string) condition {
+	if revision == "" {
+		return condition{aws.String("attribute_not_exists(#kind)"), map[string]string{"#kind": attrKind}, nil}
+	}
+	return condition{aws.String("#revision = :revision"), map[string]string{"#revision": attrRevision}, item{":revision": text(revision)}}
 }

@@ -2,7 +2,6 @@ package dynamo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -55,8 +54,8 @@ func (s *Store) PutCertificate(ctx context.Context, p cert.Purpose, key, pem str
 		ExpressionAttributeNames:            map[string]string{"#pk": attrPK},
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	})
-	if earlier, ok := errors.AsType[*types.ConditionalCheckFailedException](err); ok {
-		r := reader{item: earlier.Item}
+	if earlier, ok := refused(err); ok {
+		r := reader{item: earlier}
 		stored := r.text(attrPEM)
 		return stored, fail(doing, r.err)
 	}

@@ -106,11 +106,11 @@ func (s *Store) putKeySet(ctx context.Context, ks store.KeySet) error {
 		in.ReturnValuesOnConditionCheckFailure = types.ReturnValuesOnConditionCheckFailureAllOld
 	}
 	_, err = s.db.PutItem(ctx, in)
-	refused, ok := errors.AsType[*types.ConditionalCheckFailedException](err)
+	there, ok := refused(err)
 	if !ok {
 		return err
 	}
-	r := reader{item: refused.Item}
+	r := reader{item: there}
 	if r.truth(attrPinned) {
 		return store.ErrPinned
 	}
@@ -155,7 +155,7 @@ func (s *Store) KeySetFailed(ctx context.Context, issuer string, at time.Time, f
 			},
 		})
 	}
-	if _, earlier := errors.AsType[*types.ConditionalCheckFailedException](err); earlier {
+	if _, earlier := refused(err); earlier {
 		return nil
 	}
 	return fail("noting a failed fetch of the key set of "+issuer, err)
@@ -171,7 +171,7 @@ func (s *Store) Unpin(ctx context.Context, issuer string) error {
 		ExpressionAttributeNames:  map[string]string{"#issuer": attrIssuer, "#pinned": attrPinned},
 		ExpressionAttributeValues: item{":false": truth(false)},
 	})
-	if _, missing := errors.AsType[*types.ConditionalCheckFailedException](err); missing {
+	if _, missing := refused(err); missing {
 		return fmt.Errorf("key set of %s: %w", issuer, store.ErrNotFound)
 	}
 	return fail("unpinning the key set of "+issuer, err)

@@ -3,12 +3,10 @@ package dynamo
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"github.com/gatepass-ci/gatepass/internal/store"
 )
@@ -45,7 +43,7 @@ func (s *Store) lease(ctx context.Context, name string, now, until time.Time) (b
 			":now": from, ":until": to, ":holder": text(rand.Text()), ":ttl": number(store.Seconds(until)),
 		},
 	})
-	if _, held := errors.AsType[*types.ConditionalCheckFailedException](err); held {
+	if _, held := refused(err); held {
 		return false, nil
 	}
 	return err == nil, err

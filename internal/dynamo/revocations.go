@@ -9,7 +9,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gatepass-ci/gatepass/internal/store"
@@ -76,12 +75,11 @@ func (s *Store) revoke(ctx context.Context, r store.Revocation) (bool, error) {
 	}
 	put := resourceItem(store.Key{Kind: kindRevocation, Name: r.ID})
 	put[attrBody], put[attrEnds] = text(string(body)), number(store.Seconds(r.Ends()))
+	when := ifRevision("")
 	_, err = s.db.PutItem(ctx, &dynamodb.PutItemInput{
-		TableName: &s.tables.Resources, Item: put,
-		ConditionExpression:      aws.String("attribute_not_exists(#kind)"),
-		ExpressionAttributeNames: map[string]string{"#kind": attrKind},
+		TableName: &s.tables.Resources, Item: put, ConditionExpression: when.text, ExpressionAttributeNames: when.names,
 	})
-	if _, there := errors.AsType[*types.ConditionalCheckFailedException](err); there {
+	if _, there := refused(err); there {
 		return false, nil
 	}
 	return err == nil, err

@@ -83,7 +83,7 @@ func (s *Store) use(ctx context.Context, u store.Use) (time.Time, error) {
 	}
 	condition, ttl := allowed, setTTL
 	for range useTries {
-		found, refused, err := s.updateUses(ctx, u, condition, ttl)
+		found, late, err := s.updateUses(ctx, u, condition, ttl)
 		if err != nil {
 			return time.Time{}, err
 		}
@@ -95,7 +95,7 @@ func (s *Store) use(ctx context.Context, u store.Use) (time.Time, error) {
 		switch {
 		case used: // now, before, or by a try of this call whose answer was lost
 			return notAfter, nil
-		case !refused:
+		case !late:
 			return time.Time{}, errors.New("the item does not have the use that was stored")
 		case len(uses) >= u.MaxJoins:
 			return time.Time{}, store.ErrUsed
@@ -114,7 +114,7 @@ func (s *Store) use(ctx context.Context, u store.Use) (time.Time, error) {
 
 // updateUses sends the one conditional write of a use. It returns the item as it is
 // then, and whether the condition refused the write.
-func (s *Store) updateUses(ctx context.Context, u store.Use, condition, ttl string) (found item, refused bool, err error) {
+func (s *Store) updateUses(ctx context.Context, u store.Use, condition, ttl string) (found item, late bool, err error) {
 	values := item{
 		":digests":  &types.AttributeValueMemberSS{Value: []string{u.Digest}},
 		":notAfter": number(store.Seconds(u.NotAfter)),
@@ -139,8 +139,8 @@ func (s *Store) updateUses(ctx context.Context, u store.Use, condition, ttl stri
 		ReturnValues:                        types.ReturnValueAllNew,
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	})
-	if late, ok := errors.AsType[*types.ConditionalCheckFailedException](err); ok {
-		return late.Item, true, nil
+	if there, ok := refused(err); ok {
+		return there, true, nil
 	}
 	if err != nil {
 		return nil, false, err

@@ -100,15 +100,11 @@ func (s *Store) prepareChanges(changes []store.Change) ([]types.TransactWriteIte
 
 func (s *Store) prepareChange(e store.EncodedChange) (types.TransactWriteItem, error) {
 	// That it must exist is part of "its revision is", and the other way round.
-	condition, names, values := aws.String("attribute_not_exists(#kind)"), map[string]string{"#kind": attrKind}, item(nil)
-	if e.Revision != "" {
-		condition, names = aws.String("#revision = :revision"), map[string]string{"#revision": attrRevision}
-		values = item{":revision": text(e.Revision)}
-	}
+	when := ifRevision(e.Revision)
 	if e.Resource == nil {
 		return types.TransactWriteItem{Delete: &types.Delete{
-			TableName: &s.tables.Resources, Key: resourceItem(e.Key()), ConditionExpression: condition,
-			ExpressionAttributeNames: names, ExpressionAttributeValues: values,
+			TableName: &s.tables.Resources, Key: resourceItem(e.Key()), ConditionExpression: when.text,
+			ExpressionAttributeNames: when.names, ExpressionAttributeValues: when.values,
 		}}, nil
 	}
 	put, err := encodeResource(e)
@@ -116,8 +112,8 @@ func (s *Store) prepareChange(e store.EncodedChange) (types.TransactWriteItem, e
 		return types.TransactWriteItem{}, err
 	}
 	return types.TransactWriteItem{Put: &types.Put{
-		TableName: &s.tables.Resources, Item: put, ConditionExpression: condition,
-		ExpressionAttributeNames: names, ExpressionAttributeValues: values,
+		TableName: &s.tables.Resources, Item: put, ConditionExpression: when.text,
+		ExpressionAttributeNames: when.names, ExpressionAttributeValues: when.values,
 	}}, nil
 }
 

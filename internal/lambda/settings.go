@@ -1,12 +1,10 @@
 package lambda
 
 import (
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -27,8 +25,6 @@ const (
 	EnvMaxTTL         = "GATEPASS_MAX_TTL"
 	EnvRecordDays     = "GATEPASS_RECORD_DAYS"
 	EnvRefresher      = "GATEPASS_REFRESH_FUNCTION"
-	EnvPrivateIssuers = "GATEPASS_PRIVATE_ISSUERS"
-	EnvIssuerCA       = "GATEPASS_ISSUER_CA"
 	EnvConcurrency    = "GATEPASS_REFRESH_CONCURRENCY"
 	EnvStage          = "GATEPASS_STAGE"
 	EnvLogLevel       = "GATEPASS_LOG_LEVEL"
@@ -107,11 +103,8 @@ func ReadRefreshSettings(getenv func(string) string) (RefreshSettings, error) {
 		Concurrency: e.number(EnvConcurrency, jwks.DefaultConcurrency, maxConcurrency),
 	}
 	var err error
-	if s.Issuers.PrivateIssuers, err = jwks.ParsePrivateIssuers(getenv(EnvPrivateIssuers)); err != nil {
-		e.wrong(EnvPrivateIssuers, err)
-	}
-	if s.Issuers.RootCAs, err = issuerRoots(getenv(EnvIssuerCA)); err != nil {
-		e.wrong(EnvIssuerCA, err)
+	if s.Issuers, err = jwks.ReadClientConfig(getenv); err != nil {
+		e.problems = append(e.problems, err)
 	}
 	return s, errors.Join(e.problems...)
 }
@@ -205,20 +198,4 @@ func (e *environment) number(name string, byDefault, most int) int {
 		e.wrong(name, fmt.Errorf("%q: write a number from 1 to %d", v, most))
 	}
 	return n
-}
-
-// issuerRoots reads certificates in PEM: the value itself, since a stack's
-// parameter can hold it, or the file that it names, from a layer or the zip.
-func issuerRoots(v string) (*x509.CertPool, error) {
-	if v = strings.TrimSpace(v); v == "" {
-		return nil, nil
-	}
-	if strings.HasPrefix(v, "-----BEGIN ") {
-		return jwks.Roots([]byte(v))
-	}
-	text, err := os.ReadFile(v)
-	if err != nil {
-		return nil, fmt.Errorf("%w; write certificates in PEM, or the path of a file of them", err)
-	}
-	return jwks.Roots(text)
 }

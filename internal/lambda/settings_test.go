@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/jwks"
 	"github.com/gatepass-ci/gatepass/internal/lambda"
 )
 
@@ -60,7 +61,7 @@ func TestJoinSettings(t *testing.T) {
 func TestRefreshSettings(t *testing.T) {
 	env := map[string]string{
 		lambda.EnvResourcesTable: "resources", lambda.EnvKeySetsTable: "keysets",
-		lambda.EnvPrivateIssuers: "circleci.example.com, 10.0.0.1:8443", lambda.EnvConcurrency: "3",
+		jwks.EnvPrivateIssuers: "circleci.example.com, 10.0.0.1:8443", lambda.EnvConcurrency: "3",
 	}
 	got, err := lambda.ReadRefreshSettings(lookup(env))
 	must(t, err)
@@ -72,7 +73,7 @@ func TestRefreshSettings(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "ca.pem")
 	must(t, os.WriteFile(file, issuer.CA(), 0o600))
 	for name, value := range map[string]string{"text": string(issuer.CA()), "file": file} {
-		env[lambda.EnvIssuerCA] = value
+		env[jwks.EnvIssuerCA] = value
 		got, err := lambda.ReadRefreshSettings(lookup(env))
 		if err != nil || got.Issuers.RootCAs == nil {
 			t.Errorf("certificates as %s: %v", name, err)
@@ -108,9 +109,9 @@ func TestWrongSettings(t *testing.T) {
 		{"refresh", lambda.EnvResourcesTable, "", "is not set"},
 		{"refresh", lambda.EnvKeySetsTable, "", "is not set"},
 		{"refresh", lambda.EnvConcurrency, "257", "from 1 to 256"},
-		{"refresh", lambda.EnvPrivateIssuers, "https://circleci.example.com/", ""},
-		{"refresh", lambda.EnvIssuerCA, "/no/such/file", "no such file"},
-		{"refresh", lambda.EnvIssuerCA, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----", "certificates only"},
+		{"refresh", jwks.EnvPrivateIssuers, "https://circleci.example.com/", ""},
+		{"refresh", jwks.EnvIssuerCA, "/no/such/file", "no such file"},
+		{"refresh", jwks.EnvIssuerCA, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----", "certificates only"},
 		{"refresh", lambda.EnvLogLevel, "loud", "debug, info, warn or error"},
 	}
 	for _, tt := range tests {

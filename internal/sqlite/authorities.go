@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"database/sql"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/authority"
@@ -19,46 +18,33 @@ const (
 	updateAuthority = `UPDATE resources SET revision = ?3, updated_at = ?4, body = ?5 WHERE kind = ?1 AND name = ?2 AND revision = ?6`
 )
 
-// rotated keeps what was decoded, by revision: what has not changed costs the read
-// of its row. It never decides what is current.
-type rotated struct {
-	mu      sync.Mutex
-	entries map[string]authority.Stored
-}
-
 // RotatedAuthorities implements authority.Reader.
 func (s *Store) RotatedAuthorities(ctx context.Context) ([]authority.Stored, error) {
 	rows, err := s.stmts.rotated.QueryContext(ctx)
 	all, err := collect(rows, err, func(rows *sql.Rows) (authority.Stored, error) {
 		var (
-			name, revision string
-			updated        int64
-			body           sql.RawBytes // valid until the next row, and then decoded
+			name    string
+			found   authority.Stored
+			updated int64
+			body    sql.RawBytes // valid until the next row, and then decoded
 		)
-		if err := rows.Scan(&name, &revision, &updated, &body); err != nil {
+		if err := rows.Scan(&name, &found.Revision, &updated, &body); err != nil {
 			return authority.Stored{}, err
 		}
-		return s.rotated.decode(name, revision, updated, body)
+		found.UpdatedAt = store.FromNanoseconds(updated)
+		key := store.Key{Kind: store.KindAuthority, Name: name}
+		if known := s.authorities.get(key); known.revision == found.Revision {
+			found.State = known.value
+			return found, nil
+		}
+		var err error
+		if found.State, err = authority.ParseState(cert.Purpose(name), body); err != nil {
+			return authority.Stored{}, fmt.Errorf("the keys of authority %s are stored but not valid: restore the database from a backup: %w", name, err)
+		}
+		s.authorities.put(key, found.Revision, found.State)
+		return found, nil
 	})
 	return all, s.fail(ctx, "reading the keys of authorities", err)
-}
-
-func (r *rotated) decode(name, revision string, updated int64, body []byte) (authority.Stored, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if known, ok := r.entries[name]; ok && known.Revision == revision {
-		return known, nil
-	}
-	a, err := authority.ParseState(cert.Purpose(name), body)
-	if err != nil {
-		return authority.Stored{}, fmt.Errorf("the keys of authority %s are stored but not valid: restore the database from a backup: %w", name, err)
-	}
-	if r.entries == nil {
-		r.entries = map[string]authority.Stored{}
-	}
-	one := authority.Stored{State: a, Revision: revision, UpdatedAt: time.Unix(0, updated).UTC()}
-	r.entries[name] = one
-	return one, nil
 }
 
 // PutRotatedAuthority stores a in place of the one of this revision; see authority.Store.

@@ -14,7 +14,9 @@ import (
 
 	"modernc.org/sqlite"
 
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/store"
+	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
 // FileName is the database's name in the data directory. SQLite keeps two more
@@ -41,8 +43,8 @@ type Store struct {
 	// where a context ends the wait, and do not poll SQLite's lock.
 	write, read *sql.DB
 	stmts       statements
-	resources   cache
-	rotated     rotated
+	resources   cache[rules.Resource]
+	authorities cache[authority.State]
 }
 
 var _ store.Store = (*Store)(nil)

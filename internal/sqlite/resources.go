@@ -33,7 +33,7 @@ func (s *Store) Get(ctx context.Context, kind rules.Kind, name string) (store.St
 	case err != nil:
 		return store.Stored{}, s.fail(ctx, fmt.Sprintf("reading %s", key), err)
 	case found.revision == known.revision:
-		return found.stored(known.resource), nil
+		return found.stored(known.value), nil
 	}
 	return s.decode(key, found, body)
 }
@@ -72,7 +72,7 @@ func (s *Store) List(ctx context.Context, kind rules.Kind) ([]store.Stored, erro
 		}
 		key := store.Key{Kind: kind, Name: name}
 		if known := s.resources.get(key); known.revision == found.revision {
-			all = append(all, found.stored(known.resource))
+			all = append(all, found.stored(known.value))
 		} else if stored, err := s.decode(key, found, body); err != nil {
 			invalid = append(invalid, err)
 		} else {
@@ -92,7 +92,7 @@ func (s *Store) decode(key store.Key, found row, body []byte) (store.Stored, err
 	if err != nil {
 		return store.Stored{}, err
 	}
-	s.resources.put(key, cached{found.revision, resource})
+	s.resources.put(key, found.revision, resource)
 	return found.stored(resource), nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/embedded"
+	"github.com/gatepass-ci/gatepass/internal/jwks"
 )
 
 // commands are those of this package.
@@ -80,7 +81,7 @@ func (c *commands) serve(cmd *cobra.Command, config embedded.Config) (err error)
 	if c.Data == "" || c.Stack != "" {
 		return cli.Misused("serve runs on a data directory").Hint("write gatepassctl serve --data DIR, or set GATEPASS_DATA")
 	}
-	if config.Issuers, err = embedded.IssuerSettings(c.Getenv); err != nil {
+	if config.Issuers, err = jwks.ReadClientConfig(c.Getenv); err != nil {
 		return err
 	}
 	config.Data, config.Version, config.Now = c.Data, version(), c.Now
