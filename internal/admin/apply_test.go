@@ -101,13 +101,13 @@ func TestExecute(t *testing.T) {
 func TestExecuteLarge(t *testing.T) {
 	var large []rules.Resource
 	for i := range 40 {
-		bot := &rules.Bot{Metadata: rules.Metadata{Name: fmt.Sprintf("bot-%d", i)}, Traits: map[string][]string{}}
+		bot := &rules.Bot{Metadata: rules.Metadata{Name: fmt.Sprintf("bot-%d", i)}}
 		for trait := range 4 {
 			var values []string
 			for value := range 800 {
 				values = append(values, fmt.Sprintf("%04d%s", value, strings.Repeat("x", 60)))
 			}
-			bot.Traits[fmt.Sprint("trait-", trait)] = values
+			bot.Traits = append(bot.Traits, rules.Trait{Name: fmt.Sprint("trait-", trait), Values: values})
 		}
 		large = append(large, bot)
 	}

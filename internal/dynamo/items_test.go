@@ -18,6 +18,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/dynamo"
 	"github.com/gatepass-ci/gatepass/internal/store"
+	"github.com/gatepass-ci/gatepass/pkg/provider"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -168,9 +169,11 @@ func TestIssuersOfDamagedTokens(t *testing.T) {
 	names := tables(t)
 	s := open(t, names)
 	token := func(name, issuer string) *rules.TokenRule {
-		return &rules.TokenRule{Metadata: rules.Metadata{Name: name}, JoinMethod: "circleci", BotName: "example", MaxJoins: 1, MaxTokenAge: time.Hour,
-			CircleCI: &rules.CircleCI{OrganizationID: "00000000-0000-0000-0000-000000000001", Issuer: issuer,
-				Allow: []rules.CircleCIRule{{ProjectID: "00000000-0000-0000-0000-000000000002"}}}}
+		return &rules.TokenRule{Metadata: rules.Metadata{Name: name}, Roles: []string{"Bot"}, JoinMethod: "circleci", BotName: "example", MaxJoins: 1, MaxTokenAge: time.Hour,
+			Sections: rules.Sections{"circleci": {
+				Settings: provider.Values{{Name: "organization_id", Value: "00000000-0000-0000-0000-000000000001"}, {Name: "issuer", Value: issuer}},
+				Allow:    []provider.Values{{{Name: "project_id", Value: "00000000-0000-0000-0000-000000000002"}}},
+			}}}
 	}
 	if err := s.Write(t.Context(), create(token("body", "https://a.example"), token("issuer", "https://b.example"),
 		token("none", "https://c.example"), token("whole", "https://d.example"))); err != nil {
@@ -333,13 +336,13 @@ func TestNoJoinsTable(t *testing.T) {
 func TestLargestWrites(t *testing.T) {
 	s := open(t, tables(t))
 	large := func(i, allow int) rules.Resource {
-		token := &rules.TokenRule{Metadata: rules.Metadata{Name: fmt.Sprintf("token-%d", i)}, JoinMethod: "circleci", BotName: "example",
-			MaxJoins: 1, MaxTokenAge: time.Hour, CircleCI: &rules.CircleCI{OrganizationID: "00000000-0000-0000-0000-000000000001"}}
+		section := provider.Section{Settings: provider.Values{{Name: "organization_id", Value: "00000000-0000-0000-0000-000000000001"}}}
 		for range allow {
-			token.CircleCI.Allow = append(token.CircleCI.Allow, rules.CircleCIRule{
-				ProjectID: "00000000-0000-0000-0000-000000000002", VCSOrigin: "github.com/acme/" + strings.Repeat("x", 100)})
+			section.Allow = append(section.Allow, provider.Values{
+				{Name: "project_id", Value: "00000000-0000-0000-0000-000000000002"}, {Name: "vcs_origin", Value: "github.com/acme/" + strings.Repeat("x", 100)}})
 		}
-		return token
+		return &rules.TokenRule{Metadata: rules.Metadata{Name: fmt.Sprintf("token-%d", i)}, Roles: []string{"Bot"}, JoinMethod: "circleci", BotName: "example",
+			MaxJoins: 1, MaxTokenAge: time.Hour, Sections: rules.Sections{"circleci": section}}
 	}
 	encoded, err := rules.Encode(large(0, 1000))
 	if err != nil {

@@ -88,13 +88,7 @@ func (s *Service) readRule(ctx context.Context, req *api.JoinRequest, now time.T
 
 // Expectations are what the rule demands of the ID token itself.
 func Expectations(t *rules.TokenRule) token.Expect {
-	e := token.Expect{Method: t.JoinMethod, Issuer: t.Issuer(), Audience: t.Audience(), MaxAge: t.MaxTokenAge}
-	if c := t.CircleCI; c != nil {
-		e.OrganizationID = c.OrganizationID
-		e.RequireOrgID = c.Issuer != ""
-		e.AllowSSHRerun = c.AllowSSHRerun
-	}
-	return e
+	return token.Expect{Method: t.JoinMethod, Issuer: t.Issuer(), Audience: t.Audience(), MaxAge: t.MaxTokenAge, Section: *t.Section()}
 }
 
 // precheckIDToken is step 2: the claims, not verified yet, may already refuse.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/store"
+	"github.com/gatepass-ci/gatepass/pkg/provider"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -122,14 +123,8 @@ func usual(t *rules.TokenRule, now time.Time) map[string]any {
 		"iss": t.Issuer(), "aud": t.Audience(), "sub": "a job",
 		"iat": now.Unix(), "exp": now.Add(time.Hour).Unix(),
 	}
-	const nobody = "00000000-0000-0000-0000-000000000000"
-	if t.CircleCI != nil {
-		claims["oidc.circleci.com/org-id"] = t.CircleCI.OrganizationID
-		claims["oidc.circleci.com/project-id"] = nobody
-	} else {
-		for _, name := range []string{"workspaceUuid", "repositoryUuid", "stepUuid"} {
-			claims[name] = "{" + nobody + "}"
-		}
+	if p := provider.Of(t.JoinMethod); p != nil {
+		maps.Copy(claims, p.Usual(t.Section()))
 	}
 	return claims
 }

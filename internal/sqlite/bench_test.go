@@ -8,6 +8,7 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
 	"github.com/gatepass-ci/gatepass/internal/store"
+	"github.com/gatepass-ci/gatepass/pkg/provider"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -79,10 +80,10 @@ func BenchmarkRecord(b *testing.B) {
 
 func sampleToken(name string) *rules.TokenRule {
 	return &rules.TokenRule{
-		Metadata: rules.Metadata{Name: name}, JoinMethod: "circleci", BotName: "example", MaxJoins: 1, MaxTokenAge: time.Hour,
-		CircleCI: &rules.CircleCI{
-			OrganizationID: "00000000-0000-0000-0000-000000000001",
-			Allow:          []rules.CircleCIRule{{ProjectID: "00000000-0000-0000-0000-000000000002", VCSOrigin: "github.com/acme/shop"}},
-		},
+		Metadata: rules.Metadata{Name: name}, Roles: []string{"Bot"}, JoinMethod: "circleci", BotName: "example", MaxJoins: 1, MaxTokenAge: time.Hour,
+		Sections: rules.Sections{"circleci": {
+			Settings: provider.Values{{Name: "organization_id", Value: "00000000-0000-0000-0000-000000000001"}},
+			Allow:    []provider.Values{{{Name: "project_id", Value: "00000000-0000-0000-0000-000000000002"}, {Name: "vcs_origin", Value: "github.com/acme/shop"}}},
+		}},
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatepass-ci/gatepass/pkg/provider"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -33,7 +34,7 @@ func bot(t *testing.T, name string, roles ...string) *rules.Bot {
 	return canonical(t, &rules.Bot{
 		Metadata: rules.Metadata{Name: name},
 		Roles:    roles,
-		Traits:   map[string][]string{"logins": {"deploy"}},
+		Traits:   []rules.Trait{{Name: "logins", Values: []string{"deploy"}}},
 	})
 }
 
@@ -57,32 +58,42 @@ func lock(t *testing.T, name string) *rules.Lock {
 func bitbucketToken(t *testing.T, name, issuer string) *rules.TokenRule {
 	return canonical(t, &rules.TokenRule{
 		Metadata:    rules.Metadata{Name: name},
+		Roles:       []string{"Bot"},
 		JoinMethod:  "bitbucket",
 		BotName:     "example",
 		MaxJoins:    1,
 		MaxTokenAge: time.Hour,
-		Bitbucket: &rules.Bitbucket{
-			IdentityProviderURL: issuer,
-			Audience:            "ari:cloud:bitbucket::workspace/922e118c-f34f-4226-a897-0e0afbec553d",
-			Allow:               []rules.BitbucketRule{{WorkspaceUUID: workspace, BranchName: "main"}},
-			Deny:                []rules.BitbucketRule{{BranchName: "legacy"}},
-		},
+		Sections: rules.Sections{"bitbucket": {
+			Settings: values("identity_provider_url", issuer, "audience", "ari:cloud:bitbucket::workspace/922e118c-f34f-4226-a897-0e0afbec553d"),
+			Allow:    []provider.Values{values("workspace_uuid", workspace, "branch_name", "main")},
+			Deny:     []provider.Values{values("branch_name", "legacy")},
+		}},
 	})
 }
 
 func circleToken(t *testing.T, name, issuer string) *rules.TokenRule {
 	return canonical(t, &rules.TokenRule{
 		Metadata:    rules.Metadata{Name: name},
+		Roles:       []string{"Bot"},
 		JoinMethod:  "circleci",
 		BotName:     "example",
 		MaxJoins:    3,
 		MaxTokenAge: time.Hour,
-		CircleCI: &rules.CircleCI{
-			OrganizationID: circleOrg,
-			Issuer:         issuer,
-			Allow:          []rules.CircleCIRule{{ProjectID: project, VCSOrigin: "github.com/acme/shop"}},
-		},
+		Sections: rules.Sections{"circleci": {
+			Settings: values("organization_id", circleOrg, "issuer", issuer),
+			Allow:    []provider.Values{values("project_id", project, "vcs_origin", "github.com/acme/shop")},
+		}},
 	})
+}
+
+// values are names with their values, of which empty ones are left out.
+func values(pairs ...string) (v provider.Values) {
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			v = append(v, provider.Named{Name: pairs[i], Value: pairs[i+1]})
+		}
+	}
+	return v
 }
 
 // unusual resources are legal, and a careless store would change them.
@@ -100,7 +111,7 @@ func unusual(t *testing.T) []rules.Resource {
 		canonical(t, &rules.Bot{
 			Metadata:      rules.Metadata{Name: "a.b_c-d", Labels: map[string]string{}},
 			Roles:         []string{},
-			Traits:        map[string][]string{"none": {}, "two": {"x", "y"}},
+			Traits:        []rules.Trait{{Name: "none"}, {Name: "two", Values: []string{"x", "y"}}},
 			MaxSessionTTL: 90 * time.Minute,
 		}),
 		canonical(t, &rules.Role{

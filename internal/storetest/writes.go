@@ -72,13 +72,13 @@ func (s suite) testWrites(t *testing.T) {
 
 // largeBot is nearly as large as a resource may be.
 func largeBot(t *testing.T, name string) *rules.Bot {
-	traits := map[string][]string{}
+	var traits []rules.Trait
 	for trait := range 4 {
 		var values []string
 		for value := range 900 {
 			values = append(values, fmt.Sprintf("%04d%s", value, strings.Repeat("x", 60)))
 		}
-		traits[fmt.Sprintf("trait-%d", trait)] = values
+		traits = append(traits, rules.Trait{Name: fmt.Sprintf("trait-%d", trait), Values: values})
 	}
 	return canonical(t, &rules.Bot{Metadata: rules.Metadata{Name: name}, Traits: traits})
 }

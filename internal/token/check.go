@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/gatepass-ci/gatepass/pkg/provider"
 )
 
 // Leeway is how far the issuer's clock and ours may be apart.
@@ -12,13 +14,11 @@ const Leeway = 30 * time.Second
 
 // Expect is what a token rule demands of an ID token.
 type Expect struct {
-	Method           string        // "bitbucket" or "circleci"
+	Method           string        // of a provider
 	Issuer, Audience string        // compared byte for byte
 	MaxAge           time.Duration // since iat
-	// The rest is for circleci.
-	OrganizationID string // compared without regard to case
-	RequireOrgID   bool   // the claim org-id must be there
-	AllowSSHRerun  bool
+	// Section is for the CI's own check; an empty one is the strictest.
+	Section provider.Section
 }
 
 // Precheck is step 2: the claims, not verified yet, may already refuse, so that
@@ -35,14 +35,14 @@ func (v *Verified) Check(e Expect, now time.Time) error {
 	if e.Method != v.method {
 		return fmt.Errorf("ID token was verified for method %q and is checked for %q", v.method, e.Method)
 	}
-	p, err := providerFor(v.method)
-	if err != nil {
-		return err
+	p := provider.Of(v.method)
+	if p == nil {
+		return unknownMethod(v.method)
 	}
 	if err := (check{claims: v.Claims, Expect: e, now: now, verified: true}).run(); err != nil {
 		return err
 	}
-	return p.check(v.Claims, e)
+	return refused(p.CheckJob(v.Claims, &e.Section))
 }
 
 // check holds claims against what is expected.
@@ -91,7 +91,7 @@ func (k check) audience() error {
 	}
 	party, ok := azp.(string)
 	if !ok {
-		return mistyped("azp", "a string")
+		return refused(provider.Mistyped("azp", "a string"))
 	}
 	if party != k.Audience {
 		return refuse(WrongAudience, "the ID token was issued to another party: its claim azp is not the audience that its token rule names; "+

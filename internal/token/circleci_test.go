@@ -7,6 +7,7 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
 	"github.com/gatepass-ci/gatepass/internal/token"
+	"github.com/gatepass-ci/gatepass/pkg/provider"
 )
 
 const circle = "oidc.circleci.com/"
@@ -54,7 +55,7 @@ func TestCircleCISSHRerun(t *testing.T) {
 			raw := w.mintCircleCI(t, tc.options...)
 			expectVerdict(t, w, raw, w.circleCI(), now(), tc.want, true)
 			allowed := w.circleCI()
-			allowed.AllowSSHRerun = true
+			allowed.Section.Flags = []string{"allow_ssh_rerun"}
 			expectVerdict(t, w, raw, allowed, now(), accept, true)
 		})
 	}
@@ -81,9 +82,9 @@ func TestCircleCIOrganization(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			raw := w.mintCircleCI(t, tc.options...)
 			e := w.circleCI()
-			e.OrganizationID = org
+			e.Section = circleSection(org)
 			expectVerdict(t, w, raw, e, now(), tc.cloud, true)
-			e.RequireOrgID = true
+			e.Section = circleSection(org, provider.Named{Name: "issuer", Value: e.Issuer})
 			expectVerdict(t, w, raw, e, now(), tc.selfManaged, true)
 		})
 	}

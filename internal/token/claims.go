@@ -4,40 +4,31 @@ import (
 	"encoding/json"
 	"math"
 	"time"
+
+	"github.com/gatepass-ci/gatepass/pkg/provider"
 )
 
 // maxTime is the last second of the year 9999, the largest time that is taken.
 const maxTime = 253402300799
 
 // claims are a payload as parseObject returns it.
-type claims map[string]any
+type claims provider.Claims
 
-// text returns a required claim that must be a string. A claim that is absent
-// or empty is missing; one of another type, null included, is malformed.
+// text returns a required claim that must be a string.
 func (c claims) text(name string) (string, error) {
-	v, ok := c[name]
-	if !ok {
-		return "", missing(name)
-	}
-	s, ok := v.(string)
-	if !ok {
-		return "", mistyped(name, "a string")
-	}
-	if s == "" {
-		return "", missing(name)
-	}
-	return s, nil
+	s, refusal := provider.Claims(c).Text(name)
+	return s, refused(refusal)
 }
 
 // time returns a required claim that must be a NumericDate (RFC 7519 §2).
 func (c claims) time(name string) (time.Time, error) {
 	v, ok := c[name]
 	if !ok {
-		return time.Time{}, missing(name)
+		return time.Time{}, refused(provider.Missing(name))
 	}
 	t, ok := numericDate(v)
 	if !ok {
-		return time.Time{}, mistyped(name, "a time in seconds since 1970")
+		return time.Time{}, refused(provider.Mistyped(name, "a time in seconds since 1970"))
 	}
 	return t, nil
 }
@@ -64,16 +55,16 @@ func numericDate(v any) (time.Time, bool) {
 func (c claims) audience() ([]string, error) {
 	v, ok := c["aud"]
 	if !ok {
-		return nil, missing("aud")
+		return nil, refused(provider.Missing("aud"))
 	}
 	var list []string
 	if s, ok := v.(string); ok {
 		list = []string{s}
 	} else if list, ok = stringList(v); !ok {
-		return nil, mistyped("aud", "a string or an array of strings")
+		return nil, refused(provider.Mistyped("aud", "a string or an array of strings"))
 	}
 	if len(list) == 0 || len(list) == 1 && list[0] == "" {
-		return nil, missing("aud")
+		return nil, refused(provider.Missing("aud"))
 	}
 	return list, nil
 }
@@ -93,12 +84,4 @@ func stringList(v any) ([]string, bool) {
 		list = append(list, s)
 	}
 	return list, true
-}
-
-func missing(name string) *Error {
-	return refuse(MissingClaim, "the ID token has no claim %s, or an empty one; pass the ID token that the CI minted for this job", name)
-}
-
-func mistyped(name, want string) *Error {
-	return refuse(Malformed, "the ID token's claim %s is not %s; pass the ID token that the CI minted for this job", name, want)
 }

@@ -11,6 +11,5 @@
 // is still known to come from the issuer, so its refusal can be recorded with
 // its claims.
 //
-// What differs from one CI to the next is in one file each, bitbucket.go and
-// circleci.go. The package is pure: keys and clock are handed in.
+// What differs from one CI to the next is in package provider. The package is pure: keys and clock are handed in.
 package token

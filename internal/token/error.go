@@ -1,6 +1,10 @@
 package token
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/gatepass-ci/gatepass/pkg/provider"
+)
 
 // Code names why an ID token is refused. The strings are those of the wire
 // format (docs/protocol.md).
@@ -43,6 +47,14 @@ func (e *Error) Unwrap() error { return e.Err }
 
 func refuse(code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Detail: fmt.Sprintf(format, args...)}
+}
+
+// refused is the error of a provider's refusal; nil if there is none.
+func refused(r *provider.Refusal) error {
+	if r == nil {
+		return nil
+	}
+	return &Error{Code: Code(r.Code), Detail: r.Detail}
 }
 
 func (e *Error) because(err error) *Error {

@@ -1,6 +1,10 @@
 package token
 
-import "time"
+import (
+	"time"
+
+	"github.com/gatepass-ci/gatepass/pkg/provider"
+)
 
 // Unverified is what a token or a claims file says of itself. It is for
 // explaining to administrators what a join would come to; nothing may ever be
@@ -29,11 +33,11 @@ func ParseClaims(payload []byte, method string) (*Unverified, error) {
 }
 
 func newUnverified(c claims, method string) (*Unverified, error) {
-	p, err := providerFor(method)
-	if err != nil {
-		return nil, err
+	p := provider.Of(method)
+	if p == nil {
+		return nil, unknownMethod(method)
 	}
-	return &Unverified{Fields: p.fields(c), Claims: c, method: method}, nil
+	return &Unverified{Fields: p.Read(provider.Claims(c)), Claims: c, method: method}, nil
 }
 
 // Precheck makes the checks of Parsed.Precheck, and its errors tell what the

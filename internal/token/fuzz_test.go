@@ -131,7 +131,7 @@ func fixedBitbucket() token.Expect {
 
 func fixedCircleCI() token.Expect {
 	return token.Expect{Method: "circleci", Audience: audience, MaxAge: time.Hour,
-		Issuer: issuertest.CircleCIHost + "/org/" + issuertest.OrganizationID, OrganizationID: issuertest.OrganizationID}
+		Issuer: issuertest.CircleCIHost + "/org/" + issuertest.OrganizationID, Section: circleSection(issuertest.OrganizationID)}
 }
 
 func expectAnyCode(t *testing.T, err error, codes ...token.Code) {

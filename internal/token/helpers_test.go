@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
 	"github.com/gatepass-ci/gatepass/internal/token"
+	"github.com/gatepass-ci/gatepass/pkg/provider"
 )
 
 const audience = "https://join.example.com"
@@ -54,7 +55,12 @@ func (w world) bitbucket() token.Expect {
 }
 
 func (w world) circleCI() token.Expect {
-	return token.Expect{Method: "circleci", Issuer: w.CircleCIURL(), Audience: audience, MaxAge: time.Hour, OrganizationID: issuertest.OrganizationID}
+	return token.Expect{Method: "circleci", Issuer: w.CircleCIURL(), Audience: audience, MaxAge: time.Hour, Section: circleSection(issuertest.OrganizationID)}
+}
+
+// circleSection is of an organization, with what more a test sets.
+func circleSection(organization string, more ...provider.Named) provider.Section {
+	return provider.Section{Settings: append(provider.Values{{Name: "organization_id", Value: organization}}, more...)}
 }
 
 // mintBitbucket mints the honest token that each hostile one differs from by its options.
@@ -120,7 +126,7 @@ func expectCode(t testing.TB, err error, want token.Code, e token.Expect, raw st
 	if !errors.As(err, &refusal) {
 		return
 	}
-	for what, secret := range map[string]string{"rule's issuer": e.Issuer, "rule's organization": e.OrganizationID, "token": raw} {
+	for what, secret := range map[string]string{"rule's issuer": e.Issuer, "rule's organization": e.Section.Get("organization_id"), "token": raw} {
 		if secret != "" && strings.Contains(err.Error(), secret) {
 			t.Errorf("the error tells the %s: %v", what, err)
 		}

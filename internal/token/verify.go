@@ -1,9 +1,12 @@
 package token
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/gatepass-ci/gatepass/pkg/provider"
 )
 
 // Verified is an ID token whose signature is its issuer's. Whether it may be
@@ -25,8 +28,8 @@ type Verified struct {
 }
 
 // VerifySignature is step 3. k must be the key set of the issuer that the token
-// rule names, never of the one that the token names. method, "bitbucket" or
-// "circleci", decides what Fields are read. The error is an *Error with
+// rule names, never of the one that the token names. By method it is decided what Fields
+// are read. The error is an *Error with
 // UnknownKey or BadSignature, save for an unknown method.
 //
 // It uses golang-jwt's signing methods and keyfunc's choice of key, but not
@@ -34,14 +37,14 @@ type Verified struct {
 // JSON decoder, one that takes duplicate members, and two readers of one token
 // can disagree.
 func (p *Parsed) VerifySignature(k *KeySet, method string) (*Verified, error) {
-	provider, err := providerFor(method)
-	if err != nil {
-		return nil, err
+	ci := provider.Of(method)
+	if ci == nil {
+		return nil, unknownMethod(method)
 	}
 	if err := p.verify(k); err != nil {
 		return nil, err
 	}
-	v := &Verified{Claims: p.claims, Fields: provider.fields(p.claims), method: method}
+	v := &Verified{Claims: p.claims, Fields: ci.Read(provider.Claims(p.claims)), method: method}
 	v.Issuer, _ = p.claims.text("iss")
 	v.Subject, _ = p.claims.text("sub")
 	v.Audience, _ = p.claims.audience()
@@ -49,6 +52,8 @@ func (p *Parsed) VerifySignature(k *KeySet, method string) (*Verified, error) {
 	v.Expires, _ = p.claims.time("exp")
 	return v, nil
 }
+
+func unknownMethod(method string) error { return fmt.Errorf("unknown join method %q", method) }
 
 func (p *Parsed) verify(k *KeySet) error {
 	key, ok := k.key(p.kid, p.alg)

@@ -45,7 +45,22 @@ func (f fault) Error() string {
 }
 
 // checker collects faults.
-type checker struct{ faults []fault }
+type checker struct {
+	faults []fault
+	late   []fault // of durations and times, found as they were read
+}
+
+// read notes what was found as a duration or a time was read.
+func (c *checker) read(p *path) {
+	if len(c.late) == 0 {
+		return
+	}
+	for _, f := range c.late {
+		if f.field == p.String() {
+			c.faults = append(c.faults, f)
+		}
+	}
+}
 
 // fault notes a problem; "" is none.
 func (c *checker) fault(p *path, problem string) {
@@ -141,38 +156,39 @@ func checkProse(s string, limit int) string {
 	return ""
 }
 
-// duration reads a positive duration of whole seconds; 0 if it is absent.
-func (c *checker) duration(p *path, s text) time.Duration {
-	if s == "" {
-		return 0
-	}
-	d, err := time.ParseDuration(string(s))
+// parseDuration reads a positive duration of whole seconds, or says what is wrong.
+func parseDuration(s string) (d time.Duration, problem string) {
+	d, err := time.ParseDuration(s)
 	switch {
 	case err != nil:
-		c.fault(p, fmt.Sprintf("%q is not a duration; write one such as 30m or 1h", s))
+		return 0, fmt.Sprintf("%q is not a duration; write one such as 30m or 1h", s)
 	case d <= 0:
-		c.fault(p, fmt.Sprintf("%q is not positive; write a duration such as 30m, or leave it out", s))
+		return 0, fmt.Sprintf("%q is not positive; write a duration such as 30m, or leave it out", s)
 	case d%time.Second != 0:
-		c.fault(p, fmt.Sprintf("%q is not a whole number of seconds", s))
-	default:
-		return d
+		return 0, fmt.Sprintf("%q is not a whole number of seconds", s)
 	}
-	return 0
+	return d, ""
 }
 
-// time reads a time (RFC 3339 §5.6); the zero time if it is absent.
-func (c *checker) time(p *path, s text) time.Time {
-	if s == "" {
-		return time.Time{}
+// formatDuration writes 1h where time.Duration writes 1h0m0s.
+func formatDuration(d time.Duration) string {
+	s := d.String() // 1h0m0s
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
 	}
-	var t time.Time
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// parseTime reads a time (RFC 3339 §5.6), or says what is wrong.
+func parseTime(s string) (t time.Time, problem string) {
 	if err := t.UnmarshalText([]byte(s)); err != nil {
-		c.fault(p, fmt.Sprintf("%q is not a time; write one such as 2100-01-01T00:00:00Z", s))
-		return time.Time{}
+		return time.Time{}, fmt.Sprintf("%q is not a time; write one such as 2100-01-01T00:00:00Z", s)
 	}
 	if t = t.UTC(); t.Year() < 1970 || t.Year() > 9999 {
-		c.fault(p, fmt.Sprintf("%q is out of range; write a time of the years 1970 to 9999", s))
-		return time.Time{}
+		return time.Time{}, fmt.Sprintf("%q is out of range; write a time of the years 1970 to 9999", s)
 	}
-	return t
+	return t, ""
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/gatepass-ci/gatepass/pkg/provider"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -124,17 +125,22 @@ func TestEncodedForm(t *testing.T) {
 func TestEncodeRefusesWhatDecodeWould(t *testing.T) {
 	var none *rules.Bot
 	for name, r := range map[string]rules.Resource{
-		"nothing":             nil,
-		"no bot":              none,
-		"a bot without name":  &rules.Bot{},
-		"a rule without ids":  &rules.TokenRule{Metadata: rules.Metadata{Name: "a"}, JoinMethod: "circleci", BotName: "b", MaxJoins: 1, CircleCI: &rules.CircleCI{OrganizationID: project, Allow: []rules.CircleCIRule{{VCSRef: "x"}}}},
-		"max_joins of 0":      &rules.TokenRule{Metadata: rules.Metadata{Name: "a"}, JoinMethod: "circleci", BotName: "b", CircleCI: &rules.CircleCI{OrganizationID: project, Allow: []rules.CircleCIRule{{ProjectID: project}}}},
-		"a lock of nothing":   &rules.Lock{Metadata: rules.Metadata{Name: "a"}},
-		"a role of version 9": &rules.Role{Metadata: rules.Metadata{Name: "a"}, Version: "v9"},
-		"an empty login":      &rules.Role{Metadata: rules.Metadata{Name: "a"}, Version: "v7", Allow: rules.Conditions{Logins: []string{""}}},
-		"invalid UTF-8":       &rules.Bot{Metadata: rules.Metadata{Name: "a", Description: "\xff"}},
-		"negative duration":   &rules.Bot{Metadata: rules.Metadata{Name: "a"}, MaxSessionTTL: -time.Second},
-		"too much":            &rules.Bot{Metadata: rules.Metadata{Name: "a"}, Traits: manyTraits()},
+		"nothing":                    nil,
+		"no bot":                     none,
+		"a bot without name":         &rules.Bot{},
+		"a rule without ids":         &rules.TokenRule{Metadata: rules.Metadata{Name: "a"}, Roles: []string{"Bot"}, JoinMethod: "circleci", BotName: "b", MaxJoins: 1, Sections: circle("vcs_ref", "x")},
+		"max_joins of 0":             &rules.TokenRule{Metadata: rules.Metadata{Name: "a"}, Roles: []string{"Bot"}, JoinMethod: "circleci", BotName: "b", Sections: circle("project_id", project)},
+		"a rule of no field":         &rules.TokenRule{Metadata: rules.Metadata{Name: "a"}, Roles: []string{"Bot"}, JoinMethod: "circleci", BotName: "b", MaxJoins: 1, Sections: circle("project_id", project, "branch_name", "main")},
+		"a rule field twice":         &rules.TokenRule{Metadata: rules.Metadata{Name: "a"}, Roles: []string{"Bot"}, JoinMethod: "circleci", BotName: "b", MaxJoins: 1, Sections: circle("project_id", project, "vcs_ref", "a", "vcs_ref", "b")},
+		"an empty rule field":        &rules.TokenRule{Metadata: rules.Metadata{Name: "a"}, Roles: []string{"Bot"}, JoinMethod: "circleci", BotName: "b", MaxJoins: 1, Sections: circle("project_id", project, "vcs_ref", "")},
+		"a token rule without roles": &rules.TokenRule{Metadata: rules.Metadata{Name: "a"}, JoinMethod: "circleci", BotName: "b", MaxJoins: 1, Sections: circle("project_id", project)},
+		"a section of another":       &rules.TokenRule{Metadata: rules.Metadata{Name: "a"}, Roles: []string{"Bot"}, JoinMethod: "bitbucket", BotName: "b", MaxJoins: 1, Sections: circle("project_id", project)},
+		"a lock of nothing":          &rules.Lock{Metadata: rules.Metadata{Name: "a"}},
+		"a role of version 9":        &rules.Role{Metadata: rules.Metadata{Name: "a"}, Version: "v9"},
+		"an empty login":             &rules.Role{Metadata: rules.Metadata{Name: "a"}, Version: "v7", Allow: rules.Conditions{Logins: []string{""}}},
+		"invalid UTF-8":              &rules.Bot{Metadata: rules.Metadata{Name: "a", Description: "\xff"}},
+		"negative duration":          &rules.Bot{Metadata: rules.Metadata{Name: "a"}, MaxSessionTTL: -time.Second},
+		"too much":                   &rules.Bot{Metadata: rules.Metadata{Name: "a"}, Traits: manyTraits()},
 	} {
 		if got, err := rules.Encode(r); err == nil {
 			t.Errorf("%s is encoded: %.200s", name, got)
@@ -143,15 +149,21 @@ func TestEncodeRefusesWhatDecodeWould(t *testing.T) {
 }
 
 // manyTraits are within the limits of each trait, and more than a store takes.
-func manyTraits() map[string][]string {
-	traits := map[string][]string{}
+func manyTraits() []rules.Trait {
+	var traits []rules.Trait
 	for i := range 100 {
-		name := fmt.Sprintf("t%d", i)
+		trait := rules.Trait{Name: fmt.Sprintf("t%d", i)}
 		for j := range 20 {
-			traits[name] = append(traits[name], strings.Repeat("x", 200+j))
+			trait.Values = append(trait.Values, strings.Repeat("x", 200+j))
 		}
+		traits = append(traits, trait)
 	}
 	return traits
+}
+
+// circle is a section with one allow rule.
+func circle(pairs ...string) rules.Sections {
+	return rules.Sections{"circleci": {Settings: values("organization_id", project), Allow: []provider.Values{values(pairs...)}}}
 }
 
 func TestEncodeBringsValuesIntoOneForm(t *testing.T) {
@@ -187,6 +199,26 @@ func TestDecodeIsStrict(t *testing.T) {
 		{"empty branch", `"branch_name":"main"`, `"branch_name":""`},
 		{"branch null", `"branch_name":"main"`, `"branch_name":null`},
 		{"branch of another type", `"branch_name":"main"`, `"branch_name":["main"]`},
+		{"unknown field of a rule", `"branch_name":"main"`, `"branch_nam":"main"`},
+		{"field of another CI's rule", `"branch_name":"main"`, `"vcs_ref":"main"`},
+		{"field of a rule twice", `"branch_name":"main"`, `"branch_name":"main","branch_name":"dev"`},
+		{"field of a rule that is a flag", `"branch_name":"main"`, `"branch_name":true`},
+		{"unknown setting", `"audience":`, `"audienc":"x","audience":`},
+		{"setting twice", `"audience":`, `"audience":"x","audience":`},
+		{"setting that is a flag", `"audience":"https://join.example.com"`, `"audience":true`},
+		{"setting null", `"audience":"https://join.example.com"`, `"audience":null`},
+		{"unknown flag", `"audience":`, `"allow_forks":true,"audience":`},
+		{"unknown flag that is false", `"audience":`, `"allow_forks":false,"audience":`},
+		{"flag that is a text", `"audience":`, `"enable_glob_matching":"true","audience":`},
+		{"deny null", `"deny":[{"branch_name":"legacy"}]`, `"deny":null`},
+		{"deny rule null", `{"branch_name":"legacy"}`, `null`},
+		{"deny of another type", `"deny":[{"branch_name":"legacy"}]`, `"deny":{"branch_name":"legacy"}`},
+		{"section null", `"bot_name":"example"`, `"bot_name":"example","circleci":null`},
+		{"section of another CI", `"bot_name":"example"`, `"bot_name":"example","circleci":{"organization_id":"00000000-0000-0000-0000-000000000001","allow":[{"project_id":"00000000-0000-0000-0000-000000000001"}]}`},
+		{"section of no CI", `"bot_name":"example"`, `"bot_name":"example","jenkins":{"allow":[]}`},
+		{"method of no CI", `"join_method":"bitbucket"`, `"join_method":"jenkins"`},
+		{"no roles", `"roles":["Bot"],`, ``},
+		{"max_joins null", `"max_joins":1`, `"max_joins":null`},
 		{"empty workspace", `"workspace_uuid":"{922e118c-f34f-4226-a897-0e0afbec553d}"`, `"workspace_uuid":""`},
 		{"empty end", `"expires":"2100-01-01T00:00:00Z"`, `"expires":""`},
 		{"end null", `"expires":"2100-01-01T00:00:00Z"`, `"expires":null`},
@@ -268,13 +300,14 @@ func FuzzRoundTrip(f *testing.F) {
 	f.Fuzz(func(t *testing.T, prose, value, grant, pattern string, seconds, end int64) {
 		meta := rules.Metadata{Name: "fuzz", Description: prose, Labels: map[string]string{"l": prose, value: value}}
 		for _, r := range []rules.Resource{
-			&rules.Bot{Metadata: meta, Roles: []string{"r"}, Traits: map[string][]string{"t": {value}}, MaxSessionTTL: time.Duration(seconds) * time.Second},
+			&rules.Bot{Metadata: meta, Roles: []string{"r"}, Traits: []rules.Trait{{Name: "t", Values: []string{value}}}, MaxSessionTTL: time.Duration(seconds) * time.Second},
 			&rules.Role{Metadata: meta, Version: "v7", Allow: rules.Conditions{DBUsers: []string{grant}, Logins: []string{grant}, JWTAudiences: []string{grant}},
 				Options: rules.Options{ForceCommand: value, CertExtensions: []rules.CertExtension{{Type: "ssh", Mode: "extension", Name: grant, Value: value}}}},
 			&rules.Role{Metadata: meta, Version: "v8", Allow: rules.Conditions{Logins: []string{"x"}, NodeLabels: map[string][]string{value: {grant, pattern}, "env": {value}}}},
 			&rules.Role{Metadata: meta, Version: "v3", Deny: rules.Conditions{AppNames: []string{grant}, KubernetesGroups: []string{value}}},
-			&rules.TokenRule{Metadata: rules.Metadata{Name: "fuzz", Expires: time.Unix(end, 0)}, JoinMethod: "circleci", BotName: "b", MaxJoins: 1, MaxTokenAge: time.Hour,
-				CircleCI: &rules.CircleCI{OrganizationID: project, Audience: value, Issuer: "https://" + pattern, Allow: []rules.CircleCIRule{{ProjectID: project, VCSRef: pattern}}}},
+			&rules.TokenRule{Metadata: rules.Metadata{Name: "fuzz", Expires: time.Unix(end, 0)}, Roles: []string{"Bot"}, JoinMethod: "circleci", BotName: "b", MaxJoins: 1, MaxTokenAge: time.Hour,
+				Sections: rules.Sections{"circleci": {Settings: values("organization_id", project, "audience", value, "issuer", "https://"+pattern),
+					Allow: []provider.Values{values("project_id", project, "vcs_ref", pattern)}}}},
 			&rules.Lock{Metadata: meta, Target: rules.Target{All: true}, Message: prose, Expires: time.Unix(end, 0)},
 		} {
 			encoded, err := rules.Encode(r)

@@ -1,5 +1,7 @@
 package rules
 
+import "github.com/gatepass-ci/gatepass/pkg/provider"
+
 // RuleComparison is one rule held against a job, field by field.
 type RuleComparison struct {
 	Deny    bool // it is a deny rule, else an allow rule
@@ -20,33 +22,41 @@ type FieldComparison struct {
 // Compare holds every deny rule and then every allow rule against a job. It is
 // for telling people what Decide, which says who may join, looks at.
 func (t *TokenRule) Compare(c Claims) []RuleComparison {
+	m := t.matcher(c)
 	var all []RuleComparison
-	for _, list := range []ruleList{denyRules, allowRules} {
-		for i := range t.count(list) {
-			all = append(all, t.compare(list, i, c))
-		}
+	for i, rule := range m.section.Deny {
+		all = append(all, RuleComparison{Deny: true, Rule: i, Matches: m.denies(rule), Fields: m.fields(rule, m.acceptsAny)})
+	}
+	for i, rule := range m.section.Allow {
+		all = append(all, m.compareAllow(i, rule))
 	}
 	return all
 }
 
-func (t *TokenRule) compare(list ruleList, i int, c Claims) RuleComparison {
-	conditions := t.conditions(list, i)
-	barred := list == allowRules && t.barredFork(&conditions, c)
-	r := RuleComparison{Deny: list == denyRules, Rule: i, Matches: t.matches(list, i, c)}
-	for _, cond := range conditions {
-		if cond.want == "" || barred && cond.field == fieldVCSOrigin { // of which more below
-			continue
+// compareAllow tells of a rule that is barred what it would have to name.
+func (m matcher) compareAllow(i int, rule provider.Values) RuleComparison {
+	r := RuleComparison{Rule: i, Matches: m.allows(rule)}
+	if !m.barred(rule) {
+		r.Fields = m.fields(rule, m.accepts)
+		return r
+	}
+	guard := m.table.Guard
+	for _, f := range m.fields(rule, m.accepts) {
+		if f.Field != guard.Field {
+			r.Fields = append(r.Fields, f)
 		}
-		r.Fields = append(r.Fields, FieldComparison{
-			Field: cond.field, Want: cond.want, Got: c[cond.field], Matches: cond.accepts(c[cond.field], list),
-		})
 	}
-	if barred {
-		r.Fields = append(r.Fields, FieldComparison{
-			Field: fieldVCSOrigin,
-			Want:  "a rule that names vcs_origin: vcs_ref is a pull request's, which may come from a fork",
-			Got:   c[fieldVCSOrigin],
-		})
-	}
+	r.Fields = append(r.Fields, FieldComparison{Field: guard.Field, Want: guard.Why, Got: m.job[guard.Field]})
 	return r
+}
+
+func (m matcher) fields(rule provider.Values, accepts func(*provider.Field, string) bool) (all []FieldComparison) {
+	for _, want := range rule {
+		f := FieldComparison{Field: want.Name, Want: want.Value, Got: m.job[want.Name]}
+		if field := m.table.Field(want.Name); field != nil {
+			f.Matches = accepts(field, want.Value)
+		}
+		all = append(all, f)
+	}
+	return all
 }

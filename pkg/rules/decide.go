@@ -6,11 +6,13 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/gatepass-ci/gatepass/pkg/provider"
 )
 
 // Claims are the claims of a job that rules can test, by the names of the
-// rules' fields. context_id has all contexts of the job; every other field has
-// one value. A field that is absent or empty never matches.
+// rules' fields. A field whose claim is a list has all of its values; every other field
+// has one. A field that is absent or empty never matches.
 type Claims map[string][]string
 
 // Outcome is what the rules say of a job.
@@ -80,42 +82,101 @@ func (d Decision) UnmatchedFields() []string {
 // Decide says whether a job may join. Deny rules come first; then the first
 // allow rule that matches lets the job in; then nothing does.
 func (t *TokenRule) Decide(c Claims) Decision {
-	for i := range t.count(denyRules) {
-		if t.matches(denyRules, i, c) {
+	m := t.matcher(c)
+	for i, rule := range m.section.Deny {
+		if m.denies(rule) {
 			return Decision{Outcome: Denied, Rule: i}
 		}
 	}
-	for i := range t.count(allowRules) {
-		if t.matches(allowRules, i, c) {
+	for i, rule := range m.section.Allow {
+		if m.allows(rule) {
 			return Decision{Outcome: Allowed, Rule: i}
 		}
 	}
-	return t.explain(c)
+	return m.explain()
 }
 
-// matches reports whether a job matches every field that a rule names. A rule
-// that names none matches nothing.
-func (t *TokenRule) matches(list ruleList, i int, c Claims) bool {
-	conditions := t.conditions(list, i)
-	named := false
-	for _, cond := range conditions {
-		if cond.want == "" {
-			continue
-		}
-		if !cond.accepts(c[cond.field], list) {
+// matcher holds one job against the rules of one CI.
+type matcher struct {
+	table   *provider.Provider
+	section *provider.Section
+	globs   bool
+	job     Claims
+}
+
+// matcher has no rules if the token rule has no known method, or no section of it.
+func (t *TokenRule) matcher(c Claims) matcher {
+	m := matcher{table: provider.Of(t.JoinMethod), section: t.Section(), job: c}
+	if m.table == nil {
+		m.table, m.section = &provider.Provider{}, &provider.Section{}
+	}
+	m.globs = m.section.Is(provider.GlobSetting)
+	return m
+}
+
+// allows reports whether a job matches every field that an allow rule names. A rule
+// that names none matches nothing, nor does one that names a field there is not.
+func (m matcher) allows(rule provider.Values) bool {
+	for _, want := range rule {
+		field := m.table.Field(want.Name)
+		if field == nil || !m.accepts(field, want.Value) {
 			return false
 		}
-		named = true
 	}
-	return named && (list == denyRules || !t.barredFork(&conditions, c))
+	return len(rule) > 0 && !m.barred(rule)
+}
+
+// denies reports the same of a deny rule. Of several values where one is due any will
+// do, and a field that there is not keeps it from denying nothing.
+func (m matcher) denies(rule provider.Values) bool {
+	for _, want := range rule {
+		field := m.table.Field(want.Name)
+		if field != nil && want.Value != "" && !m.acceptsAny(field, want.Value) {
+			return false
+		}
+	}
+	return len(rule) > 0
+}
+
+// accepts reports whether the claim has the value that an allow rule wants: the only
+// one, unless the CI's claim is a list.
+func (m matcher) accepts(f *provider.Field, want string) bool {
+	return (len(m.job[f.Name]) == 1 || f.Many) && m.acceptsAny(f, want)
+}
+
+func (m matcher) acceptsAny(f *provider.Field, want string) bool {
+	return slices.ContainsFunc(m.job[f.Name], func(got string) bool { return m.equal(f, want, got) })
+}
+
+// equal compares a value as its form asks. What is empty equals nothing.
+func (m matcher) equal(f *provider.Field, want, got string) bool {
+	switch {
+	case want == "" || got == "":
+		return false
+	case f.Form == provider.UUID:
+		return strings.EqualFold(trimBraces(want), trimBraces(got))
+	case f.Glob && m.globs:
+		return globMatch(want, got)
+	}
+	return want == got
+}
+
+// barred reports that strangers may have written the job's code, and that the rule does
+// not say that it means such jobs.
+func (m matcher) barred(rule provider.Values) bool {
+	guard := m.table.Guard
+	if guard == nil || guard.Unless != "" && m.section.Is(guard.Unless) || !guard.Suspects(m.job) {
+		return false
+	}
+	return strings.Trim(rule.Get(guard.Field), "*?") == "" // a pattern of anything names nothing
 }
 
 // explain says of every allow rule what does not match.
-func (t *TokenRule) explain(c Claims) Decision {
+func (m matcher) explain() Decision {
 	d := Decision{Outcome: NoMatch, Rule: -1, accepted: map[string]bool{}}
-	for i := range t.count(allowRules) {
+	for i, rule := range m.section.Allow {
 		mismatch := RuleMismatch{Rule: i}
-		for _, f := range t.compare(allowRules, i, c).Fields {
+		for _, f := range m.compareAllow(i, rule).Fields {
 			if f.Matches {
 				d.accepted[f.Field] = true
 				continue
@@ -127,47 +188,36 @@ func (t *TokenRule) explain(c Claims) Decision {
 	return d
 }
 
-// barredFork reports that the job may be a fork's and that the rule does not
-// say of which repository. A fork's job has the project and the organization of
-// the repository that it was forked from; only its origin tells them apart.
-func (t *TokenRule) barredFork(conditions *conditions, c Claims) bool {
-	if t.CircleCI == nil || t.CircleCI.AllowForks || !slices.ContainsFunc(c[fieldVCSRef], isPullRequest) {
-		return false
-	}
-	return !slices.ContainsFunc(conditions[:], func(cond condition) bool {
-		// A pattern that any origin matches names none.
-		return cond.field == fieldVCSOrigin && strings.Trim(cond.want, "*?") != ""
-	})
+// Section returns the section of the join method, an empty one if there is none. It is
+// not to be changed.
+func (t *TokenRule) Section() *provider.Section {
+	s := t.Sections[t.JoinMethod]
+	return &s
 }
 
-func isPullRequest(ref string) bool {
-	return strings.HasPrefix(ref, "refs/heads/pull/") || strings.HasPrefix(ref, "refs/pull/")
+// Fields returns the names of the fields that rules of the token's method can
+// test, in the order of docs/rules.md.
+func (t *TokenRule) Fields() []string {
+	if p := provider.Of(t.JoinMethod); p != nil {
+		return p.FieldNames()
+	}
+	return nil
 }
 
 // Issuer returns the issuer whose ID tokens the rule is about; "" if the token
-// has no join method.
+// has no rules for its join method.
 func (t *TokenRule) Issuer() string {
-	switch {
-	case t.Bitbucket != nil:
-		return t.Bitbucket.IdentityProviderURL
-	case t.CircleCI != nil && t.CircleCI.Issuer != "":
-		return t.CircleCI.Issuer
-	case t.CircleCI != nil:
-		return circleCIIssuer + "/org/" + t.CircleCI.OrganizationID
+	if p := provider.Of(t.JoinMethod); p != nil && len(t.Section().Allow) > 0 {
+		return p.Issuer(t.Section())
 	}
 	return ""
 }
 
 // Audience returns the audience that ID tokens must have; "" if the token has
-// no join method.
+// no rules for its join method.
 func (t *TokenRule) Audience() string {
-	switch {
-	case t.Bitbucket != nil:
-		return t.Bitbucket.Audience
-	case t.CircleCI != nil && t.CircleCI.Audience != "":
-		return t.CircleCI.Audience
-	case t.CircleCI != nil:
-		return t.CircleCI.OrganizationID
+	if p := provider.Of(t.JoinMethod); p != nil && len(t.Section().Allow) > 0 {
+		return p.Audience(t.Section())
 	}
 	return ""
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/gatepass-ci/gatepass/pkg/provider"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -250,14 +251,18 @@ func TestWhatIsNoRuleMatchesNothing(t *testing.T) {
 	all := claims("workspace_uuid", acme, "repository_uuid", shop, "branch_name", "main", "project_id", project)
 	tests := map[string]*rules.TokenRule{
 		"zero token":            {},
-		"unknown method":        {JoinMethod: "github", Bitbucket: &rules.Bitbucket{Allow: []rules.BitbucketRule{{RepositoryUUID: shop}}}},
-		"section of another":    {JoinMethod: "circleci", Bitbucket: &rules.Bitbucket{Allow: []rules.BitbucketRule{{RepositoryUUID: shop}}}},
+		"unknown method":        {JoinMethod: "jenkins", Sections: section("jenkins", "repository_uuid", shop)},
+		"section of another":    {JoinMethod: "circleci", Sections: section("bitbucket", "repository_uuid", shop)},
 		"no section":            {JoinMethod: "bitbucket"},
-		"no rules, Bitbucket":   {JoinMethod: "bitbucket", Bitbucket: &rules.Bitbucket{}},
-		"no rules, CircleCI":    {JoinMethod: "circleci", CircleCI: &rules.CircleCI{AllowForks: true}},
-		"empty rule, Bitbucket": {JoinMethod: "bitbucket", Bitbucket: &rules.Bitbucket{Allow: []rules.BitbucketRule{{}}}},
-		"empty rule, CircleCI":  {JoinMethod: "circleci", CircleCI: &rules.CircleCI{Allow: []rules.CircleCIRule{{}}}},
-		"empty deny rule":       {JoinMethod: "circleci", CircleCI: &rules.CircleCI{Deny: []rules.CircleCIRule{{}}}},
+		"no rules, Bitbucket":   {JoinMethod: "bitbucket", Sections: rules.Sections{"bitbucket": {}}},
+		"no rules, CircleCI":    {JoinMethod: "circleci", Sections: rules.Sections{"circleci": {Flags: []string{"allow_forks"}}}},
+		"empty rule, Bitbucket": {JoinMethod: "bitbucket", Sections: section("bitbucket")},
+		"empty rule, CircleCI":  {JoinMethod: "circleci", Sections: section("circleci")},
+		"empty deny rule":       {JoinMethod: "circleci", Sections: rules.Sections{"circleci": {Deny: []provider.Values{{}}}}},
+		"field there is not":    {JoinMethod: "circleci", Sections: section("circleci", "project_id", project, "colour", "red")},
+		"field of another CI":   {JoinMethod: "circleci", Sections: section("circleci", "project_id", project, "branch_name", "main")},
+		"empty field":           {JoinMethod: "circleci", Sections: section("circleci", "project_id", project, "vcs_ref", "")},
+		"field twice":           {JoinMethod: "circleci", Sections: section("circleci", "project_id", project, "project_id", pipeline)},
 	}
 	for name, token := range tests {
 		if d := token.Decide(all); d.Outcome != rules.NoMatch || d.Rule != -1 {
@@ -267,6 +272,29 @@ func TestWhatIsNoRuleMatchesNothing(t *testing.T) {
 	if got := (rules.Decision{}).Outcome; got != rules.NoMatch {
 		t.Errorf("the zero decision is %s", got)
 	}
+}
+
+// Nor does a deny rule deny less for what it should not have.
+func TestADenyRuleThatCannotBeParsedStillDenies(t *testing.T) {
+	job := claims("project_id", project, "vcs_ref", "refs/heads/main")
+	for name, rule := range map[string]provider.Values{
+		"field there is not":  values("colour", "red", "project_id", project),
+		"field of another CI": values("branch_name", "dev", "project_id", project),
+		"empty field":         values("vcs_ref", "", "project_id", project),
+	} {
+		token := &rules.TokenRule{JoinMethod: "circleci", Sections: section("circleci", "project_id", project)}
+		s := *token.Section()
+		s.Deny = []provider.Values{rule}
+		token.Sections["circleci"] = s
+		if d := token.Decide(job); d.Outcome != rules.Denied {
+			t.Errorf("%s: %s, want denied", name, d.Outcome)
+		}
+	}
+}
+
+// section has one allow rule.
+func section(method string, pairs ...string) rules.Sections {
+	return rules.Sections{method: {Allow: []provider.Values{values(pairs...)}}}
 }
 
 func TestTokenExpires(t *testing.T) {

@@ -243,18 +243,18 @@ func (granted *Grant) addOptions(granting []*Role) *NotPermittedError {
 func (g *granter) values(r *Role, field string) []string {
 	var out []string
 	add := func(s string) {
-		denied := slices.ContainsFunc(g.all, func(r *Role) bool { return slices.Contains(r.Deny.list(field), s) })
+		denied := slices.ContainsFunc(g.all, func(r *Role) bool { return slices.Contains(*r.Deny.list(field), s) })
 		if !denied && checkGrant(field, s) == "" {
 			out = append(out, s)
 		}
 	}
-	for _, s := range r.Allow.list(field) {
+	for _, s := range *r.Allow.list(field) {
 		name, ok := trait(s)
 		if !ok {
 			add(s)
 			continue
 		}
-		for _, value := range g.bot.Traits[name] {
+		for _, value := range g.bot.trait(name) {
 			if !strings.Contains(value, "{{") && !strings.Contains(value, "}}") {
 				add(value)
 			}
@@ -264,22 +264,32 @@ func (g *granter) values(r *Role, field string) []string {
 }
 
 // list returns one list of grants by its name.
-func (c *Conditions) list(field string) []string {
+func (c *Conditions) list(field string) *[]string {
 	switch field {
 	case fieldLogins:
-		return c.Logins
+		return &c.Logins
 	case fieldDBUsers:
-		return c.DBUsers
+		return &c.DBUsers
 	case fieldDBNames:
-		return c.DBNames
+		return &c.DBNames
 	case fieldKubernetesUsers:
-		return c.KubernetesUsers
+		return &c.KubernetesUsers
 	case fieldKubernetesGroups:
-		return c.KubernetesGroups
+		return &c.KubernetesGroups
 	case fieldAppNames:
-		return c.AppNames
+		return &c.AppNames
 	case fieldJWTAudiences:
-		return c.JWTAudiences
+		return &c.JWTAudiences
+	}
+	return new([]string)
+}
+
+// trait returns the values of a trait; none if the bot does not have it.
+func (b *Bot) trait(name string) []string {
+	for _, t := range b.Traits {
+		if t.Name == name {
+			return t.Values
+		}
 	}
 	return nil
 }

@@ -14,12 +14,12 @@ import (
 // team returns a bot with the roles that specs describe, NAME: SPEC on each line.
 func team(t testing.TB, specs string) (*rules.Bot, []*rules.Role) {
 	t.Helper()
-	bot := &rules.Bot{Metadata: rules.Metadata{Name: "example"}, Traits: map[string][]string{
-		"logins": {"deploy", "ops"},
-		"mixed":  {"fine", "not fine", "*", "-x", "{{internal.logins}}", ""},
-		"groups": {"system:masters", "deployers"},
-		"none":   nil,
-		"forged": {"x@env=prod", "x@env=staging,env=prod", "x=y"},
+	bot := &rules.Bot{Metadata: rules.Metadata{Name: "example"}, Traits: []rules.Trait{
+		{Name: "logins", Values: []string{"deploy", "ops"}},
+		{Name: "mixed", Values: []string{"fine", "not fine", "*", "-x", "{{internal.logins}}", ""}},
+		{Name: "groups", Values: []string{"system:masters", "deployers"}},
+		{Name: "none"},
+		{Name: "forged", Values: []string{"x@env=prod", "x@env=staging,env=prod", "x=y"}},
 	}}
 	var roles []*rules.Role
 	for line := range strings.Lines(strings.TrimSpace(specs)) {

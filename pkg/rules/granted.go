@@ -21,13 +21,9 @@ func (b *Bot) Granted(roles []*Role) []RoleGrant {
 	var out []RoleGrant
 	for _, r := range g.all {
 		allow := r.Allow
-		allow.Logins = sorted(g.values(r, fieldLogins))
-		allow.DBUsers = sorted(g.values(r, fieldDBUsers))
-		allow.DBNames = sorted(g.values(r, fieldDBNames))
-		allow.KubernetesUsers = sorted(g.values(r, fieldKubernetesUsers))
-		allow.KubernetesGroups = sorted(g.values(r, fieldKubernetesGroups))
-		allow.AppNames = sorted(g.values(r, fieldAppNames))
-		allow.JWTAudiences = sorted(g.values(r, fieldJWTAudiences))
+		for _, field := range grantFields() {
+			*allow.list(field) = sorted(g.values(r, field))
+		}
 		out = append(out, RoleGrant{Role: r.Name(), Allow: allow})
 	}
 	return out

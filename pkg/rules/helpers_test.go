@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gatepass-ci/gatepass/pkg/provider"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -160,4 +161,13 @@ func numbered(prefix string, n int) string {
 		fmt.Fprintf(&b, "%s%d,", prefix, i)
 	}
 	return b.String()
+}
+
+// values are names with their values.
+func values(pairs ...string) provider.Values {
+	v := provider.Values{}
+	for i := 0; i < len(pairs); i += 2 {
+		v = append(v, provider.Named{Name: pairs[i], Value: pairs[i+1]})
+	}
+	return v
 }

@@ -7,12 +7,6 @@ import (
 	"strings"
 )
 
-// The providers' own issuers.
-const (
-	circleCIIssuer  = "https://oidc.circleci.com"
-	bitbucketPrefix = "https://api.bitbucket.org/2.0/workspaces/"
-)
-
 // checkIssuer says what is wrong with an issuer (OpenID Connect Discovery 1.0
 // §3): a token's iss is compared with it byte for byte, and it is dialed.
 func checkIssuer(s string) string {

@@ -57,7 +57,7 @@ func TestNodeLabelsKeepTheirForm(t *testing.T) {
 	const role = "{kind: role, version: v7, metadata: {name: r}, spec: {allow: {logins: [x], node_labels: {tier: web, env: [prod, qa], aws/Name: 'a.b:c+d-1_2'}}}}"
 	r := parseOne[*rules.Role](t, role)
 	sameAfterAll(t, r)
-	want := map[string][]string{"aws/Name": {"a.b:c+d-1_2"}, "env": {"prod", "qa"}, "tier": {"web"}}
+	want := rules.NodeLabels{"aws/Name": {"a.b:c+d-1_2"}, "env": {"prod", "qa"}, "tier": {"web"}}
 	if diff := cmp.Diff(want, r.Allow.NodeLabels); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
@@ -320,7 +320,7 @@ func TestLoginsAreNoPrincipalsWithLabels(t *testing.T) {
 			t.Errorf("a role may have the login %s", p)
 		}
 		role.Allow.Logins = []string{"{{internal.logins}}"}
-		bot := &rules.Bot{Metadata: rules.Metadata{Name: "b"}, Roles: []string{"r"}, Traits: map[string][]string{"logins": {p}}}
+		bot := &rules.Bot{Metadata: rules.Metadata{Name: "b"}, Roles: []string{"r"}, Traits: []rules.Trait{{Name: "logins", Values: []string{p}}}}
 		granted, err := bot.Grant([]*rules.Role{role}, rules.Wish{Type: "ssh"})
 		if _, ok := errors.AsType[*rules.NotPermittedError](err); !ok {
 			t.Errorf("a trait grants %+v, %v", granted, err)

@@ -107,7 +107,7 @@ func (l *linter) bot(b *Bot) {
 			continue
 		}
 		for _, field := range grantFields() {
-			for _, s := range role.Allow.list(field) {
+			for _, s := range *role.Allow.list(field) {
 				if name, ok := trait(s); ok {
 					l.traitValues(b, name, field)
 				}
@@ -149,7 +149,7 @@ func (l *linter) widened(b *Bot) {
 
 // traitValues looks at what a role's template takes from the bot.
 func (l *linter) traitValues(b *Bot, name, field string) {
-	for _, value := range b.Traits[name] {
+	for _, value := range b.trait(name) {
 		if problem := powerful(field, value); problem != "" {
 			finding := Finding{SeverityWarning, l.kind, l.name, "spec.traits", fmt.Sprintf("trait %s: %s", name, problem)}
 			if !slices.Contains(l.findings, finding) {
@@ -164,7 +164,7 @@ func (l *linter) role(r *Role) {
 		l.warn("", "no bot has this role")
 	}
 	for _, field := range grantFields() {
-		for i, s := range r.Allow.list(field) {
+		for i, s := range *r.Allow.list(field) {
 			if problem := powerful(field, s); problem != "" {
 				l.warn(fmt.Sprintf("spec.allow.%s[%d]", field, i), "%s", problem)
 			}

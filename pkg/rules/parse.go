@@ -105,11 +105,11 @@ func (p *parser) document(root *yaml.Node) {
 	if !r.wellFormed(root, &path{}, 0) {
 		return
 	}
-	w := r.resource(root)
-	if !knownKind(w) {
+	resource, version := r.resource(root)
+	if resource == nil {
 		return // r has said so
 	}
-	resource, faults := build(w)
+	faults := check(resource, version, r.late)
 	for _, f := range faults {
 		if !r.reported(f.field) {
 			p.errorAt(r.line(f.field), f.field, f.message)
@@ -123,8 +123,4 @@ func (p *parser) document(root *yaml.Node) {
 		return
 	}
 	p.docs = append(p.docs, Document{Resource: resource, File: p.file, Line: root.Line})
-}
-
-func knownKind(w wire) bool {
-	return w.bot != nil || w.token != nil || w.role != nil || w.lock != nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/gatepass-ci/gatepass/pkg/provider"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -17,45 +18,51 @@ func TestParseReadsEveryKind(t *testing.T) {
 		&rules.Bot{
 			Metadata:      rules.Metadata{Name: "example", Description: "deploys the shop", Labels: map[string]string{"team": "shop"}},
 			Roles:         []string{"deployer"},
-			Traits:        map[string][]string{"logins": {"deploy"}},
+			Traits:        []rules.Trait{{Name: "logins", Values: []string{"deploy"}}},
 			MaxSessionTTL: time.Hour,
 		},
 		&rules.TokenRule{
 			Metadata:    rules.Metadata{Name: "example-bot", Expires: time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)},
+			Roles:       []string{"Bot"},
 			JoinMethod:  "bitbucket",
 			BotName:     "example",
 			MaxJoins:    1,
 			MaxTokenAge: time.Hour,
-			Bitbucket: &rules.Bitbucket{
-				IdentityProviderURL: "https://api.bitbucket.org/2.0/workspaces/acme/pipelines-config/identity/oidc",
-				Audience:            "https://join.example.com",
-				Allow: []rules.BitbucketRule{{
-					WorkspaceUUID:  "{922e118c-f34f-4226-a897-0e0afbec553d}",
-					RepositoryUUID: "{1de489be-44a1-4b9d-9f4e-1f7d2f2a6b2c}",
-					BranchName:     "main",
-				}},
-				Deny: []rules.BitbucketRule{{BranchName: "legacy"}},
-			},
+			Sections: rules.Sections{"bitbucket": {
+				Settings: values(
+					"identity_provider_url", "https://api.bitbucket.org/2.0/workspaces/acme/pipelines-config/identity/oidc",
+					"audience", "https://join.example.com",
+				),
+				Allow: []provider.Values{values(
+					"workspace_uuid", "{922e118c-f34f-4226-a897-0e0afbec553d}",
+					"repository_uuid", "{1de489be-44a1-4b9d-9f4e-1f7d2f2a6b2c}",
+					"branch_name", "main",
+				)},
+				Deny: []provider.Values{values("branch_name", "legacy")},
+			}},
 		},
 		&rules.TokenRule{
 			Metadata:    rules.Metadata{Name: "circle-bot", Expires: time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)},
+			Roles:       []string{"Bot"},
 			JoinMethod:  "circleci",
 			BotName:     "example",
 			MaxJoins:    1,
 			MaxTokenAge: time.Hour,
-			CircleCI: &rules.CircleCI{
-				OrganizationID: "00000000-0000-0000-0000-000000000001",
-				Audience:       "https://join.example.com",
-				Issuer:         "https://oidc.circleci.com",
-				Allow: []rules.CircleCIRule{{
-					ContextID:            "00000000-0000-0000-0000-000000000002",
-					ProjectID:            "00000000-0000-0000-0000-000000000003",
-					PipelineDefinitionID: "00000000-0000-0000-0000-000000000004",
-					VCSOrigin:            "github.com/acme/shop",
-					VCSRef:               "refs/heads/main",
-				}},
-				Deny: []rules.CircleCIRule{{VCSRef: "refs/heads/legacy"}},
-			},
+			Sections: rules.Sections{"circleci": {
+				Settings: values(
+					"organization_id", "00000000-0000-0000-0000-000000000001",
+					"audience", "https://join.example.com",
+					"issuer", "https://oidc.circleci.com",
+				),
+				Allow: []provider.Values{values(
+					"context_id", "00000000-0000-0000-0000-000000000002",
+					"project_id", "00000000-0000-0000-0000-000000000003",
+					"pipeline_definition_id", "00000000-0000-0000-0000-000000000004",
+					"vcs_origin", "github.com/acme/shop",
+					"vcs_ref", "refs/heads/main",
+				)},
+				Deny: []provider.Values{values("vcs_ref", "refs/heads/legacy")},
+			}},
 		},
 		&rules.Role{
 			Metadata: rules.Metadata{Name: "deployer"},
@@ -95,10 +102,10 @@ func TestParseReadsEveryKind(t *testing.T) {
 
 func TestParseReadsEveryFlag(t *testing.T) {
 	token := parseOne[*rules.TokenRule](t, edit(t, circleYAML, "    allow:\n", "    enable_glob_matching: true\n    allow_ssh_rerun: true\n    allow_forks: true\n    allow:\n"))
-	if c := token.CircleCI; !c.EnableGlobMatching || !c.AllowSSHRerun || !c.AllowForks {
+	if c := token.Section(); !c.Is("enable_glob_matching") || !c.Is("allow_ssh_rerun") || !c.Is("allow_forks") {
 		t.Errorf("flags of CircleCI: %+v", c)
 	}
-	if token := parseOne[*rules.TokenRule](t, edit(t, bitbucketYAML, "matching: false", "matching: true")); !token.Bitbucket.EnableGlobMatching {
+	if token := parseOne[*rules.TokenRule](t, edit(t, bitbucketYAML, "matching: false", "matching: true")); !token.Section().Is("enable_glob_matching") {
 		t.Error("enable_glob_matching of Bitbucket is lost")
 	}
 	role := parseOne[*rules.Role](t, edit(t, roleYAML, "    permit_pty: true\n", `    permit_pty: true
@@ -127,11 +134,11 @@ func TestParseBringsValuesIntoOneForm(t *testing.T) {
 		"922E118C-F34F-4226-A897-0E0AFBEC553D", `"{922E118C-f34f-4226-a897-0e0afbec553d}"`,
 	} {
 		token := parseOne[*rules.TokenRule](t, edit(t, bitbucketYAML, `"{922e118c-f34f-4226-a897-0e0afbec553d}"`, id))
-		if got := token.Bitbucket.Allow[0].WorkspaceUUID; got != "{922e118c-f34f-4226-a897-0e0afbec553d}" {
+		if got := token.Section().Allow[0].Get("workspace_uuid"); got != "{922e118c-f34f-4226-a897-0e0afbec553d}" {
 			t.Errorf("workspace %s became %s", id, got)
 		}
 		token = parseOne[*rules.TokenRule](t, edit(t, circleYAML, "00000000-0000-0000-0000-000000000003", id))
-		if got := token.CircleCI.Allow[0].ProjectID; got != "922e118c-f34f-4226-a897-0e0afbec553d" {
+		if got := token.Section().Allow[0].Get("project_id"); got != "922e118c-f34f-4226-a897-0e0afbec553d" {
 			t.Errorf("project %s became %s", id, got)
 		}
 	}
@@ -158,13 +165,13 @@ func TestDefaults(t *testing.T) {
 	if got, want := token.Audience(), "00000000-0000-0000-0000-000000000001"; got != want {
 		t.Errorf("audience %s, want %s", got, want)
 	}
-	if token.CircleCI.Audience != "" || token.CircleCI.Issuer != "" {
+	if token.Section().Get("audience") != "" || token.Section().Get("issuer") != "" {
 		t.Error("defaults were written into the token")
 	}
 	if token = parseOne[*rules.TokenRule](t, circleYAML); token.Issuer() != "https://oidc.circleci.com" || token.Audience() != "https://join.example.com" {
 		t.Errorf("issuer %s and audience %s are not as written", token.Issuer(), token.Audience())
 	}
-	if token = parseOne[*rules.TokenRule](t, bitbucketYAML); token.Issuer() != token.Bitbucket.IdentityProviderURL || token.Audience() != "https://join.example.com" {
+	if token = parseOne[*rules.TokenRule](t, bitbucketYAML); token.Issuer() != token.Section().Get("identity_provider_url") || token.Audience() != "https://join.example.com" {
 		t.Errorf("issuer %s and audience %s are not as written", token.Issuer(), token.Audience())
 	}
 }

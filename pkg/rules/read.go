@@ -1,182 +1,165 @@
 package rules
 
-import "go.yaml.in/yaml/v3"
+import (
+	"reflect"
+	"strings"
+	"time"
 
-// resource reads a document into wire. Teleport's spellings are understood
-// here and nowhere else.
-func (r *reader) resource(root *yaml.Node) (w wire) {
+	"go.yaml.in/yaml/v3"
+
+	"github.com/gatepass-ci/gatepass/pkg/provider"
+)
+
+// resource reads a document; nil if it has no kind that is known. version is what it
+// says that it is written in.
+func (r *reader) resource(root *yaml.Node) (resource Resource, version string) {
 	o := r.object(root, &path{})
 	if o == nil {
-		return w
+		return nil, ""
 	}
-	w.Kind, w.Version = o.text("kind"), o.text("version")
-	o.object("metadata", func(m *object) {
-		w.Metadata.Name = m.text("name")
-		w.Metadata.Description = m.prose("description")
-		w.Metadata.Labels = m.labels("labels")
-		w.Metadata.Expires = m.time("expires")
-		m.skip("namespace", "revision", "id")
-	})
+	kind, version := o.text("kind"), o.text("version")
+	resource = newResource(Kind(kind), version)
+	metadata := &Metadata{}
+	if resource != nil {
+		metadata = metadataOf(resource)
+	}
+	o.object("metadata", func(m *object) { m.fill(reflect.ValueOf(metadata).Elem()) })
 	o.skip("revision", "id", "status")
 	o.emptySubKind()
-	if w.newSpec() == nil {
+	if resource == nil {
 		if at := o.at.field("kind"); !r.reported("kind") {
-			r.fail(root, &at, "%s", kindProblem(string(w.Kind)))
+			r.fail(root, &at, "%s", kindProblem(kind))
 		}
-		return w
+		return nil, ""
 	}
 	if at := o.at.field("spec"); o.fields["spec"] == nil {
-		r.fail(root, &at, "is missing; write what the %s says under it", w.Kind)
+		r.fail(root, &at, "is missing; write what the %s says under it", kind)
 	}
-	o.object("spec", func(spec *object) {
-		switch {
-		case w.bot != nil:
-			*w.bot = spec.bot()
-		case w.token != nil:
-			*w.token = spec.token()
-		case w.role != nil:
-			*w.role = spec.role()
-		default:
-			*w.lock = spec.lock()
-		}
-	})
+	o.object("spec", func(spec *object) { spec.fill(reflect.ValueOf(resource).Elem()) })
 	o.done()
-	return w
+	return resource, version
+}
+
+// fill reads the fields of an object into a struct, by their json names, and then what
+// Teleport writes in their place. A field Line without a name is where the object is.
+func (o *object) fill(v reflect.Value) {
+	for i := range v.NumField() {
+		field := v.Type().Field(i)
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		switch {
+		case name == "-" && field.Name == "Line":
+			v.Field(i).SetInt(int64(o.node.Line))
+		case name != "-":
+			o.read(name, v.Field(i), field.Tag.Get("rules") == "prose")
+		}
+	}
+	o.teleport(v.Addr().Interface())
+}
+
+// read reads one field by its type. What is not there leaves it as it is.
+func (o *object) read(name string, v reflect.Value, prose bool) {
+	switch p := v.Addr().Interface().(type) {
+	case *string:
+		if prose {
+			*p = o.prose(name)
+		} else {
+			*p = o.text(name)
+		}
+	case *bool:
+		*p = o.flag(name)
+	case *int:
+		o.integer(name, p)
+	case *time.Time:
+		readChecked(o, name, o.time(name), p, parseTime)
+	case *time.Duration:
+		readChecked(o, name, o.text(name), p, parseDuration)
+	case *[]string:
+		*p = o.texts(name)
+	case *map[string]string:
+		*p = o.labels(name)
+	case *NodeLabels:
+		*p = o.nodeLabels()
+	case *Sections:
+		*p = o.sections()
+	default:
+		o.structs(name, v)
+	}
+}
+
+// structs reads a struct or a list of them.
+func (o *object) structs(name string, v reflect.Value) {
+	if v.Kind() == reflect.Struct {
+		o.object(name, func(child *object) { child.fill(v) })
+		return
+	}
+	o.objects(name, func(child *object) {
+		element := reflect.New(v.Type().Elem()).Elem()
+		child.fill(element)
+		v.Set(reflect.Append(v, element))
+	})
+}
+
+func readChecked[T any](o *object, name, s string, v *T, parse func(string) (T, string)) {
+	if s == "" {
+		return
+	}
+	value, problem := parse(s)
+	if problem != "" {
+		at := o.at.field(name)
+		o.r.late = append(o.r.late, fault{at.String(), problem})
+	}
+	*v = value
 }
 
 func (o *object) labels(name string) map[string]string {
 	labels := map[string]string{}
 	o.object(name, func(l *object) {
 		for key := range l.fields {
-			labels[key] = string(l.prose(key))
+			labels[key] = l.prose(key)
 		}
 	})
 	return labels
 }
 
-func (o *object) bot() (w wireBot) {
-	w.Roles = o.texts("roles")
-	o.objects("traits", func(t *object) {
-		w.Traits = append(w.Traits, wireTrait{Name: t.text("name"), Values: t.texts("values")})
-	})
-	w.MaxSessionTTL = o.text("max_session_ttl")
-	return w
-}
-
-func (o *object) token() (w wireToken) {
-	w.Roles = o.texts("roles")
-	w.JoinMethod = o.text("join_method")
-	w.BotName = o.text("bot_name")
-	w.MaxJoins = o.integer("max_joins")
-	w.MaxTokenAge = o.text("max_token_age")
-	o.object("bitbucket", func(b *object) { w.Bitbucket = b.bitbucket() })
-	o.object("circleci", func(c *object) { w.CircleCI = c.circleCI() })
-	o.suggestions()
-	return w
-}
-
-func (o *object) bitbucket() *wireBitbucket {
-	w := &wireBitbucket{
-		IdentityProviderURL: o.text("identity_provider_url"),
-		Audience:            o.text("audience"),
-		EnableGlobMatching:  o.flag("enable_glob_matching"),
+// sections reads the sections of the CIs, by their tables.
+func (o *object) sections() Sections {
+	sections := Sections{}
+	for _, p := range provider.All() {
+		o.object(p.Method, func(section *object) { sections[p.Method] = section.section(p) })
 	}
-	rule := func(list *[]wireBitbucketRule) func(*object) {
-		return func(r *object) {
-			*list = append(*list, wireBitbucketRule{
-				WorkspaceUUID:             r.raw("workspace_uuid"),
-				RepositoryUUID:            r.raw("repository_uuid"),
-				DeploymentEnvironmentUUID: r.raw("deployment_environment_uuid"),
-				BranchName:                r.text("branch_name"),
-			})
+	return sections
+}
+
+func (o *object) section(p *provider.Provider) (s provider.Section) {
+	for _, setting := range p.Settings {
+		switch {
+		case setting.Form != provider.Flag:
+			o.value(&setting.Value, &s.Settings)
+		case o.flag(setting.Name):
+			s.Flags = append(s.Flags, setting.Name)
 		}
 	}
-	o.objects("allow", rule(&w.Allow))
-	o.objects("deny", rule(&w.Deny))
-	return w
-}
-
-func (o *object) circleCI() *wireCircleCI {
-	w := &wireCircleCI{
-		OrganizationID:     o.raw("organization_id"),
-		Audience:           o.text("audience"),
-		Issuer:             o.text("issuer"),
-		EnableGlobMatching: o.flag("enable_glob_matching"),
-		AllowSSHRerun:      o.flag("allow_ssh_rerun"),
-		AllowForks:         o.flag("allow_forks"),
-	}
-	rule := func(list *[]wireCircleCIRule) func(*object) {
+	rule := func(list *[]provider.Values) func(*object) {
 		return func(r *object) {
-			*list = append(*list, wireCircleCIRule{
-				ContextID:            r.raw("context_id"),
-				ProjectID:            r.raw("project_id"),
-				PipelineDefinitionID: r.raw("pipeline_definition_id"),
-				VCSOrigin:            r.text("vcs_origin"),
-				VCSRef:               r.text("vcs_ref"),
-			})
-		}
-	}
-	o.objects("allow", rule(&w.Allow))
-	o.objects("deny", rule(&w.Deny))
-	return w
-}
-
-func (o *object) lock() (w wireLock) {
-	o.object("target", func(t *object) {
-		w.Target = wireTarget{Bot: t.text("bot"), Token: t.text("token"), Role: t.text("role"), All: t.flag("all")}
-		if token := t.text("join_token"); token != "" { // Teleport's name of it
-			if w.Target.Token != "" {
-				t.r.fail(t.node, t.at, "has token and join_token, which mean the same; remove one")
+			var values provider.Values
+			for _, f := range p.Fields {
+				r.value(&f.Value, &values)
 			}
-			w.Target.Token = token
+			*list = append(*list, values)
 		}
-	})
-	w.Message = o.prose("message")
-	w.Expires = o.time("expires")
-	return w
-}
-
-func (o *object) role() (w wireRole) {
-	o.object("allow", func(c *object) {
-		w.Allow = c.conditions()
-		w.Allow.NodeLabels = c.nodeLabels()
-		c.teleportConditions(true)
-	})
-	o.object("deny", func(c *object) {
-		w.Deny = c.conditions()
-		c.teleportConditions(false)
-	})
-	o.object("options", func(c *object) { w.Options = c.options() })
-	return w
-}
-
-func (o *object) conditions() wireConditions {
-	return wireConditions{
-		Logins:           o.texts(fieldLogins),
-		DBUsers:          o.texts(fieldDBUsers),
-		DBNames:          o.texts(fieldDBNames),
-		KubernetesUsers:  o.texts(fieldKubernetesUsers),
-		KubernetesGroups: o.texts(fieldKubernetesGroups),
-		AppNames:         o.texts(fieldAppNames),
-		JWTAudiences:     o.texts(fieldJWTAudiences),
 	}
+	o.objects("allow", rule(&s.Allow))
+	o.objects("deny", rule(&s.Deny))
+	return s
 }
 
-func (o *object) options() wireOptions {
-	w := wireOptions{
-		MaxSessionTTL:   o.text("max_session_ttl"),
-		PermitPTY:       o.flag("permit_pty"),
-		PortForwarding:  o.portForwarding(),
-		AgentForwarding: o.either("agent_forwarding", "forward_agent"),
-		X11Forwarding:   o.either("x11_forwarding", "permit_x11_forwarding"),
-		PinSourceIP:     o.flag("pin_source_ip"),
-		ForceCommand:    o.prose("force_command"),
+// value reads a setting or a rule's field, if it is there.
+func (o *object) value(v *provider.Value, into *provider.Values) {
+	read := o.text
+	if v.Form == provider.UUID || v.Form == provider.Number {
+		read = o.raw
 	}
-	o.objects("cert_extensions", func(e *object) {
-		w.CertExtensions = append(w.CertExtensions, wireCertExtension{
-			Type: e.text("type"), Mode: e.text("mode"), Name: e.text("name"), Value: string(e.prose("value")),
-		})
-	})
-	o.teleportOptions()
-	return w
+	if s := read(v.Name); s != "" {
+		*into = append(*into, provider.Named{Name: v.Name, Value: s})
+	}
 }

@@ -17,6 +17,7 @@ type reader struct {
 	*parser
 	lines map[string]int // by path
 	bad   []string       // paths that errors were reported for
+	late  []fault        // of durations and times, for check to tell in its order
 }
 
 // fail reports an error at a node.
@@ -164,7 +165,7 @@ func (o *object) done() {
 }
 
 // text reads a string that is not empty.
-func (o *object) text(name string) text {
+func (o *object) text(name string) string {
 	n, at, ok := o.take(name)
 	if !ok {
 		return ""
@@ -177,7 +178,7 @@ func (o *object) text(name string) text {
 }
 
 // prose reads a string that may as well be empty.
-func (o *object) prose(name string) text {
+func (o *object) prose(name string) string {
 	n, at, ok := o.take(name)
 	if !ok {
 		return ""
@@ -187,15 +188,15 @@ func (o *object) prose(name string) text {
 
 // raw reads a scalar of any type as it is written: an id that is written as a
 // number is better told to be no id than to be no string.
-func (o *object) raw(name string) text {
+func (o *object) raw(name string) string {
 	if n := o.fields[name]; n != nil && n.Kind == yaml.ScalarNode && n.ShortTag() != "!!null" && n.Value != "" {
 		o.known = append(o.known, name)
-		return text(n.Value)
+		return n.Value
 	}
 	return o.text(name)
 }
 
-func (r *reader) text(n *yaml.Node, at *path) text {
+func (r *reader) text(n *yaml.Node, at *path) string {
 	if n.Kind != yaml.ScalarNode {
 		r.fail(n, at, "is %s; write one value", describe(n))
 		return ""
@@ -204,21 +205,21 @@ func (r *reader) text(n *yaml.Node, at *path) text {
 		r.fail(n, at, "is %s, and a string is wanted; write %q, with the quotes", describe(n), n.Value)
 		return ""
 	}
-	return text(n.Value)
+	return n.Value
 }
 
 // time reads a timestamp, in quotes or not.
-func (o *object) time(name string) text {
+func (o *object) time(name string) string {
 	if n := o.fields[name]; n != nil && n.Kind == yaml.ScalarNode && n.ShortTag() == "!!timestamp" {
 		o.known = append(o.known, name)
-		return text(n.Value)
+		return n.Value
 	}
 	return o.text(name)
 }
 
 // texts reads a list of strings that are not empty.
-func (o *object) texts(name string) []text {
-	var list []text
+func (o *object) texts(name string) []string {
+	var list []string
 	o.list(name, func(n *yaml.Node, at *path) {
 		s := o.r.text(n, at)
 		if s == "" && n.Kind == yaml.ScalarNode && n.Value == "" && n.ShortTag() == "!!str" {
@@ -282,17 +283,18 @@ func (o *object) flag(name string) bool {
 	return strings.EqualFold(n.Value, "true")
 }
 
-func (o *object) integer(name string) *int {
+// integer reads a whole number; what is not there leaves it as it is.
+func (o *object) integer(name string, into *int) {
 	n, at, ok := o.take(name)
 	if !ok {
-		return nil
+		return
 	}
 	number, err := strconv.Atoi(n.Value)
 	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!int" || err != nil {
 		o.r.fail(n, &at, "is %s; write a whole number, without quotes", describe(n))
-		return nil
+		return
 	}
-	return &number
+	*into = number
 }
 
 // describe says what a node is, for a person who expected something else.

@@ -35,12 +35,12 @@ func Shapes() []Shape {
 		return all
 	}
 	shape := func(kind Kind, spec any, more map[string][]string, versions ...string) Shape {
-		return Shape{Kind: kind, Versions: versions, Metadata: reflect.TypeFor[wireMetadata](), Spec: reflect.TypeOf(spec), PassedOver: passed(more)}
+		return Shape{Kind: kind, Versions: versions, Metadata: reflect.TypeFor[Metadata](), Spec: reflect.TypeOf(spec), PassedOver: passed(more)}
 	}
-	token := shape(KindToken, wireToken{}, map[string][]string{"spec": suggestions()}, tokenVersion)
-	lock := shape(KindLock, wireLock{}, nil, lockVersion)
+	token := shape(KindToken, TokenRule{}, map[string][]string{"spec": suggestions()}, tokenVersion)
+	lock := shape(KindLock, Lock{}, nil, lockVersion)
 	lock.Understood = map[string]map[string]string{"spec.target": {"join_token": "token"}}
-	return []Shape{shape(KindBot, wireBot{}, nil, botVersion), token, roleShape(shape), lock}
+	return []Shape{shape(KindBot, Bot{}, nil, botVersion), token, roleShape(shape), lock}
 }
 
 func roleShape(shape func(Kind, any, map[string][]string, ...string) Shape) Shape {
@@ -53,7 +53,7 @@ func roleShape(shape func(Kind, any, map[string][]string, ...string) Shape) Shap
 			harmless = append(harmless, o.name)
 		}
 	}
-	role := shape(KindRole, wireRole{}, map[string][]string{
+	role := shape(KindRole, Role{}, map[string][]string{
 		"spec.allow": conditions, "spec.deny": conditions, "spec.options": options,
 	}, roleVersions()...)
 	role.Understood = map[string]map[string]string{"spec.options": {

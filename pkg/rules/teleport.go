@@ -12,6 +12,30 @@ import (
 // line is: a setting may be passed over, with a warning, only if a bot cannot
 // do more without it. One that narrows access and cannot be held to is refused.
 
+// teleport reads what Teleport's resources have beside the fields of one of our structs.
+func (o *object) teleport(ours any) {
+	switch ours := ours.(type) {
+	case *Metadata:
+		o.skip("namespace", "revision", "id")
+	case *TokenRule:
+		o.suggestions()
+	case *Conditions:
+		o.teleportConditions(o.at.name == "allow")
+	case *Options:
+		o.portForwarding(&ours.PortForwarding)
+		o.either(&ours.AgentForwarding, "agent_forwarding", "forward_agent")
+		o.either(&ours.X11Forwarding, "x11_forwarding", "permit_x11_forwarding")
+		o.teleportOptions()
+	case *Target:
+		if token := o.text("join_token"); token != "" { // Teleport's name of it
+			if ours.Token != "" {
+				o.r.fail(o.node, o.at, "has token and join_token, which mean the same; remove one")
+			}
+			ours.Token = token
+		}
+	}
+}
+
 // skip passes over fields that Teleport writes for its own bookkeeping.
 func (o *object) skip(names ...string) {
 	for _, name := range names {
@@ -46,41 +70,41 @@ func (o *object) emptySubKind() {
 	}
 }
 
-// either reads a flag that has two names; Teleport's comes second.
-func (o *object) either(ours, teleports string) bool {
-	mine, theirs := o.flag(ours), o.flag(teleports)
+// either reads Teleport's name of a flag of ours.
+func (o *object) either(flag *bool, ours, teleports string) {
+	theirs := o.flag(teleports)
 	if o.fields[ours] != nil && o.fields[teleports] != nil {
 		at := o.at.field(teleports)
 		o.r.fail(o.fields[teleports], &at, "means the same as %s; remove it", ours)
 	}
-	return mine || theirs
+	*flag = *flag || theirs
 }
 
-// portForwarding reads port_forwarding and Teleport's ssh_port_forwarding.
+// portForwarding reads Teleport's ssh_port_forwarding beside port_forwarding.
 // OpenSSH has one permission for both directions, so it is given only if
 // everything that is written allows it.
-func (o *object) portForwarding() bool {
+func (o *object) portForwarding(flag *bool) {
 	const ours, teleports = "port_forwarding", "ssh_port_forwarding"
-	both := o.flag(ours)
 	var local, remote bool
 	if !o.object(teleports, func(f *object) {
 		f.object("local", func(d *object) { local = d.flag("enabled") })
 		f.object("remote", func(d *object) { remote = d.flag("enabled") })
 	}) {
-		return both
+		return
 	}
 	node, at := o.fields[teleports], o.at.field(teleports)
 	if local != remote {
 		o.r.warn(node, &at, "allows one direction only, which a certificate cannot say: port forwarding stays off")
 	}
 	allowed := local && remote
-	if o.fields[ours] != nil {
-		if both != allowed {
-			o.r.warn(node, &at, "and %s disagree: port forwarding stays off", ours)
-		}
-		return both && allowed
+	if o.fields[ours] == nil {
+		*flag = allowed
+		return
 	}
-	return allowed
+	if *flag != allowed {
+		o.r.warn(node, &at, "and %s disagree: port forwarding stays off", ours)
+	}
+	*flag = *flag && allowed
 }
 
 // suggestions are fields of Teleport's tokens about the servers that join by
@@ -123,18 +147,21 @@ func elsewhere() []string {
 
 // nodeLabels reads node_labels: for each label one value or a list of them. Exactly
 // '*': '*' means any host, as if there were none.
-func (o *object) nodeLabels() (labels wireLabels) {
+func (o *object) nodeLabels() (labels NodeLabels) {
+	if o.at.name == "deny" {
+		return nil // teleportConditions refuses it
+	}
 	if n := o.fields[fieldNodeLabels]; n != nil && everywhere(n) {
 		o.known = append(o.known, fieldNodeLabels)
 		return nil
 	}
 	o.object(fieldNodeLabels, func(l *object) {
-		labels = wireLabels{}
+		labels = NodeLabels{}
 		for name, n := range l.fields {
 			if n.Kind == yaml.SequenceNode {
 				labels[name] = l.texts(name)
 			} else {
-				labels[name] = []text{l.text(name)}
+				labels[name] = []string{l.text(name)}
 			}
 		}
 	})

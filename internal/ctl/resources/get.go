@@ -12,6 +12,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/store"
+	"github.com/gatepass-ci/gatepass/pkg/provider"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -47,9 +48,9 @@ that has to do with a bot or a role.`,
 	flags := cmd.Flags()
 	flags.StringVar(&f.filter.Bot, "bot", "", "only this bot, its token rules, its roles, and what locks it")
 	flags.StringVar(&f.filter.Role, "role", "", "only this role, its bots, their token rules, and what locks it")
-	flags.StringVar(&f.filter.Method, "method", "", "only token rules of this join method: bitbucket or circleci")
+	flags.StringVar(&f.filter.Method, "method", "", "only token rules of this join method: "+strings.Join(provider.Methods(), " or "))
 	flags.StringVarP(&f.selector, "selector", "l", "", "only what carries these labels: label=value[,label=value]")
-	cli.Complete(cmd, "method", "bitbucket", "circleci")
+	cli.Complete(cmd, "method", provider.Methods()...)
 	ctl.CompleteFlag(cmd, "bot", c.CompleteName(rules.KindBot))
 	ctl.CompleteFlag(cmd, "role", c.CompleteName(rules.KindRole))
 	cli.OutputFlag(cmd, "table, yaml, json, or name for nothing but names", func(s string) {
@@ -112,8 +113,8 @@ func (f *getFlags) check(refs []ref) error {
 			return cli.Misused("--selector %s: %w", f.selector, err).Hint("write --selector label=value, or several as label=value,label=value")
 		}
 	}
-	if m := f.filter.Method; m != "" && m != "bitbucket" && m != "circleci" {
-		return cli.Misused("unknown join method %q", m).Hint("write --method bitbucket or --method circleci")
+	if m := f.filter.Method; m != "" && provider.Of(m) == nil {
+		return cli.Misused("unknown join method %q", m).Hint("write --method %s", strings.Join(provider.Methods(), " or --method "))
 	}
 	for _, r := range refs {
 		if _, err := r.matches("x"); err != nil {
@@ -238,18 +239,11 @@ var columns = map[rules.Kind]struct {
 	}},
 	rules.KindToken: {[]string{"METHOD", "BOT", "RULES", "EXPIRES"}, func(r rules.Resource) []string {
 		t := r.(*rules.TokenRule)
-		n := 0
-		if t.Bitbucket != nil {
-			n = len(t.Bitbucket.Allow)
-		}
-		if t.CircleCI != nil {
-			n = len(t.CircleCI.Allow)
-		}
 		expires := "never"
 		if e := t.Metadata.Expires; !e.IsZero() {
 			expires = ctl.Stamp(e)
 		}
-		return []string{t.JoinMethod, t.BotName, fmt.Sprint(n), expires}
+		return []string{t.JoinMethod, t.BotName, fmt.Sprint(len(t.Section().Allow)), expires}
 	}},
 	rules.KindRole: {[]string{"LOGINS", "ON HOSTS WITH", "DB USERS", "KUBERNETES GROUPS"}, func(r rules.Resource) []string {
 		a := r.(*rules.Role).Allow

@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -17,8 +16,9 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
-	"github.com/gatepass-ci/gatepass/internal/scaffold"
+	"github.com/gatepass-ci/gatepass/internal/assist"
 	"github.com/gatepass-ci/gatepass/internal/token"
+	"github.com/gatepass-ci/gatepass/pkg/provider"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -40,12 +40,10 @@ an id belongs is caught and explained.`,
 		Args:    cobra.NoArgs,
 		RunE:    cli.NeedsCommand,
 	}
-	cmd.AddCommand(
-		c.newMethodCommand("bitbucket", "Bitbucket Pipelines", `  gatepassctl new bitbucket -o rules.yaml
-  gatepassctl new bitbucket --id-token token.jwt --bot shop-deploy --audience https://join.example.com`),
-		c.newMethodCommand("circleci", "CircleCI", `  gatepassctl new circleci -o rules.yaml
-  gatepassctl new circleci --claims claims.json --bot shop-deploy --audience https://join.example.com`),
-	)
+	for _, p := range provider.All() {
+		cmd.AddCommand(c.newMethodCommand(p.Method, p.Name, fmt.Sprintf(`  gatepassctl new %[1]s -o rules.yaml
+  gatepassctl new %[1]s --id-token token.jwt --bot shop-deploy --audience https://join.example.com`, p.Method)))
+	}
 	return cmd
 }
 
@@ -74,7 +72,7 @@ The YAML goes to standard output, or to a file that does not exist yet.`,
 		},
 	}
 	fl := cmd.Flags()
-	for _, q := range scaffold.Questions(method, time.Time{}) {
+	for _, q := range assist.Questions(method, time.Time{}) {
 		usage := q.Text
 		if q.Where != "" {
 			usage += "; " + q.Where
@@ -99,25 +97,25 @@ func (c *commands) newRules(ctx context.Context, method string, given map[string
 	}
 	now := c.Now()
 	if !f.quiet && c.mayAsk() {
-		err := scaffold.Ask(ctx, method, answers, now, c.In, c.Err)
+		err := assist.Ask(ctx, method, answers, now, c.In, c.Err)
 		if errors.Is(err, context.Canceled) {
 			return cli.Failed("interrupted").Hint("nothing was written")
 		}
-		if errors.Is(err, scaffold.ErrNoAnswer) {
+		if errors.Is(err, assist.ErrNoAnswer) {
 			return cli.Failed("%w", err).Hint("run it again, or give the answers as flags; see gatepassctl new %s --help", method)
 		}
 		if err != nil {
 			return err
 		}
 	}
-	err = scaffold.Complete(method, answers, now)
-	if missing, ok := errors.AsType[*scaffold.MissingError](err); ok {
+	err = assist.Complete(method, answers, now)
+	if missing, ok := errors.AsType[*assist.MissingError](err); ok {
 		return cli.Misused("missing: %s", flagNames(missing.Names)).Hint("give them as flags, or run it at a terminal to be asked; each is explained by gatepassctl new %s --help", method)
 	}
 	if err != nil {
 		return err
 	}
-	text, findings, err := scaffold.Write(method, answers)
+	text, findings, err := assist.Write(method, answers)
 	if err != nil {
 		return err
 	}
@@ -135,10 +133,10 @@ func flagNames(names []string) string {
 }
 
 // readAnswers reads what flags say; all that is wrong is told at once.
-func (c *commands) readAnswers(method string, given map[string]string) (scaffold.Answers, error) {
-	answers := scaffold.Answers{}
+func (c *commands) readAnswers(method string, given map[string]string) (assist.Answers, error) {
+	answers := assist.Answers{}
 	var faults []string
-	for _, q := range scaffold.Questions(method, c.Now()) {
+	for _, q := range assist.Questions(method, c.Now()) {
 		s, ok := given[q.Name]
 		if !ok {
 			continue
@@ -157,7 +155,7 @@ func (c *commands) readAnswers(method string, given map[string]string) (scaffold
 }
 
 // answersOfToken adds what a job's own ID token says, where no flag says otherwise.
-func (c *commands) answersOfToken(method string, answers scaffold.Answers, f newFlags) error {
+func (c *commands) answersOfToken(method string, answers assist.Answers, f newFlags) error {
 	if f.idToken == "" && f.claims == "" {
 		return nil
 	}
@@ -171,10 +169,12 @@ func (c *commands) answersOfToken(method string, answers scaffold.Answers, f new
 	if err != nil {
 		return err
 	}
-	read, notes, err := scaffold.FromClaims(method, claims)
+	read, notes, err := assist.FromClaims(method, claims)
+	if other, ok := errors.AsType[*assist.OtherMethodError](err); ok && other.Other != "" {
+		return cli.Failed("%w", err).Hint("write gatepassctl new %s", other.Other)
+	}
 	if err != nil {
-		other := scaffold.Methods()[1-slices.Index(scaffold.Methods(), method)]
-		return cli.Failed("%w", err).Hint("write gatepassctl new %s", other)
+		return cli.Failed("%w", err).Hint("give a token of a job of %s", provider.Of(method).Name)
 	}
 	for name, answer := range read {
 		if answers[name] == "" {

@@ -3,7 +3,7 @@ package resources
 import (
 	"github.com/spf13/cobra"
 
-	"github.com/gatepass-ci/gatepass/internal/schema"
+	"github.com/gatepass-ci/gatepass/internal/assist"
 )
 
 func (c *commands) schemaCommand() *cobra.Command {
@@ -15,13 +15,13 @@ func (c *commands) schemaCommand() *cobra.Command {
 the cases of gatepassctl test. An editor with the YAML language server takes it from
 the first line of a file:
 
-  # yaml-language-server: $schema=` + schema.ResourcesURL,
+  # yaml-language-server: $schema=` + assist.ResourcesURL,
 		Example: "  gatepassctl schema > gatepass.schema.json\n  gatepassctl schema --cases > gatepass-cases.schema.json",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			text, err := schema.Resources()
+			text, err := assist.Resources()
 			if cases {
-				text, err = schema.Cases()
+				text, err = assist.Cases()
 			}
 			if err != nil {
 				return err

@@ -1,11 +1,13 @@
-package scaffold
+package assist
 
 import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
+	"github.com/gatepass-ci/gatepass/pkg/provider"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -48,13 +50,6 @@ func (p *page) lines(text string, values ...string) {
 	fmt.Fprintf(p, strings.ReplaceAll(strings.TrimPrefix(text, "\n"), "%q", "%s"), quoted...)
 }
 
-// given writes text with a value, unless there is none.
-func (p *page) given(value, text string) {
-	if value != "" {
-		p.lines(text, value)
-	}
-}
-
 func (p *page) head(method string, a Answers) {
 	p.lines(`
 # yaml-language-server: $schema=https://raw.githubusercontent.com/gatepass-ci/gatepass/main/docs/schema/gatepass.schema.json
@@ -63,18 +58,14 @@ func (p *page) head(method string, a Answers) {
 # Every field is described in docs/rules.md.
 #
 `)
-	if method == "bitbucket" {
-		p.lines(`
-# In bitbucket-pipelines.yml, the step asks for an ID token with this audience:
-#
-#   oidc: {audiences: [%q]}
-`, a["audience"])
-	} else {
-		fmt.Fprintf(p, `# In .circleci/config.yml, the job asks for an ID token with this audience, which
-# the client does by itself:
-#
-#   gatepass join --server %s --audience %[1]s --token %s --destination ./credentials
-`, a["audience"], a["bot"])
+	replace := strings.NewReplacer(`"{audience}"`, quote(a["audience"]), "{audience}", a["audience"], "{bot}", a["bot"])
+	p.comment("", replace.Replace(provider.Of(method).New.Head))
+}
+
+// comment writes lines as a comment.
+func (p *page) comment(indent, text string) {
+	for line := range strings.SplitSeq(text, "\n") {
+		p.WriteString(strings.TrimRight(indent+"# "+line, " ") + "\n")
 	}
 }
 
@@ -128,89 +119,61 @@ spec:
   join_method: `+method+`
   bot_name: %q
 `, a["bot"], a["expires"], a["bot"])
-	if method == "bitbucket" {
-		p.bitbucket(a)
-	} else {
-		p.circleci(a)
+	p.section(provider.Of(method), a)
+}
+
+// section writes the settings of a CI, and one allow rule.
+func (p *page) section(ci *provider.Provider, a Answers) {
+	p.lines("  " + ci.Method + ":\n")
+	globs := false
+	for _, q := range ci.New.Questions {
+		if f := ci.Field(q.For); f != nil {
+			globs = globs || f.Glob && strings.ContainsAny(a[q.Name], "*?")
+		} else {
+			p.named("    ", &q, a[q.Name])
+		}
+	}
+	p.comment("    ", ci.New.Audience)
+	p.lines("    audience: %q\n", a["audience"])
+	if globs { // without, no branch and no repository has such a name
+		p.comment("    ", "In branch_name, vcs_ref and vcs_origin * is any run of characters, ? is one.")
+		p.lines("    " + provider.GlobSetting + ": true\n")
+	}
+	p.comment("    ", "A job joins if it matches every line of one of these rules.")
+	p.lines("    allow:\n")
+	first := "      - "
+	for _, q := range ruleQuestions(ci) {
+		if a[q.Name] != "" {
+			p.named(first, &q, a[q.Name])
+			first = "        "
+		}
 	}
 }
 
-func (p *page) bitbucket(a Answers) {
-	p.lines(`
-  bitbucket:
-    # Repository settings > OpenID Connect: identity provider URL
-    identity_provider_url: %q
-    # The URL of the service. The workspace's default, which that page shows, is
-    # shared with every other service that its pipelines get tokens for.
-    audience: %q
-`, a["issuer"], a["audience"])
-	p.globs(a)
-	p.lines(`
-    # A job joins if it matches every line of one of these rules.
-    allow:
-      - workspace_uuid: %q
-        repository_uuid: %q
-`, a["workspace"], a["repository"])
-	p.given(a["environment"], `
-        # Limit the environment to some branches in Bitbucket, under
-        # Repository settings > Deployments: only then is it a gate.
-        deployment_environment_uuid: %q
-`)
-	p.given(a["branch"], `
-        # Who may push to this branch can join. Protect it.
-        branch_name: %q
-`)
-}
-
-func (p *page) circleci(a Answers) {
-	p.lines(`
-  circleci:
-    # Organization Settings > Overview
-    organization_id: %q
-`, a["organization"])
-	p.given(a["issuer"], `
-    # Whoever runs this host can let in any job.
-    issuer: %q
-`)
-	p.lines(`
-    # The URL of the service. The default, the organization's id, is shared with
-    # every other service that its jobs get tokens for.
-    audience: %q
-`, a["audience"])
-	p.globs(a)
-	p.lines(`
-    # A job joins if it matches every line of one of these rules.
-    allow:
-      # Where the code comes from: it tells a fork from its original.
-      - vcs_origin: %q
-`, a["origin"])
-	p.given(a["project"], `
-        # Project Settings > Overview
-        project_id: %q
-`)
-	p.given(a["context"], `
-        # Organization Settings > Contexts. Restrict who may use it: only then is it a gate.
-        context_id: %q
-`)
-	p.given(a["ref"], `
-        # Who may push to this branch can join. Protect it.
-        vcs_ref: %q
-`)
-	p.given(a["definition"], `
-        # Project Settings > Project Setup
-        pipeline_definition_id: %q
-`)
-}
-
-// globs turns patterns on where an answer that may be one is one: no branch and no
-// repository has such a name.
-func (p *page) globs(a Answers) {
-	if strings.ContainsAny(a["branch"]+a["ref"]+a["origin"], "*?") {
-		p.lines(`
-    # In branch_name, vcs_ref and vcs_origin * is any run of characters, ? is one.
-    enable_glob_matching: true
-`)
+// ruleQuestions are those about fields of a rule, the one that a rule begins with first.
+func ruleQuestions(ci *provider.Provider) (questions []provider.Question) {
+	for _, q := range ci.New.Questions {
+		switch {
+		case ci.Field(q.For) == nil:
+		case q.Name == ci.New.First:
+			questions = slices.Insert(questions, 0, q)
+		default:
+			questions = append(questions, q)
+		}
 	}
+	return questions
+}
+
+// named writes a field with its comment above it, unless it has no value.
+func (p *page) named(prefix string, q *provider.Question, value string) {
+	if value == "" {
+		return
+	}
+	if q.Comment != "" {
+		indent, _, _ := strings.Cut(prefix, "-")
+		p.comment(indent, q.Comment)
+	}
+	p.lines(prefix+q.For+": %q\n", value)
 }
 
 // quote writes a string that YAML reads as itself: JSON's are among YAML's.

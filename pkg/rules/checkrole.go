@@ -2,6 +2,8 @@ package rules
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -74,52 +76,42 @@ func canonicalTemplate(s string) string {
 	return "{{" + strings.TrimSpace(s[2:len(s)-2]) + "}}"
 }
 
-func (c *checker) role(spec *path, w *wireRole, m Metadata, version string) *Role {
+func (c *checker) role(spec *path, r *Role) {
 	allow, deny, options := spec.field("allow"), spec.field("deny"), spec.field("options")
-	return &Role{
-		Metadata: m,
-		Version:  version,
-		Allow:    c.conditions(&allow, &w.Allow, true),
-		Deny:     c.conditions(&deny, &w.Deny, false),
-		Options:  c.options(&options, &w.Options),
-	}
+	c.conditions(&allow, &r.Allow, true)
+	c.conditions(&deny, &r.Deny, false)
+	c.options(&options, &r.Options)
 }
 
 // conditions checks what a role allows, which may have templates and labels, or denies.
-func (c *checker) conditions(at *path, w *wireConditions, allow bool) Conditions {
-	return Conditions{
-		Logins:           c.grants(at, fieldLogins, w.Logins, allow),
-		NodeLabels:       c.nodeLabels(at, w.NodeLabels, allow),
-		DBUsers:          c.grants(at, fieldDBUsers, w.DBUsers, allow),
-		DBNames:          c.grants(at, fieldDBNames, w.DBNames, allow),
-		KubernetesUsers:  c.grants(at, fieldKubernetesUsers, w.KubernetesUsers, allow),
-		KubernetesGroups: c.grants(at, fieldKubernetesGroups, w.KubernetesGroups, allow),
-		AppNames:         c.grants(at, fieldAppNames, w.AppNames, allow),
-		JWTAudiences:     c.grants(at, fieldJWTAudiences, w.JWTAudiences, allow),
+func (c *checker) conditions(at *path, w *Conditions, allow bool) {
+	for _, field := range grantFields() {
+		c.grants(at, field, w.list(field), allow)
+		if field == fieldLogins {
+			c.nodeLabels(at, w.NodeLabels, allow)
+		}
 	}
 }
 
-func (c *checker) grants(up *path, field string, list []text, templates bool) []string {
-	if len(list) == 0 {
-		return nil
+func (c *checker) grants(up *path, field string, list *[]string, templates bool) {
+	if len(*list) == 0 {
+		*list = nil
+		return
 	}
 	at := up.field(field)
-	var out []string
-	for i := range c.count(&at, len(list), maxValues, "values") {
-		s := string(list[i])
+	for i := range c.count(&at, len(*list), maxValues, "values") {
+		s := &(*list)[i]
 		element := at.element(i)
-		switch _, ok := trait(s); {
+		switch _, ok := trait(*s); {
 		case ok && templates:
-			s = canonicalTemplate(s)
-		case strings.Contains(s, "{{") || strings.Contains(s, "}}"):
-			c.fault(&element, templateProblem(s, templates))
+			*s = canonicalTemplate(*s)
+		case strings.Contains(*s, "{{") || strings.Contains(*s, "}}"):
+			c.fault(&element, templateProblem(*s, templates))
 		default:
-			c.fault(&element, checkGrant(field, s))
+			c.fault(&element, checkGrant(field, *s))
 		}
-		out = append(out, s)
 	}
-	c.unique(&at, out)
-	return out
+	c.unique(&at, *list)
 }
 
 func templateProblem(s string, templates bool) string {
@@ -129,36 +121,25 @@ func templateProblem(s string, templates bool) string {
 	return fmt.Sprintf("%q is not a template that is understood; a whole value may be {{internal.TRAIT}} or {{external.TRAIT}}", s)
 }
 
-func (c *checker) options(at *path, w *wireOptions) Options {
-	ttl, command := at.field("max_session_ttl"), at.field("force_command")
-	o := Options{
-		MaxSessionTTL:   c.duration(&ttl, w.MaxSessionTTL),
-		PermitPTY:       w.PermitPTY,
-		PortForwarding:  w.PortForwarding,
-		AgentForwarding: w.AgentForwarding,
-		X11Forwarding:   w.X11Forwarding,
-		PinSourceIP:     w.PinSourceIP,
-		ForceCommand:    string(w.ForceCommand),
-	}
+func (c *checker) options(at *path, o *Options) {
+	ttl, command, extensions := at.field("max_session_ttl"), at.field("force_command"), at.field("cert_extensions")
+	c.read(&ttl)
 	if o.ForceCommand != "" {
 		c.fault(&command, checkPrintable(o.ForceCommand, maxCommand))
 	}
-	extensions := at.field("cert_extensions")
-	names := make([]string, 0, len(w.CertExtensions))
-	for i := range c.count(&extensions, len(w.CertExtensions), maxExtensions, "extensions") {
-		e := w.CertExtensions[i]
+	names := make([]string, 0, len(o.CertExtensions))
+	for i := range c.count(&extensions, len(o.CertExtensions), maxExtensions, "extensions") {
 		element := extensions.element(i)
-		c.extension(&element, e)
-		o.CertExtensions = append(o.CertExtensions, CertExtension{
-			Type: string(e.Type), Mode: string(e.Mode), Name: string(e.Name), Value: e.Value,
-		})
-		names = append(names, string(e.Name))
+		c.extension(&element, o.CertExtensions[i])
+		names = append(names, o.CertExtensions[i].Name)
 	}
 	c.unique(&extensions, names)
-	return o
+	if len(o.CertExtensions) == 0 {
+		o.CertExtensions = nil
+	}
 }
 
-func (c *checker) extension(at *path, e wireCertExtension) {
+func (c *checker) extension(at *path, e CertExtension) {
 	kind, mode, name, value := at.field("type"), at.field("mode"), at.field("name"), at.field("value")
 	if e.Type != "ssh" {
 		c.fault(&kind, fmt.Sprintf("%q is not supported; write ssh", e.Type))
@@ -166,7 +147,7 @@ func (c *checker) extension(at *path, e wireCertExtension) {
 	if e.Mode != "extension" {
 		c.fault(&mode, fmt.Sprintf("%q is not supported; write extension", e.Mode))
 	}
-	c.fault(&name, checkExtensionName(string(e.Name)))
+	c.fault(&name, checkExtensionName(e.Name))
 	if e.Value != "" {
 		c.fault(&value, checkPrintable(e.Value, maxField))
 	}
@@ -188,4 +169,60 @@ func checkExtensionName(s string) string {
 		}
 	}
 	return ""
+}
+
+// nodeLabels checks what a role asks of hosts.
+func (c *checker) nodeLabels(up *path, w NodeLabels, allow bool) {
+	at := up.field(fieldNodeLabels)
+	switch {
+	case w == nil:
+		return
+	case !allow:
+		c.fault(&at, nodeLabelsDenied)
+		return
+	case len(w) == 0:
+		c.fault(&at, "names no label, which is no host at all; write labels, or remove it for every host")
+		return
+	case w["*"] != nil:
+		c.fault(&at, "has '*' and is not '*': '*' alone; write that for every host, or the names of labels")
+		return
+	}
+	c.count(&at, len(w), MaxHostLabels, "labels")
+	product, size := 1, 0
+	for _, name := range slices.Sorted(maps.Keys(w)) {
+		if problem := checkLabel(name); problem != "" {
+			c.fault(&at, "the name of a label "+problem)
+		}
+		c.labelValues(&at, name, w[name])
+		product = min(product*min(len(w[name]), maxCombinations), maxCombinations+1)
+		size += len(name) + len(",=") + longest(w[name])
+	}
+	switch {
+	case product > maxCombinations:
+		c.fault(&at, fmt.Sprintf("stands for more than %d combinations of values, each a principal of the certificate; write fewer, or several roles", maxCombinations))
+	case size > maxConjunction:
+		c.fault(&at, fmt.Sprintf("has %d characters in one combination of values; at most %d are allowed", size, maxConjunction))
+	}
+}
+
+func (c *checker) labelValues(up *path, name string, values []string) {
+	at := up.field(name)
+	if len(values) == 0 {
+		c.fault(&at, "has no values, which is no host at all; write one, or remove the label")
+	}
+	for i := range c.count(&at, len(values), maxCombinations, "values") {
+		element := at.element(i)
+		if len(values) == 1 {
+			element = at // one value is written without a list
+		}
+		c.fault(&element, checkLabel(values[i]))
+	}
+	c.unique(&at, values)
+}
+
+func longest(list []string) (n int) {
+	for _, s := range list {
+		n = max(n, len(s))
+	}
+	return n
 }

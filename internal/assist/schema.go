@@ -1,6 +1,7 @@
-package schema
+package assist
 
 import (
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -81,29 +82,21 @@ func (g generator) resource(s rules.Shape) object {
 // places are the objects that Teleport's files have more fields in.
 func places(s rules.Shape) []string {
 	all := map[string]bool{}
-	for at := range s.PassedOver {
-		all[at] = true
+	for _, lists := range []map[string][]string{s.PassedOver, s.Harmless, s.Unlimited} {
+		for at := range lists {
+			all[at] = true
+		}
 	}
 	for at := range s.Understood {
 		all[at] = true
 	}
-	for at := range s.Harmless {
-		all[at] = true
-	}
-	for at := range s.Unlimited {
-		all[at] = true
-	}
-	var list []string
-	for at := range all {
-		list = append(list, at)
-	}
-	slices.Sort(list)
-	return list
+	return slices.Sorted(maps.Keys(all))
 }
 
 // teleports are Teleport's fields of one object, as far as they are taken.
 func teleports(s rules.Shape, at string, ours object) (more object) {
-	for name, of := range sorted(s.Understood[at]) {
+	for _, name := range slices.Sorted(maps.Keys(s.Understood[at])) {
+		of := s.Understood[at][name]
 		schema := directions()
 		if of != "" {
 			schema = append(object{{"description", "Teleport's name of " + of}}, ours.get(of).(object)[1:]...)

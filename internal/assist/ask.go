@@ -1,4 +1,4 @@
-package scaffold
+package assist
 
 import (
 	"bufio"
@@ -22,7 +22,7 @@ func Ask(ctx context.Context, method string, a Answers, now time.Time, in io.Rea
 			continue
 		}
 		q.Required = q.Required || needed(method, q.Name, a)
-		answer, err := ask(q, lines, out)
+		answer, err := answer(q, lines, out)
 		if err != nil {
 			return err
 		}
@@ -33,17 +33,8 @@ func Ask(ctx context.Context, method string, a Answers, now time.Time, in io.Rea
 	return nil
 }
 
-// needed reports whether the other one of a pair was left out.
-func needed(method, name string, a Answers) bool {
-	for _, pair := range OneOf(method) {
-		if pair[1] == name && a[pair[0]] == "" {
-			return true
-		}
-	}
-	return false
-}
-
-func ask(q Question, lines *bufio.Scanner, out io.Writer) (string, error) {
+// answer asks one question until its answer can be used.
+func answer(q Question, lines *bufio.Scanner, out io.Writer) (string, error) {
 	for {
 		fmt.Fprintf(out, "\n%s\n", q.Text)
 		if q.Where != "" {

@@ -1,4 +1,4 @@
-package scaffold_test
+package assist_test
 
 import (
 	"os"
@@ -6,7 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gatepass-ci/gatepass/internal/scaffold"
+	"github.com/gatepass-ci/gatepass/internal/assist"
+	"github.com/gatepass-ci/gatepass/pkg/provider"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -22,16 +23,16 @@ func FuzzAnswers(f *testing.F) {
 			method, given = "circleci", map[string]string{"origin": first, "context": second, "project": third, "ref": fourth, "organization": org}
 		}
 		given["bot"], given["audience"], given["logins"] = bot, audience, logins
-		a := scaffold.Answers{}
-		for _, q := range scaffold.Questions(method, now) {
+		a := assist.Answers{}
+		for _, q := range assist.Questions(method, now) {
 			if answer, err := q.Read(given[q.Name]); err == nil && given[q.Name] != "" {
 				a[q.Name] = answer
 			}
 		}
-		if scaffold.Complete(method, a, now) != nil {
+		if assist.Complete(method, a, now) != nil {
 			return
 		}
-		text, _, err := scaffold.Write(method, a)
+		text, _, err := assist.Write(method, a)
 		if err != nil {
 			t.Fatalf("%v\n%q\n%s", err, a, text)
 		}
@@ -43,20 +44,17 @@ func FuzzAnswers(f *testing.F) {
 	})
 }
 
-func check(t *testing.T, a scaffold.Answers, role *rules.Role, token *rules.TokenRule) {
-	got := scaffold.Answers{
+func check(t *testing.T, a assist.Answers, role *rules.Role, token *rules.TokenRule) {
+	got := assist.Answers{
 		"bot": token.BotName, "audience": token.Audience(), "logins": strings.Join(role.Allow.Logins, ","),
 		"expires": token.Metadata.Expires.Format("2006-01-02T15:04:05Z07:00"),
 	}
-	if b := token.Bitbucket; b != nil && len(b.Allow) == 1 && len(b.Deny) == 0 {
-		r := b.Allow[0]
-		got["issuer"], got["workspace"], got["repository"] = b.IdentityProviderURL, r.WorkspaceUUID, r.RepositoryUUID
-		got["environment"], got["branch"] = r.DeploymentEnvironmentUUID, r.BranchName
+	section := token.Section()
+	if len(section.Allow) != 1 || len(section.Deny) > 0 {
+		t.Fatalf("%d allow rules and %d deny rules", len(section.Allow), len(section.Deny))
 	}
-	if c := token.CircleCI; c != nil && len(c.Allow) == 1 && len(c.Deny) == 0 {
-		r := c.Allow[0]
-		got["organization"], got["origin"], got["ref"] = c.OrganizationID, r.VCSOrigin, r.VCSRef
-		got["project"], got["context"] = r.ProjectID, r.ContextID
+	for _, q := range provider.Of(token.JoinMethod).New.Questions {
+		got[q.Name] = section.Get(q.For) + section.Allow[0].Get(q.For)
 	}
 	names := []string{"bot", "audience", "logins", "expires", "issuer", "workspace", "repository", "environment", "branch", "organization", "origin", "ref", "project", "context"}
 	if i := slices.IndexFunc(names, func(name string) bool { return got[name] != a[name] }); i >= 0 {

@@ -1,4 +1,4 @@
-package schema
+package assist
 
 import (
 	"reflect"
@@ -12,8 +12,11 @@ type generator struct{ notes map[string]note }
 // generate makes a schema of a type. at is the path of what it describes, such as
 // token.spec.bitbucket.allow, by which notes are found.
 func (g generator) generate(t reflect.Type, at string) object {
-	if t == reflect.TypeFor[time.Time]() {
+	switch t {
+	case reflect.TypeFor[time.Time]():
 		return g.noted(at, object{{"type", "string"}, {"format", "date-time"}})
+	case reflect.TypeFor[time.Duration]():
+		return g.noted(at, object{{"type", "string"}})
 	}
 	switch t.Kind() {
 	case reflect.Pointer:
@@ -43,6 +46,10 @@ func (g generator) fields(t reflect.Type, at string) object {
 		path := at + "." + name
 		n := g.notes[path]
 		if name == "-" || n.absent {
+			continue
+		}
+		if options == "embed" {
+			properties = append(properties, sections()...)
 			continue
 		}
 		properties = append(properties, member{name, g.generate(t.Field(i).Type, path)})

@@ -1,6 +1,9 @@
-package schema
+package assist
 
-import "github.com/gatepass-ci/gatepass/internal/ruletest"
+import (
+	"github.com/gatepass-ci/gatepass/internal/ruletest"
+	"github.com/gatepass-ci/gatepass/pkg/provider"
+)
 
 // note is what the types do not say of a field.
 type note struct {
@@ -13,7 +16,6 @@ type note struct {
 
 const (
 	uuid       = `[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}`
-	atBit      = "; Repository settings > OpenID Connect"
 	orTemplate = `\{\{\s*(internal|external)\.[A-Za-z0-9_][A-Za-z0-9_.-]*\s*\}\}`
 )
 
@@ -27,7 +29,7 @@ var (
 	botName   = object{{"pattern", "^[a-z0-9][a-z0-9._-]*$"}, {"maxLength", 64}}
 	ids       = pattern(`^(\{` + uuid + `\}|` + uuid + `)$`)
 	durations = object{{"pattern", `^\+?(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+$`}, {"examples", []string{"15m", "1h", "12h"}}}
-	times     = object{{"format", "date-time"}, {"examples", []string{"2100-01-01T00:00:00Z"}}}
+	times     = object{{"examples", []string{"2100-01-01T00:00:00Z"}}}
 	issuers   = object{{"pattern", `^https://[^?#]*[^/?#]$`}, {"maxLength", 512}}
 	audiences = object{{"pattern", `^[^*]+$`}, {"maxLength", 256}}
 	matched   = object{{"minLength", 1}, {"maxLength", 512}}
@@ -45,7 +47,7 @@ func notes() map[string]note {
 		all[kind+".metadata.expires"] = note{absent: true}
 	}
 	all["token.metadata.expires"] = note{text: "from then on the rule lets nobody in; without it, it holds until it is removed", more: times}
-	for _, more := range []map[string]note{botNotes(), tokenNotes(), bitbucketNotes(), circleCINotes(), roleNotes(), lockNotes(), caseNotes()} {
+	for _, more := range []map[string]note{botNotes(), tokenNotes(), roleNotes(), lockNotes(), caseNotes()} {
 		for at, n := range more {
 			all[at] = n
 		}
@@ -67,65 +69,15 @@ func botNotes() map[string]note {
 }
 
 func tokenNotes() map[string]note {
-	methods := []object{
-		when("join_method", "bitbucket", object{{"required", []string{"bitbucket"}}, {"properties", object{{"circleci", false}}}}),
-		when("join_method", "circleci", object{{"required", []string{"circleci"}}, {"properties", object{{"bitbucket", false}}}}),
-	}
 	return map[string]note{
-		"token.spec":               {text: "which jobs may join, as which bot", more: object{{"allOf", methods}}},
+		"token.spec":               {text: "which jobs may join, as which bot", more: object{{"allOf", methodConditions()}}},
 		"token.spec.roles":         {text: "exactly [Bot]: what joins is a bot", more: object{{"minItems", 1}, {"maxItems", 1}}},
 		"token.spec.roles[]":       {instead: object{{"const", "Bot"}}},
-		"token.spec.join_method":   {text: "the CI system whose jobs join", more: object{{"enum", []string{"bitbucket", "circleci"}}}},
+		"token.spec.join_method":   {text: "the CI system whose jobs join", more: object{{"enum", provider.Methods()}}},
 		"token.spec.bot_name":      {text: "the bot that jobs become", more: botName},
-		"token.spec.max_joins":     {text: "joins that one ID token may make; 1 by default", more: object{{"minimum", 1}, {"maximum", 100}, {"default", 1}}},
+		"token.spec.max_joins":     {text: "joins that one ID token may make; 1 by default", optional: true, more: object{{"minimum", 1}, {"maximum", 100}, {"default", 1}}},
 		"token.spec.max_token_age": {text: "an ID token issued longer ago is refused; 1h by default, at most 24h", more: durations},
 	}
-}
-
-func bitbucketNotes() map[string]note {
-	const at = "token.spec.bitbucket"
-	all := map[string]note{
-		at:                            {text: "Bitbucket Pipelines"},
-		at + ".identity_provider_url": {text: "the iss of the ID tokens, letter for letter" + atBit, more: issuers},
-		at + ".audience":              {text: "the aud that ID tokens must have: better the URL of your service than the workspace's default, which others share", more: audiences},
-		at + ".enable_glob_matching":  {text: "* and ? in branch_name are patterns"},
-		at + ".allow":                 {text: "a job joins that matches one of these rules", more: atLeast(1)},
-		at + ".allow[]":               {more: object{{"anyOf", []object{{{"required", []string{"workspace_uuid"}}}, {{"required", []string{"repository_uuid"}}}}}}},
-		at + ".deny":                  {text: "a job that matches one of these is refused, whatever allow says"},
-		at + ".deny[]":                {more: object{{"minProperties", 1}}},
-	}
-	for _, list := range []string{".allow[]", ".deny[]"} {
-		all[at+list+".workspace_uuid"] = note{text: "UUID of the workspace, not its name" + atBit, more: ids}
-		all[at+list+".repository_uuid"] = note{text: "UUID of the repository, not its name" + atBit, more: ids}
-		all[at+list+".deployment_environment_uuid"] = note{text: "UUID of the step's deployment environment; limit it to some branches in Bitbucket" + atBit, more: ids}
-		all[at+list+".branch_name"] = note{text: "the branch; absent when a tag is built", more: matched}
-	}
-	return all
-}
-
-func circleCINotes() map[string]note {
-	const at = "token.spec.circleci"
-	all := map[string]note{
-		at:                           {text: "CircleCI"},
-		at + ".organization_id":      {text: "UUID of the organization, not its name; Organization Settings > Overview", more: ids},
-		at + ".audience":             {text: "the aud that ID tokens must have: better the URL of your service than the organization's id, the default, which others share", more: audiences},
-		at + ".issuer":               {text: "the iss of the ID tokens, of a CircleCI server only", more: issuers},
-		at + ".enable_glob_matching": {text: "* and ? in vcs_origin and vcs_ref are patterns"},
-		at + ".allow_ssh_rerun":      {text: "let in jobs that somebody re-ran to log in to"},
-		at + ".allow_forks":          {text: "let rules without vcs_origin match pull requests of forks"},
-		at + ".allow":                {text: "a job joins that matches one of these rules", more: atLeast(1)},
-		at + ".allow[]":              {more: object{{"anyOf", []object{{{"required", []string{"project_id"}}}, {{"required", []string{"context_id"}}}}}}},
-		at + ".deny":                 {text: "a job that matches one of these is refused, whatever allow says"},
-		at + ".deny[]":               {more: object{{"minProperties", 1}}},
-	}
-	for _, list := range []string{".allow[]", ".deny[]"} {
-		all[at+list+".context_id"] = note{text: "UUID of a context of the job, not its name; Organization Settings > Contexts, on the context's page", more: ids}
-		all[at+list+".project_id"] = note{text: "UUID of the project, not its name; Project Settings > Overview", more: ids}
-		all[at+list+".pipeline_definition_id"] = note{text: "UUID of the pipeline definition; Project Settings > Project Setup", more: ids}
-		all[at+list+".vcs_origin"] = note{text: "repository that the code comes from, such as github.com/acme/shop: it tells a fork from its original", more: matched}
-		all[at+list+".vcs_ref"] = note{text: "branch or tag, such as refs/heads/main", more: matched}
-	}
-	return all
 }
 
 func roleNotes() map[string]note {

@@ -1,4 +1,4 @@
-package schema_test
+package assist_test
 
 import (
 	"bytes"
@@ -14,8 +14,8 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/gatepass-ci/gatepass/internal/assist"
 	"github.com/gatepass-ci/gatepass/internal/ruletest"
-	"github.com/gatepass-ci/gatepass/internal/schema"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -44,7 +44,7 @@ func compile(t *testing.T, text []byte, err error) *jsonschema.Schema {
 }
 
 func resources(t *testing.T) *jsonschema.Schema {
-	text, err := schema.Resources()
+	text, err := assist.Resources()
 	return compile(t, text, err)
 }
 
@@ -189,9 +189,9 @@ func TestWhatIsValidIsAccepted(t *testing.T) {
 		{role, "[deploy]", `["{{internal.logins}}"]`}, {role, "[deploy]", `["{{ external.logins }}"]`}, {role, "[deploy]", `["{{\tinternal.logins}}"]`},
 		{role, "[deploy]", "[deploy], node_labels: {env: [a, b], tier: web}"}, {role, "[deploy]", "[deploy], node_labels: {'*': ['*']}"},
 		{bot, "[deployer]", "[]"}, {bot, "[deployer]", "[], traits: [{name: logins, values: []}]"},
-		{bitbucket, "{922e118c", "{922E118C"}, {bitbucket, `"{922e118c-f34f-4226-a897-0e0afbec553d}"`, "922e118c-f34f-4226-a897-0e0afbec553d"},
-		{bitbucket, "name: example-bot", "name: example-bot, expires: 2100-01-01T00:00:00.5+02:00"},
-		{circleci, "allow: [", "deny: [], allow: ["},
+		{bitbucketRule, "{922e118c", "{922E118C"}, {bitbucketRule, `"{922e118c-f34f-4226-a897-0e0afbec553d}"`, "922e118c-f34f-4226-a897-0e0afbec553d"},
+		{bitbucketRule, "name: example-bot", "name: example-bot, expires: 2100-01-01T00:00:00.5+02:00"},
+		{circleciRule, "allow: [", "deny: [], allow: ["},
 	} {
 		text := strings.Replace(tt.document, tt.old, tt.new, 1)
 		if docs, _, err := rules.Parse("edge.yaml", []byte(text)); err != nil || len(docs) != 1 || text == tt.document {
@@ -215,10 +215,10 @@ func TestWhatIsValidIsAccepted(t *testing.T) {
 const (
 	bot = `{kind: bot, version: v1, metadata: {name: example}, spec: {roles: [deployer]}}`
 
-	bitbucket = `{kind: token, version: v2, metadata: {name: example-bot}, spec: {roles: [Bot], join_method: bitbucket, bot_name: example,
+	bitbucketRule = `{kind: token, version: v2, metadata: {name: example-bot}, spec: {roles: [Bot], join_method: bitbucket, bot_name: example,
 		bitbucket: {identity_provider_url: "https://api.bitbucket.org/x", audience: "https://join.example.com",
 		allow: [{workspace_uuid: "{922e118c-f34f-4226-a897-0e0afbec553d}"}]}}}`
-	circleci = `{kind: token, version: v2, metadata: {name: circle-bot}, spec: {roles: [Bot], join_method: circleci, bot_name: example,
+	circleciRule = `{kind: token, version: v2, metadata: {name: circle-bot}, spec: {roles: [Bot], join_method: circleci, bot_name: example,
 		circleci: {organization_id: 00000000-0000-0000-0000-000000000001, allow: [{project_id: 00000000-0000-0000-0000-000000000003}]}}}`
 	role = `{kind: role, version: v7, metadata: {name: deployer}, spec: {allow: {logins: [deploy]}, options: {max_session_ttl: 1h}}}`
 	lock = `{kind: lock, version: v2, metadata: {name: stop}, spec: {target: {bot: example}}}`
@@ -239,26 +239,26 @@ func TestWhatIsWrongIsRefused(t *testing.T) {
 		{"a role that is a number", bot, "[deployer]", "[1]"},
 		{"an end of a bot", bot, "{name: example}", "{name: example, expires: 2100-01-01T00:00:00Z}"},
 		{"a trait without a name", bot, "roles: [deployer]", "traits: [{values: [a]}]"},
-		{"roles of a server", bitbucket, "[Bot]", "[Node]"},
-		{"a further role", bitbucket, "[Bot]", "[Bot, Node]"},
-		{"another join method", bitbucket, "join_method: bitbucket", "join_method: github"},
-		{"the section of the other method", bitbucket, "join_method: bitbucket", "join_method: circleci"},
-		{"no bot", bitbucket, "bot_name: example,", ""},
-		{"no audience", bitbucket, `audience: "https://join.example.com",`, ""},
-		{"no allow rule", bitbucket, `[{workspace_uuid: "{922e118c-f34f-4226-a897-0e0afbec553d}"}]`, "[]"},
-		{"an allow rule of any workspace", bitbucket, `workspace_uuid: "{922e118c-f34f-4226-a897-0e0afbec553d}"`, "branch_name: main"},
-		{"a name in place of an id", bitbucket, `"{922e118c-f34f-4226-a897-0e0afbec553d}"`, "acme"},
-		{"an id with one brace", bitbucket, `"{922e118c-f34f-4226-a897-0e0afbec553d}"`, `"{922e118c-f34f-4226-a897-0e0afbec553d"`},
-		{"an issuer with a slash", bitbucket, "bitbucket.org/x", "bitbucket.org/x/"},
-		{"an issuer without TLS", bitbucket, "https://api", "http://api"},
-		{"too many joins", bitbucket, "bot_name: example", "bot_name: example, max_joins: 101"},
-		{"joins in quotes", bitbucket, "bot_name: example", `bot_name: example, max_joins: "2"`},
-		{"an age in days", bitbucket, "bot_name: example", "bot_name: example, max_token_age: 1d"},
-		{"an empty deny rule", bitbucket, "allow:", "deny: [{}], allow:"},
-		{"a flag in quotes", bitbucket, "allow:", `enable_glob_matching: "true", allow:`},
-		{"a number for a project", circleci, "project_id: 00000000-0000-0000-0000-000000000003", "project_id: 1234"},
-		{"a name for an organization", circleci, "organization_id: 00000000-0000-0000-0000-000000000001", "organization_id: acme"},
-		{"a rule of any project", circleci, "project_id: 00000000-0000-0000-0000-000000000003", "vcs_ref: refs/heads/main"},
+		{"roles of a server", bitbucketRule, "[Bot]", "[Node]"},
+		{"a further role", bitbucketRule, "[Bot]", "[Bot, Node]"},
+		{"another join method", bitbucketRule, "join_method: bitbucket", "join_method: jenkins"},
+		{"the section of the other method", bitbucketRule, "join_method: bitbucket", "join_method: circleci"},
+		{"no bot", bitbucketRule, "bot_name: example,", ""},
+		{"no audience", bitbucketRule, `audience: "https://join.example.com",`, ""},
+		{"no allow rule", bitbucketRule, `[{workspace_uuid: "{922e118c-f34f-4226-a897-0e0afbec553d}"}]`, "[]"},
+		{"an allow rule of any workspace", bitbucketRule, `workspace_uuid: "{922e118c-f34f-4226-a897-0e0afbec553d}"`, "branch_name: main"},
+		{"a name in place of an id", bitbucketRule, `"{922e118c-f34f-4226-a897-0e0afbec553d}"`, "acme"},
+		{"an id with one brace", bitbucketRule, `"{922e118c-f34f-4226-a897-0e0afbec553d}"`, `"{922e118c-f34f-4226-a897-0e0afbec553d"`},
+		{"an issuer with a slash", bitbucketRule, "bitbucket.org/x", "bitbucket.org/x/"},
+		{"an issuer without TLS", bitbucketRule, "https://api", "http://api"},
+		{"too many joins", bitbucketRule, "bot_name: example", "bot_name: example, max_joins: 101"},
+		{"joins in quotes", bitbucketRule, "bot_name: example", `bot_name: example, max_joins: "2"`},
+		{"an age in days", bitbucketRule, "bot_name: example", "bot_name: example, max_token_age: 1d"},
+		{"an empty deny rule", bitbucketRule, "allow:", "deny: [{}], allow:"},
+		{"a flag in quotes", bitbucketRule, "allow:", `enable_glob_matching: "true", allow:`},
+		{"a number for a project", circleciRule, "project_id: 00000000-0000-0000-0000-000000000003", "project_id: 1234"},
+		{"a name for an organization", circleciRule, "organization_id: 00000000-0000-0000-0000-000000000001", "organization_id: acme"},
+		{"a rule of any project", circleciRule, "project_id: 00000000-0000-0000-0000-000000000003", "vcs_ref: refs/heads/main"},
 		{"a pattern of logins", role, "[deploy]", "['*']"},
 		{"a login with a space", role, "[deploy]", "['de ploy']"},
 		{"a login twice", role, "[deploy]", "[deploy, deploy]"},
@@ -271,7 +271,7 @@ func TestWhatIsWrongIsRefused(t *testing.T) {
 		{"a lock of nothing", lock, "{bot: example}", "{}"},
 		{"a lock of a user", lock, "{bot: example}", "{user: example}"},
 	}
-	for _, d := range []string{bot, bitbucket, circleci, role, lock} {
+	for _, d := range []string{bot, bitbucketRule, circleciRule, role, lock} {
 		if err := s.Validate(values(t, []byte(d))[0]); err != nil {
 			t.Fatalf("not changed: %v\n%s", err, d)
 		}
@@ -294,7 +294,7 @@ func TestWhatIsWrongIsRefused(t *testing.T) {
 
 // An editor must not offer what apply does not know.
 func TestWhatIsOfferedIsKnown(t *testing.T) {
-	text, err := schema.Resources()
+	text, err := assist.Resources()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -354,7 +354,7 @@ func offer(definition map[string]any, try func(path string, wrap func(string) st
 }
 
 func TestEveryFieldSaysWhatItIs(t *testing.T) {
-	for name, make := range map[string]func() ([]byte, error){"resources": schema.Resources, "cases": schema.Cases} {
+	for name, make := range map[string]func() ([]byte, error){"resources": assist.Resources, "cases": assist.Cases} {
 		text, err := make()
 		if err != nil {
 			t.Fatal(err)
@@ -396,7 +396,7 @@ func describe(t *testing.T, at string, v any, checked *int) {
 }
 
 func TestCases(t *testing.T) {
-	text, err := schema.Cases()
+	text, err := assist.Cases()
 	s := compile(t, text, err)
 	for _, text := range blocks(t, "../../docs/explain.md", "yaml") {
 		if !strings.Contains(text, "cases:") {
@@ -429,7 +429,7 @@ func TestCases(t *testing.T) {
 // The committed files are what make generate writes.
 func TestGeneratedFilesAreUpToDate(t *testing.T) {
 	for name, make := range map[string]func() ([]byte, error){
-		"gatepass.schema.json": schema.Resources, "gatepass-cases.schema.json": schema.Cases,
+		"gatepass.schema.json": assist.Resources, "gatepass-cases.schema.json": assist.Cases,
 	} {
 		want, err := make()
 		if err != nil {

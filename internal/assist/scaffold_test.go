@@ -1,4 +1,4 @@
-package scaffold_test
+package assist_test
 
 import (
 	"bytes"
@@ -9,8 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/scaffold"
+	"github.com/gatepass-ci/gatepass/internal/assist"
 	"github.com/gatepass-ci/gatepass/internal/token"
+	"github.com/gatepass-ci/gatepass/pkg/provider"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -31,7 +32,7 @@ var now = time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC)
 // read returns what the question of a name makes of an answer.
 func read(t *testing.T, method, name, answer string) (string, error) {
 	t.Helper()
-	for _, q := range scaffold.Questions(method, now) {
+	for _, q := range assist.Questions(method, now) {
 		if q.Name == name {
 			return q.Read(answer)
 		}
@@ -138,39 +139,39 @@ func TestWhatIsWrongIsExplained(t *testing.T) {
 
 // A question about an id tells where it is found.
 func TestQuestionsTellWhere(t *testing.T) {
-	for _, method := range scaffold.Methods() {
-		for _, q := range scaffold.Questions(method, now) {
+	for _, method := range provider.Methods() {
+		for _, q := range assist.Questions(method, now) {
 			isID := strings.Contains(q.Text, "UUID") || strings.Contains(q.Text, " id")
 			if isID != strings.Contains(q.Where, ">") && q.Name != "issuer" || q.Name == "issuer" && method == "bitbucket" && q.Where == "" {
 				t.Errorf("%s %s: %q, found %q", method, q.Name, q.Text, q.Where)
 			}
 		}
 	}
-	if scaffold.Questions("jenkins", now) != nil {
+	if assist.Questions("jenkins", now) != nil {
 		t.Error("there are questions about a system that is not known")
 	}
 }
 
-func answers(pairs ...string) scaffold.Answers {
-	a := scaffold.Answers{"bot": "shop-deploy", "audience": audience, "logins": "deploy"}
+func answers(pairs ...string) assist.Answers {
+	a := assist.Answers{"bot": "shop-deploy", "audience": audience, "logins": "deploy"}
 	for i := 0; i < len(pairs); i += 2 {
 		a[pairs[i]] = pairs[i+1]
 	}
 	return a
 }
 
-func bitbucket(pairs ...string) scaffold.Answers {
+func bitbucket(pairs ...string) assist.Answers {
 	return answers(append([]string{"issuer", issuer, "workspace", "{" + workspace + "}", "repository", "{" + repository + "}"}, pairs...)...)
 }
 
-func circleci(pairs ...string) scaffold.Answers {
+func circleci(pairs ...string) assist.Answers {
 	return answers(append([]string{"organization", org, "origin", "github.com/acme/shop"}, pairs...)...)
 }
 
 func TestPatternsAreEnabledOnlyWhereThereAreSome(t *testing.T) {
 	for branch, want := range map[string]bool{"main": false, "release/*": true} {
 		a := bitbucket("branch", branch, "expires", "2027-01-15T00:00:00Z")
-		text, _, err := scaffold.Write("bitbucket", a)
+		text, _, err := assist.Write("bitbucket", a)
 		if err != nil || bytes.Contains(text, []byte("enable_glob_matching: true")) != want {
 			t.Errorf("%s: %v\n%s", branch, err, text)
 		}
@@ -182,7 +183,7 @@ func TestPatternsAreEnabledOnlyWhereThereAreSome(t *testing.T) {
 func TestWhatIsWrittenLintsClean(t *testing.T) {
 	tests := []struct {
 		name, method string
-		answers      scaffold.Answers
+		answers      assist.Answers
 	}{
 		{"environment", "bitbucket", bitbucket("environment", "{"+environment+"}")},
 		{"branch", "bitbucket", bitbucket("branch", "main")},
@@ -200,10 +201,10 @@ func TestWhatIsWrittenLintsClean(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.method+", "+tt.name, func(t *testing.T) {
-			if err := scaffold.Complete(tt.method, tt.answers, now); err != nil {
+			if err := assist.Complete(tt.method, tt.answers, now); err != nil {
 				t.Fatal(err)
 			}
-			text, findings, err := scaffold.Write(tt.method, tt.answers)
+			text, findings, err := assist.Write(tt.method, tt.answers)
 			if err != nil {
 				t.Fatalf("%v\n%s", err, text)
 			}
@@ -239,18 +240,18 @@ func TestWhatIsWrittenLintsClean(t *testing.T) {
 func TestCompleteNamesAllThatIsMissing(t *testing.T) {
 	tests := []struct {
 		name, method string
-		answers      scaffold.Answers
+		answers      assist.Answers
 		want         string
 	}{
-		{"nothing given", "bitbucket", scaffold.Answers{}, "bot, issuer, workspace, repository, audience, environment or branch missing"},
-		{"nothing given", "circleci", scaffold.Answers{}, "bot, organization, origin, audience, project or context missing"},
+		{"nothing given", "bitbucket", assist.Answers{}, "bot, issuer, workspace, repository, audience, environment or branch missing"},
+		{"nothing given", "circleci", assist.Answers{}, "bot, organization, origin, audience, project or context missing"},
 		{"no gate", "bitbucket", bitbucket(), "environment or branch missing"},
 		{"no project", "circleci", circleci(), "project or context missing"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.method+", "+tt.name, func(t *testing.T) {
-			err := scaffold.Complete(tt.method, tt.answers, now)
-			if _, ok := errors.AsType[*scaffold.MissingError](err); !ok || err.Error() != tt.want {
+			err := assist.Complete(tt.method, tt.answers, now)
+			if _, ok := errors.AsType[*assist.MissingError](err); !ok || err.Error() != tt.want {
 				t.Errorf("got  %v\nwant %s", err, tt.want)
 			}
 			if tt.answers["logins"] == "" || tt.answers["expires"] != "2027-01-15T00:00:00Z" {
@@ -262,16 +263,16 @@ func TestCompleteNamesAllThatIsMissing(t *testing.T) {
 
 func TestAskGoesOnUntilItUnderstands(t *testing.T) {
 	var out bytes.Buffer
-	a := scaffold.Answers{"bot": "shop-deploy"}
+	a := assist.Answers{"bot": "shop-deploy"}
 	in := strings.Join([]string{
 		"acme", "acme" /* a name */, workspace, "{" + repository + "}",
 		"" /* no environment */, "" /* so a branch is needed */, "main",
 		"ari:cloud:bitbucket::workspace/" + workspace, audience, "", "",
 	}, "\n") + "\n"
-	if err := scaffold.Ask(t.Context(), "bitbucket", a, now, strings.NewReader(in), &out); err != nil {
+	if err := assist.Ask(t.Context(), "bitbucket", a, now, strings.NewReader(in), &out); err != nil {
 		t.Fatalf("%v\n%s", err, &out)
 	}
-	if err := scaffold.Complete("bitbucket", a, now); err != nil {
+	if err := assist.Complete("bitbucket", a, now); err != nil {
 		t.Fatal(err)
 	}
 	if a["workspace"] != "{"+workspace+"}" || a["branch"] != "main" || a["environment"] != "" || a["audience"] != audience || a["logins"] != "deploy" {
@@ -288,7 +289,7 @@ func TestAskGoesOnUntilItUnderstands(t *testing.T) {
 	if strings.Contains(out.String(), "name of the bot") {
 		t.Error("what was known was asked for")
 	}
-	if err := scaffold.Ask(t.Context(), "circleci", scaffold.Answers{}, now, strings.NewReader("shop\n"), &out); !errors.Is(err, scaffold.ErrNoAnswer) {
+	if err := assist.Ask(t.Context(), "circleci", assist.Answers{}, now, strings.NewReader("shop\n"), &out); !errors.Is(err, assist.ErrNoAnswer) {
 		t.Errorf("an input that ends: %v", err)
 	}
 }
@@ -299,7 +300,7 @@ func TestAskEndsWhenInterrupted(t *testing.T) {
 	defer end.Close()
 	ctx, interrupt := contexts.WithCancel(t.Context())
 	time.AfterFunc(10*time.Millisecond, interrupt)
-	if err := scaffold.Ask(ctx, "circleci", scaffold.Answers{}, now, silent, io.Discard); !errors.Is(err, contexts.Canceled) {
+	if err := assist.Ask(ctx, "circleci", assist.Answers{}, now, silent, io.Discard); !errors.Is(err, contexts.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -317,7 +318,7 @@ func TestFromClaims(t *testing.T) {
 		}
 		return u
 	}
-	a, notes, err := scaffold.FromClaims("circleci", claims("circleci", circle))
+	a, notes, err := assist.FromClaims("circleci", claims("circleci", circle))
 	if err != nil || a["organization"] != org || a["project"] != project || a["origin"] != "github.com/acme/shop" || a["ref"] != "refs/heads/main" {
 		t.Errorf("answers %v, %v", a, err)
 	}
@@ -327,29 +328,29 @@ func TestFromClaims(t *testing.T) {
 	if said := strings.Join(notes, "\n"); !strings.Contains(said, "several of context_id") || !strings.Contains(said, "--audience is not taken from the token") {
 		t.Errorf("notes %q", said)
 	}
-	a, notes, err = scaffold.FromClaims("bitbucket", claims("bitbucket", bucket))
+	a, notes, err = assist.FromClaims("bitbucket", claims("bitbucket", bucket))
 	if err != nil || len(notes) > 0 || a["issuer"] != issuer || a["audience"] != audience || a["branch"] != "main" {
 		t.Errorf("answers %v, notes %v, %v", a, notes, err)
 	}
 	// A rule made of a job's claims matches that job, letter for letter.
 	odd := strings.NewReplacer(audience, audience+"/", `"main"`, `"'main'"`).Replace(bucket)
-	if a, _, err = scaffold.FromClaims("bitbucket", claims("bitbucket", odd)); err != nil || a["audience"] != audience+"/" || a["branch"] != "'main'" {
+	if a, _, err = assist.FromClaims("bitbucket", claims("bitbucket", odd)); err != nil || a["audience"] != audience+"/" || a["branch"] != "'main'" {
 		t.Errorf("odd claims: %v, %v", a, err)
 	}
 	odd = strings.Replace(circle, "acme/shop", "acme/shop.git", 1)
-	if a, _, err = scaffold.FromClaims("circleci", claims("circleci", odd)); err != nil || a["origin"] != "github.com/acme/shop.git" {
+	if a, _, err = assist.FromClaims("circleci", claims("circleci", odd)); err != nil || a["origin"] != "github.com/acme/shop.git" {
 		t.Errorf("odd claims: %v, %v", a, err)
 	}
 	odd = strings.Replace(circle, "refs/heads/main", "refs/heads/*", 1)
-	if a, notes, err = scaffold.FromClaims("circleci", claims("circleci", odd)); err != nil || a["ref"] != "" || !strings.Contains(strings.Join(notes, "\n"), "would be a pattern") {
+	if a, notes, err = assist.FromClaims("circleci", claims("circleci", odd)); err != nil || a["ref"] != "" || !strings.Contains(strings.Join(notes, "\n"), "would be a pattern") {
 		t.Errorf("a claim became a pattern: %v, %v, %v", a, notes, err)
 	}
 	server := strings.Replace(circle, `"iss":"https://oidc.circleci.com/org/`+org, `"oidc.circleci.com/org-id":"`+org+`","iss":"https://circleci.example.com`, 1)
-	if a, _, err = scaffold.FromClaims("circleci", claims("circleci", server)); err != nil || a["issuer"] != "https://circleci.example.com" || a["organization"] != org {
+	if a, _, err = assist.FromClaims("circleci", claims("circleci", server)); err != nil || a["issuer"] != "https://circleci.example.com" || a["organization"] != org {
 		t.Errorf("a server of one's own: %v, %v", a, err)
 	}
 	for method, payload := range map[string]string{"bitbucket": circle, "circleci": bucket} {
-		if _, _, err := scaffold.FromClaims(method, claims(method, payload)); err == nil {
+		if _, _, err := assist.FromClaims(method, claims(method, payload)); err == nil {
 			t.Errorf("a token of the other system was taken for one of %s", method)
 		}
 	}
