@@ -15,6 +15,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
 	"github.com/gatepass-ci/gatepass/internal/stack"
 	"github.com/gatepass-ci/gatepass/internal/store"
+	"github.com/spf13/cobra"
 )
 
 // Backend is what commands work on: a deployed stack, or a data directory. Its String
@@ -75,6 +76,19 @@ func (c *Env) Open(ctx context.Context, create bool) (Backend, error) {
 		return c.openData(ctx, create)
 	}
 	return nil, cli.Misused("neither a stack nor a data directory was given").Hint("write --stack NAME or --data DIR, or set GATEPASS_STACK or GATEPASS_DATA")
+}
+
+// On makes the RunE of a command that works on a backend, which is closed after it. What
+// can be said of flags without one is a command's PreRunE.
+func (c *Env) On(run func(ctx context.Context, b Backend, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		b, err := c.Open(cmd.Context(), false)
+		if err != nil {
+			return err
+		}
+		defer b.Close()
+		return run(cmd.Context(), b, args)
+	}
 }
 
 func (c *Env) openStack(ctx context.Context) (Backend, error) {

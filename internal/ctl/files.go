@@ -40,6 +40,11 @@ func ReplaceFile(path string, mode os.FileMode, write func(io.Writer) error) (er
 	return os.Rename(f.Name(), path)
 }
 
+// WriteFile is ReplaceFile with what is at hand.
+func WriteFile(path string, mode os.FileMode, content []byte) error {
+	return ReplaceFile(path, mode, func(w io.Writer) error { _, err := w.Write(content); return err })
+}
+
 // maxInput is how many bytes a file, or standard input, may have: more than all that
 // is read of either.
 const maxInput = 16 << 20

@@ -52,6 +52,15 @@ func Plural(n int, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
+// List writes names after one another.
+func List[S ~string](names []S, between string) string {
+	all := make([]string, len(names))
+	for i, name := range names {
+		all[i] = string(name)
+	}
+	return strings.Join(all, between)
+}
+
 // NonNil is s, or an empty slice, which JSON writes as an empty list.
 func NonNil[T any](s []T) []T {
 	if s == nil {

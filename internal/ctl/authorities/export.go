@@ -5,7 +5,6 @@ package authorities
 import (
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -112,11 +111,7 @@ func exportHint(p cert.Purpose, wrong authority.ExportPart) string {
 	case authority.ExportOneOnly:
 		return "export it as PEM, which holds both"
 	}
-	var forms []string
-	for _, f := range authority.Forms(p) {
-		forms = append(forms, string(f))
-	}
-	return "write --form " + strings.Join(forms, " or ")
+	return "write --form " + ctl.List(authority.Forms(p), " or ")
 }
 
 // formOf is the form that was asked for. --hosts and --principals ask for theirs.
@@ -158,7 +153,7 @@ func (c *commands) writeExport(a *authority.Authority, form authority.Form, cont
 	binary := form == authority.FormDER || form == authority.FormPKCS12
 	if file != "" {
 		// Nothing in it is secret, and servers read it with rights of their own.
-		if err := ctl.ReplaceFile(file, 0o644, func(w io.Writer) error { _, err := w.Write(content); return err }); err != nil {
+		if err := ctl.WriteFile(file, 0o644, content); err != nil {
 			return err
 		}
 		return c.Print(e, func() {
@@ -186,13 +181,7 @@ func completeType(cmd *cobra.Command) {
 	cli.Complete(cmd, "type", strings.Split(purposeList(), ", ")...)
 }
 
-func purposeList() string {
-	var names []string
-	for _, p := range cert.Purposes() {
-		names = append(names, string(p))
-	}
-	return strings.Join(names, ", ")
-}
+func purposeList() string { return ctl.List(cert.Purposes(), ", ") }
 
 func (c *commands) printFingerprints(a *authority.Authority) error {
 	prints, err := a.Fingerprints()

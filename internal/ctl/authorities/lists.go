@@ -1,10 +1,10 @@
 package authorities
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -49,7 +49,7 @@ func writeList(file string, list []byte) error {
 	if file == "" {
 		return nil
 	}
-	return ctl.ReplaceFile(file, 0o644, func(w io.Writer) error { _, err := w.Write(list); return err })
+	return ctl.WriteFile(file, 0o644, list)
 }
 
 func (c *commands) noList(b ctl.Backend, err error) error {
@@ -72,24 +72,22 @@ reach it, and before anything is revoked: sshd refuses every key while its file 
 RevokedKeys is missing, and an empty list is one that it takes.`,
 		Example: "  gatepassctl revoke export --krl revoked.krl --crl revoked.crl --data ./gatepass-data",
 		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		PreRunE: func(*cobra.Command, []string) error {
 			if files.none() {
 				return cli.Misused("there is no file to write to").Hint("write --krl FILE or --crl FILE, or both")
 			}
-			b, err := c.Open(cmd.Context(), false)
+			return nil
+		},
+		RunE: c.On(func(ctx context.Context, b ctl.Backend, _ []string) error {
+			all, err := b.Store().Revocations(ctx)
 			if err != nil {
 				return err
 			}
-			defer b.Close()
-			all, err := b.Store().Revocations(cmd.Context())
-			if err != nil {
-				return err
-			}
-			if err := c.writeLists(cmd.Context(), b, files, all, true); err != nil {
+			if err := c.writeLists(ctx, b, files, all, true); err != nil {
 				return err
 			}
 			return c.Print(map[string]string{"krl": files.krl, "crl": files.crl}, func() {})
-		},
+		}),
 	}
 	files.flags(cmd)
 	return cmd
@@ -101,25 +99,17 @@ func (c *commands) revokeLsCommand() *cobra.Command {
 		Short:   "list what is revoked and has not ended",
 		Example: "  gatepassctl revoke ls --data ./gatepass-data",
 		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			b, err := c.Open(cmd.Context(), false)
-			if err != nil {
-				return err
-			}
-			defer b.Close()
-			all, err := b.Store().Revocations(cmd.Context())
+		RunE: c.On(func(ctx context.Context, b ctl.Backend, _ []string) error {
+			all, err := b.Store().Revocations(ctx)
 			if err != nil {
 				return err
 			}
 			all = slices.DeleteFunc(all, func(r store.Revocation) bool { return !r.Ends().After(c.Now()) })
 			slices.SortFunc(all, func(x, y store.Revocation) int {
-				if order := y.At.Compare(x.At); order != 0 {
-					return order
-				}
-				return strings.Compare(y.ID, x.ID)
+				return cmp.Or(y.At.Compare(x.At), strings.Compare(y.ID, x.ID))
 			})
 			return c.Print(ctl.NonNil(all), func() { c.printRevocations(all) })
-		},
+		}),
 	}
 }
 

@@ -53,60 +53,74 @@ before. docs/incident.md says what reaches whom.`,
 		Args:    cobra.NoArgs,
 		RunE:    cli.NeedsCommand,
 	}
-	for _, of := range []struct {
-		kind, what string
-		query      func(name string) store.Query
-	}{
-		{"bot", "what was issued to a bot", func(name string) store.Query { return store.Query{Bot: name} }},
-		{"token", "what was issued by a token rule", func(name string) store.Query { return store.Query{Token: name} }},
-	} {
-		var f revokeFlags
-		sub := &cobra.Command{
-			Use:     of.kind + " NAME",
-			Short:   "revoke " + of.what,
-			Example: "  gatepassctl revoke " + of.kind + " example --reason 'incident 42' --data ./gatepass-data",
+	cmd.AddCommand(
+		c.revoking(&cobra.Command{
+			Use:     "bot NAME",
+			Short:   "revoke what was issued to a bot",
+			Example: "  gatepassctl revoke bot example --reason 'incident 42' --data ./gatepass-data",
 			Args:    cli.Exactly("NAME"),
-			RunE: func(cmd *cobra.Command, args []string) error {
-				return c.revoke(cmd.Context(), of.kind+"/"+args[0], f, func(b ctl.Backend) (authority.Issued, error) {
-					return authority.ValidOf(cmd.Context(), b.Store(), of.query(args[0]), c.Now())
-				})
-			},
-		}
-		f.flags(sub)
-		cmd.AddCommand(sub)
-	}
-	cmd.AddCommand(c.revokeJoinCommand(), c.revokeSerialCommand(), c.revokeAllCommand(), c.revokeLsCommand(), c.revokeExportCommand())
+		}, func(ctx context.Context, b ctl.Backend, args []string) (string, authority.Issued, error) {
+			issued, err := authority.ValidOf(ctx, b.Store(), store.Query{Bot: args[0]}, c.Now())
+			return "bot/" + args[0], issued, err
+		}),
+		c.revoking(&cobra.Command{
+			Use:     "token NAME",
+			Short:   "revoke what was issued by a token rule",
+			Example: "  gatepassctl revoke token example --reason 'incident 42' --data ./gatepass-data",
+			Args:    cli.Exactly("NAME"),
+		}, func(ctx context.Context, b ctl.Backend, args []string) (string, authority.Issued, error) {
+			issued, err := authority.ValidOf(ctx, b.Store(), store.Query{Token: args[0]}, c.Now())
+			return "token/" + args[0], issued, err
+		}),
+		c.revoking(&cobra.Command{
+			Use:     "join JOIN_ID",
+			Short:   "revoke what one join was issued",
+			Long:    "join revokes what one join was issued. Its id is in the key id that sshd logs, gatepass:BOT:JOIN_ID.",
+			Example: "  gatepassctl revoke join 01JD2K6ZQ4V8T0N1M5R7W9X3YB --data ./gatepass-data",
+			Args:    cli.Exactly("JOIN_ID"),
+		}, func(ctx context.Context, b ctl.Backend, args []string) (string, authority.Issued, error) {
+			var issued authority.Issued
+			record, err := ctl.Join(ctx, b.Store(), args[0])
+			if err == nil {
+				issued.Add(record, c.Now())
+			}
+			return "join/" + record.JoinID, issued, err
+		}),
+		c.revokeSerialCommand(), c.revokeAllCommand(), c.revokeLsCommand(), c.revokeExportCommand(),
+	)
 	return cmd
 }
 
-func (c *commands) revokeJoinCommand() *cobra.Command {
-	var f revokeFlags
-	cmd := &cobra.Command{
-		Use:     "join JOIN_ID",
-		Short:   "revoke what one join was issued",
-		Long:    "join revokes what one join was issued. Its id is in the key id that sshd logs, gatepass:BOT:JOIN_ID.",
-		Example: "  gatepassctl revoke join 01JD2K6ZQ4V8T0N1M5R7W9X3YB --data ./gatepass-data",
-		Args:    cli.Exactly("JOIN_ID"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.revoke(cmd.Context(), "join/"+ctl.JoinID(args[0]), f, func(b ctl.Backend) (issued authority.Issued, err error) {
-				record, err := ctl.Join(cmd.Context(), b.Store(), args[0])
-				if err == nil {
-					issued.Add(record, c.Now())
-				}
-				return issued, err
-			})
-		},
-	}
+// finder finds what is to be revoked, and says in words what it is.
+type finder = func(ctx context.Context, b ctl.Backend, args []string) (what string, issued authority.Issued, err error)
+
+// revoking makes cmd revoke what find finds.
+func (c *commands) revoking(cmd *cobra.Command, find finder) *cobra.Command {
+	f := &revokeFlags{}
 	f.flags(cmd)
+	check := cmd.PreRunE
+	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
+		if f.noStore && f.files.none() {
+			return cli.Misused("--no-store leaves nothing to be done").Hint("write --krl FILE or --crl FILE as well")
+		}
+		if check != nil {
+			return check(cmd, args)
+		}
+		return nil
+	}
+	cmd.RunE = c.On(func(ctx context.Context, b ctl.Backend, args []string) error {
+		what, issued, err := find(ctx, b, args)
+		if err != nil {
+			return err
+		}
+		return c.revoke(ctx, b, what, issued, *f)
+	})
 	return cmd
 }
 
 func (c *commands) revokeSerialCommand() *cobra.Command {
-	var (
-		f       revokeFlags
-		purpose string
-	)
-	cmd := &cobra.Command{
+	var purpose string
+	cmd := c.revoking(&cobra.Command{
 		Use:   "serial SERIAL… --type AUTHORITY",
 		Short: "revoke certificates by their serials",
 		Long: `serial revokes certificates by what they say themselves: an SSH user certificate's
@@ -114,85 +128,60 @@ serial in decimal, as sshd logs it, or an X.509 certificate's in hexadecimal, as
 openssl x509 -serial prints it.`,
 		Example: "  gatepassctl revoke serial 5577006791947779410 --type ssh-user --data ./gatepass-data",
 		Args:    cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		PreRunE: func(cmd *cobra.Command, _ []string) error {
 			if err := cli.Required(cmd, "type"); err != nil {
 				return err
 			}
-			p := cert.Purpose(purpose)
-			if !p.Revocable() {
+			if !cert.Purpose(purpose).Revocable() {
 				return cli.Misused("certificates of %q cannot be revoked", purpose).Hint("write one of %s. JWTs cannot be revoked; of a host's certificate, see docs/incident.md", revocableList())
 			}
-			return c.revoke(cmd.Context(), "the serial "+strings.Join(args, ", "), f, func(b ctl.Backend) (issued authority.Issued, err error) {
-				for _, serial := range args {
-					r, found, err := authority.BySerial(cmd.Context(), b.Store(), p, serial, c.Now())
-					if err != nil {
-						return issued, err
-					}
-					if !found {
-						c.Warn("no record has the serial %s of %s: it is revoked for %s, as long as any certificate lives", serial, p, cert.MaxTTL)
-					}
-					issued.Revocations = append(issued.Revocations, r)
-				}
-				return issued, nil
-			})
+			return nil
 		},
-	}
-	f.flags(cmd)
+	}, func(ctx context.Context, b ctl.Backend, args []string) (what string, issued authority.Issued, err error) {
+		for _, serial := range args {
+			r, found, err := authority.BySerial(ctx, b.Store(), cert.Purpose(purpose), serial, c.Now())
+			if err != nil {
+				return "", issued, err
+			}
+			if !found {
+				c.Warn("no record has the serial %s of %s: it is revoked for %s, as long as any certificate lives", serial, purpose, cert.MaxTTL)
+			}
+			issued.Revocations = append(issued.Revocations, r)
+		}
+		return "the serial " + strings.Join(args, ", "), issued, nil
+	})
 	cmd.Flags().StringVar(&purpose, "type", "", "the authority that signed them: "+revocableList())
 	completeType(cmd)
 	return cmd
 }
 
 func revocableList() string {
-	var names []string
-	for _, p := range cert.Purposes() {
-		if p.Revocable() {
-			names = append(names, string(p))
-		}
-	}
-	return strings.Join(names, ", ")
+	return ctl.List(slices.DeleteFunc(cert.Purposes(), func(p cert.Purpose) bool { return !p.Revocable() }), ", ")
 }
 
 func (c *commands) revokeAllCommand() *cobra.Command {
-	var (
-		f   revokeFlags
-		yes bool
-	)
-	cmd := &cobra.Command{
+	var yes bool
+	cmd := c.revoking(&cobra.Command{
 		Use:     "all",
 		Short:   "revoke everything that was issued",
 		Example: "  gatepassctl revoke all --yes --reason 'incident 42' --stack gatepass",
 		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !yes && !f.dryRun {
-				if err := c.Confirm("This revokes every certificate of every bot", "all"); err != nil {
-					return err
-				}
+		PreRunE: func(cmd *cobra.Command, _ []string) error {
+			if dryRun, err := cmd.Flags().GetBool("dry-run"); yes || dryRun || err != nil {
+				return err
 			}
-			return c.revoke(cmd.Context(), "everything", f, func(b ctl.Backend) (authority.Issued, error) {
-				return authority.ValidOf(cmd.Context(), b.Store(), store.Query{}, c.Now())
-			})
+			return c.Confirm("This revokes every certificate of every bot", "all")
 		},
-	}
-	f.flags(cmd)
+	}, func(ctx context.Context, b ctl.Backend, _ []string) (string, authority.Issued, error) {
+		issued, err := authority.ValidOf(ctx, b.Store(), store.Query{}, c.Now())
+		return "everything", issued, err
+	})
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	return cmd
 }
 
-// revoke revokes what find finds of what.
-func (c *commands) revoke(ctx context.Context, what string, f revokeFlags, find func(ctl.Backend) (authority.Issued, error)) error {
-	if f.noStore && f.files.none() {
-		return cli.Misused("--no-store leaves nothing to be done").Hint("write --krl FILE or --crl FILE as well")
-	}
-	b, err := c.Open(ctx, false)
-	if err != nil {
-		return err
-	}
-	defer b.Close()
-	issued, err := find(b)
-	if err != nil {
-		return err
-	}
+// revoke revokes what was issued.
+func (c *commands) revoke(ctx context.Context, b ctl.Backend, what string, issued authority.Issued, f revokeFlags) error {
 	now := c.Now().UTC().Truncate(time.Second)
 	for i := range issued.Revocations {
 		r := &issued.Revocations[i]

@@ -52,7 +52,7 @@ The old key is put out of use after phase 3 and never deleted.`,
 				if force {
 					return cli.Misused("--force needs --phase").Hint("write --phase 2 --force")
 				}
-				return c.showRotations(cmd.Context(), purposes)
+				return c.On(func(ctx context.Context, b ctl.Backend, _ []string) error { return c.showRotations(ctx, b, purposes) })(cmd, nil)
 			}
 			step := authority.Step(phase)
 			if !slices.Contains(authority.Steps(), step) {
@@ -61,7 +61,9 @@ The old key is put out of use after phase 3 and never deleted.`,
 			if len(purposes) == 0 {
 				return cli.Required(cmd, "type")
 			}
-			return c.rotate(cmd.Context(), step, force, purposes)
+			return c.On(func(ctx context.Context, b ctl.Backend, _ []string) error {
+				return c.rotate(ctx, b, step, force, purposes)
+			})(cmd, nil)
 		},
 	}
 	cmd.Flags().StringSliceVar(&types, "type", nil, "which, of "+purposeList()+", or x509 for all of X.509")
@@ -70,14 +72,6 @@ The old key is put out of use after phase 3 and never deleted.`,
 	completeType(cmd)
 	cli.Complete(cmd, "phase", "1", "2", "3", "back")
 	return cmd
-}
-
-func commas(purposes []cert.Purpose) string {
-	var names []string
-	for _, p := range purposes {
-		names = append(names, string(p))
-	}
-	return strings.Join(names, ",")
 }
 
 // purposesOf reads --type.
@@ -144,12 +138,7 @@ func (c *commands) rotator(ctx context.Context, b ctl.Backend) *authority.Rotato
 	return r
 }
 
-func (c *commands) showRotations(ctx context.Context, purposes []cert.Purpose) error {
-	b, err := c.Open(ctx, false)
-	if err != nil {
-		return err
-	}
-	defer b.Close()
+func (c *commands) showRotations(ctx context.Context, b ctl.Backend, purposes []cert.Purpose) error {
 	asked := len(purposes) > 0
 	if !asked {
 		purposes = cert.Purposes()
@@ -178,12 +167,7 @@ func (c *commands) showRotations(ctx context.Context, purposes []cert.Purpose) e
 	return c.Print(all, func() { c.printRotations(all) })
 }
 
-func (c *commands) rotate(ctx context.Context, step authority.Step, force bool, purposes []cert.Purpose) error {
-	b, err := c.Open(ctx, false)
-	if err != nil {
-		return err
-	}
-	defer b.Close()
+func (c *commands) rotate(ctx context.Context, b ctl.Backend, step authority.Step, force bool, purposes []cert.Purpose) error {
 	rotator := c.rotator(ctx, b)
 	rotated, err := rotator.Rotate(ctx, step, force, purposes...)
 	if err != nil {
@@ -204,7 +188,7 @@ func (c *commands) rotate(ctx context.Context, step authority.Step, force bool, 
 
 // rotateFailed says what to do about a step that was not made, or not to its end.
 func (c *commands) rotateFailed(b ctl.Backend, step authority.Step, purposes []cert.Purpose, rotated []authority.Rotated, err error) error {
-	again := c.Command(fmt.Sprintf("ca rotate --type %s --phase %s", commas(purposes), step))
+	again := c.Command(fmt.Sprintf("ca rotate --type %s --phase %s", ctl.List(purposes, ","), step))
 	if step == authority.StepBack { // which would go one further back if it was made
 		again = c.Command("ca rotate") + " shows how it stands"
 	}

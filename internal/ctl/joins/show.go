@@ -1,6 +1,7 @@
 package joins
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -23,18 +24,13 @@ func (c *commands) joinsShowCommand() *cobra.Command {
 		Short:   "show one join: the claims, the rules and what did not match",
 		Example: "  gatepassctl joins show 01JD2K6ZQ4V8T0N1M5R7W9X3YB --data ./gatepass-data",
 		Args:    cli.Exactly("JOIN_ID"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			b, err := c.Open(cmd.Context(), false)
-			if err != nil {
-				return err
-			}
-			defer b.Close()
-			record, err := ctl.Join(cmd.Context(), b.Store(), args[0])
+		RunE: c.On(func(ctx context.Context, b ctl.Backend, args []string) error {
+			record, err := ctl.Join(ctx, b.Store(), args[0])
 			if err != nil {
 				return err
 			}
 			return c.Print(record, func() { c.printJoin(record) })
-		},
+		}),
 	}
 }
 

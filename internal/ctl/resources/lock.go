@@ -17,12 +17,6 @@ import (
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
-// lockFlags say how to lock.
-type lockFlags struct {
-	message, ttl, expires string
-	yes                   bool
-}
-
 func (c *commands) lockCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "lock",
@@ -36,52 +30,73 @@ wrong is in docs/incident.md.`,
 		RunE:    cli.NeedsCommand,
 	}
 	for _, of := range []struct {
-		kind, what string
-		target     func(name string) rules.Target
+		kind rules.Kind
+		what string
 	}{
-		{"bot", "the joins of a bot", func(name string) rules.Target { return rules.Target{Bot: name} }},
-		{"token", "the joins by a token rule", func(name string) rules.Target { return rules.Target{Token: name} }},
-		{"role", "the joins of every bot that has a role", func(name string) rules.Target { return rules.Target{Role: name} }},
+		{rules.KindBot, "the joins of a bot"},
+		{rules.KindToken, "the joins by a token rule"},
+		{rules.KindRole, "the joins of every bot that has a role"},
 	} {
-		var f lockFlags
-		sub := &cobra.Command{
-			Use:     of.kind + " NAME",
+		cmd.AddCommand(c.locking(&cobra.Command{
+			Use:     string(of.kind) + " NAME",
 			Short:   "stop " + of.what,
-			Example: "  gatepassctl lock " + of.kind + " example --message 'incident 42' --ttl 4h --data ./gatepass-data",
+			Example: "  gatepassctl lock " + string(of.kind) + " example --message 'incident 42' --ttl 4h --data ./gatepass-data",
 			Args:    cli.Exactly("NAME"),
-			RunE:    func(cmd *cobra.Command, args []string) error { return c.lock(cmd.Context(), of.target(args[0]), f) },
-		}
-		f.flags(sub)
-		cmd.AddCommand(sub)
+		}, func(args []string) rules.Target { return targetOf(of.kind, args[0]) }))
 	}
 	cmd.AddCommand(c.lockAllCommand(), c.lockLsCommand())
 	return cmd
 }
 
-func (f *lockFlags) flags(cmd *cobra.Command) {
+// targetOf is what a lock of one bot, token rule or role stops.
+func targetOf(kind rules.Kind, name string) rules.Target {
+	switch kind {
+	case rules.KindBot:
+		return rules.Target{Bot: name}
+	case rules.KindToken:
+		return rules.Target{Token: name}
+	}
+	return rules.Target{Role: name}
+}
+
+// lockFlags say how to lock.
+type lockFlags struct{ message, ttl, expires string }
+
+// locking makes cmd lock a target.
+func (c *commands) locking(cmd *cobra.Command, target func(args []string) rules.Target) *cobra.Command {
+	var f lockFlags
 	cmd.Flags().StringVar(&f.message, "message", "", "why; jobs that are refused are told it")
 	cmd.Flags().StringVar(&f.ttl, "ttl", "", "unlock after so long, such as 4h or 2d")
 	cmd.Flags().StringVar(&f.expires, "expires", "", "unlock at this time, such as 2026-01-31T08:00:00Z")
+	check := cmd.PreRunE
+	var expires time.Time
+	cmd.PreRunE = func(cmd *cobra.Command, args []string) (err error) {
+		if expires, err = f.end(c.Now()); err == nil && check != nil {
+			err = check(cmd, args)
+		}
+		return err
+	}
+	cmd.RunE = c.On(func(ctx context.Context, b ctl.Backend, args []string) error {
+		return c.lock(ctx, b.Store(), target(args), f.message, expires)
+	})
+	return cmd
 }
 
 func (c *commands) lockAllCommand() *cobra.Command {
-	var f lockFlags
-	cmd := &cobra.Command{
+	var yes bool
+	cmd := c.locking(&cobra.Command{
 		Use:     "all",
 		Short:   "stop every join: the emergency stop",
 		Example: "  gatepassctl lock all --yes --message 'incident 42' --stack gatepass",
 		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !f.yes {
-				if err := c.Confirm("This refuses every join of every job", "all"); err != nil {
-					return err
-				}
+		PreRunE: func(*cobra.Command, []string) error {
+			if yes {
+				return nil
 			}
-			return c.lock(cmd.Context(), rules.Target{All: true}, f)
+			return c.Confirm("This refuses every join of every job", "all")
 		},
-	}
-	f.flags(cmd)
-	cmd.Flags().BoolVar(&f.yes, "yes", false, "do not ask")
+	}, func([]string) rules.Target { return rules.Target{All: true} })
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	return cmd
 }
 
@@ -91,18 +106,13 @@ func (c *commands) lockLsCommand() *cobra.Command {
 		Short:   "list the locks, as gatepassctl get lock does",
 		Example: "  gatepassctl lock ls --data ./gatepass-data",
 		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			b, err := c.Open(cmd.Context(), false)
-			if err != nil {
-				return err
-			}
-			defer b.Close()
-			all, err := b.Store().List(cmd.Context(), rules.KindLock)
+		RunE: c.On(func(ctx context.Context, b ctl.Backend, _ []string) error {
+			all, err := b.Store().List(ctx, rules.KindLock)
 			if err != nil {
 				return err
 			}
 			return c.printList(all, getFlags{})
-		},
+		}),
 	}
 }
 
@@ -130,17 +140,8 @@ func (f lockFlags) end(now time.Time) (time.Time, error) {
 	return time.Time{}, nil
 }
 
-func (c *commands) lock(ctx context.Context, target rules.Target, f lockFlags) error {
-	expires, err := f.end(c.Now())
-	if err != nil {
-		return err
-	}
-	b, err := c.Open(ctx, false)
-	if err != nil {
-		return err
-	}
-	defer b.Close()
-	lock, err := admin.Lock(ctx, b.Store(), target, f.message, expires, c.Now())
+func (c *commands) lock(ctx context.Context, s store.Store, target rules.Target, message string, expires time.Time) error {
+	lock, err := admin.Lock(ctx, s, target, message, expires, c.Now())
 	if longer, ok := errors.AsType[*admin.LongerError](err); ok {
 		return cli.Failed("%s: %s", admin.TargetID(target), longer).Hint("unlock it first if it shall end earlier: %s", unlockLine(target))
 	}
@@ -150,7 +151,7 @@ func (c *commands) lock(ctx context.Context, target rules.Target, f lockFlags) e
 	if err != nil {
 		return err
 	}
-	c.warnUnknown(ctx, b.Store(), target)
+	c.warnUnknown(ctx, s, target)
 	return c.printLocked(lock)
 }
 

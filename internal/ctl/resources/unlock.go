@@ -25,22 +25,15 @@ stops the target all the same, it says which.`,
 		Args:    cobra.NoArgs,
 		RunE:    cli.NeedsCommand,
 	}
-	for _, of := range []struct {
-		kind   string
-		target func(name string) rules.Target
-	}{
-		{"bot", func(name string) rules.Target { return rules.Target{Bot: name} }},
-		{"token", func(name string) rules.Target { return rules.Target{Token: name} }},
-		{"role", func(name string) rules.Target { return rules.Target{Role: name} }},
-	} {
+	for _, kind := range []rules.Kind{rules.KindBot, rules.KindToken, rules.KindRole} {
 		cmd.AddCommand(&cobra.Command{
-			Use:     of.kind + " NAME",
-			Short:   "remove the locks of a " + of.kind,
-			Example: "  gatepassctl unlock " + of.kind + " example --data ./gatepass-data",
+			Use:     string(kind) + " NAME",
+			Short:   "remove the locks of a " + string(kind),
+			Example: "  gatepassctl unlock " + string(kind) + " example --data ./gatepass-data",
 			Args:    cli.Exactly("NAME"),
-			RunE: func(cmd *cobra.Command, args []string) error {
-				return c.unlock(cmd.Context(), of.target(args[0]))
-			},
+			RunE: c.On(func(ctx context.Context, b ctl.Backend, args []string) error {
+				return c.unlock(ctx, b.Store(), targetOf(kind, args[0]))
+			}),
 		})
 	}
 	cmd.AddCommand(&cobra.Command{
@@ -48,34 +41,29 @@ stops the target all the same, it says which.`,
 		Short:   "remove the locks that stop everything; others stay",
 		Example: "  gatepassctl unlock all --data ./gatepass-data",
 		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return c.unlock(cmd.Context(), rules.Target{All: true})
-		},
+		RunE: c.On(func(ctx context.Context, b ctl.Backend, _ []string) error {
+			return c.unlock(ctx, b.Store(), rules.Target{All: true})
+		}),
 	}, &cobra.Command{
 		Use:     "lock NAME",
 		Short:   "remove one lock by its name",
 		Example: "  gatepassctl unlock lock bot-example --data ./gatepass-data",
 		Args:    cli.Exactly("NAME"),
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: c.On(func(ctx context.Context, b ctl.Backend, args []string) error {
 			name := strings.TrimPrefix(args[0], "lock/")
-			return c.unlockWhere(cmd.Context(), func(l *rules.Lock) bool { return l.Name() == name }, "there is no lock/"+name)
-		},
+			return c.unlockWhere(ctx, b.Store(), func(l *rules.Lock) bool { return l.Name() == name }, "there is no lock/"+name)
+		}),
 	})
 	return cmd
 }
 
-func (c *commands) unlock(ctx context.Context, t rules.Target) error {
-	return c.unlockWhere(ctx, func(l *rules.Lock) bool { return l.Target == t }, "no lock stops "+admin.TargetID(t)+" by itself")
+func (c *commands) unlock(ctx context.Context, s store.Store, t rules.Target) error {
+	return c.unlockWhere(ctx, s, func(l *rules.Lock) bool { return l.Target == t }, "no lock stops "+admin.TargetID(t)+" by itself")
 }
 
 // unlockWhere removes the locks that fit; none is what there is none.
-func (c *commands) unlockWhere(ctx context.Context, fits func(*rules.Lock) bool, none string) error {
-	b, err := c.Open(ctx, false)
-	if err != nil {
-		return err
-	}
-	defer b.Close()
-	removed, err := admin.Unlock(ctx, b.Store(), fits, c.Now())
+func (c *commands) unlockWhere(ctx context.Context, s store.Store, fits func(*rules.Lock) bool, none string) error {
+	removed, err := admin.Unlock(ctx, s, fits, c.Now())
 	if ctl.IsNotFound(err) {
 		return cli.Failed("%s", none).Hint("see what is locked with gatepassctl lock ls")
 	}
@@ -100,7 +88,7 @@ func (c *commands) unlockWhere(ctx context.Context, fits func(*rules.Lock) bool,
 	}); err != nil {
 		return err
 	}
-	still, err := admin.StillLocked(ctx, b.Store(), removed[0].Target, c.Now())
+	still, err := admin.StillLocked(ctx, s, removed[0].Target, c.Now())
 	if err != nil || still == nil {
 		return err
 	}

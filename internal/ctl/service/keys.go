@@ -33,18 +33,13 @@ func (c *commands) keysLsCommand() *cobra.Command {
 		Short:   "list the issuers that token rules name, and the age of their keys",
 		Example: "  gatepassctl keys ls --data ./gatepass-data",
 		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			b, err := c.Open(cmd.Context(), false)
-			if err != nil {
-				return err
-			}
-			defer b.Close()
-			sets, err := admin.Issuers(cmd.Context(), b.Store(), c.Now())
+		RunE: c.On(func(ctx context.Context, b ctl.Backend, _ []string) error {
+			sets, err := admin.Issuers(ctx, b.Store(), c.Now())
 			if err != nil {
 				return err
 			}
 			return c.Print(ctl.NonNil(sets), func() { c.printIssuers(sets) })
-		},
+		}),
 	}
 }
 
@@ -76,33 +71,30 @@ GATEPASS_PRIVATE_ISSUERS (host:port, …) names issuers at private addresses, an
 GATEPASS_ISSUER_CA a file of certificates to trust beside the system's.`,
 		Example: "  gatepassctl keys refresh --data ./gatepass-data\n  gatepassctl keys refresh --issuer https://circleci.example.com --unpin",
 		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		PreRunE: func(*cobra.Command, []string) error {
 			if unpin && issuer == "" {
 				return cli.Misused("--unpin needs --issuer").Hint("write --issuer URL --unpin")
 			}
-			return c.refresh(cmd.Context(), issuer, unpin)
+			return nil
 		},
+		RunE: c.On(func(ctx context.Context, b ctl.Backend, _ []string) error { return c.refresh(ctx, b, issuer, unpin) }),
 	}
 	cmd.Flags().StringVar(&issuer, "issuer", "", "only this issuer")
 	cmd.Flags().BoolVar(&unpin, "unpin", false, "let go of keys imported by hand, and fetch")
 	return cmd
 }
 
-func (c *commands) refresh(ctx context.Context, issuer string, unpin bool) error {
-	b, err := c.Open(ctx, false)
-	if err != nil {
-		return err
-	}
-	defer b.Close()
+func (c *commands) refresh(ctx context.Context, b ctl.Backend, issuer string, unpin bool) error {
 	refresher, err := b.Refresher()
 	if err != nil {
 		return err
 	}
 	if unpin {
-		if err := b.Store().Unpin(ctx, issuer); err != nil {
-			if errors.Is(err, store.ErrNotFound) {
-				return cli.Failed("there are no keys of %s", issuer).Hint("see gatepassctl keys ls")
-			}
+		err := b.Store().Unpin(ctx, issuer)
+		if errors.Is(err, store.ErrNotFound) {
+			return cli.Failed("there are no keys of %s", issuer).Hint("see gatepassctl keys ls")
+		}
+		if err != nil {
 			return err
 		}
 	}

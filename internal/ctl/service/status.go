@@ -69,13 +69,7 @@ func (c *commands) statusCommand() *cobra.Command {
 		Short:   "the service at a glance: authorities, rules, key sets, joins of the last hour",
 		Example: "  gatepassctl status --data ./gatepass-data",
 		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx := cmd.Context()
-			b, err := c.Open(ctx, false)
-			if err != nil {
-				return err
-			}
-			defer b.Close()
+		RunE: c.On(func(ctx context.Context, b ctl.Backend, _ []string) (err error) {
 			report := statusReport{Version: version(), Store: b.String()}
 			running, silent := b.Running(ctx)
 			report.Service = running
@@ -86,7 +80,7 @@ func (c *commands) statusCommand() *cobra.Command {
 				return err
 			}
 			return c.Print(report, func() { c.printStatus(report, silent) })
-		},
+		}),
 	}
 }
 
