@@ -25,7 +25,7 @@ type cluster struct {
 
 func startCluster(t *testing.T, w *outputWorld) string {
 	t.Helper()
-	provider, err := oidc.NewProvider(within(t, time.Minute), w.s.URL)
+	provider, err := oidc.NewProvider(within(t, time.Minute), w.URL)
 	must(t, err)
 	c := &cluster{t: t, verifier: provider.Verifier(&oidc.Config{ClientID: "cluster", SupportedSigningAlgs: []string{oidc.ES256}})}
 	authority, err := os.ReadFile(w.authority(t, "x509-kubernetes"))
@@ -96,7 +96,7 @@ func testKubernetes(t *testing.T, w *outputWorld) {
 		return cmd
 	}
 	url := startCluster(t, w)
-	args := []string{"kubernetes", "--kubernetes-server", url, "--kubernetes-ca", w.pki.ca}
+	args := []string{"--kubernetes-server", url, "--kubernetes-ca", w.pki.ca}
 	for name, form := range map[string]struct {
 		args []string
 		who  string
@@ -107,7 +107,7 @@ func testKubernetes(t *testing.T, w *outputWorld) {
 		"token and plugin":       {[]string{"--auth", "jwt", "--jwt-audience", "cluster", "--exec-plugin"}, "oidc:bot:example deployers,viewers\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			set := w.join(t, "example", append(args, form.args...)...)
+			set := w.Join(t, "example", "kubernetes", append(args, form.args...)...)
 			mustSay(t, whoami(file(set, "kubeconfig.yaml")), true, form.who)
 			if !strings.Contains(name, "plugin") {
 				return
@@ -127,10 +127,10 @@ func testKubernetes(t *testing.T, w *outputWorld) {
 	}
 	t.Run("others", func(t *testing.T) {
 		// A token for another audience, and a certificate of another authority, are nobody's.
-		set := w.join(t, "example", append(args, "--auth", "jwt", "--jwt-audience", "https://vault.example.com")...)
+		set := w.Join(t, "example", "kubernetes", append(args, "--auth", "jwt", "--jwt-audience", "https://vault.example.com")...)
 		mustSay(t, whoami(file(set, "kubeconfig.yaml")), false, "Unauthorized")
-		set = w.join(t, "example", append(args, "--kubernetes-user", "ci", "--exec-plugin")...)
-		app := w.join(t, "example", "application", "--app", "grafana", "--server-ca", w.pki.ca)
+		set = w.Join(t, "example", "kubernetes", append(args, "--kubernetes-user", "ci", "--exec-plugin")...)
+		app := w.Join(t, "example", "application", "--app", "grafana", "--server-ca", w.pki.ca)
 		for _, name := range []string{"tls.crt", "tls.key"} {
 			raw, err := os.ReadFile(file(app, name))
 			must(t, err)
@@ -140,7 +140,7 @@ func testKubernetes(t *testing.T, w *outputWorld) {
 		}
 		mustSay(t, whoami(file(set, "kubeconfig.yaml")), false, "tls: ")
 		// The server's own certificate is checked.
-		wrong := w.join(t, "example", "kubernetes", "--kubernetes-server", url, "--kubernetes-ca", w.authority(t, "x509-identity"), "--kubernetes-user", "ci")
+		wrong := w.Join(t, "example", "kubernetes", "--kubernetes-server", url, "--kubernetes-ca", w.authority(t, "x509-identity"), "--kubernetes-user", "ci")
 		mustSay(t, whoami(file(wrong, "kubeconfig.yaml")), false, "x509: ")
 	})
 }

@@ -116,7 +116,7 @@ func (p *postgres) psql(t *testing.T, set, database string, change ...string) *e
 func testPostgreSQL(t *testing.T, w *outputWorld) {
 	p := startPostgres(t, w)
 	ca := w.pki.ca
-	app := w.join(t, "example", "database", "--username", "app", "--database", "orders", "--server-ca", ca)
+	app := w.Join(t, "example", "database", "--username", "app", "--database", "orders", "--server-ca", ca)
 	for _, database := range []string{"plain", "exact", "orders"} {
 		mustSay(t, p.psql(t, app, database), true, "hello app")
 		for _, other := range []string{"reporting", "postgres"} {
@@ -125,14 +125,14 @@ func testPostgreSQL(t *testing.T, w *outputWorld) {
 	}
 
 	// The database's name counts where the whole DN is mapped, and only there.
-	other := w.join(t, "example", "database", "--username", "app", "--database", "other", "--server-ca", ca)
+	other := w.Join(t, "example", "database", "--username", "app", "--database", "other", "--server-ca", ca)
 	mustSay(t, p.psql(t, other, "plain"), true, "hello app")
 	mustSay(t, p.psql(t, other, "orders"), false, `authentication failed for user "app"`)
-	unnamed := w.join(t, "example", "database", "--username", "app", "--server-ca", ca)
+	unnamed := w.Join(t, "example", "database", "--username", "app", "--server-ca", ca)
 	mustSay(t, p.psql(t, unnamed, "orders"), false, `authentication failed for user "app"`)
 
 	// A bot that is called postgres is nobody: another authority signed its certificate.
-	identity := w.join(t, "postgres", "identity")
+	identity := w.Join(t, "postgres", "identity")
 	for _, database := range []string{"plain", "exact"} {
 		cmd := p.psql(t, app, database, "PGUSER=postgres", "PGSSLCERT="+identity+"/tlscert", "PGSSLKEY="+identity+"/key")
 		mustSay(t, cmd, false, "unknown ca")
@@ -144,7 +144,7 @@ func testPostgreSQL(t *testing.T, w *outputWorld) {
 	mustSay(t, p.psql(t, app, "plain", "PGHOST=db.example.com"), false, "does not match host name")
 
 	// After its end the certificate is refused, by the server.
-	short := w.join(t, "example", "database", "--username", "app", "--server-ca", ca, "--ttl", "6s")
+	short := w.Join(t, "example", "database", "--username", "app", "--server-ca", ca, "--ttl", "6s")
 	mustSay(t, p.psql(t, short, "plain"), true, "hello app")
 	time.Sleep(7 * time.Second)
 	mustSay(t, p.psql(t, short, "plain"), false, "certificate expired")

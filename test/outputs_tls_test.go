@@ -51,15 +51,15 @@ http {
 		return exec.CommandContext(within(t, 30*time.Second), need(t, "curl"), "-sS", "--cert", file(set, cert), "--key", file(set, key),
 			"--cacert", w.pki.ca, "https://localhost:"+port)
 	}
-	grafana := w.join(t, "example", "application", "--app", "grafana", "--server-ca", w.pki.ca)
+	grafana := w.Join(t, "example", "application", "--app", "grafana", "--server-ca", w.pki.ca)
 	mustSay(t, curl(grafana, "tls.crt", "tls.key", app), true, "hello CN=example,OU=grafana")
 	// With the file that the output itself has for --cacert.
 	mustSay(t, exec.Command("curl", "-sS", "--cert", file(grafana, "tls.crt"), "--key", file(grafana, "tls.key"),
 		"--cacert", file(grafana, "tls.cas"), "https://localhost:"+app), true, "hello")
-	other := w.join(t, "example", "application", "--app", "other", "--server-ca", w.pki.ca)
+	other := w.Join(t, "example", "application", "--app", "other", "--server-ca", w.pki.ca)
 	mustSay(t, curl(other, "tls.crt", "tls.key", app), true, "not for you")
 	mustSay(t, curl(grafana, "tls.crt", "tls.key", database), true, "The SSL certificate error")
-	identity := w.join(t, "example", "identity")
+	identity := w.Join(t, "example", "identity")
 	mustSay(t, curl(identity, "tlscert", "key", app), true, "The SSL certificate error")
 	mustSay(t, exec.Command("curl", "-sS", "--cacert", w.pki.ca, "https://localhost:"+app), true, "No required SSL certificate")
 	testJava(t, w, database, app)
@@ -71,7 +71,7 @@ func testJava(t *testing.T, w *outputWorld, port, otherPort string) {
 	java := need(t, "java")
 	source, err := filepath.Abs("testdata/Get.java")
 	must(t, err)
-	set := w.join(t, "example", "database", "--username", "app", "--format", "pkcs12", "--server-ca", w.pki.ca)
+	set := w.Join(t, "example", "database", "--username", "app", "--format", "pkcs12", "--server-ca", w.pki.ca)
 	get := func(port string) *exec.Cmd {
 		return exec.CommandContext(within(t, time.Minute), java, "-Xshare:auto", "-XX:TieredStopAtLevel=1", source, set, "https://localhost:"+port)
 	}
@@ -88,9 +88,9 @@ func testRedis(t *testing.T, w *outputWorld) {
 	ping := func(args ...string) *exec.Cmd {
 		return exec.CommandContext(within(t, 30*time.Second), cli, append([]string{"-h", "localhost", "-p", port, "--tls", "--cacert", w.pki.ca}, append(args, "ping")...)...)
 	}
-	set := w.join(t, "example", "application", "--app", "grafana", "--server-ca", w.pki.ca)
+	set := w.Join(t, "example", "application", "--app", "grafana", "--server-ca", w.pki.ca)
 	mustSay(t, ping("--cert", file(set, "tls.crt"), "--key", file(set, "tls.key")), true, "PONG")
-	identity := w.join(t, "example", "identity")
+	identity := w.Join(t, "example", "identity")
 	refused := func(cmd *exec.Cmd) {
 		t.Helper()
 		// With TLS 1.3 the refusal comes after the handshake, and redis-cli's status varies.
@@ -105,11 +105,11 @@ func testRedis(t *testing.T, w *outputWorld) {
 // testOIDC verifies the token as a relying party does that knows the issuer's URL alone.
 func testOIDC(t *testing.T, w *outputWorld) {
 	const audience = "https://vault.example.com"
-	set := w.join(t, "example", "jwt", "--jwt-audience", audience)
+	set := w.Join(t, "example", "jwt", "--jwt-audience", audience)
 	raw, err := os.ReadFile(file(set, "jwt"))
 	must(t, err)
 	ctx := within(t, 30*time.Second)
-	provider, err := oidc.NewProvider(ctx, w.s.URL)
+	provider, err := oidc.NewProvider(ctx, w.URL)
 	must(t, err)
 	config := &oidc.Config{ClientID: audience, SupportedSigningAlgs: []string{oidc.ES256}}
 	token, err := provider.VerifierContext(ctx, config).Verify(ctx, string(raw))

@@ -19,7 +19,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/issuertest"
 	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
 
@@ -70,60 +69,38 @@ spec: &spec
 
 // outputWorld is a join service, a client, and the key of a servers' authority.
 type outputWorld struct {
-	t      *testing.T
-	s      *worldtest.Serve
-	issuer *issuertest.Issuer
-	dir    string // that other users can enter
-	pki    *serverPKI
+	*worldtest.World
+	dir string // that other users can enter
+	pki *serverPKI
 }
 
 func newOutputWorld(t *testing.T) *outputWorld {
 	t.Helper()
-	issuer, err := issuertest.New(issuertest.Config{Offline: true})
-	must(t, err)
 	// Not t.TempDir: PostgreSQL runs as a user of its own.
 	dir, err := os.MkdirTemp("", "gatepass-test-outputs-")
 	must(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	must(t, os.Chmod(dir, 0o755))
-	w := &outputWorld{t: t, issuer: issuer, dir: dir, s: worldtest.StartServe(t, filepath.Join(t.TempDir(), "data")), pki: newServerPKI(t, dir)}
-	keys, err := issuer.JWKS()
-	must(t, err)
-	w.s.Ctl("keys", "import", "--issuer", issuer.BitbucketURL(), write(t, dir, "jwks.json", string(keys)))
+	w := &outputWorld{World: worldtest.Local(t), dir: dir, pki: newServerPKI(t, dir)}
 	head, token, _ := strings.Cut(outputRules, "kind: token\n")
 	token = strings.Replace("kind: token\n"+token, "&spec", "", 1)
-	all := head + strings.ReplaceAll(token, "BOT", "example") +
-		"---\n" + strings.ReplaceAll(strings.ReplaceAll(token, "{name: example}", "{name: postgres}"), "BOT", "postgres")
-	w.s.Ctl("apply", "-f", write(t, dir, "rules.yaml", all))
+	w.Apply(head + strings.ReplaceAll(token, "BOT", "example") +
+		"---\n" + strings.ReplaceAll(strings.ReplaceAll(token, "{name: example}", "{name: postgres}"), "BOT", "postgres"))
 	return w
 }
 
-// gatepass is a command with an ID token of its own.
+// gatepass is a command in a step of its own, in the directory of the world.
 func (w *outputWorld) gatepass(t *testing.T, rule string, args ...string) *exec.Cmd {
 	t.Helper()
-	idToken, err := w.issuer.Bitbucket(issuertest.BitbucketJob{})
-	must(t, err)
-	cmd := exec.CommandContext(within(t, time.Minute), binary(t, "gatepass"), args...)
+	cmd := w.Gatepass(t, rule, args...)
 	cmd.Dir = w.dir
-	cmd.Env = append(os.Environ(), "BITBUCKET_BUILD_NUMBER=1", "BITBUCKET_STEP_OIDC_TOKEN="+idToken, "GATEPASS_SERVER="+w.s.URL, "GATEPASS_TOKEN="+rule)
 	return cmd
-}
-
-// join joins for an output and returns its directory.
-func (w *outputWorld) join(t *testing.T, rule string, args ...string) string {
-	t.Helper()
-	dir := filepath.Join(t.TempDir(), "set")
-	cmd := w.gatepass(t, rule, append([]string{"join", args[0], "--destination", dir}, args[1:]...)...)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("gatepass %s: %v\n%s", strings.Join(args, " "), err, out)
-	}
-	return dir
 }
 
 // authority exports one of the service's authorities as servers take it.
 func (w *outputWorld) authority(t *testing.T, kind string) string {
 	t.Helper()
-	path := write(t, w.dir, kind+".pem", w.s.Ctl("ca", "export", "--type", kind))
+	path := write(t, w.dir, kind+".pem", w.Ctl("ca", "export", "--type", kind))
 	must(t, os.Chmod(path, 0o644))
 	return path
 }

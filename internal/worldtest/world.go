@@ -1,12 +1,14 @@
 package worldtest
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -98,10 +100,12 @@ func (w *World) Step(rule string) []string {
 	return []string{"GATEPASS_SERVER=" + w.URL, "GATEPASS_TOKEN=" + rule, "BITBUCKET_BUILD_NUMBER=1", "BITBUCKET_STEP_OIDC_TOKEN=" + idToken}
 }
 
-// Gatepass is the client in a new step, to be run.
+// Gatepass is the client in a new step, to be run. It is killed after two minutes.
 func (w *World) Gatepass(tb testing.TB, rule string, args ...string) *exec.Cmd {
 	tb.Helper()
-	cmd := exec.CommandContext(tb.Context(), Binary(tb, "gatepass"), args...)
+	ctx, cancel := context.WithTimeout(tb.Context(), 2*time.Minute)
+	tb.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, Binary(tb, "gatepass"), args...)
 	cmd.Env = append(clean(), w.Step(rule)...)
 	return cmd
 }

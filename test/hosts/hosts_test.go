@@ -28,20 +28,11 @@ func TestMain(m *testing.M) { worldtest.Main(m) }
 var must = worldtest.Must
 
 // world is a service and its issuer.
-type world struct {
-	*worldtest.Serve
-	issuer *issuertest.Issuer
-}
+type world struct{ *worldtest.World }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	issuer, err := issuertest.New(issuertest.Config{Offline: true})
-	must(t, err)
-	w := &world{Serve: worldtest.StartServe(t, filepath.Join(t.TempDir(), "data")), issuer: issuer}
-	keys, err := issuer.JWKS()
-	must(t, err)
-	w.Ctl("keys", "import", "--issuer", issuer.BitbucketURL(), worldtest.Write(t, t.TempDir(), "jwks.json", string(keys)))
-	return w
+	return &world{worldtest.Local(t)}
 }
 
 // bot makes a bot with roles, each written as its spec, and a token rule of its name.
@@ -56,20 +47,16 @@ func (w *world) bot(t *testing.T, name string, roles ...string) {
 	fmt.Fprintf(&b, "{kind: bot, version: v1, metadata: {name: %s}, spec: {roles: [%s]}}\n---\n", name, strings.Join(names, ", "))
 	fmt.Fprintf(&b, `{kind: token, version: v2, metadata: {name: %s}, spec: {roles: [Bot], join_method: bitbucket, bot_name: %s, bitbucket: {
   identity_provider_url: %q, audience: "ari:cloud:bitbucket::workspace/%s", allow: [{workspace_uuid: %q, branch_name: main}]}}}`+"\n",
-		name, name, w.issuer.BitbucketURL(), strings.Trim(issuertest.WorkspaceUUID, "{}"), issuertest.WorkspaceUUID)
-	w.Ctl("apply", "-f", worldtest.Write(t, t.TempDir(), "rules.yaml", b.String()))
+		name, name, w.Issuer.BitbucketURL(), strings.Trim(issuertest.WorkspaceUUID, "{}"), issuertest.WorkspaceUUID)
+	w.Apply(b.String())
 }
 
 // job runs gatepass in a new job that joins by a token rule.
 func (w *world) job(t *testing.T, token string, args ...string) (output string, status int) {
 	t.Helper()
-	idToken, err := w.issuer.Bitbucket(issuertest.BitbucketJob{})
-	must(t, err)
-	home := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), worldtest.Binary(t, "gatepass"), args...)
-	cmd.Dir = home
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "GATEPASS_SERVER=" + w.URL, "GATEPASS_TOKEN=" + token,
-		"BITBUCKET_BUILD_NUMBER=1", "BITBUCKET_STEP_OIDC_TOKEN=" + idToken}
+	cmd := w.Gatepass(t, token, args...)
+	cmd.Dir = t.TempDir()
+	cmd.Env = append(cmd.Env, "HOME="+cmd.Dir)
 	return run(t, cmd)
 }
 

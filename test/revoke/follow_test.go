@@ -20,7 +20,7 @@ func TestFollow(t *testing.T) {
 	w := local(t)
 	before, err := w.ask("example-bot")
 	worldtest.Must(t, err)
-	cmd := w.ctl(t, "joins", "ls", "--follow", "--format", "json")
+	cmd := w.CtlCommand("joins", "ls", "--follow", "--format", "json")
 	lines, ended := followed(t, cmd)
 	expect := func(want answer) {
 		t.Helper()
@@ -39,7 +39,7 @@ func TestFollow(t *testing.T) {
 		}
 	}
 	expect(before)
-	w.run(t, "lock", "bot", "other")
+	w.Ctl("lock", "bot", "other")
 	for _, rule := range []string{"example-bot", "other-bot", "example-bot"} {
 		a, err := w.ask(rule)
 		worldtest.Must(t, err)

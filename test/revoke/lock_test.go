@@ -70,11 +70,11 @@ func lockWithJoinsRunning(t *testing.T, w *world) {
 	}
 	enough(time.Time{})
 	locking := time.Now()
-	w.run(t, "lock", "bot", "example", "--message", "incident 42")
+	w.Ctl("lock", "bot", "example", "--message", "incident 42")
 	locked := time.Now()
 	enough(locked)
 	unlocking := time.Now()
-	w.run(t, "unlock", "bot", "example")
+	w.Ctl("unlock", "bot", "example")
 	unlocked := time.Now()
 	enough(unlocked)
 	close(stop)

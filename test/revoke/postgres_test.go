@@ -19,7 +19,7 @@ func TestRevokedPostgreSQL(t *testing.T) {
 	t.Parallel()
 	w, p := local(t), startPostgres(t)
 	join := func(rule string) string {
-		return w.join(t, rule, "database", "--username", "app", "--server-ca", p.dir+"/server.pem")
+		return w.Join(t, rule, "database", "--username", "app", "--server-ca", p.dir+"/server.pem")
 	}
 	mustSay := func(when, set, want string) {
 		t.Helper()
@@ -30,7 +30,7 @@ func TestRevokedPostgreSQL(t *testing.T) {
 	// bring fetches the authorities and the list, and has PostgreSQL read them.
 	bring := func() {
 		t.Helper()
-		ca := worldtest.Write(t, p.dir, "gatepass-x509-database.pem", w.run(t, "ca", "export", "--type", "x509-database"))
+		ca := worldtest.Write(t, p.dir, "gatepass-x509-database.pem", w.Ctl("ca", "export", "--type", "x509-database"))
 		if out, ok := w.fetch(t, "x509-database.crl", p.dir+"/gatepass-x509-database.crl", ca); !ok {
 			t.Fatal(out)
 		}
@@ -40,7 +40,7 @@ func TestRevokedPostgreSQL(t *testing.T) {
 	bring()
 	revoked, kept := join("example-bot"), join("other-bot")
 	mustSay("before it is revoked", revoked, "hello app")
-	w.run(t, "revoke", "bot", "example")
+	w.Ctl("revoke", "bot", "example")
 	until(t, "PostgreSQL takes what was revoked", func() bool {
 		bring()
 		return strings.Contains(p.psql(t, revoked), "certificate revoked")
@@ -48,8 +48,8 @@ func TestRevokedPostgreSQL(t *testing.T) {
 	mustSay("another bot's", kept, "hello app")
 	mustSay("a new one of the same bot, which is not locked", join("example-bot"), "hello app")
 
-	w.run(t, "ca", "rotate", "--type", "x509-database", "--phase", "1")
-	w.run(t, "ca", "rotate", "--type", "x509-database", "--phase", "2", "--force")
+	w.Ctl("ca", "rotate", "--type", "x509-database", "--phase", "1")
+	w.Ctl("ca", "rotate", "--type", "x509-database", "--phase", "2", "--force")
 	bring()
 	mustSay("during a rotation, revoked before", revoked, "certificate revoked")
 	mustSay("during a rotation, of the old key", kept, "hello app")

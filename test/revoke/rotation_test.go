@@ -19,7 +19,7 @@ func TestRevokedDuringARotation(t *testing.T) {
 	ca, list := filepath.Join(dir, "ca.pem"), filepath.Join(dir, "revoked.crl")
 	bring := func() {
 		t.Helper()
-		worldtest.Write(t, dir, "ca.pem", w.run(t, "ca", "export", "--type", "x509-identity"))
+		worldtest.Write(t, dir, "ca.pem", w.Ctl("ca", "export", "--type", "x509-identity"))
 		if out, ok := w.fetch(t, "x509-identity.crl", list, ca); !ok {
 			t.Fatal(out)
 		}
@@ -31,24 +31,24 @@ func TestRevokedDuringARotation(t *testing.T) {
 			t.Errorf("%s: got %s, want %q", when, out, want)
 		}
 	}
-	before := w.join(t, "example-bot", "identity")
+	before := w.Join(t, "example-bot", "identity")
 	bring()
 	verify("before", before, ": OK")
-	w.run(t, "ca", "rotate", "--type", "x509-identity", "--phase", "1")
+	w.Ctl("ca", "rotate", "--type", "x509-identity", "--phase", "1")
 	bring()
 	verify("the old key signs, both are trusted", before, ": OK")
-	w.run(t, "ca", "rotate", "--type", "x509-identity", "--phase", "2", "--force")
+	w.Ctl("ca", "rotate", "--type", "x509-identity", "--phase", "2", "--force")
 	bring()
-	after := w.join(t, "example-bot", "identity")
+	after := w.Join(t, "example-bot", "identity")
 	verify("the new key signs, of the old", before, ": OK")
 	verify("the new key signs, of the new", after, ": OK")
 
-	w.run(t, "revoke", "bot", "example")
+	w.Ctl("revoke", "bot", "example")
 	until(t, "the lists lack what was revoked", func() bool {
 		bring()
 		out, _ := exec.CommandContext(t.Context(), openssl, "verify", "-crl_check_all", "-CAfile", ca, "-CRLfile", list, before+"/tlscert").CombinedOutput()
 		return strings.Contains(string(out), "certificate revoked")
 	})
 	verify("revoked, of the new key", after, "certificate revoked")
-	verify("issued later", w.join(t, "example-bot", "identity"), ": OK")
+	verify("issued later", w.Join(t, "example-bot", "identity"), ": OK")
 }

@@ -24,7 +24,7 @@ func TestFetchKeepsWhatItHas(t *testing.T) {
 		}
 	}
 	other := local(t)
-	ca := worldtest.Write(t, t.TempDir(), "ca.pem", other.run(t, "ca", "export", "--type", "x509-database"))
+	ca := worldtest.Write(t, t.TempDir(), "ca.pem", other.Ctl("ca", "export", "--type", "x509-database"))
 	answers := map[string]http.HandlerFunc{
 		"a problem of the service": func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, `{"code":"store_unavailable"}`, http.StatusServiceUnavailable)
@@ -32,7 +32,7 @@ func TestFetchKeepsWhatItHas(t *testing.T) {
 		"a page of something else": func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>Welcome</html>\n")) },
 		"nothing":                  func(http.ResponseWriter, *http.Request) {},
 		"a redirect": func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, real.url+r.URL.Path, http.StatusFound)
+			http.Redirect(w, r, real.URL+r.URL.Path, http.StatusFound)
 		},
 		"half of a list": func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Length", "100000")
@@ -48,16 +48,16 @@ func TestFetchKeepsWhatItHas(t *testing.T) {
 			t.Run(list+" "+name, func(t *testing.T) {
 				server := httptest.NewServer(answer)
 				defer server.Close()
-				fails(t, &world{url: server.URL}, file, before, list)
+				fails(t, &world{&worldtest.World{URL: server.URL}}, file, before, list)
 			})
 		}
-		t.Run(list+" nobody answers", func(t *testing.T) { fails(t, &world{url: "http://127.0.0.1:1"}, file, before, list) })
-		t.Run(list+" without TLS", func(t *testing.T) { fails(t, &world{url: "http://example.com"}, file, before, list) })
+		t.Run(list+" nobody answers", func(t *testing.T) { fails(t, &world{&worldtest.World{URL: "http://127.0.0.1:1"}}, file, before, list) })
+		t.Run(list+" without TLS", func(t *testing.T) { fails(t, &world{&worldtest.World{URL: "http://example.com"}}, file, before, list) })
 		if list != "ssh.krl" {
 			t.Run(list+" of another authority", func(t *testing.T) { fails(t, real, file, before, list, ca) })
 		}
 	}
-	own := worldtest.Write(t, t.TempDir(), "ca.pem", real.run(t, "ca", "export", "--type", "x509-database"))
+	own := worldtest.Write(t, t.TempDir(), "ca.pem", real.Ctl("ca", "export", "--type", "x509-database"))
 	file := filepath.Join(t.TempDir(), "new.crl")
 	if out, ok := real.fetch(t, "x509-database.crl", file, own); !ok {
 		t.Fatalf("with the right authority: %s", out)
@@ -69,9 +69,9 @@ func TestFetchKeepsWhatItHas(t *testing.T) {
 	spoiled[i] = map[bool]byte{true: 'B', false: 'A'}[spoiled[i] == 'A']
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(spoiled) }))
 	defer server.Close()
-	fails(t, &world{url: server.URL}, file, before, "x509-database.crl", own)
+	fails(t, &world{&worldtest.World{URL: server.URL}}, file, before, "x509-database.crl", own)
 
-	slash := &world{url: real.url + "/"}
+	slash := &world{&worldtest.World{URL: real.URL + "/"}}
 	if out, ok := slash.fetch(t, "ssh.krl", filepath.Join(t.TempDir(), "revoked.krl")); !ok {
 		t.Errorf("with a slash after the address: %s", out)
 	}

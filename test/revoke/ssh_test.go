@@ -31,9 +31,9 @@ func revokedSSH(t *testing.T, w *world, rotate bool) {
 	client := worldtest.Need(t, "ssh")
 	list := filepath.Join(t.TempDir(), "revoked.krl")
 	// Before anything is revoked, and as a host is set up.
-	w.run(t, "revoke", "export", "--krl", list)
+	w.Ctl("revoke", "export", "--krl", list)
 	host, err := sshdtest.Start(t.Context(), sshdtest.Config{
-		TrustedUserCAKeys: w.run(t, "ca", "export", "--type", "ssh-user"), Logins: []string{"deploy"}, RevokedKeysFile: list,
+		TrustedUserCAKeys: w.Ctl("ca", "export", "--type", "ssh-user"), Logins: []string{"deploy"}, RevokedKeysFile: list,
 	})
 	if err != nil && os.Getenv("CI") == "" {
 		t.Skipf("skipped: %v", err)
@@ -41,7 +41,7 @@ func revokedSSH(t *testing.T, w *world, rotate bool) {
 	worldtest.Must(t, err)
 	t.Cleanup(func() { _ = host.Close() })
 
-	revoked, kept := w.join(t, "example-bot", "identity"), w.join(t, "other-bot", "identity")
+	revoked, kept := w.Join(t, "example-bot", "identity"), w.Join(t, "other-bot", "identity")
 	addr, port, _ := strings.Cut(host.Addr(), ":")
 	login := func(set string) string {
 		out, _ := exec.CommandContext(t.Context(), client, "-F", "none", "-i", set+"/key", "-o", "CertificateFile="+set+"/key-cert.pub",
@@ -63,7 +63,7 @@ func revokedSSH(t *testing.T, w *world, rotate bool) {
 	}
 	mustEnter("before it is revoked", revoked)
 
-	w.run(t, "revoke", "bot", "example", "--reason", "incident 42")
+	w.Ctl("revoke", "bot", "example", "--reason", "incident 42")
 	mustEnter("before the host has the list", revoked)
 	began := time.Now()
 	for {
@@ -81,7 +81,7 @@ func revokedSSH(t *testing.T, w *world, rotate bool) {
 	}
 	mustNotEnter("when the host has the list", revoked)
 	mustEnter("another bot's", kept)
-	mustEnter("a new one of the same bot, which is not locked", w.join(t, "example-bot", "identity"))
+	mustEnter("a new one of the same bot, which is not locked", w.Join(t, "example-bot", "identity"))
 	if out, ok := w.fetch(t, "ssh.krl", list); !ok || out != "" {
 		t.Errorf("nothing else was revoked, and the script said %q", out) // though version and time differ
 	}
@@ -89,7 +89,7 @@ func revokedSSH(t *testing.T, w *world, rotate bool) {
 	// A host may trust the old key for longer than the service says.
 	if rotate {
 		for _, phase := range []string{"1", "2", "3"} {
-			w.run(t, "ca", "rotate", "--type", "ssh-user", "--phase", phase, "--force")
+			w.Ctl("ca", "rotate", "--type", "ssh-user", "--phase", phase, "--force")
 		}
 		if out, ok := w.fetch(t, "ssh.krl", list); !ok {
 			t.Fatalf("the script: %s", out)

@@ -8,52 +8,22 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/crypto/ssh"
 
-	"github.com/gatepass-ci/gatepass/internal/awstest"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
 	"github.com/gatepass-ci/gatepass/internal/worldtest"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
-func TestMain(m *testing.M) {
-	worldtest.Main(m, func() {
-		if started != nil {
-			started.Stop()
-		}
-	})
-}
-
-// started is the cloud of all tests, once one has asked for it.
-var (
-	started   *worldtest.Cloud
-	startOnce = sync.OnceValue(func() (err error) {
-		started, err = worldtest.StartCloud()
-		return err
-	})
-)
-
-func cloud(t *testing.T) *worldtest.Cloud {
-	t.Helper()
-	err := startOnce()
-	missing := errors.Is(err, awstest.ErrUnavailable)
-	if missing && os.Getenv("CI") == "" {
-		t.Skipf("skipped: %v; run make tools", err)
-	}
-	worldtest.Must(t, err)
-	return started
-}
+func TestMain(m *testing.M) { worldtest.Main(m) }
 
 const rules = `
 kind: role
@@ -84,74 +54,26 @@ spec:
     allow: [{repository_uuid: "{1de489be-44a1-4b9d-9f4e-1f7d2f2a6b2c}"}]
 `
 
-// world is a service, on either store, and what administers it.
-type world struct {
-	url    string
-	ctl    func(t *testing.T, args ...string) *exec.Cmd
-	issuer *issuertest.Issuer
-}
+// world is a service, on either store, with the rules above for two bots.
+type world struct{ *worldtest.World }
 
 // local is a service that gatepassctl serve runs.
 func local(t *testing.T) *world {
 	t.Helper()
-	s := worldtest.StartServe(t, filepath.Join(t.TempDir(), "data"))
-	w := &world{url: s.URL, ctl: func(t *testing.T, args ...string) *exec.Cmd { return s.CtlCommand(args...) }}
-	w.begin(t)
-	return w
+	return begin(worldtest.Local(t))
 }
 
 // deployed is a service on AWS.
 func deployed(t *testing.T) *world {
 	t.Helper()
-	stack, err := cloud(t).NewStack(t.Context(), "incident-"+strings.ToLower(rand.Text()))
-	worldtest.Must(t, err)
-	t.Cleanup(stack.Close)
-	worldtest.Must(t, stack.StartService())
-	w := &world{url: stack.URL, ctl: func(t *testing.T, args ...string) *exec.Cmd { return stack.CtlCommand(t, args...) }}
-	w.begin(t)
-	return w
+	return begin(worldtest.Deployed(t))
 }
 
-// begin has the service know its rules and its issuer's keys.
-func (w *world) begin(t *testing.T) {
-	t.Helper()
-	var err error
-	w.issuer, err = issuertest.New(issuertest.Config{Offline: true})
-	worldtest.Must(t, err)
-	keys, err := w.issuer.JWKS()
-	worldtest.Must(t, err)
-	dir := t.TempDir()
-	w.run(t, "keys", "import", "--issuer", w.issuer.BitbucketURL(), worldtest.Write(t, dir, "jwks.json", string(keys)))
+func begin(w *worldtest.World) *world {
 	whole := strings.Replace(rules, "&bitbucket", "", 1)
 	at := strings.LastIndex(whole, "---\n")
-	second := strings.NewReplacer("example-bot", "other-bot", "bot_name: example", "bot_name: other").Replace(whole[at:])
-	w.run(t, "apply", "-f", worldtest.Write(t, dir, "rules.yaml", whole+second))
-}
-
-// run runs gatepassctl, which must succeed, and returns its standard output.
-func (w *world) run(t *testing.T, args ...string) string {
-	t.Helper()
-	var out, errs bytes.Buffer
-	cmd := w.ctl(t, args...)
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("gatepassctl %s: %v\n%s%s", strings.Join(args, " "), err, &out, &errs)
-	}
-	return out.String()
-}
-
-// join joins by the client for an output and returns its directory.
-func (w *world) join(t *testing.T, rule string, args ...string) string {
-	t.Helper()
-	idToken, err := w.issuer.Bitbucket(issuertest.BitbucketJob{})
-	worldtest.Must(t, err)
-	dir := filepath.Join(t.TempDir(), "set")
-	cmd := exec.CommandContext(t.Context(), worldtest.Binary(t, "gatepass"), append([]string{"join", args[0], "--destination", dir}, args[1:]...)...)
-	cmd.Env = append(os.Environ(), "BITBUCKET_BUILD_NUMBER=1", "BITBUCKET_STEP_OIDC_TOKEN="+idToken, "GATEPASS_SERVER="+w.url, "GATEPASS_TOKEN="+rule)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("gatepass %s: %v\n%s", strings.Join(args, " "), err, out)
-	}
-	return dir
+	w.Apply(whole + strings.NewReplacer("example-bot", "other-bot", "bot_name: example", "bot_name: other").Replace(whole[at:]))
+	return &world{w}
 }
 
 // answer is what one join came to.
@@ -162,7 +84,7 @@ type answer struct {
 
 // ask joins by a request of its own.
 func (w *world) ask(rule string) (answer, error) {
-	idToken, err := w.issuer.Bitbucket(issuertest.BitbucketJob{})
+	idToken, err := w.Issuer.Bitbucket(issuertest.BitbucketJob{})
 	if err != nil {
 		return answer{}, err
 	}
@@ -180,7 +102,7 @@ func (w *world) ask(rule string) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	resp, err := http.Post(w.url+api.PathJoin, "application/json", bytes.NewReader(body))
+	resp, err := http.Post(w.URL+api.PathJoin, "application/json", bytes.NewReader(body))
 	if err != nil {
 		return answer{}, err
 	}
@@ -216,7 +138,7 @@ func script(t *testing.T) string {
 // fetch runs the script, and returns what it said and whether it succeeded.
 func (w *world) fetch(t *testing.T, args ...string) (string, bool) {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), script(t), append([]string{w.url}, args...)...).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), script(t), append([]string{w.URL}, args...)...).CombinedOutput()
 	return string(out), err == nil
 }
 

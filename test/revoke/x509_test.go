@@ -30,11 +30,11 @@ func TestRevokedX509(t *testing.T) {
 func revokedOpenSSL(t *testing.T, w *world, files bool) {
 	openssl := worldtest.Need(t, "openssl")
 	dir := t.TempDir()
-	list, ca := filepath.Join(dir, "revoked.crl"), worldtest.Write(t, dir, "ca.pem", w.run(t, "ca", "export", "--type", "x509-identity"))
+	list, ca := filepath.Join(dir, "revoked.crl"), worldtest.Write(t, dir, "ca.pem", w.Ctl("ca", "export", "--type", "x509-identity"))
 	get := func() {
 		t.Helper()
 		if files {
-			w.run(t, "revoke", "export", "--crl", list)
+			w.Ctl("revoke", "export", "--crl", list)
 		} else if out, ok := w.fetch(t, "x509.crl", list); !ok {
 			t.Fatal(out)
 		}
@@ -43,7 +43,7 @@ func revokedOpenSSL(t *testing.T, w *world, files bool) {
 		out, _ := exec.CommandContext(t.Context(), openssl, "verify", "-crl_check_all", "-CAfile", ca, "-CRLfile", list, set+"/tlscert").CombinedOutput()
 		return string(out)
 	}
-	revoked, kept := w.join(t, "example-bot", "identity"), w.join(t, "other-bot", "identity")
+	revoked, kept := w.Join(t, "example-bot", "identity"), w.Join(t, "other-bot", "identity")
 	get()
 	for _, set := range []string{revoked, kept} {
 		if out := verify(set); !strings.HasSuffix(out, ": OK\n") {
@@ -51,7 +51,7 @@ func revokedOpenSSL(t *testing.T, w *world, files bool) {
 		}
 	}
 	// With --crl the command itself waits until the service's list has it.
-	said := w.run(t, "revoke", "bot", "example", "--crl", list)
+	said := w.Ctl("revoke", "bot", "example", "--crl", list)
 	for _, want := range []string{"ssh-user", "x509-identity", "wrote " + list} {
 		if !strings.Contains(said, want) {
 			t.Errorf("revoke does not say %q:\n%s", want, said)
@@ -72,7 +72,7 @@ func revokedOpenSSL(t *testing.T, w *world, files bool) {
 	}
 	// By its serial, as openssl prints it.
 	_, serial, _ := strings.Cut(strings.TrimSpace(worldtest.Output(t, openssl, "x509", "-in", kept+"/tlscert", "-noout", "-serial")), "=")
-	w.run(t, "revoke", "serial", serial, "--type", "x509-identity", "--crl", list)
+	w.Ctl("revoke", "serial", serial, "--type", "x509-identity", "--crl", list)
 	if out := verify(kept); !strings.Contains(out, "certificate revoked") {
 		t.Errorf("revoked by its serial %s: %s", serial, out)
 	}
@@ -98,14 +98,14 @@ func revokedNginx(t *testing.T, w *world) {
 	nginx, curl, openssl := worldtest.Need(t, "nginx"), worldtest.Need(t, "curl"), worldtest.Need(t, "openssl")
 	dir := t.TempDir()
 	list := filepath.Join(dir, "revoked.crl")
-	worldtest.Write(t, dir, "ca.pem", w.run(t, "ca", "export", "--type", "x509-application"))
+	worldtest.Write(t, dir, "ca.pem", w.Ctl("ca", "export", "--type", "x509-application"))
 	worldtest.Output(t, openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1",
 		"-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", dir+"/server.key", "-out", dir+"/server.pem")
 	if out, ok := w.fetch(t, "x509-application.crl", list, dir+"/ca.pem"); !ok {
 		t.Fatal(out)
 	}
-	revoked := w.join(t, "example-bot", "application", "--app", "grafana", "--server-ca", dir+"/server.pem")
-	kept := w.join(t, "other-bot", "application", "--app", "grafana", "--server-ca", dir+"/server.pem")
+	revoked := w.Join(t, "example-bot", "application", "--app", "grafana", "--server-ca", dir+"/server.pem")
+	kept := w.Join(t, "other-bot", "application", "--app", "grafana", "--server-ca", dir+"/server.pem")
 
 	ask := func(set string) string {
 		port := freePort(t)
@@ -135,7 +135,7 @@ func revokedNginx(t *testing.T, w *world) {
 		}
 	}
 	mustSay("before it is revoked", ask(revoked), "hello CN=example,OU=grafana")
-	w.run(t, "revoke", "bot", "example")
+	w.Ctl("revoke", "bot", "example")
 	until(t, "the list has not changed", func() bool {
 		out, ok := w.fetch(t, "x509-application.crl", list, dir+"/ca.pem")
 		return ok && strings.Contains(out, "has changed")

@@ -122,7 +122,7 @@ func endpoint(t *testing.T, c *worldtest.Cloud, name string) string {
 // answer has come, leaves the state before or after; the same step again goes on, and
 // makes no second key.
 func TestCutOffAtEveryCall(t *testing.T) {
-	c := cloud(t)
+	c := worldtest.SharedCloud(t)
 	s, err := c.NewStack(t.Context(), "cut")
 	must(t, err)
 	t.Cleanup(s.Close)

@@ -55,7 +55,7 @@ func (j *joined) kid() string {
 // join asks for a credential of each kind, and checks that what came belongs together.
 func (w *world) join() (*joined, error) {
 	j := &joined{began: time.Now(), leaves: map[string]string{}}
-	token, err := w.issuer.Bitbucket(issuertest.BitbucketJob{})
+	token, err := w.Issuer.Bitbucket(issuertest.BitbucketJob{})
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +93,7 @@ func (w *world) post(request *api.JoinRequest) (*api.JoinResponse, error) {
 	if err != nil {
 		return nil, err
 	}
-	resp, err := http.Post(w.url+api.PathJoin, "application/json", bytes.NewReader(body))
+	resp, err := http.Post(w.URL+api.PathJoin, "application/json", bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}

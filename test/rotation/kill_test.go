@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"math/rand/v2"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -45,9 +44,9 @@ func killed(t *testing.T, cmd *exec.Cmd, after time.Duration) {
 // jobs join; the same command again goes on.
 func TestKilledData(t *testing.T) {
 	t.Parallel()
-	serve := worldtest.StartServe(t, filepath.Join(t.TempDir(), "data"))
-	w := &world{url: serve.URL, issuer: newIssuer(t), ctl: serve.Ctl}
-	prepare(t, w.ctl, w.issuer)
+	w := &world{World: worldtest.Local(t)}
+	w.Apply(rules)
+	serve := w.Serve
 	store, err := sqlite.Open(t.Context(), serve.Data, sqlite.Options{MustExist: true})
 	must(t, err)
 	defer store.Close()
@@ -122,7 +121,7 @@ func (w *world) holds(t *testing.T, data string, now authority.State) (left int)
 // waits for the functions. cut_test.go has every call of it fail by itself.
 func TestKilledStack(t *testing.T) {
 	t.Parallel()
-	s, err := cloud(t).NewStack(t.Context(), "killed")
+	s, err := worldtest.SharedCloud(t).NewStack(t.Context(), "killed")
 	must(t, err)
 	t.Cleanup(s.Close)
 	start := time.Now()

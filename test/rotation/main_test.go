@@ -4,44 +4,16 @@
 package rotation
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
-	"github.com/gatepass-ci/gatepass/internal/awstest"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
 	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
 
-func TestMain(m *testing.M) {
-	worldtest.Main(m, func() {
-		if started != nil {
-			started.Stop()
-		}
-	})
-}
-
-// started is the cloud of all tests, once one has asked for it.
-var (
-	started   *worldtest.Cloud
-	startOnce = sync.OnceValue(func() (err error) {
-		started, err = worldtest.StartCloud()
-		return err
-	})
-)
-
-func cloud(tb testing.TB) *worldtest.Cloud {
-	tb.Helper()
-	err := startOnce()
-	if os.Getenv("CI") == "" && (errors.Is(err, awstest.ErrUnavailable)) {
-		tb.Skipf("skipped: %v; run make tools", err)
-	}
-	must(tb, err)
-	return started
-}
+func TestMain(m *testing.M) { worldtest.Main(m) }
 
 func must(tb testing.TB, err error) {
 	tb.Helper()
@@ -81,24 +53,6 @@ spec:
     audience: ari:cloud:bitbucket::workspace/922e118c-f34f-4226-a897-0e0afbec553d
     allow: [{workspace_uuid: "` + issuertest.WorkspaceUUID + `"}]
 `
-
-// prepare stores the rules and the issuer's keys.
-func prepare(tb testing.TB, ctl func(args ...string) string, issuer *issuertest.Issuer) {
-	tb.Helper()
-	dir := tb.TempDir()
-	keys, err := issuer.JWKS()
-	must(tb, err)
-	ctl("apply", "-f", worldtest.Write(tb, dir, "rules.yaml", rules))
-	ctl("keys", "import", "--issuer", issuer.BitbucketURL(), worldtest.Write(tb, dir, "jwks.json", string(keys)))
-}
-
-// newIssuer is one with the CI's real name, whose keys are imported.
-func newIssuer(tb testing.TB) *issuertest.Issuer {
-	tb.Helper()
-	issuer, err := issuertest.New(issuertest.Config{Offline: true, Algorithm: "ES256"})
-	must(tb, err)
-	return issuer
-}
 
 // keyFiles are the names of the key files of an authority, without those that are past.
 func keyFiles(tb testing.TB, data, purpose string) (names []string) {

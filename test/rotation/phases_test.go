@@ -39,13 +39,13 @@ type lists struct {
 
 func (w *world) export(t *testing.T) lists {
 	t.Helper()
-	l := lists{user: w.ctl("ca", "export", "--type", "ssh-user"), x509: map[string]string{},
-		knownHosts: w.ctl("ca", "export", "--type", "ssh-host", "--hosts", "*")}
+	l := lists{user: w.Ctl("ca", "export", "--type", "ssh-user"), x509: map[string]string{},
+		knownHosts: w.Ctl("ca", "export", "--type", "ssh-host", "--hosts", "*")}
 	if published := w.read(t, api.PathAuthorities+"/ssh-user.pub"); published != l.user {
 		t.Errorf("published is\n%s and exported\n%s", published, l.user)
 	}
 	for _, usage := range usages {
-		l.x509[usage] = w.ctl("ca", "export", "--type", "x509-"+usage)
+		l.x509[usage] = w.Ctl("ca", "export", "--type", "x509-"+usage)
 		if published := w.read(t, api.PathAuthorities+"/x509-"+usage+".pem"); published != l.x509[usage] {
 			t.Errorf("of %s published is\n%s and exported\n%s", usage, published, l.x509[usage])
 		}
@@ -78,7 +78,7 @@ func (w *world) signHost(t *testing.T) host {
 	line, err := ssh.NewPublicKey(public)
 	must(t, err)
 	file := worldtest.Write(t, t.TempDir(), "host.pub", string(ssh.MarshalAuthorizedKey(line)))
-	return host{key, w.ctl("host", "sign", "--principals", "localhost", file)}
+	return host{key, w.Ctl("host", "sign", "--principals", "localhost", file)}
 }
 
 func testRotation(t *testing.T, w *world) {

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -16,7 +15,6 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/issuertest"
 	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/kms"
 	"github.com/gatepass-ci/gatepass/internal/server"
@@ -25,11 +23,9 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
 
-// world is a service and its administrator.
+// world is a service, with the rules of main_test.go, and its administrator.
 type world struct {
-	url    string
-	issuer *issuertest.Issuer
-	ctl    func(args ...string) string // gatepassctl; it must succeed
+	*worldtest.World
 	// rotate takes a step with all authorities, too early or not, and returns when
 	// the whole service goes by it.
 	rotate func(step authority.Step)
@@ -37,12 +33,11 @@ type world struct {
 
 // dataWorld is gatepassctl serve, with gatepassctl beside it.
 func dataWorld(t *testing.T) *world {
-	serve := worldtest.StartServe(t, filepath.Join(t.TempDir(), "data"))
-	w := &world{url: serve.URL, issuer: newIssuer(t), ctl: serve.Ctl}
+	w := &world{World: worldtest.Local(t)}
 	w.rotate = func(step authority.Step) {
-		serve.Ctl("ca", "rotate", "--type", "ssh-user,ssh-host,x509,jwt", "--phase", string(step), "--force")
+		w.Ctl("ca", "rotate", "--type", "ssh-user,ssh-host,x509,jwt", "--phase", string(step), "--force")
 	}
-	prepare(t, w.ctl, w.issuer)
+	w.Apply(rules)
 	return w
 }
 
@@ -56,12 +51,10 @@ const instances = 3
 // read of the keys at another time. They are in this process, since an emulator's
 // would keep that for a minute.
 func stackWorld(t *testing.T) *world {
-	cloud := cloud(t)
-	s, err := cloud.NewStack(t.Context(), "rotation")
-	must(t, err)
-	t.Cleanup(s.Close)
-	w := &world{issuer: newIssuer(t), ctl: func(args ...string) string { return s.Ctl(t, args...) }}
-	prepare(t, w.ctl, w.issuer)
+	cloud := worldtest.SharedCloud(t)
+	w := &world{World: worldtest.OnStack(t)}
+	w.Apply(rules)
+	s := w.Stack
 
 	var handlers []http.Handler
 	for range instances {
@@ -72,11 +65,11 @@ func stackWorld(t *testing.T) *world {
 		handlers[n.Add(1)%instances].ServeHTTP(rw, r)
 	}))
 	t.Cleanup(gateway.Close)
-	w.url = gateway.URL
+	w.URL = gateway.URL
 	w.rotate = func(step authority.Step) {
 		r := rotator(cloud, s)
 		r.Published = func(ctx context.Context) (authority.Published, error) {
-			return stack.AskPublished(ctx, http.DefaultClient, w.url)
+			return stack.AskPublished(ctx, http.DefaultClient, w.URL)
 		}
 		_, err := r.Rotate(t.Context(), step, true, cert.Purposes()...)
 		must(t, err)
@@ -121,7 +114,7 @@ func (noRefresher) Refresh(context.Context, string) error {
 // read asks the service for a file.
 func (w *world) read(t *testing.T, path string) string {
 	t.Helper()
-	resp, err := http.Get(w.url + path)
+	resp, err := http.Get(w.URL + path)
 	must(t, err)
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)

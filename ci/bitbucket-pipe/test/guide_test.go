@@ -115,7 +115,7 @@ func guide(t *testing.T, w *world) {
 		for i, m := range block.FindAllStringSubmatch(string(text), -1) {
 			switch m[1] {
 			case "rules.yaml":
-				w.apply(t, m[2])
+				w.Apply(m[2])
 			case "bitbucket-pipelines.yml":
 				t.Run(fmt.Sprint(page, " ", i), func(t *testing.T) {
 					pipes += w.sample(t, m[2], published, uuid)

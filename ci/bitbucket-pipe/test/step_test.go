@@ -54,7 +54,7 @@ func (w *world) newStep(t *testing.T, job issuertest.BitbucketJob, options ...is
 	if job.Audience == nil {
 		job.Audience = []string{"https://" + join}
 	}
-	token, err := w.issuer.Bitbucket(job, options...)
+	token, err := w.Issuer.Bitbucket(job, options...)
 	worldtest.Must(t, err)
 	s.env = bitbucketEnv(token)
 	return s

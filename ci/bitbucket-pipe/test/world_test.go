@@ -26,9 +26,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/crypto/ssh"
-
-	"github.com/gatepass-ci/gatepass/internal/issuertest"
 	"github.com/gatepass-ci/gatepass/internal/sshdtest"
 	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
@@ -73,10 +70,9 @@ spec:
 
 // world is a service, hosts that trust it, and the pipe's image.
 type world struct {
-	serve  *worldtest.Serve
-	issuer *issuertest.Issuer
-	dir    string // that every user can enter
-	root   string // of the repository
+	*worldtest.World
+	dir  string // that every user can enter
+	root string // of the repository
 
 	server   string // the service's URL
 	private  string // the same, with a certificate that only privateCA vouches for
@@ -110,14 +106,9 @@ func newWorld(t *testing.T) *world {
 	worldtest.Must(t, os.Chmod(dir, 0o755))
 	root, err := worldtest.Root()
 	worldtest.Must(t, err)
-	issuer, err := issuertest.New(issuertest.Config{Offline: true})
-	worldtest.Must(t, err)
-	w := &world{issuer: issuer, dir: dir, root: root, serve: worldtest.StartServe(t, filepath.Join(t.TempDir(), "data"))}
-	keys, err := issuer.JWKS()
-	worldtest.Must(t, err)
-	w.serve.Ctl("keys", "import", "--issuer", issuer.BitbucketURL(), worldtest.Write(t, dir, "jwks.json", string(keys)))
-	w.apply(t, rules)
-	behind, err := url.Parse(w.serve.URL)
+	w := &world{World: worldtest.Local(t), dir: dir, root: root}
+	w.Apply(rules)
+	behind, err := url.Parse(w.URL)
 	worldtest.Must(t, err)
 	service := httputil.NewSingleHostReverseProxy(behind)
 	public := newAuthority(t)
@@ -136,11 +127,6 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-func (w *world) apply(t *testing.T, text string) {
-	t.Helper()
-	w.serve.Ctl("apply", "-f", worldtest.Write(t, t.TempDir(), "rules.yaml", text))
-}
-
 // trust makes the bundle: this machine's authorities, as in the published image, and ours.
 func (w *world) trust(t *testing.T, ca *authority) {
 	t.Helper()
@@ -154,8 +140,8 @@ func (w *world) trust(t *testing.T, ca *authority) {
 // address of its own, as hosts do.
 func (w *world) startHosts(t *testing.T) {
 	t.Helper()
-	w.web = []*sshdtest.Server{w.sshd(t, "web-1.example.com,host.example.com"), w.sshd(t, "web-2.example.com")}
-	w.plain = w.sshd(t, "")
+	w.web = []*sshdtest.Server{w.SSHD(t, "web-1.example.com,host.example.com"), w.SSHD(t, "web-2.example.com")}
+	w.plain = w.SSHD(t, "")
 	first, err := net.Listen("tcp", "127.0.0.2:0")
 	worldtest.Must(t, err)
 	_, w.port, err = net.SplitHostPort(first.Addr().String())
@@ -167,26 +153,6 @@ func (w *world) startHosts(t *testing.T) {
 	w.hosts = filepath.Join(w.dir, "hosts")
 	worldtest.Must(t, os.WriteFile(w.hosts, []byte("127.0.0.1 localhost "+join+" "+releases+"\n"+
 		"127.0.0.2 web-1.example.com host.example.com\n127.0.0.3 web-2.example.com\n"), 0o644))
-}
-
-// sshd starts a server with a certificate of the service's host authority, or without one.
-func (w *world) sshd(t *testing.T, principals string) *sshdtest.Server {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	worldtest.Must(t, err)
-	certificate := ""
-	if principals != "" {
-		public, err := ssh.NewPublicKey(key.Public())
-		worldtest.Must(t, err)
-		file := worldtest.Write(t, t.TempDir(), "host.pub", string(ssh.MarshalAuthorizedKey(public)))
-		certificate = w.serve.Ctl("host", "sign", "--principals", principals, file)
-	}
-	return sshdtest.Run(t, sshdtest.Config{
-		TrustedUserCAKeys: w.serve.Ctl("ca", "export", "--type", "ssh-user"),
-		Logins:            []string{"deploy"},
-		HostKey:           key,
-		HostCertificate:   certificate,
-	})
 }
 
 // forward passes connections on.

@@ -15,7 +15,7 @@ const jobHeader = "version: 2.1\norbs:\n  gatepass: " + address + "\n"
 // jobWith is a configuration whose one job is a job of the orb.
 func (w *world) jobWith(name, parameters string) string {
 	return jobHeader + "workflows:\n  main:\n    jobs:\n      - gatepass/" + name + ":\n" +
-		"          server: " + w.serve.URL + "\n          token: shop-deploy\n          audience: " + audience + "\n" +
+		"          server: " + w.URL + "\n          token: shop-deploy\n          audience: " + audience + "\n" +
 		"          " + strings.ReplaceAll(strings.TrimSpace(parameters), "\n", "\n          ") + "\n"
 }
 

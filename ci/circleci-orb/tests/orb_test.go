@@ -30,9 +30,9 @@ func (w *world) translate(t *testing.T, sample string) string {
 		t.Fatal("the packed orb has no checksum of the client")
 	}
 	translated := strings.NewReplacer(
-		"server: https://join.example.com", "server: "+w.serve.URL,
-		"GATEPASS_SERVER: https://join.example.com", "GATEPASS_SERVER: "+w.serve.URL,
-		"--server https://join.example.com", "--server "+w.serve.URL,
+		"server: https://join.example.com", "server: "+w.URL,
+		"GATEPASS_SERVER: https://join.example.com", "GATEPASS_SERVER: "+w.URL,
+		"--server https://join.example.com", "--server "+w.URL,
 		"hosts: deploy@host.example.com", "hosts: deploy@"+w.host.Addr(),
 		"deploy@host.example.com", "-p "+w.port(t)+" deploy@127.0.0.1",
 		"https://github.com/gatepass-ci/gatepass/releases/download", w.releases.URL+"/good",

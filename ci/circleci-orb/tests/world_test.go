@@ -1,8 +1,6 @@
 package tests
 
 import (
-	"crypto/ed25519"
-	"crypto/rand"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -13,8 +11,6 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-
-	"golang.org/x/crypto/ssh"
 
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
 	"github.com/gatepass-ci/gatepass/internal/sshdtest"
@@ -30,8 +26,7 @@ const audience = "https://join.example.com"
 // world is a service with the rules of docs/circleci.md, a host that trusts it, a release
 // to be installed, and what mints ID tokens of CircleCI.
 type world struct {
-	serve    *worldtest.Serve
-	issuer   *issuertest.Issuer
+	*worldtest.World
 	host     *sshdtest.Server
 	dist     string // a release of this commit for this platform
 	releases *httptest.Server
@@ -44,24 +39,16 @@ func newWorld(t *testing.T) *world {
 	for _, program := range []string{"make", "bash", "curl", "sha256sum", "ssh", "git"} {
 		worldtest.Need(t, program)
 	}
-	w := &world{dist: release(t)}
-	issuer, err := issuertest.New(issuertest.Config{Offline: true})
-	worldtest.Must(t, err)
-	w.issuer = issuer
-	dir := t.TempDir()
-	w.serve = worldtest.StartServe(t, filepath.Join(dir, "data"))
-	keys, err := issuer.JWKS()
-	worldtest.Must(t, err)
-	w.serve.Ctl("keys", "import", "--issuer", issuer.CircleCIURL(), worldtest.Write(t, dir, "jwks.json", string(keys)))
-	w.serve.Ctl("apply", "--strict", "-f", worldtest.Write(t, dir, "rules.yaml", blocks(t, "# rules.yaml")[0]))
-	w.startHost(t)
+	w := &world{World: worldtest.Local(t), dist: release(t)}
+	w.Apply(blocks(t, "# rules.yaml")[0], "--strict")
+	w.host = w.SSHD(t, "127.0.0.1")
 
 	w.releases = httptest.NewServer(w.serveReleases(t))
 	t.Cleanup(w.releases.Close)
 	w.mint = httptest.NewServer(http.HandlerFunc(w.serveTokens))
 	t.Cleanup(w.mint.Close)
 
-	bin := filepath.Join(dir, "bin")
+	bin := filepath.Join(t.TempDir(), "bin")
 	worldtest.Must(t, os.Mkdir(bin, 0o755))
 	self, err := os.Executable()
 	worldtest.Must(t, err)
@@ -82,21 +69,6 @@ func release(t *testing.T) string {
 
 // client is the name of the client of this platform.
 func client() string { return "gatepass_" + version + "_" + runtime.GOOS + "_" + runtime.GOARCH }
-
-func (w *world) startHost(t *testing.T) {
-	t.Helper()
-	_, key, err := ed25519.GenerateKey(rand.Reader)
-	worldtest.Must(t, err)
-	public, err := ssh.NewPublicKey(key.Public())
-	worldtest.Must(t, err)
-	file := worldtest.Write(t, t.TempDir(), "host.pub", string(ssh.MarshalAuthorizedKey(public)))
-	w.host = sshdtest.Run(t, sshdtest.Config{
-		TrustedUserCAKeys: w.serve.Ctl("ca", "export", "--type", "ssh-user"),
-		Logins:            []string{"deploy"},
-		HostKey:           key,
-		HostCertificate:   w.serve.Ctl("host", "sign", "--principals", "127.0.0.1", file),
-	})
-}
 
 func (w *world) port(t *testing.T) string {
 	t.Helper()
@@ -125,7 +97,7 @@ func (w *world) serveReleases(t *testing.T) http.Handler {
 }
 
 func (w *world) serveTokens(out http.ResponseWriter, in *http.Request) {
-	token, err := w.issuer.CircleCI(issuertest.CircleCIJob{Audience: []string{in.FormValue("aud")}})
+	token, err := w.Issuer.CircleCI(issuertest.CircleCIJob{Audience: []string{in.FormValue("aud")}})
 	if err != nil {
 		http.Error(out, err.Error(), http.StatusInternalServerError)
 		return
@@ -136,7 +108,7 @@ func (w *world) serveTokens(out http.ResponseWriter, in *http.Request) {
 // environment is what CircleCI gives every job, and where the stand-ins are.
 func (w *world) environment(t *testing.T) []string {
 	t.Helper()
-	token, err := w.issuer.CircleCI(issuertest.CircleCIJob{})
+	token, err := w.Issuer.CircleCI(issuertest.CircleCIJob{})
 	worldtest.Must(t, err)
 	return []string{"PATH=" + w.path, "CIRCLE_OIDC_TOKEN_V2=" + token, "CIRCLE_OIDC_TOKEN=" + token, mintVariable + "=" + w.mint.URL}
 }
