@@ -39,7 +39,7 @@ fuzz: ## run every fuzz target for FUZZTIME (30s) each
 	@tools/fuzz.sh $(FUZZTIME)
 
 .PHONY: lint
-lint: ## gofmt, go vet, staticcheck, govulncheck, shellcheck, cfn-lint, hadolint, yamllint
+lint: ## gofmt, go vet, staticcheck, deadcode, govulncheck, shellcheck, cfn-lint, hadolint, yamllint
 	@tools/install.sh lint
 	@tools/lint.sh
 
@@ -51,7 +51,7 @@ tools: ## install what tests and checks need: as root on Debian by apt-get, else
 .PHONY: pipe
 pipe: ## build the image of the Bitbucket pipe, for both architectures: dist/gatepass-pipe.oci.tar
 pipe: RELEASE_FLAGS := -buildvcs=false
-pipe: RELEASE_LDFLAGS := -X main.version=$(VERSION)
+pipe: RELEASE_LDFLAGS := -X github.com/gatepass-ci/gatepass/internal/cli.version=$(VERSION)
 pipe:
 	@tools/pipe.sh $(DIST) $(GO_BUILD)
 
@@ -98,7 +98,7 @@ programs := $(PLATFORMS:%=client/%) $(PLATFORMS:%=admin/%)
 clients: $(PLATFORMS:%=client/%)
 admins: $(PLATFORMS:%=admin/%)
 $(programs): RELEASE_FLAGS := -buildvcs=false
-$(programs): RELEASE_LDFLAGS := -X main.version=$(VERSION)
+$(programs): RELEASE_LDFLAGS := -X github.com/gatepass-ci/gatepass/internal/cli.version=$(VERSION)
 # What go build would take from the environment.
 $(programs) pipe: export GOFLAGS :=
 $(programs) pipe: export GOEXPERIMENT :=

@@ -30,6 +30,16 @@ check_gofmt() {
   fi
 }
 
+# Functions that neither a program nor a test reaches.
+check_deadcode() {
+  local dead
+  dead=$("${go_tool[@]}" deadcode -test ./...) || return
+  if [[ -n $dead ]]; then
+    printf '%s\n' "$dead" >&2
+    return 1
+  fi
+}
+
 # govulncheck exits 3 when code that is called has a known vulnerability. Its database
 # is fetched: where that cannot be reached nothing is known, which is said, and is no
 # finding.
@@ -100,6 +110,7 @@ check_hadolint() {
 check gofmt check_gofmt
 check 'go vet' go vet ./...
 check staticcheck "${go_tool[@]}" staticcheck ./...
+check deadcode check_deadcode
 check govulncheck check_govulncheck
 check shellcheck check_shellcheck
 check cfn-lint check_templates

@@ -8,16 +8,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/cli"
 	client "github.com/gatepass-ci/gatepass/internal/client/cli"
 )
-
-// version is set by the linker of a release; otherwise the build info tells.
-var version string
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -29,19 +25,9 @@ func main() {
 func run(ctx context.Context, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return client.Run(ctx, client.Env{
 		Env: cli.Env{
-			Name: "gatepass", Version: buildVersion(), Getenv: getenv,
+			Name: "gatepass", Version: cli.Version(), Getenv: getenv,
 			In: stdin, Out: stdout, Err: stderr, Now: time.Now,
 		},
 		Random: rand.Reader,
 	}, args)
-}
-
-func buildVersion() string {
-	if version != "" {
-		return version
-	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
-		return info.Main.Version
-	}
-	return "devel"
 }

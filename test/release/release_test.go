@@ -187,7 +187,7 @@ func checkReproducible(t *testing.T, root string) {
 	}
 	want := sums(one)
 	t.Setenv("TZ", "Asia/Tokyo")
-	t.Setenv("LDFLAGS", "-X main.version=other")
+	t.Setenv("LDFLAGS", "-X github.com/gatepass-ci/gatepass/internal/cli.version=other")
 	t.Setenv("GOFLAGS", "-buildvcs=true")
 	t.Setenv("GOAMD64", "v3")
 	t.Setenv("GOARM64", "v8.2")

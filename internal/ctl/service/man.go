@@ -27,7 +27,7 @@ if it is missing. SOURCE_DATE_EPOCH sets the date that they bear.`,
 			}
 			for _, root := range []*cobra.Command{cmd.Root(), client.Commands()} {
 				disableFooter(root)
-				header := &doc.GenManHeader{Section: "1", Source: "Gatepass " + version(), Manual: "Gatepass"}
+				header := &doc.GenManHeader{Section: "1", Source: "Gatepass " + c.Version, Manual: "Gatepass"}
 				if err := doc.GenManTree(root, header, args[0]); err != nil {
 					return fmt.Errorf("writing the pages of %s: %w", root.Name(), err)
 				}

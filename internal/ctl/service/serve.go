@@ -84,7 +84,7 @@ func (c *commands) serve(cmd *cobra.Command, config embedded.Config) (err error)
 	if config.Issuers, err = jwks.ReadClientConfig(c.Getenv); err != nil {
 		return err
 	}
-	config.Data, config.Version, config.Now = c.Data, version(), c.Now
+	config.Data, config.Version, config.Now = c.Data, c.Version, c.Now
 	config.Log = slog.New(slog.NewJSONHandler(c.Err, nil))
 	server, err := embedded.Open(cmd.Context(), config)
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"runtime/debug"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -17,24 +16,6 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/embedded"
 )
 
-// version is what the binary was built from.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	v := info.Main.Version
-	if v == "" || v == "(devel)" {
-		v = "devel"
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" && len(s.Value) >= 12 {
-				v += "-" + s.Value[:12]
-			}
-		}
-	}
-	return v
-}
-
 func (c *commands) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
@@ -42,8 +23,8 @@ func (c *commands) versionCommand() *cobra.Command {
 		Example: "  gatepassctl version",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return c.Print(map[string]string{"version": version()}, func() {
-				fmt.Fprintf(c.Out, "gatepassctl %s\n", version())
+			return c.Print(map[string]string{"version": c.Version}, func() {
+				fmt.Fprintf(c.Out, "gatepassctl %s\n", c.Version)
 			})
 		},
 	}
@@ -70,7 +51,7 @@ func (c *commands) statusCommand() *cobra.Command {
 		Example: "  gatepassctl status --data ./gatepass-data",
 		Args:    cobra.NoArgs,
 		RunE: c.On(func(ctx context.Context, b ctl.Backend, _ []string) (err error) {
-			report := statusReport{Version: version(), Store: b.String()}
+			report := statusReport{Version: c.Version, Store: b.String()}
 			running, silent := b.Running(ctx)
 			report.Service = running
 			if report.Overview, err = admin.Look(ctx, b.Store(), c.Now()); err != nil {
