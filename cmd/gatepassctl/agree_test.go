@@ -13,7 +13,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
-	"github.com/gatepass-ci/gatepass/internal/embedded"
+	"github.com/gatepass-ci/gatepass/internal/ctl/service"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
 	"github.com/gatepass-ci/gatepass/internal/jwks"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
@@ -122,7 +122,7 @@ func agreeService(t *testing.T, issuer *issuertest.Issuer, text string) (url str
 	if code := runIn(t.Context(), []string{"apply", "-f", file, "--data", data}, func(string) string { return "" }, nil, &out, &out); code != cli.ExitDone {
 		t.Fatalf("apply: exit code %d\n%s", code, &out)
 	}
-	server, err := embedded.Open(t.Context(), embedded.Config{Data: data, Listen: "127.0.0.1:0", Now: time.Now, Log: ctl.Quiet()})
+	server, err := service.Open(t.Context(), service.Config{Data: data, Listen: "127.0.0.1:0", Now: time.Now, Log: ctl.Quiet()})
 	must(t, err)
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

@@ -21,7 +21,7 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
-	"github.com/gatepass-ci/gatepass/internal/embedded"
+	"github.com/gatepass-ci/gatepass/internal/ctl/service"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
 	"github.com/gatepass-ci/gatepass/internal/store"
@@ -178,7 +178,7 @@ func writeJSONFixtures(t *testing.T) {
 	} {
 		must(t, os.WriteFile(name, []byte(text), 0o600))
 	}
-	server, err := embedded.Open(t.Context(), embedded.Config{Data: "data", Listen: "127.0.0.1:0", Log: ctl.Quiet()}) // makes the authorities
+	server, err := service.Open(t.Context(), service.Config{Data: "data", Listen: "127.0.0.1:0", Log: ctl.Quiet()}) // makes the authorities
 	must(t, err)
 	must(t, server.Close())
 	s, err := sqlite.Open(t.Context(), filepath.Join(".", "data"), sqlite.Options{MustExist: true})

@@ -15,7 +15,7 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
-	"github.com/gatepass-ci/gatepass/internal/embedded"
+	"github.com/gatepass-ci/gatepass/internal/ctl/service"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
 )
 
@@ -72,7 +72,7 @@ func writeFixtures(dir string, issuer *issuertest.Issuer) error {
 
 // makeAuthorities makes what a first start of serve makes.
 func makeAuthorities(ts *testscript.TestScript, _ bool, _ []string) {
-	server, err := embedded.Open(context.Background(), embedded.Config{Data: ts.Getenv("GATEPASS_DATA"), Listen: "127.0.0.1:0", Log: ctl.Quiet()})
+	server, err := service.Open(context.Background(), service.Config{Data: ts.Getenv("GATEPASS_DATA"), Listen: "127.0.0.1:0", Log: ctl.Quiet()})
 	ts.Check(err)
 	ts.Check(server.Close())
 }

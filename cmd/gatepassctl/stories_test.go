@@ -22,7 +22,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/gatepass-ci/gatepass/internal/ctl"
-	"github.com/gatepass-ci/gatepass/internal/embedded"
+	"github.com/gatepass-ci/gatepass/internal/ctl/service"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
 	"github.com/gatepass-ci/gatepass/internal/worldtest"
 	"github.com/gatepass-ci/gatepass/pkg/api"
@@ -88,7 +88,7 @@ func tellStories(t *testing.T, issuer *issuertest.Issuer, newStory func(*testscr
 // localStory is one on a data directory.
 type localStory struct {
 	data   string
-	server *embedded.Server
+	server *service.Server
 	ended  chan error
 	stop   context.CancelFunc
 }
@@ -100,7 +100,7 @@ func dataStory(env *testscript.Env) (story, error) {
 }
 
 func (s *localStory) start() (string, error) {
-	server, err := embedded.Open(context.Background(), embedded.Config{Data: s.data, Listen: "127.0.0.1:0", Now: time.Now, Log: ctl.Quiet()})
+	server, err := service.Open(context.Background(), service.Config{Data: s.data, Listen: "127.0.0.1:0", Now: time.Now, Log: ctl.Quiet()})
 	if err != nil {
 		return "", err
 	}

@@ -10,7 +10,6 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/cli"
-	"github.com/gatepass-ci/gatepass/internal/embedded"
 	"github.com/gatepass-ci/gatepass/internal/jwks"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
 	"github.com/gatepass-ci/gatepass/internal/stack"
@@ -42,7 +41,7 @@ type Backend interface {
 	RefreshNew(ctx context.Context, issuers []string, report func(issuer string, err error)) error
 	// Running returns the service that runs on the store. If none answers, the error says
 	// so in a few words.
-	Running(ctx context.Context) (*embedded.Running, error)
+	Running(ctx context.Context) (*Running, error)
 	// PublicURL returns the URL of the service; "" if it is not known.
 	PublicURL(ctx context.Context) string
 	Close() error

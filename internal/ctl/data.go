@@ -5,11 +5,12 @@ import (
 	"crypto/rand"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"path/filepath"
+	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/embedded"
 	"github.com/gatepass-ci/gatepass/internal/jwks"
 	"github.com/gatepass-ci/gatepass/internal/localca"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
@@ -30,7 +31,10 @@ func (d *directory) Store() store.Store       { return d.store }
 func (d *directory) MakesAuthorities() string { return "start gatepassctl serve once: it makes them" }
 func (d *directory) Close() error             { return d.store.Close() }
 
-func (d *directory) authoritiesDir() string { return filepath.Join(d.path, embedded.AuthoritiesDir) }
+// AuthoritiesDir, in the data directory, has the authorities' key files.
+const AuthoritiesDir = "authorities"
+
+func (d *directory) authoritiesDir() string { return filepath.Join(d.path, AuthoritiesDir) }
 
 // Authorities reads the key files. Only serve makes them.
 func (d *directory) Authorities(ctx context.Context) (authority.Authorities, error) {
@@ -56,7 +60,7 @@ func (d *directory) Rotator(ctx context.Context) *authority.Rotator {
 		Store: d.store, Keys: localca.NewKeyRing(d.authoritiesDir(), d.env.Now, nil), Now: d.env.Now, Wait: wait.For,
 		Authorities: func() (authority.Authorities, error) { return d.Authorities(ctx) },
 		Published: func(ctx context.Context) (authority.Published, error) {
-			if running := embedded.FindRunning(ctx, d.path, within); running != nil {
+			if running := FindRunning(ctx, d.path, within); running != nil {
 				return askPublished(ctx, running.URL)
 			}
 			return nil, nil
@@ -92,14 +96,23 @@ func (d *directory) Refresher() (Refresher, error) {
 	if err != nil {
 		return nil, err
 	}
-	return embedded.NewRefresher(d.store, issuers, d.env.Now, Quiet())
+	return NewRefresher(d.store, issuers, d.env.Now, Quiet())
+}
+
+// NewRefresher returns a refresher that dials issuers as c says.
+func NewRefresher(s store.KeySets, c jwks.ClientConfig, now func() time.Time, log *slog.Logger) (*jwks.Refresher, error) {
+	client, err := jwks.NewHTTPClient(c)
+	if err != nil {
+		return nil, err
+	}
+	return jwks.New(jwks.Config{Store: s, HTTP: client, Now: now, Log: log}), nil
 }
 
 // RefreshNew leaves it to the first join: an embedded server may not run yet.
 func (d *directory) RefreshNew(context.Context, []string, func(string, error)) error { return nil }
 
-func (d *directory) Running(ctx context.Context) (*embedded.Running, error) {
-	running := embedded.FindRunning(ctx, d.path, within)
+func (d *directory) Running(ctx context.Context) (*Running, error) {
+	running := FindRunning(ctx, d.path, within)
 	if running == nil {
 		return nil, errors.New("not running")
 	}

@@ -6,7 +6,6 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cli"
-	"github.com/gatepass-ci/gatepass/internal/embedded"
 	"github.com/gatepass-ci/gatepass/internal/stack"
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/internal/wait"
@@ -58,8 +57,8 @@ func (d *deployed) RefreshNew(ctx context.Context, issuers []string, report func
 	return nil
 }
 
-func (d *deployed) Running(ctx context.Context) (*embedded.Running, error) {
-	running := embedded.Ask(ctx, d.stack.JoinURL, d.stack.PublicURL, within)
+func (d *deployed) Running(ctx context.Context) (*Running, error) {
+	running := askRunning(ctx, d.stack.JoinURL, d.stack.PublicURL, within)
 	if running == nil {
 		return nil, errors.New("no answer from " + d.stack.PublicURL)
 	}

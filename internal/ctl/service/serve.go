@@ -12,7 +12,6 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
-	"github.com/gatepass-ci/gatepass/internal/embedded"
 	"github.com/gatepass-ci/gatepass/internal/jwks"
 )
 
@@ -30,7 +29,7 @@ func Commands(env *ctl.Env) []*cobra.Command {
 
 func (c *commands) serveCommand() *cobra.Command {
 	var (
-		config  embedded.Config
+		config  Config
 		proxies []string
 	)
 	cmd := &cobra.Command{
@@ -74,7 +73,7 @@ GATEPASS_ISSUER_CA a file of certificates to trust beside the system's.`,
 	return cmd
 }
 
-func (c *commands) serve(cmd *cobra.Command, config embedded.Config) (err error) {
+func (c *commands) serve(cmd *cobra.Command, config Config) (err error) {
 	if c.Data == "" {
 		c.Data = c.Getenv("GATEPASS_DATA")
 	}
@@ -86,7 +85,7 @@ func (c *commands) serve(cmd *cobra.Command, config embedded.Config) (err error)
 	}
 	config.Data, config.Version, config.Now = c.Data, c.Version, c.Now
 	config.Log = slog.New(slog.NewJSONHandler(c.Err, nil))
-	server, err := embedded.Open(cmd.Context(), config)
+	server, err := Open(cmd.Context(), config)
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,6 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
-	"github.com/gatepass-ci/gatepass/internal/embedded"
 )
 
 func (c *commands) versionCommand() *cobra.Command {
@@ -34,7 +33,7 @@ func (c *commands) versionCommand() *cobra.Command {
 type statusReport struct {
 	Version     string            `json:"version"`
 	Store       string            `json:"store"`
-	Service     *embedded.Running `json:"service,omitempty"`
+	Service     *ctl.Running      `json:"service,omitempty"`
 	Authorities []authorityStatus `json:"authorities"`
 	admin.Overview
 }

@@ -1,4 +1,4 @@
-package embedded
+package service
 
 import (
 	"context"
@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gatepass-ci/gatepass/internal/authority"
+	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/jwks"
 	"github.com/gatepass-ci/gatepass/internal/localca"
@@ -26,12 +27,9 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/wait"
 )
 
-// AuthoritiesDir, in the data directory, has the authorities' key files.
-const AuthoritiesDir = "authorities"
-
 const (
 	refreshEvery = 15 * time.Minute // key sets, as on AWS
-	purgeEvery   = time.Hour        // claims and records that are no longer kept
+	purgeEvery   = time.Hour        // uses and records that are no longer kept
 	revokedFor   = time.Second      // what was revoked is read again: the store is near
 	stopWithin   = 10 * time.Second // for requests under way when the server stops
 )
@@ -87,11 +85,11 @@ func Open(ctx context.Context, c Config) (_ *Server, err error) {
 	if s.store, err = sqlite.Open(ctx, c.Data, sqlite.Options{}); err != nil {
 		return nil, err
 	}
-	authorities, err := localca.Open(ctx, filepath.Join(c.Data, AuthoritiesDir), localca.Options{Rotated: s.store, Now: c.Now})
+	authorities, err := localca.Open(ctx, filepath.Join(c.Data, ctl.AuthoritiesDir), localca.Options{Rotated: s.store, Now: c.Now})
 	if err != nil {
 		return nil, err
 	}
-	if s.refresher, err = NewRefresher(s.store, c.Issuers, c.Now, c.Log); err != nil {
+	if s.refresher, err = ctl.NewRefresher(s.store, c.Issuers, c.Now, c.Log); err != nil {
 		return nil, err
 	}
 	if err = s.listen(); err != nil {
@@ -188,7 +186,9 @@ func (s *Server) URL() string { return s.url }
 // Run serves until ctx ends, refreshes key sets and purges what is no longer
 // kept. Requests under way when ctx ends are finished.
 func (s *Server) Run(ctx context.Context) error {
-	if err := s.announce(); err != nil {
+	// It is a help for people: a server that cannot write it serves all the same.
+	running := ctl.Running{URL: s.url, PublicURL: s.publicURL}
+	if err := running.Announce(s.c.Data); err != nil {
 		s.c.Log.WarnContext(ctx, "other commands cannot tell that this server runs", "cause", err.Error())
 	}
 	g, gctx := errgroup.WithContext(ctx)
@@ -209,7 +209,7 @@ func (s *Server) Run(ctx context.Context) error {
 		return nil
 	})
 	g.Go(func() error { return s.purge(gctx) })
-	return errors.Join(g.Wait(), s.unannounce(), s.Close())
+	return errors.Join(g.Wait(), running.TakeBack(s.c.Data), s.Close())
 }
 
 func (s *Server) purge(ctx context.Context) error {

@@ -1,4 +1,4 @@
-package embedded
+package service
 
 import (
 	"bytes"
@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -121,18 +122,18 @@ func get(t *testing.T, url string) (int, string) {
 
 func TestServesAndIsFound(t *testing.T) {
 	c := config(t)
-	if FindRunning(t.Context(), c.Data, time.Second) != nil {
+	if ctl.FindRunning(t.Context(), c.Data, time.Second) != nil {
 		t.Error("found a server that was never started")
 	}
 	s, stop := run(t, c)
 	if code, body := get(t, s.URL()+api.PathAuthorities); code != http.StatusOK || !strings.Contains(body, "ssh_user") {
 		t.Fatalf("answered %d %s", code, body)
 	}
-	r := FindRunning(t.Context(), c.Data, 5*time.Second)
+	r := ctl.FindRunning(t.Context(), c.Data, 5*time.Second)
 	if r == nil || r.URL != s.URL() || r.PublicURL != s.URL() || r.Version != "test" {
 		t.Errorf("found %+v", r)
 	}
-	for _, name := range []string{".", AuthoritiesDir} {
+	for _, name := range []string{".", ctl.AuthoritiesDir} {
 		info, err := os.Stat(filepath.Join(c.Data, name))
 		if err != nil || info.Mode().Perm() != 0o700 {
 			t.Errorf("%s: mode %v, %v", name, info.Mode(), err)
@@ -141,10 +142,10 @@ func TestServesAndIsFound(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(filepath.Join(c.Data, runningFile)); err == nil {
+	if _, err := os.Stat(filepath.Join(c.Data, ctl.RunningFile)); err == nil {
 		t.Error("a server that ended is still announced")
 	}
-	if FindRunning(t.Context(), c.Data, time.Second) != nil {
+	if ctl.FindRunning(t.Context(), c.Data, time.Second) != nil {
 		t.Error("found a server that has ended")
 	}
 }
@@ -153,7 +154,7 @@ func TestServesAndIsFound(t *testing.T) {
 func TestServesWithoutAnnouncement(t *testing.T) {
 	c, log := config(t), &buffer{}
 	c.Log = slog.New(slog.NewTextHandler(log, nil))
-	if err := os.MkdirAll(filepath.Join(c.Data, runningFile), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(c.Data, ctl.RunningFile), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	s, stop := run(t, c)
@@ -163,7 +164,7 @@ func TestServesWithoutAnnouncement(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Errorf("ended with %v", err)
 	}
-	if !strings.Contains(log.String(), runningFile) {
+	if !strings.Contains(log.String(), ctl.RunningFile) {
 		t.Errorf("logged %s", log.String())
 	}
 }
@@ -179,7 +180,7 @@ func TestTheLastAnnouncementStays(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
-	if r := FindRunning(t.Context(), c.Data, 5*time.Second); r == nil || r.URL != second.URL() {
+	if r := ctl.FindRunning(t.Context(), c.Data, 5*time.Second); r == nil || r.URL != second.URL() {
 		t.Errorf("found %+v, want the server at %s", r, second.URL())
 	}
 }

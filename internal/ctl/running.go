@@ -1,4 +1,4 @@
-package embedded
+package ctl
 
 import (
 	"context"
@@ -14,8 +14,8 @@ import (
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
-// runningFile, in the data directory, tells other commands where the server listens.
-const runningFile = "serve.json"
+// RunningFile, in the data directory, tells other commands where the server listens.
+const RunningFile = "serve.json"
 
 // Running is a server that answers.
 type Running struct {
@@ -24,30 +24,29 @@ type Running struct {
 	Version   string `json:"version,omitempty"`
 }
 
-// announce writes where the server listens. It is a help for people: a server
-// that cannot write it serves all the same.
-func (s *Server) announce() error {
-	body, err := json.Marshal(Running{URL: s.url, PublicURL: s.publicURL})
+// Announce writes where the server of a data directory listens.
+func (r Running) Announce(data string) error {
+	body, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(s.c.Data, runningFile), body, 0o600)
+	return os.WriteFile(filepath.Join(data, RunningFile), body, 0o600)
 }
 
-// unannounce takes it back, unless another server has written its own since.
-func (s *Server) unannounce() error {
-	r, err := readRunning(s.c.Data)
-	if err != nil || r.URL != s.url {
+// TakeBack removes what Announce wrote, unless another server has written its own since.
+func (r Running) TakeBack(data string) error {
+	announced, err := readRunning(data)
+	if err != nil || announced.URL != r.URL {
 		return nil
 	}
-	if err := os.Remove(filepath.Join(s.c.Data, runningFile)); !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(filepath.Join(data, RunningFile)); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
 }
 
 func readRunning(data string) (r Running, err error) {
-	body, err := os.ReadFile(filepath.Join(data, runningFile))
+	body, err := os.ReadFile(filepath.Join(data, RunningFile))
 	if err != nil {
 		return r, err
 	}
@@ -61,12 +60,12 @@ func FindRunning(ctx context.Context, data string, within time.Duration) *Runnin
 	if err != nil {
 		return nil
 	}
-	return Ask(ctx, r.URL, r.PublicURL, within)
+	return askRunning(ctx, r.URL, r.PublicURL, within)
 }
 
-// Ask asks the service at publicURL whether it is there, for at most within; nil
+// askRunning asks the service at publicURL whether it is there, for at most within; nil
 // if it does not answer. url is where it listens.
-func Ask(ctx context.Context, url, publicURL string, within time.Duration) *Running {
+func askRunning(ctx context.Context, url, publicURL string, within time.Duration) *Running {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, publicURL+api.PathHealth, nil)
