@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,7 +11,7 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/client/source"
 	"github.com/gatepass-ci/gatepass/internal/words"
-	"github.com/gatepass-ci/gatepass/pkg/api"
+	"github.com/gatepass-ci/gatepass/pkg/provider"
 )
 
 // idToken looks at the token that a join would send.
@@ -27,11 +28,38 @@ func (d Doctor) idToken(ctx context.Context, r *Diagnosis) {
 	}
 	r.add(Check{Name: "id token", Status: CheckOK, Text: "from " + words.Clean(token.Source)})
 	r.Claims = token.Claims()
-	r.add(d.age(r.Claims, token.Method))
-	r.add(d.audience(r.Claims, token.Method))
-	for _, c := range d.provider(r.Claims, token.Method) {
-		r.add(c)
+	ci := providerOf(token)
+	r.add(d.age(r.Claims, ci))
+	r.add(d.audience(r.Claims, token.Method, ci))
+	if ci.Look != nil {
+		for _, notice := range ci.Look(r.Claims) {
+			r.add(noticed(notice))
+		}
 	}
+}
+
+// providerOf is what to look for in an ID token. Where nothing tells whose it is, the
+// claims do.
+func providerOf(token source.Token) provider.Doctor {
+	for _, p := range provider.All() {
+		lacks := func(claim string) bool {
+			_, missing := provider.Claims(token.Claims()).Text(claim)
+			return missing != nil
+		}
+		if p.Method == token.Method || token.Method == "" && !slices.ContainsFunc(p.Required, lacks) {
+			return p.Doctor
+		}
+	}
+	return provider.Doctor{}
+}
+
+// noticed is a claim by which a service refuses jobs unless its rules allow it.
+func noticed(n provider.Notice) Check {
+	c := Check{Name: n.Name, Status: CheckOK, Text: words.Clean(n.Text)}
+	if n.OK {
+		return c
+	}
+	return c.warn(c.Text, n.Hint)
 }
 
 // audienceToMint keeps the audience where an ID token is minted for it. Elsewhere a
@@ -44,7 +72,7 @@ func (d Doctor) audienceToMint() string {
 }
 
 // age says how old the token is and how long it holds.
-func (d Doctor) age(claims map[string]any, method string) Check {
+func (d Doctor) age(claims provider.Claims, ci provider.Doctor) Check {
 	c := Check{Name: "age", Status: CheckOK}
 	now := d.Now()
 	issued, okIssued := timeOf(claims["iat"])
@@ -54,10 +82,7 @@ func (d Doctor) age(claims map[string]any, method string) Check {
 	}
 	age, left := now.Sub(issued).Round(time.Second), expires.Sub(now).Round(time.Second)
 	c.Text = fmt.Sprintf("issued %s ago, ends in %s", max(age, 0), left)
-	renew := "join early in the step, or run it again: an ID token is minted as the step starts"
-	if method == api.MethodCircleCI {
-		renew = "give --audience, and a fresh ID token is minted for each join"
-	}
+	renew := cmp.Or(ci.Renew, "join early in the job, or run it again")
 	switch {
 	case left <= 0:
 		return c.fail(fmt.Sprintf("it ended %s ago", -left), renew)
@@ -70,43 +95,21 @@ func (d Doctor) age(claims map[string]any, method string) Check {
 }
 
 // audience compares the token's with the one that was asked for.
-func (d Doctor) audience(claims map[string]any, method string) Check {
+func (d Doctor) audience(claims provider.Claims, method string, ci provider.Doctor) Check {
 	c := Check{Name: "audience", Status: CheckOK}
 	have := source.Audiences(claims["aud"])
 	c.Text = words.Clean(strings.Join(have, ", "))
 	wanted := d.Source.Audience
-	org, _ := claims["oidc.circleci.com/org-id"].(string)
-	isDefault := len(have) == 1 && (strings.HasPrefix(have[0], "ari:cloud:bitbucket::") || method == api.MethodCircleCI && strings.EqualFold(have[0], org))
+	shared := len(have) == 1 && ci.SharedAudience != nil && ci.SharedAudience(have[0], claims)
 	switch {
 	case len(have) == 0:
 		return c.fail("the ID token has no audience", source.AudienceHints(method, wanted)...)
 	case wanted != "" && !slices.Contains(have, wanted):
 		return c.fail(c.Text+", and not "+words.Clean(wanted), source.AudienceHints(method, wanted)...)
-	case isDefault:
+	case shared:
 		return c.warn(c.Text+", the default one, which every other service that trusts this CI system accepts too", source.AudienceHints(method, "")...)
 	}
 	return c
-}
-
-// provider looks at claims by which a service refuses jobs unless its rules allow them.
-func (d Doctor) provider(claims map[string]any, method string) []Check {
-	var all []Check
-	warn := func(name, text, hint string) {
-		all = append(all, Check{Name: name, Status: CheckWarning, Text: text, Hints: []string{hint}})
-	}
-	if rerun, _ := claims["oidc.circleci.com/ssh-rerun"].(bool); rerun {
-		warn("ssh rerun", "this job was re-run with SSH, and people may be logged in to it", "run it without SSH, or set allow_ssh_rerun in the token rule")
-	}
-	if ref, _ := claims["oidc.circleci.com/vcs-ref"].(string); strings.HasPrefix(ref, "refs/heads/pull/") || strings.HasPrefix(ref, "refs/pull/") {
-		warn("fork", "this job runs for a pull request from a fork: "+words.Clean(ref), "only a rule with vcs_origin matches it, or one with allow_forks")
-	}
-	if _, ok := claims["oidc.circleci.com/project-id"].(string); method == api.MethodCircleCI && !ok {
-		warn("project", "the ID token names no project, so it is no job's", "use the token that CircleCI made for this job")
-	}
-	if _, ok := claims["deploymentEnvironmentUuid"].(string); method == api.MethodBitbucket && !ok {
-		all = append(all, Check{Name: "deployment", Status: CheckOK, Text: "none: a rule with deployment_environment_uuid needs `deployment: NAME` on the step"})
-	}
-	return all
 }
 
 // timeOf reads a NumericDate (RFC 7519 §2).

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 
 	"github.com/gatepass-ci/gatepass/internal/cli"
@@ -80,59 +81,67 @@ func presented(problem *api.Problem, secret string) []string {
 	return notes
 }
 
-// hints says what to do about each code. A code that is not known is a newer
+// hints says what to do about a refusal. A code that is not known is a newer
 // service's; its detail has been shown.
 func hints(problem *api.Problem, idToken source.Token, tokenRule, audience string) []string {
 	show := "ask who administers the service to look at the log of this time"
 	if problem.JoinID != "" {
 		show = "an administrator sees why with: gatepassctl joins show " + words.Clean(problem.JoinID)
 	}
-	rule := "gatepassctl get token/" + words.Clean(tokenRule)
-	switch problem.Code {
-	case api.CodeNoRuleMatched:
-		return []string{"compare the marked values with the allow rules of " + rule, show}
-	case api.CodeDeniedByRule:
-		return []string{"a deny rule names this job on purpose; " + show}
-	case api.CodeIDTokenWrongAudience:
-		return append(source.AudienceHints(idToken.Method, audience), "the audience is the one that the token rule names: "+rule)
-	case api.CodeTokenNotFound:
-		return []string{fmt.Sprintf("check --token and GATEPASS_TOKEN: %q is unknown or has expired; administrators list them with: gatepassctl get token", words.Clean(tokenRule))}
-	case api.CodeIDTokenAlreadyUsed:
-		return []string{"join once in a step and ask for all credentials in that join, or raise max_joins in the token rule"}
-	case api.CodeNotPermitted:
-		return []string{"the bot's roles do not grant what was asked; " + show}
-	case api.CodeSSHRerunRefused:
-		return []string{"run the job again without SSH, or set allow_ssh_rerun in the token rule if people in the job may have these credentials"}
-	case api.CodeLocked:
-		return []string{"an administrator locked this; they list locks with: gatepassctl get lock"}
+	rule := words.Clean(tokenRule)
+	fill := strings.NewReplacer("{show}", show, "{rule}", "gatepassctl get token/"+rule, "{name}", strconv.Quote(rule), "{source}", idToken.Source)
+	known, ok := advice()[problem.Code]
+	if !ok {
+		known = []string{"{show}"}
 	}
-	return moreHints(problem.Code, idToken, show, rule)
+	var all []string
+	if problem.Code == api.CodeIDTokenWrongAudience {
+		all = source.AudienceHints(idToken.Method, audience)
+	}
+	for _, hint := range known {
+		all = append(all, fill.Replace(hint))
+	}
+	return all
 }
 
-func moreHints(code api.Code, idToken source.Token, show, rule string) []string {
-	switch code {
-	case api.CodeJoinMethodMismatch:
-		return []string{"leave out --join-method, or give the join_method of " + rule}
-	case api.CodeIDTokenExpired, api.CodeIDTokenTooOld:
-		return []string{"join early in the step, or run the step again: a CI system mints one ID token as the job starts; max_token_age in the token rule sets the limit"}
-	case api.CodeIDTokenNotYetValid:
-		return []string{"the clock of the CI system or of the service is wrong; run the job again, then tell who administers the service"}
-	case api.CodeIDTokenWrongIssuer:
-		return []string{"the job runs in another workspace or organisation than the token rule expects; check --token, or identity_provider_url or organization_id in " + rule}
-	case api.CodeIDTokenMalformed, api.CodeIDTokenMissingClaim:
-		return []string{"use the token as " + idToken.Source + " holds it, and only one that a CI job got for itself"}
-	case api.CodeIDTokenBadSignature, api.CodeIDTokenUnknownKey, api.CodeIDTokenUnsupportedAlgorithm:
-		return []string{"use the token as " + idToken.Source + " holds it; if it is untouched, an administrator checks the issuer's keys with: gatepassctl keys ls"}
-	case api.CodeMalformedRequest, api.CodeUnsupportedKey, api.CodeUnsupportedMediaType, api.CodeMethodNotAllowed, api.CodeBodyTooLarge:
-		return []string{"this gatepass and the service do not fit together: compare `gatepass version` with the version at /healthz of the service"}
-	case api.CodeNotFound:
-		return []string{"check the path in --server and GATEPASS_SERVER: give the address that the deployment printed"}
-	case api.CodeRateLimited:
-		return []string{"run fewer jobs at a time, or give a longer --timeout"}
-	case api.CodeIssuerKeysUnavailable:
-		return []string{"run the job again in a few minutes; an administrator checks with: gatepassctl keys ls"}
-	case api.CodeStoreUnavailable, api.CodeSignerUnavailable:
-		return []string{"run the job again in a few minutes, or give a longer --timeout; an administrator checks with: gatepassctl status"}
+// advice is what to do about each code. {rule} is how to look at the token rule, {name}
+// its name, {show} how to look at the join, and {source} where the ID token is from.
+func advice() map[api.Code][]string {
+	const (
+		untouched   = "use the token as {source} holds it"
+		signature   = untouched + "; if it is untouched, an administrator checks the issuer's keys with: gatepassctl keys ls"
+		otherAge    = "join early in the step, or run the step again: a CI system mints one ID token as the job starts; max_token_age in the token rule sets the limit"
+		version     = "this gatepass and the service do not fit together: compare `gatepass version` with the version at /healthz of the service"
+		unavailable = "run the job again in a few minutes, or give a longer --timeout; an administrator checks with: gatepassctl status"
+	)
+	return map[api.Code][]string{
+		api.CodeNoRuleMatched:               {"compare the marked values with the allow rules of {rule}", "{show}"},
+		api.CodeDeniedByRule:                {"a deny rule names this job on purpose; {show}"},
+		api.CodeIDTokenWrongAudience:        {"the audience is the one that the token rule names: {rule}"},
+		api.CodeTokenNotFound:               {"check --token and GATEPASS_TOKEN: {name} is unknown or has expired; administrators list them with: gatepassctl get token"},
+		api.CodeIDTokenAlreadyUsed:          {"join once in a step and ask for all credentials in that join, or raise max_joins in the token rule"},
+		api.CodeNotPermitted:                {"the bot's roles do not grant what was asked; {show}"},
+		api.CodeSSHRerunRefused:             {"run the job again without SSH, or set allow_ssh_rerun in the token rule if people in the job may have these credentials"},
+		api.CodeLocked:                      {"an administrator locked this; they list locks with: gatepassctl get lock"},
+		api.CodeJoinMethodMismatch:          {"leave out --join-method, or give the join_method of {rule}"},
+		api.CodeIDTokenExpired:              {otherAge},
+		api.CodeIDTokenTooOld:               {otherAge},
+		api.CodeIDTokenNotYetValid:          {"the clock of the CI system or of the service is wrong; run the job again, then tell who administers the service"},
+		api.CodeIDTokenWrongIssuer:          {"the job runs in another workspace or organisation than the token rule expects; check --token, or identity_provider_url or organization_id in {rule}"},
+		api.CodeIDTokenMalformed:            {untouched + ", and only one that a CI job got for itself"},
+		api.CodeIDTokenMissingClaim:         {untouched + ", and only one that a CI job got for itself"},
+		api.CodeIDTokenBadSignature:         {signature},
+		api.CodeIDTokenUnknownKey:           {signature},
+		api.CodeIDTokenUnsupportedAlgorithm: {signature},
+		api.CodeMalformedRequest:            {version},
+		api.CodeUnsupportedKey:              {version},
+		api.CodeUnsupportedMediaType:        {version},
+		api.CodeMethodNotAllowed:            {version},
+		api.CodeBodyTooLarge:                {version},
+		api.CodeNotFound:                    {"check the path in --server and GATEPASS_SERVER: give the address that the deployment printed"},
+		api.CodeRateLimited:                 {"run fewer jobs at a time, or give a longer --timeout"},
+		api.CodeIssuerKeysUnavailable:       {"run the job again in a few minutes; an administrator checks with: gatepassctl keys ls"},
+		api.CodeStoreUnavailable:            {unavailable},
+		api.CodeSignerUnavailable:           {unavailable},
 	}
-	return []string{show}
 }
