@@ -20,6 +20,8 @@ test bats    bats
 test make    make
 test mount   mount
 test unshare util-linux
+test busybox busybox-static
+test shellcheck shellcheck
 test rsync   rsync
 test git     git
 test java    openjdk-17-jre-headless
@@ -43,6 +45,7 @@ race ld      binutils
 '
 # Each line: group, virtual environment. One each, since their requirements clash.
 readonly venvs='
+test ansible
 test checkov
 test moto
 test sam

@@ -6,6 +6,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/ctl/authorities"
+	"github.com/gatepass-ci/gatepass/internal/ctl/hosts"
 	"github.com/gatepass-ci/gatepass/internal/ctl/joins"
 	"github.com/gatepass-ci/gatepass/internal/ctl/resources"
 	"github.com/gatepass-ci/gatepass/internal/ctl/service"
@@ -32,7 +33,7 @@ demonstration of everything on this machine (gatepassctl demo).`,
 	root.PersistentPreRunE = func(*cobra.Command, []string) error { return cli.CheckFormat(env.Format, cli.Formats()...) }
 	cli.Complete(root, "format", cli.Formats()...)
 	root.AddCommand(resources.Commands(env)...)
-	root.AddCommand(joins.Command(env), hostCommand(env))
+	root.AddCommand(joins.Command(env), hosts.Command(env))
 	root.AddCommand(authorities.Commands(env)...)
 	root.AddCommand(service.Commands(env)...)
 	cli.Prepare(root)

@@ -18,9 +18,9 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
 	"github.com/gatepass-ci/gatepass/internal/sshdtest"
-	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
 
 func TestMain(m *testing.M) { worldtest.Main(m) }
@@ -79,6 +79,7 @@ type host struct {
 // flags, and starts its sshd.
 func (w *world) newHost(t *testing.T, accounts []string, flags ...string) *host {
 	t.Helper()
+	needRoot(t)
 	h := &host{top: t.TempDir()}
 	must(t, os.Chmod(h.top, 0o755))
 	etc := filepath.Join(h.top, "etc", "ssh")
@@ -87,7 +88,7 @@ func (w *world) newHost(t *testing.T, accounts []string, flags ...string) *host 
 	keyFile := filepath.Join(etc, "ssh_host_ed25519_key")
 	worldtest.Output(t, worldtest.Need(t, "ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f", keyFile)
 	w.Ctl("host", "sign", "--principals", "127.0.0.1", "--write", keyFile+".pub")
-	w.Ctl(append([]string{"host", "setup", "--apply", "--root", h.top, "--host-certificate", "/etc/ssh/ssh_host_ed25519_key-cert.pub"}, flags...)...)
+	h.setup(t, w, flags...)
 
 	pem, err := os.ReadFile(keyFile)
 	must(t, err)
@@ -95,6 +96,18 @@ func (w *world) newHost(t *testing.T, accounts []string, flags ...string) *host 
 	must(t, err)
 	h.Server = sshdtest.Run(t, sshdtest.Config{SSHFolder: etc, Logins: accounts, HostKey: *key.(*ed25519.PrivateKey)})
 	return h
+}
+
+// setup runs on the host what host setup prints, and returns what that says.
+func (h *host) setup(t *testing.T, w *world, flags ...string) string {
+	t.Helper()
+	script := w.Ctl(append([]string{"host", "setup", "--host-certificate", "/etc/ssh/ssh_host_ed25519_key-cert.pub"}, flags...)...)
+	this := &thisHost{t: t, etc: filepath.Join(h.top, "etc", "ssh")}
+	out, status := this.run("sh", "-c", script)
+	if status != 0 {
+		t.Fatalf("status %d:\n%s", status, out)
+	}
+	return out
 }
 
 // TestLabelsDecideWhichHost has two hosts of one service, prod and staging, and bots
@@ -200,15 +213,11 @@ func TestSettingUpAgain(t *testing.T) {
 			t.Errorf("%s as %s: status %d: %s", bot, login, status, out)
 		}
 	}
-	again := func(flags ...string) string {
-		t.Helper()
-		return w.Ctl(append([]string{"host", "setup", "--apply", "--root", h.top, "--host-certificate", "/etc/ssh/ssh_host_ed25519_key-cert.pub"}, flags...)...)
-	}
 	expect("prod", "deploy", true)
 	expect("prod", "app", true)
 	expect("staging", "deploy", false)
 
-	out := again("--logins", "deploy", "--labels", "env=staging")
+	out := h.setup(t, w, "--logins", "deploy", "--labels", "env=staging")
 	for _, line := range []string{"updated    /etc/ssh/gatepass/principals/deploy", "removed    /etc/ssh/gatepass/principals/app", "unchanged  /etc/ssh/sshd_config.d/10-gatepass.conf"} {
 		if !strings.Contains(out, line+"\n") {
 			t.Errorf("it does not say %q:\n%s", line, out)
@@ -219,6 +228,6 @@ func TestSettingUpAgain(t *testing.T) {
 	expect("staging", "deploy", true)
 
 	other := worldtest.StartServe(t, filepath.Join(t.TempDir(), "other")).Ctl("ca", "export", "--type", "ssh-user")
-	again("--logins", "deploy", "--labels", "env=staging", "--authority", worldtest.Write(t, t.TempDir(), "other.pub", other))
+	h.setup(t, w, "--logins", "deploy", "--labels", "env=staging", "--authority", worldtest.Write(t, t.TempDir(), "other.pub", other))
 	expect("staging", "deploy", false)
 }

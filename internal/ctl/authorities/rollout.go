@@ -33,7 +33,7 @@ func trusteesOf(p cert.Purpose, export string) trustees {
 	case cert.SSHUser:
 		return trustees{
 			who:   "every sshd, in the file that TrustedUserCAKeys names; it is read at each login",
-			bring: []string{export + " -o user_ca.pub", "gatepassctl host setup --logins LOGINS --authority user_ca.pub --apply, on every host, with the options that it was set up with"},
+			bring: []string{export + " -o user_ca.pub", "gatepassctl host setup --logins LOGINS --authority user_ca.pub, with the options that each host was set up with; run on the host what it prints"},
 			check: "ssh-keygen -l -f /etc/ssh/gatepass/user_ca.pub",
 			seen:  "ssh-keygen -L -f key-cert.pub, of a job that joined since",
 		}

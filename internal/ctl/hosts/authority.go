@@ -1,4 +1,4 @@
-package main
+package hosts
 
 import (
 	"context"
@@ -30,7 +30,7 @@ const howToPin = "take the fingerprints where the store can be read: gatepassctl
 
 // userAuthority returns the public keys of the ssh-user authority, one on each line: of
 // a file, of the running service if their fingerprints are known, or of the store.
-func (c *hosts) userAuthority(cmd *cobra.Command, from *authoritySource) (string, error) {
+func (c *commands) userAuthority(cmd *cobra.Command, from *authoritySource) (string, error) {
 	switch {
 	case from.file != "" && from.server != "":
 		return "", cli.Misused("both --authority and --server were given").Hint("write one of them")
@@ -49,11 +49,11 @@ func (c *hosts) userAuthority(cmd *cobra.Command, from *authoritySource) (string
 	return c.storedAuthority(cmd, cert.SSHUser)
 }
 
-func (c *hosts) hasStore() bool {
+func (c *commands) hasStore() bool {
 	return c.Stack != "" || c.Data != "" || c.Getenv("GATEPASS_STACK") != "" || c.Getenv("GATEPASS_DATA") != ""
 }
 
-func (c *hosts) storedAuthority(cmd *cobra.Command, p cert.Purpose) (string, error) {
+func (c *commands) storedAuthority(cmd *cobra.Command, p cert.Purpose) (string, error) {
 	a, err := c.Authority(cmd.Context(), p)
 	if err != nil {
 		return "", err

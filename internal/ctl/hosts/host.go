@@ -1,4 +1,13 @@
-package hostsetup
+// Package hosts has the commands of gatepassctl about SSH hosts. host setup says what a
+// host needs so that certificates of Gatepass are good there, and prints it: as a script, as
+// cloud-init and as an Ansible role. host sign signs hosts' keys.
+//
+// A [Host] is what is wanted; [Host.Files] are its files, all below /etc/ssh: the
+// authority's public keys, for each local account the principals that may log in as
+// it (pkg/rules/labels.go says what those are), and a file for sshd_config.d that
+// names both. [Host.Script] is the one thing that writes and checks them, setup.sh with
+// these files in it; cloud-init and the role bring it to the host and run it.
+package hosts
 
 import (
 	"errors"
@@ -26,19 +35,19 @@ type Host struct {
 	// HostCertificates are the absolute paths of certificates for the host's own keys,
 	// each called as its key is, with -cert.pub.
 	HostCertificates []string
+	// HostAuthorities are the fingerprints of the keys that host certificates may be
+	// signed by; none if they are not known.
+	HostAuthorities []string
 	// RevokedKeys has sshd refuse what is in RevokedKeysFile.
 	RevokedKeys bool
 }
 
-// Where the files are.
+// Where the files are. setup.sh says the same.
 const (
-	SSHFolder       = "/etc/ssh"
-	Folder          = SSHFolder + "/gatepass"
-	AuthorityFile   = Folder + "/user_ca.pub"
-	PrincipalsDir   = Folder + "/principals"
-	RevokedKeysFile = Folder + "/revoked.krl"
-	ConfigFile      = SSHFolder + "/sshd_config.d/10-gatepass.conf"
-	mainConfigFile  = SSHFolder + "/sshd_config"
+	AuthorityFile   = "/etc/ssh/gatepass/user_ca.pub"
+	PrincipalsDir   = "/etc/ssh/gatepass/principals"
+	RevokedKeysFile = "/etc/ssh/gatepass/revoked.krl"
+	ConfigFile      = "/etc/ssh/sshd_config.d/10-gatepass.conf"
 )
 
 // maxPrincipals bounds the principals of one account: sshd reads them at each login.
@@ -56,12 +65,6 @@ type File struct {
 	// Keep says that a file that is there already stays as it is, whatever it has.
 	Keep bool `json:"keep,omitempty"`
 }
-
-// fileMode is that of every file, and folderMode of every folder.
-const (
-	fileMode   = 0o644
-	folderMode = 0o755
-)
 
 // Files returns what the host needs, in the order in which to write it: the file that
 // makes sshd look at the others comes last.
@@ -127,35 +130,19 @@ func on(labels map[string]string) string {
 	return " on a host with " + rules.FormatLabels(labels)
 }
 
-// setting is one line of sshd_config.
-type setting struct{ keyword, value string }
-
-// settings are what sshd must be told, and no other file may tell otherwise.
-func (h *Host) settings() []setting {
-	list := []setting{
-		{"TrustedUserCAKeys", AuthorityFile},
-		{"AuthorizedPrincipalsFile", PrincipalsDir + "/%u"},
-	}
-	if h.RevokedKeys {
-		list = append(list, setting{"RevokedKeys", RevokedKeysFile})
-	}
-	return list
-}
-
+// config is what sshd must be told, and no other file may tell otherwise.
 func (h *Host) config() (string, error) {
-	settings := h.settings()
+	lines := []string{marker, "TrustedUserCAKeys " + AuthorityFile, "AuthorizedPrincipalsFile " + PrincipalsDir + "/%u"}
+	if h.RevokedKeys {
+		lines = append(lines, "RevokedKeys "+RevokedKeysFile)
+	}
 	for _, certificate := range h.HostCertificates {
-		if !path.IsAbs(certificate) || path.Clean(certificate) != certificate || !strings.HasSuffix(certificate, certificateSuffix) || strings.ContainsAny(certificate, " \t\r\n\"'\\#%") {
+		if !path.IsAbs(certificate) || path.Clean(certificate) != certificate || !strings.HasSuffix(certificate, "-cert.pub") || strings.ContainsAny(certificate, " \t\r\n\"'\\#%*?[") {
 			return "", fmt.Errorf("host certificate %q: write its absolute path on the host, as /etc/ssh/ssh_host_ed25519_key-cert.pub", certificate)
 		}
-		settings = append(settings, setting{"HostCertificate", certificate})
+		lines = append(lines, "HostCertificate "+certificate)
 	}
-	var b strings.Builder
-	b.WriteString(marker + "\n")
-	for _, s := range settings {
-		b.WriteString(s.keyword + " " + s.value + "\n")
-	}
-	return b.String(), nil
+	return strings.Join(lines, "\n") + "\n", nil
 }
 
 // parseAuthority reads the lines of an authority's public keys.
@@ -189,8 +176,15 @@ func authorityText(keys []ssh.PublicKey) string {
 	return b.String()
 }
 
-// own tells whether a file was written by this package.
-func own(content string) bool {
-	first, _, _ := strings.Cut(content, "\n")
-	return first == marker
+// fingerprints returns those of an authority's public keys.
+func fingerprints(authority string) ([]string, error) {
+	keys, err := parseAuthority(authority)
+	if err != nil {
+		return nil, err
+	}
+	var prints []string
+	for _, key := range keys {
+		prints = append(prints, ssh.FingerprintSHA256(key))
+	}
+	return prints, nil
 }

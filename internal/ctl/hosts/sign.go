@@ -1,4 +1,4 @@
-package main
+package hosts
 
 import (
 	"fmt"
@@ -14,11 +14,12 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 )
 
-// hosts are the commands about the servers that trust an authority.
-type hosts struct{ *ctl.Env }
+// commands are those of this package.
+type commands struct{ *ctl.Env }
 
-func hostCommand(env *ctl.Env) *cobra.Command {
-	c := &hosts{env}
+// Command is host, about the servers that trust an authority.
+func Command(env *ctl.Env) *cobra.Command {
+	c := &commands{env}
 	cmd := &cobra.Command{
 		Use:   "host",
 		Short: "SSH hosts: what they need, and certificates for their keys",
@@ -27,7 +28,7 @@ func hostCommand(env *ctl.Env) *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: cli.NeedsCommand,
 	}
-	cmd.AddCommand(c.hostSignCommand(), c.hostSetupCommand())
+	cmd.AddCommand(c.signCommand(), c.setupCommand())
 	return cmd
 }
 
@@ -39,7 +40,7 @@ type hostSign struct {
 	write      bool
 }
 
-func (c *hosts) hostSignCommand() *cobra.Command {
+func (c *commands) signCommand() *cobra.Command {
 	var s hostSign
 	cmd := &cobra.Command{
 		Use:   "sign --principals NAME,… KEY.pub…",
@@ -83,7 +84,7 @@ type signedKey struct {
 	File string `json:"file,omitempty"` // where it was written
 }
 
-func (c *hosts) signHost(cmd *cobra.Command, s *hostSign, keys []string) error {
+func (c *commands) signHost(cmd *cobra.Command, s *hostSign, keys []string) error {
 	if err := s.check(keys, c.Format); err != nil {
 		return err
 	}
