@@ -18,9 +18,9 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"github.com/gatepass-ci/gatepass/internal/worldtest"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
 	"github.com/gatepass-ci/gatepass/internal/sshdtest"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
 
 func TestMain(m *testing.M) { worldtest.Main(m) }

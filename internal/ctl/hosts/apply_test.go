@@ -210,17 +210,19 @@ func TestApplyBesideOtherSettings(t *testing.T) {
 
 // A line that gives another authority is seen whatever stands above it, and however it is written.
 func TestEveryOtherAuthorityIsSeen(t *testing.T) {
-	above := []string{"", "UsePAM yes\nSubsystem sftp internal-sftp\n", "Match User x\n  X11Forwarding no\nMatch all\n", "\"UsePAM\" \"yes\" # \"\n", "X=\"\n\n#\n=\n"}
-	onEach(t, func(t *testing.T, m *machine) {
-		for _, above := range above {
+	all := shells(t)
+	for i, above := range []string{"", "UsePAM yes\nSubsystem sftp internal-sftp\n", "Match User x\n  X11Forwarding no\nMatch all\n", "\"UsePAM\" \"yes\" # \"\n", "X=\"\n\n#\n=\n"} {
+		t.Run(above, func(t *testing.T) {
+			t.Parallel()
+			m, h := newMachine(t, all[i%len(all)]), prod(t)
 			for _, line := range []string{"TrustedUserCAKeys /x", "\ttrustedusercakeys=/x", "\"TrustedUserCAKeys\" \"/x\" # ours", "AuthorizedPrincipalsCommand /bin/x %u"} {
 				m.write(sshdConfig, include+above+line+"\n")
-				if out, status := m.setup(prod(t)); status != 1 || strings.Count(out, "sets what host setup has to set") != 1 {
-					t.Errorf("%q below %q: status %d:\n%s", line, above, status, out)
+				if out, status := m.setup(h); status != 1 || strings.Count(out, "sets what host setup has to set") != 1 {
+					t.Errorf("%q: status %d:\n%s", line, status, out)
 				}
 			}
-		}
-	})
+		})
+	}
 }
 
 func TestApplyRollsBack(t *testing.T) {

@@ -9,8 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/gatepass-ci/gatepass/internal/worldtest"
 	"github.com/gatepass-ci/gatepass/internal/ctl/hosts"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
 
 // oldSshd is the machine's real sshd behind one that refuses what OpenSSH 8.0 refuses (RHEL 8;
@@ -24,7 +24,8 @@ if [ -n "$line" ]; then
   printf '%%s: line %%s: Bad configuration option: %%s\r\n%%s: terminating, 1 bad configuration options\r\n' "$config" "${line%%%%:*}" "$keyword" "$config" >&2
   exit 255
 fi
-%s "$@" | sed 's/^pubkeyacceptedalgorithms /pubkeyacceptedkeytypes /'`
+said=$(%s "$@") || exit
+printf '%%s\n' "$said" | sed 's/^pubkeyacceptedalgorithms /pubkeyacceptedkeytypes /'`
 
 const (
 	begin  = "# BEGIN gatepassctl host setup; changes made here are lost\n"
@@ -101,7 +102,7 @@ func TestIncludeOnAnSshdThatDoesNotKnowIt(t *testing.T) {
 			t.Errorf("-before +after:\n%s", diff)
 		}
 		out, _ = m.setup(prod(t), "check")
-		if !strings.Contains(out, "this sshd is older than 8.2") || strings.Contains(out, "Include /etc") {
+		if !strings.Contains(out, "this sshd is older than 8.2") || strings.Contains(out, "Include /etc/ssh/sshd_config.d") {
 			t.Errorf("check:\n%s", out)
 		}
 		m.write(sshdConfig, fedora)
@@ -128,7 +129,8 @@ func TestRefusedLinesAreTakenBack(t *testing.T) {
 // The lines go where sshd reads them first, and are in one place: when the system is upgraded to
 // an sshd_config that includes sshd_config.d, and when somebody takes that out.
 func TestWhereTheLinesAre(t *testing.T) {
-	for _, without := range []string{
+	all := shells(t)
+	for i, without := range []string{
 		"UsePAM yes\n#" + include,
 		"Match User x\n" + include,
 		"Include /etc/ssh/sshd_config.d/99-*.conf\n",
@@ -136,8 +138,9 @@ func TestWhereTheLinesAre(t *testing.T) {
 		"Include /etc/*/*/10-gatepass.conf/*\n",
 		"UsePAM yes", // which does not even end
 	} {
-		onEach(t, func(t *testing.T, m *machine) {
-			h := prod(t)
+		t.Run(without, func(t *testing.T) {
+			t.Parallel()
+			m, h := newMachine(t, all[i%len(all)]), prod(t)
 			m.write(sshdConfig, without)
 			m.apply(h)
 			if got, want := m.read(sshdConfig), ours("")+strings.TrimSuffix(without, "\n")+"\n"; got != want {

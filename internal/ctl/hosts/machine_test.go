@@ -14,8 +14,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"github.com/gatepass-ci/gatepass/internal/worldtest"
 	"github.com/gatepass-ci/gatepass/internal/ctl/hosts"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
 
 func must(t testing.TB, err error) {
@@ -54,7 +54,7 @@ const (
 type shell struct {
 	name    string
 	command []string
-	tools   string // a folder that comes first in PATH
+	tools   string // the folder of these tools
 }
 
 // shells are Debian's, bash with GNU's tools, and busybox with its own, as on Alpine.
@@ -67,8 +67,8 @@ func shells(t testing.TB) []shell {
 		t.Fatalf("busybox --install: %v: %s", err, out)
 	}
 	return []shell{
-		{name: "dash", command: []string{"dash"}},
-		{name: "bash", command: []string{worldtest.Need(t, "bash"), "--posix"}},
+		{name: "dash", command: []string{"dash"}, tools: "/usr/bin"},
+		{name: "bash", command: []string{worldtest.Need(t, "bash"), "--posix"}, tools: "/usr/bin"},
 		{name: "busybox", command: []string{busybox, "sh"}, tools: tools},
 	}
 }
@@ -133,17 +133,14 @@ mount --bind /etc/alternatives "$1/etc/alternatives"
 mount --rbind "$1/etc" /etc
 mount --bind "$1/run" /run
 shift
-exec "$@"`
+exec env "$@"`
 
 // run runs a command on the machine.
 func (m *machine) run(args ...string) (output string, status int) {
 	m.t.Helper()
-	cmd := exec.CommandContext(m.t.Context(), worldtest.Need(m.t, "unshare"), append([]string{"--mount", "--propagation", "private", "sh", "-c", lay, "lay", m.top}, args...)...)
-	path := m.path("/bin") + ":" + os.Getenv("PATH")
-	if m.shell.tools != "" {
-		path = m.path("/bin") + ":" + m.shell.tools + ":" + os.Getenv("PATH")
-	}
-	cmd.Env = []string{"PATH=" + path}
+	path := m.path("/bin") + ":" + m.shell.tools + ":" + os.Getenv("PATH")
+	cmd := exec.CommandContext(m.t.Context(), worldtest.Need(m.t, "unshare"), append([]string{"--mount", "--propagation", "private", "sh", "-c", lay, "lay", m.top, "PATH=" + path}, args...)...)
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that a test can interrupt it
 	out, err := cmd.CombinedOutput()
 	if _, exited := errors.AsType[*exec.ExitError](err); err != nil && !exited {

@@ -12,8 +12,8 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/gatepass-ci/gatepass/internal/worldtest"
 	"github.com/gatepass-ci/gatepass/internal/ctl/hosts"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
 
 // Each shell takes the script as it is printed, and shellcheck finds nothing in it.
