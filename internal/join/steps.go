@@ -28,10 +28,12 @@ type (
 		presented
 		expect token.Expect
 	}
-	// signed is an ID token whose signature is its issuer's.
+	// signed is an ID token whose signature is its issuer's. What it said before that
+	// was known is not in it.
 	signed struct {
 		*token.Verified
-		plausible
+		hash   string
+		expect token.Expect
 	}
 	// verified is an ID token that says what the token rule demands of all: a job's.
 	verified struct{ signed }
@@ -124,7 +126,7 @@ func verifySignature(p plausible, keys *token.KeySet) (signed, error) {
 	if err != nil {
 		return signed{}, err
 	}
-	return signed{verified, p}, nil
+	return signed{verified, p.hash, p.expect}, nil
 }
 
 // checkClaims is steps 4 and 5.
