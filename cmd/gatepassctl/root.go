@@ -30,12 +30,10 @@ demonstration of everything on this machine (gatepassctl demo).`,
 	flags.StringVar(&env.Stack, "stack", "", "CloudFormation stack of the deployed service (or GATEPASS_STACK)")
 	flags.StringVar(&env.Data, "data", "", "directory of the embedded store (or GATEPASS_DATA)")
 	flags.StringVar(&env.Format, "format", "text", "output as text, json or yaml")
-	root.PersistentPreRunE = func(*cobra.Command, []string) error { return cli.CheckFormat(env.Format, cli.Formats()...) }
-	cli.Complete(root, "format", cli.Formats()...)
 	root.AddCommand(resources.Commands(env)...)
 	root.AddCommand(joins.Command(env), hosts.Command(env))
 	root.AddCommand(authorities.Commands(env)...)
 	root.AddCommand(service.Commands(env)...)
-	cli.Prepare(root)
+	env.Prepare(root)
 	return root
 }

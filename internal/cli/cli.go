@@ -4,10 +4,12 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,11 +34,19 @@ type Env struct {
 // Prepare makes a complete tree of commands behave as ours do: errors are returned and
 // not printed, mistakes come with what was probably meant, and --help may stand
 // anywhere, since each command knows that flag before its subcommand is looked for.
-func Prepare(root *cobra.Command) {
+// Each --format that sets e.Format is checked before a command runs.
+func (e *Env) Prepare(root *cobra.Command) {
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpCommand(helpCommand(root))
+	e.Format = cmp.Or(e.Format, "text")
+	root.PersistentPreRunE = func(*cobra.Command, []string) error {
+		if !slices.Contains(Formats(), e.Format) {
+			return Misused("unknown format %q", e.Format).Hint("write --format %s", or(Formats()))
+		}
+		return nil
+	}
 	prepare(root)
 }
 
@@ -48,6 +58,9 @@ func prepare(cmd *cobra.Command) {
 			return nil
 		}
 		return argsError(cmd, args, check(cmd, args))
+	}
+	for _, flag := range []string{"format", "report"} { // unless the command completes its own
+		Complete(cmd, flag, Formats()...)
 	}
 	for _, sub := range cmd.Commands() {
 		prepare(sub)

@@ -47,7 +47,7 @@ func tree(result *told) *cobra.Command {
 	group := &cobra.Command{Use: "group", Short: "groups", Args: cobra.NoArgs, RunE: NeedsCommand}
 	group.AddCommand(make("member"))
 	root.AddCommand(run, join, secret, leaf, group)
-	Prepare(root)
+	new(Env).Prepare(root)
 	return root
 }
 
@@ -171,11 +171,23 @@ func TestPrint(t *testing.T) {
 		if err := env.Print(v, func() { fmt.Fprintln(&out, "said") }); err != nil || out.String() != want {
 			t.Errorf("%s: %q %v", format, out.String(), err)
 		}
-		if err := CheckFormat(format, Formats()...); err != nil {
-			t.Error(err)
-		}
 	}
-	if err := CheckFormat("xml", Formats()...); err == nil || Of(err).Hints[0] != "write --format text, json or yaml" {
-		t.Errorf("%v", err)
+}
+
+// A --format is checked before anything is done.
+func TestFormat(t *testing.T) {
+	for format, want := range map[string]Exit{"text": ExitDone, "json": ExitDone, "yaml": ExitDone, "xml": ExitUsage, "": ExitUsage} {
+		var out bytes.Buffer
+		env, ran := environment(&out), false
+		root := &cobra.Command{Use: "app", RunE: func(*cobra.Command, []string) error {
+			ran = true
+			return nil
+		}}
+		root.Flags().StringVar(&env.Format, "format", "text", "")
+		env.Prepare(root)
+		exit := env.Report(env.Execute(t.Context(), root, []string{"--format", format}))
+		if exit != want || ran != (want == ExitDone) || !ran && out.String() != "app: error: unknown format \""+format+"\"\napp: hint: write --format text, json or yaml\n" {
+			t.Errorf("%q: exit %d, ran %v: %s", format, exit, ran, &out)
+		}
 	}
 }

@@ -17,14 +17,6 @@ import (
 // Formats are those of --format.
 func Formats() []string { return []string{"text", "json", "yaml"} }
 
-// CheckFormat refuses a --format that is not one of the words.
-func CheckFormat(format string, allowed ...string) error {
-	if slices.Contains(allowed, format) {
-		return nil
-	}
-	return Misused("unknown format %q", format).Hint("write --format %s", or(allowed))
-}
-
 // or lists what there is to choose from: text, json or yaml.
 func or(list []string) string {
 	last := len(list) - 1

@@ -62,7 +62,7 @@ func newRoot(env *Env) *cobra.Command {
 		newExec(env), newSSH(env), newCopy(env), newKubeCredentials(env), newPipe(env), newJanitor(env),
 		newVersion(env), cli.CompletionCommand("gatepass"),
 	)
-	cli.Prepare(root)
+	env.Prepare(root)
 	return root
 }
 

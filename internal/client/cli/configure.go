@@ -36,7 +36,7 @@ func newConfigure(env *Env) *cobra.Command {
 }
 
 func newConfigureOutput(env *Env, kind credentials.Kind) *cobra.Command {
-	var flags startFlags
+	flags := startFlags{joinFlags: joinFlags{format: &env.Format}}
 	var file string
 	var also []string
 	cmd, w := outputCommand(kind, "For", configureExample, flags.bind)

@@ -15,7 +15,7 @@ import (
 )
 
 func newDoctor(env *Env) *cobra.Command {
-	var flags joinFlags
+	flags := joinFlags{format: &env.Format}
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Say why a join fails in this job, without joining",
@@ -26,9 +26,6 @@ func newDoctor(env *Env) *cobra.Command {
 	}
 	flags.bind(cmd.Flags(), nil)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := checkFormat(flags.format); err != nil {
-			return err
-		}
 		flags.fill(env.Getenv)
 		join, err := flags.join(env, nil)
 		d := client.Doctor{Source: flags.source(env), ServiceError: err, Now: env.Now}
@@ -36,12 +33,8 @@ func newDoctor(env *Env) *cobra.Command {
 			d.Service, d.ServiceError = service.New(join.Service)
 		}
 		report := d.Run(cmd.Context())
-		if flags.format == "json" {
-			if err := env.PrintJSON(report); err != nil {
-				return err
-			}
-		} else {
-			env.printDiagnosis(report)
+		if err := env.Print(report, func() { env.printDiagnosis(report) }); err != nil {
+			return err
 		}
 		if status := report.ExitStatus(); status != 0 {
 			return cli.Exit(status)

@@ -14,7 +14,7 @@ import (
 )
 
 func newInspect(env *Env) *cobra.Command {
-	var format, passwordFile string
+	var passwordFile string
 	cmd := &cobra.Command{
 		Use:   "inspect DIR|FILE…",
 		Short: "Say what credentials are, and until when they hold",
@@ -27,12 +27,9 @@ func newInspect(env *Env) *cobra.Command {
 			return nil
 		},
 	}
-	bindFormat(cmd.Flags(), &format)
+	env.bindFormat(cmd.Flags())
 	cmd.Flags().StringVar(&passwordFile, "password-file", "", "file with the password of PKCS#12 files (default: keystore.password beside them)")
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
-		if err := checkFormat(format); err != nil {
-			return err
-		}
 		all := []credentials.Credential{}
 		for _, path := range args {
 			found, err := credentials.Inspect(path, passwordFile, env.Now())
@@ -46,19 +43,16 @@ func newInspect(env *Env) *cobra.Command {
 				env.warn(words.Clean(warning))
 			}
 		}
-		if format == "json" {
-			return env.PrintJSON(all)
-		}
-		for i := range all {
-			all[i].Text(env.Out, env.Style(env.Out))
-		}
-		return nil
+		return env.Print(all, func() {
+			for i := range all {
+				all[i].Text(env.Out, env.Style(env.Out))
+			}
+		})
 	}
 	return cmd
 }
 
 func newLogout(env *Env) *cobra.Command {
-	var format string
 	cmd := &cobra.Command{
 		Use:     "logout DIR",
 		Short:   "Overwrite and remove the credentials in a directory",
@@ -70,11 +64,8 @@ func newLogout(env *Env) *cobra.Command {
 			return nil
 		},
 	}
-	bindFormat(cmd.Flags(), &format)
+	env.bindFormat(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := checkFormat(format); err != nil {
-			return err
-		}
 		path, err := credentials.ParsePath(args[0])
 		if err != nil {
 			return err
@@ -89,39 +80,30 @@ func newLogout(env *Env) *cobra.Command {
 		if len(removed.Foreign) > 0 {
 			env.warn("left what gatepass did not write: " + words.Clean(strings.Join(removed.Foreign, ", ")))
 		}
-		if format == "json" {
-			return env.PrintJSON(removed)
-		}
-		if len(removed.Files) == 0 {
-			fmt.Fprintf(env.Out, "no credentials in %s\n", removed.Path)
-			return nil
-		}
-		fmt.Fprintf(env.Out, "removed %d files from %s\n", len(removed.Files), removed.Path)
-		return nil
+		return env.Print(removed, func() {
+			if len(removed.Files) == 0 {
+				fmt.Fprintf(env.Out, "no credentials in %s\n", removed.Path)
+				return
+			}
+			fmt.Fprintf(env.Out, "removed %d files from %s\n", len(removed.Files), removed.Path)
+		})
 	}
 	return cmd
 }
 
 func newVersion(env *Env) *cobra.Command {
-	var format string
 	cmd := &cobra.Command{
 		Use:     "version",
 		Short:   "Print the version",
 		Example: "  gatepass version --format json",
 		Args:    cli.Exactly(),
 	}
-	bindFormat(cmd.Flags(), &format)
+	env.bindFormat(cmd.Flags())
 	cmd.RunE = func(*cobra.Command, []string) error {
-		if err := checkFormat(format); err != nil {
-			return err
-		}
-		if format == "json" {
-			return env.PrintJSON(map[string]string{
-				"version": env.Version, "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH,
-			})
-		}
-		fmt.Fprintf(env.Out, "gatepass %s %s %s/%s\n", env.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-		return nil
+		v := map[string]string{"version": env.Version, "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH}
+		return env.Print(v, func() {
+			fmt.Fprintf(env.Out, "gatepass %s %s %s/%s\n", env.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		})
 	}
 	return cmd
 }

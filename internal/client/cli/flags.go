@@ -9,13 +9,11 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/client"
 	"github.com/gatepass-ci/gatepass/internal/client/credentials"
 	"github.com/gatepass-ci/gatepass/internal/client/service"
 	"github.com/gatepass-ci/gatepass/internal/client/source"
 	"github.com/gatepass-ci/gatepass/internal/wait"
-	"github.com/gatepass-ci/gatepass/internal/words"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -38,7 +36,7 @@ type joinFlags struct {
 	ttl         time.Duration
 	timeout     time.Duration
 	retry       bool
-	format      string
+	format      *string       // of what is printed
 	renew       bool          // join again every interval, instead of once
 	interval    time.Duration // zero means half of the lifetime that is granted
 }
@@ -47,12 +45,12 @@ type joinFlags struct {
 // database have a --format of their own, so --report is the name that always works.
 func (f *joinFlags) bind(fs, own *pflag.FlagSet) {
 	f.bindService(fs)
-	fs.StringVar(&f.format, "report", "text", "of what is printed: text or json")
+	fs.StringVar(f.format, "report", "text", "of what is printed: text, json or yaml")
 	if own != nil {
 		fs.AddFlagSet(own)
 	}
 	if fs.Lookup("format") == nil {
-		fs.StringVar(&f.format, "format", "text", "the same as --report")
+		fs.StringVar(f.format, "format", "text", "the same as --report")
 	}
 }
 
@@ -70,16 +68,9 @@ func (f *joinFlags) bindService(fs *pflag.FlagSet) {
 	fs.SortFlags = false
 }
 
-func bindFormat(fs *pflag.FlagSet, format *string) {
+func (env *Env) bindFormat(fs *pflag.FlagSet) {
 	fs.SortFlags = false
-	fs.StringVar(format, "format", "text", "text or json")
-}
-
-func checkFormat(format string) error {
-	if format == "text" || format == "json" {
-		return nil
-	}
-	return cli.Misused("format %q is not known", words.Clean(format)).Hint("use --format=text or --format=json")
+	fs.StringVar(&env.Format, "format", "text", "text, json or yaml")
 }
 
 // fill takes from the environment what no flag gave.
@@ -93,9 +84,6 @@ func (f *joinFlags) fill(getenv func(string) string) {
 
 // run joins for the outputs and prints what came of it.
 func (f *joinFlags) run(ctx context.Context, env *Env, outputs []*credentials.Output) error {
-	if err := checkFormat(f.format); err != nil {
-		return err
-	}
 	join, err := f.join(env, outputs)
 	if err != nil {
 		return err
@@ -107,7 +95,7 @@ func (f *joinFlags) run(ctx context.Context, env *Env, outputs []*credentials.Ou
 	if err != nil {
 		return err
 	}
-	return env.printReport(report, f.format)
+	return env.printReport(report)
 }
 
 // runRenewal joins again and again until it is told to stop.
@@ -115,7 +103,7 @@ func (f *joinFlags) runRenewal(ctx context.Context, env *Env, join client.Join) 
 	return client.Renewal{
 		Join:     join,
 		Interval: f.interval,
-		Report:   func(report *client.Report) error { return env.printReport(report, f.format) },
+		Report:   env.printReport,
 		Warn:     env.warn,
 		Sleep:    wait.For,
 	}.Run(ctx)

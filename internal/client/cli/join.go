@@ -33,7 +33,7 @@ func newJoin(env *Env) *cobra.Command {
 }
 
 func newJoinOutput(env *Env, kind credentials.Kind) *cobra.Command {
-	var flags joinFlags
+	flags := joinFlags{format: &env.Format}
 	var also []string
 	cmd, w := outputCommand(kind, "Join for", joinExampleOf(kind), flags.bind)
 	cmd.Flags().StringArrayVar(&also, "also", nil, alsoHelp)

@@ -9,15 +9,15 @@ import (
 )
 
 // printReport says what was granted, until when, and what to type next.
-func (env *Env) printReport(report *client.Report, format string) error {
+func (env *Env) printReport(report *client.Report) error {
 	for _, warning := range report.Warnings {
 		env.warn(warning)
 	}
-	if format == "json" {
-		return env.PrintJSON(report)
-	}
-	w := env.Out
-	line := func(label, value string) { fmt.Fprintf(w, "%-12s %s\n", label, value) }
+	return env.Print(report, func() { env.reportText(report) })
+}
+
+func (env *Env) reportText(report *client.Report) {
+	line := func(label, value string) { fmt.Fprintf(env.Out, "%-12s %s\n", label, value) }
 	line("join", report.JoinID)
 	line("bot", report.Bot)
 	for _, out := range report.Outputs {
@@ -40,7 +40,6 @@ func (env *Env) printReport(report *client.Report, format string) error {
 			line("next", out.Next)
 		}
 	}
-	return nil
 }
 
 func limitText(by string) string {

@@ -90,7 +90,7 @@ func (f *startFlags) settle(env *Env) error {
 }
 
 func newStart(env *Env) *cobra.Command {
-	var flags startFlags
+	flags := startFlags{joinFlags: joinFlags{format: &env.Format}}
 	var file string
 	start := &cobra.Command{
 		Use:     "start {TYPE | -c FILE}",
@@ -122,7 +122,7 @@ func newStart(env *Env) *cobra.Command {
 }
 
 func newStartOutput(env *Env, kind credentials.Kind) *cobra.Command {
-	var flags startFlags
+	flags := startFlags{joinFlags: joinFlags{format: &env.Format}}
 	cmd, w := outputCommand(kind, "Join for", startExample, flags.bind)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := flags.settle(env); err != nil {
