@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/x509"
 	"errors"
+	"fmt"
 
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/pkg/api"
@@ -17,12 +18,33 @@ var ErrNone = errors.New("not found")
 // Authorities give the signing keys.
 type Authorities interface {
 	// Authority returns the authority of a purpose, ready to sign within ctx;
-	// ErrNone if this deployment has none.
+	// ErrNone if this deployment has none. Its errors name the authority.
 	Authority(ctx context.Context, p cert.Purpose) (*Authority, error)
 	// Prepare reads what is due to be read of keys that can change while the service
 	// runs, so that Authority need not: a join calls it while it reads the token
 	// rule. What could not be read is for Authority to read, or to fail by.
 	Prepare(ctx context.Context)
+}
+
+// All returns the authorities of these purposes, in this order. One that the
+// deployment lacks is left out, and one of another purpose than it was given for is
+// an error.
+func All(ctx context.Context, from Authorities, purposes ...cert.Purpose) ([]*Authority, error) {
+	var all []*Authority
+	for _, p := range purposes {
+		a, err := from.Authority(ctx, p)
+		if errors.Is(err, ErrNone) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if a.Purpose != p {
+			return nil, fmt.Errorf("the authority %s was given for %s", a.Purpose, p)
+		}
+		all = append(all, a)
+	}
+	return all, nil
 }
 
 // Authority is one signing key, for one purpose only.

@@ -89,30 +89,25 @@ func (l *Lists) CRL(ctx context.Context, purposes ...cert.Purpose) (string, erro
 		return "", err
 	}
 	defer l.signing.leave()
-	var b strings.Builder
-	found := false
 	l.c.Authorities.Prepare(ctx)
-	for _, p := range purposes {
-		a, err := l.c.Authorities.Authority(ctx, p)
-		if errors.Is(err, ErrNone) {
-			continue
-		}
-		if err != nil {
-			return "", fmt.Errorf("authority %s: %w", p, err)
-		}
-		found = true
-		entries, now, err := l.current(ctx, p)
+	all, err := All(ctx, l.c.Authorities, purposes...)
+	if err != nil {
+		return "", err
+	}
+	if len(all) == 0 {
+		return "", fmt.Errorf("X.509 authorities: %w", ErrNone)
+	}
+	var b strings.Builder
+	for _, a := range all {
+		entries, now, err := l.current(ctx, a.Purpose)
 		if err != nil {
 			return "", err
 		}
 		if err := l.sign(&b, a, entries, now); err != nil {
-			return "", fmt.Errorf("authority %s: %w", p, err)
+			return "", fmt.Errorf("authority %s: %w", a.Purpose, err)
 		}
 	}
-	switch {
-	case !found:
-		return "", fmt.Errorf("X.509 authorities: %w", ErrNone)
-	case b.Len() == 0:
+	if b.Len() == 0 {
 		return "", errors.New("no key of these authorities can sign")
 	}
 	return b.String(), nil

@@ -3,7 +3,6 @@ package authority
 import (
 	"context"
 	"crypto"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -17,48 +16,34 @@ var comments = map[cert.Purpose]string{cert.SSHUser: "gatepass-user-ca", cert.SS
 // Publish returns what servers trust. An authority that this deployment lacks is
 // left out. The keys of JWTs are published by themselves: see JWTKeys.
 func Publish(ctx context.Context, from Authorities) (*api.Authorities, error) {
-	all := &api.Authorities{SSHUser: []string{}, SSHHost: []string{}, X509: map[string]string{}}
-	for _, p := range cert.Purposes() {
-		if p == cert.JWT {
-			continue
-		}
-		a, err := from.Authority(ctx, p)
-		if errors.Is(err, ErrNone) {
-			continue
-		}
-		if err == nil {
-			err = a.publish(p, all)
+	all, err := All(ctx, from, append([]cert.Purpose{cert.SSHUser, cert.SSHHost}, cert.X509Purposes()...)...)
+	if err != nil {
+		return nil, err
+	}
+	to := &api.Authorities{SSHUser: []string{}, SSHHost: []string{}, X509: map[string]string{}}
+	for _, a := range all {
+		switch a.Purpose {
+		case cert.SSHUser:
+			to.SSHUser, err = a.sshLines()
+		case cert.SSHHost:
+			to.SSHHost, err = a.sshLines()
+		default:
+			to.X509[strings.TrimPrefix(string(a.Purpose), x509Prefix)] = a.certificatesPEM()
 		}
 		if err != nil {
-			return nil, fmt.Errorf("authority %s: %w", p, err)
+			return nil, fmt.Errorf("authority %s: %w", a.Purpose, err)
 		}
 	}
-	return all, nil
-}
-
-// publish adds an authority, which was given for p.
-func (a *Authority) publish(p cert.Purpose, to *api.Authorities) (err error) {
-	switch p {
-	case cert.SSHUser:
-		to.SSHUser, err = a.sshLines()
-	case cert.SSHHost:
-		to.SSHHost, err = a.sshLines()
-	default:
-		to.X509[strings.TrimPrefix(string(p), x509Prefix)] = a.certificatesPEM()
-	}
-	return err
+	return to, nil
 }
 
 // JWTKeys returns the public keys that verify our JWTs, none if this deployment signs no JWTs.
-func JWTKeys(ctx context.Context, from Authorities) ([]crypto.PublicKey, error) {
-	a, err := from.Authority(ctx, cert.JWT)
-	if errors.Is(err, ErrNone) {
-		return nil, nil
+func JWTKeys(ctx context.Context, from Authorities) (keys []crypto.PublicKey, err error) {
+	all, err := All(ctx, from, cert.JWT)
+	for _, a := range all {
+		keys = a.TrustedKeys
 	}
-	if err != nil {
-		return nil, fmt.Errorf("authority %s: %w", cert.JWT, err)
-	}
-	return a.TrustedKeys, nil
+	return keys, err
 }
 
 // sshLines are the trusted keys in the authorized_keys format.

@@ -70,7 +70,7 @@ func newOffice(t *testing.T, cacheFor time.Duration) *office {
 	must(t, err)
 	o := &office{t: t, store: &recorded{Store: s}, now: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)}
 	o.Rotator = &authority.Rotator{
-		Store: o.store, Keys: localca.NewKeyRing(folder, nil, nil), Authorities: authorities, CacheFor: cacheFor,
+		Store: o.store, Keys: localca.NewKeyRing(folder, localca.Options{}), Authorities: authorities, CacheFor: cacheFor,
 		Now: func() time.Time { return o.now },
 		Wait: func(ctx context.Context, d time.Duration) error {
 			o.waits, o.now = append(o.waits, d), o.now.Add(d)

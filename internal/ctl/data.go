@@ -57,7 +57,7 @@ func (noAuthorities) Prepare(context.Context) {}
 // Rotator's service reads the keys with every join, so there is nothing to wait for.
 func (d *directory) Rotator(ctx context.Context) *authority.Rotator {
 	return &authority.Rotator{
-		Store: d.store, Keys: localca.NewKeyRing(d.authoritiesDir(), d.env.Now, nil), Now: d.env.Now, Wait: wait.For,
+		Store: d.store, Keys: localca.NewKeyRing(d.authoritiesDir(), localca.Options{Now: d.env.Now}), Now: d.env.Now, Wait: wait.For,
 		Authorities: func() (authority.Authorities, error) { return d.Authorities(ctx) },
 		Published: func(ctx context.Context) (authority.Published, error) {
 			if running := FindRunning(ctx, d.path, within); running != nil {

@@ -6,11 +6,9 @@ import (
 	"crypto/ecdsa"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
@@ -24,9 +22,9 @@ type KeyRing struct {
 
 var _ authority.KeyRing = (*KeyRing)(nil)
 
-// NewKeyRing returns the key ring of a folder. now and random are as in Options.
-func NewKeyRing(dir string, now func() time.Time, random io.Reader) *KeyRing {
-	return &KeyRing{dir: dir, o: Options{Now: now, Rand: random}.complete()}
+// NewKeyRing returns the key ring of a folder. Of o, the clock and the randomness count.
+func NewKeyRing(dir string, o Options) *KeyRing {
+	return &KeyRing{dir: dir, o: o.complete()}
 }
 
 // First implements authority.KeyRing.

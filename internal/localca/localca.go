@@ -16,7 +16,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"slices"
 	"sync"
 	"time"
 
@@ -26,9 +25,6 @@ import (
 
 // Options say how to open the authorities. The zero value makes those that are missing.
 type Options struct {
-	// Without are purposes that this deployment has no authority for. Their
-	// files, if there are any, are left alone. SSHUser cannot be left out.
-	Without []cert.Purpose
 	// ReadOnly opens only what exists and writes nothing. A purpose without a
 	// key is then one without an authority.
 	ReadOnly bool
@@ -73,11 +69,7 @@ var _ authority.Authorities = (*Authorities)(nil)
 // says what to do. With o.ReadOnly, an error that is fs.ErrNotExist says that
 // there are no authorities yet.
 func Open(ctx context.Context, dir string, o Options) (*Authorities, error) {
-	o = o.complete()
-	if slices.Contains(o.Without, cert.SSHUser) {
-		return nil, fmt.Errorf("the authority %s cannot be left out", cert.SSHUser)
-	}
-	all := &Authorities{dir: dir, o: o}
+	all := &Authorities{dir: dir, o: o.complete()}
 	if err := all.refresh(ctx); err != nil {
 		return nil, err
 	}

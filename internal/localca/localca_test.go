@@ -218,26 +218,22 @@ func TestAStartGoesOnWhereACrashLeftOff(t *testing.T) {
 	}
 }
 
-func TestAuthoritiesThatAreLeftOut(t *testing.T) {
+// A command that only reads takes an authority without a key for one that is not there.
+func TestReadingAnAuthorityWithoutAKey(t *testing.T) {
 	dir := newDir(t)
-	a := open(t, dir, localca.Options{Without: []cert.Purpose{cert.JWT, cert.X509Kubernetes}})
-	for _, p := range []cert.Purpose{cert.JWT, cert.X509Kubernetes} {
-		if _, err := a.Authority(context.Background(), p); !errors.Is(err, authority.ErrNone) {
-			t.Errorf("%s: %v", p, err)
-		}
-		if _, err := os.Lstat(filepath.Join(dir, string(p)+".key")); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("%s was made: %v", p, err)
-		}
+	open(t, dir, localca.Options{})
+	key := filepath.Join(dir, "jwt.key")
+	if err := os.Remove(key); err != nil {
+		t.Fatal(err)
 	}
-	get(t, a, cert.X509Identity)
-	// Who only reads need not know what was left out.
-	a = open(t, dir, localca.Options{ReadOnly: true})
+	a := open(t, dir, localca.Options{ReadOnly: true})
 	get(t, a, cert.SSHUser)
 	if _, err := a.Authority(context.Background(), cert.JWT); !errors.Is(err, authority.ErrNone) {
 		t.Errorf("got %v", err)
 	}
-	_, err := localca.Open(context.Background(), dir, localca.Options{Without: []cert.Purpose{cert.SSHUser}})
-	mustFail(t, err, "ssh-user cannot be left out")
+	if _, err := os.Lstat(key); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the key was made: %v", err)
+	}
 }
 
 func TestReadingOnlyWritesNothing(t *testing.T) {

@@ -103,9 +103,6 @@ func (a *Authorities) readKeys(stored []authority.Stored) (map[cert.Purpose]*aut
 	defer f.Close()
 	byPurpose := map[cert.Purpose]*authority.Authority{}
 	for _, p := range cert.Purposes() {
-		if slices.Contains(a.o.Without, p) {
-			continue
-		}
 		i := slices.IndexFunc(stored, func(s authority.Stored) bool { return s.Purpose == p })
 		if i >= 0 {
 			byPurpose[p], err = f.rotated(stored[i].State, a.o)

@@ -56,7 +56,7 @@ func (s *authorityStore) put(all ...authority.State) {
 // begin makes a new key of an authority and announces it.
 func begin(t testing.TB, dir string, p cert.Purpose) authority.State {
 	t.Helper()
-	ring := localca.NewKeyRing(dir, nil, nil)
+	ring := localca.NewKeyRing(dir, localca.Options{})
 	id, public, err := ring.First(context.Background(), p)
 	must(t, err)
 	a, err := authority.First(p, id, public)
@@ -100,7 +100,7 @@ func TestRotatedKeysAreSeenAtOnce(t *testing.T) {
 	server := open(t, dir, localca.Options{Rotated: s})
 	for _, p := range []cert.Purpose{cert.SSHUser, cert.X509Identity} {
 		r := begin(t, dir, p)
-		ring := localca.NewKeyRing(dir, nil, nil)
+		ring := localca.NewKeyRing(dir, localca.Options{})
 		steps := []func(authority.State) (authority.State, error){
 			func(a authority.State) (authority.State, error) { return a, nil },
 			func(a authority.State) (authority.State, error) { return a.Sign(time.Now()) },
@@ -137,7 +137,7 @@ func TestRotatedKeysAreSeenAtOnce(t *testing.T) {
 		must(t, os.RemoveAll(dir))
 		server = open(t, dir, localca.Options{Rotated: s})
 	}
-	if _, err := localca.NewKeyRing(dir, nil, nil).Retire(t.Context(), "../gatepass"); err == nil {
+	if _, err := localca.NewKeyRing(dir, localca.Options{}).Retire(t.Context(), "../gatepass"); err == nil {
 		t.Error("a file outside of the folder was put aside")
 	}
 }
@@ -153,7 +153,7 @@ func TestRetiredWhileStarting(t *testing.T) {
 	must(t, err)
 	s.onRead = func() {
 		s.put(past)
-		_, err := localca.NewKeyRing(dir, nil, nil).Retire(context.Background(), "ssh-user")
+		_, err := localca.NewKeyRing(dir, localca.Options{}).Retire(context.Background(), "ssh-user")
 		must(t, err)
 	}
 	is(t, get(t, open(t, dir, localca.Options{Rotated: s}), cert.SSHUser), past)
@@ -176,7 +176,7 @@ func TestKeysAreMadeOnce(t *testing.T) {
 			t.Errorf("%s: its certificate: %v", p, err)
 		}
 	}
-	if _, _, err := localca.NewKeyRing(newDir(t), nil, nil).First(t.Context(), cert.SSHUser); !errors.Is(err, authority.ErrNone) {
+	if _, _, err := localca.NewKeyRing(newDir(t), localca.Options{}).First(t.Context(), cert.SSHUser); !errors.Is(err, authority.ErrNone) {
 		t.Errorf("in a folder that there is not: %v", err)
 	}
 }
@@ -255,7 +255,7 @@ func TestFilesOfAnotherTimeThanTheStore(t *testing.T) {
 	begin(t, dir, cert.X509Identity)
 	open(t, dir, localca.Options{Rotated: &authorityStore{}}) // a key that was made and not stored yet
 	for _, id := range []string{"x509-identity"} {
-		_, err := localca.NewKeyRing(dir, nil, nil).Retire(t.Context(), id)
+		_, err := localca.NewKeyRing(dir, localca.Options{}).Retire(t.Context(), id)
 		must(t, err)
 	}
 	for _, o := range []localca.Options{{}, {Rotated: &authorityStore{}}, {ReadOnly: true}} {
@@ -265,7 +265,7 @@ func TestFilesOfAnotherTimeThanTheStore(t *testing.T) {
 	if entries, err := filepath.Glob(filepath.Join(dir, "x509-identity.key")); err != nil || len(entries) > 0 {
 		t.Errorf("another key was made: %v", entries)
 	}
-	_, _, err := localca.NewKeyRing(dir, nil, nil).First(t.Context(), cert.X509Identity)
+	_, _, err := localca.NewKeyRing(dir, localca.Options{}).First(t.Context(), cert.X509Identity)
 	if err == nil || !strings.Contains(err.Error(), "tells of a rotation") {
 		t.Errorf("a rotation begins all the same: %v", err)
 	}

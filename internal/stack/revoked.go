@@ -3,7 +3,6 @@ package stack
 import (
 	"context"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"math/big"
 	"net/http"
@@ -57,16 +56,13 @@ func freshCRL(ctx context.Context, client *http.Client, url string, authorities 
 
 // expected is what CRLs must be of and have.
 func expected(ctx context.Context, authorities authority.Authorities, revocations []store.Revocation, now time.Time) (issuers []*x509.Certificate, serials []*big.Int, err error) {
-	for _, p := range cert.X509Purposes() {
-		a, err := authorities.Authority(ctx, p)
-		if errors.Is(err, authority.ErrNone) {
-			continue
-		}
-		if err != nil {
-			return nil, nil, err
-		}
+	all, err := authority.All(ctx, authorities, cert.X509Purposes()...)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, a := range all {
 		issuers = append(issuers, a.TrustedCertificates...)
-		entries, err := authority.RevokedOf(revocations, p, now)
+		entries, err := authority.RevokedOf(revocations, a.Purpose, now)
 		if err != nil {
 			return nil, nil, err
 		}

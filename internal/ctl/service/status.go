@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -66,24 +65,21 @@ func (c *commands) statusCommand() *cobra.Command {
 
 // authorities are those that there are; none before an embedded server ran.
 func authorities(ctx context.Context, b ctl.Backend) ([]authorityStatus, error) {
-	all, err := b.Authorities(ctx)
+	from, err := b.Authorities(ctx)
 	if err != nil {
 		return nil, err
 	}
-	list := []authorityStatus{}
-	for _, p := range cert.Purposes() {
-		a, err := all.Authority(ctx, p)
-		if errors.Is(err, authority.ErrNone) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
+	all, err := authority.All(ctx, from, cert.Purposes()...)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]authorityStatus, len(all))
+	for i, a := range all {
 		prints, err := a.Fingerprints()
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, authorityStatus{p, prints})
+		list[i] = authorityStatus{a.Purpose, prints}
 	}
 	return list, nil
 }
