@@ -170,7 +170,9 @@ func (w *lambdaWorld) apply(yaml string) {
 	for _, d := range documents {
 		wanted = append(wanted, d.Resource)
 	}
-	steps, err := admin.Plan(w.t.Context(), w.store, wanted)
+	state, err := admin.Read(w.t.Context(), w.store)
+	lambdaMust(w.t, err)
+	steps, err := state.Plan(wanted)
 	lambdaMust(w.t, err)
 	_, err = admin.Execute(w.t.Context(), w.store, steps, time.Now())
 	lambdaMust(w.t, err)

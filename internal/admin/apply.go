@@ -59,23 +59,6 @@ var kindOrder = []rules.Kind{rules.KindLock, rules.KindRole, rules.KindBot, rule
 
 func containsKind(kinds []rules.Kind, kind rules.Kind) bool { return slices.Contains(kinds, kind) }
 
-// Plan compares resources with what is stored, and reads what it needs for it.
-// See State.Plan.
-func Plan(ctx context.Context, s store.Resources, wanted []rules.Resource) ([]Step, error) {
-	var kinds []rules.Kind
-	for _, r := range wanted {
-		kinds = append(kinds, r.Kind())
-	}
-	if len(kinds) == 0 {
-		return nil, nil
-	}
-	state, err := Read(ctx, s, kinds...)
-	if err != nil {
-		return nil, err
-	}
-	return state.Plan(wanted)
-}
-
 // Plan compares resources with what is stored. Steps are in the order in which
 // Execute makes them. A resource that is there twice is an error.
 func (s State) Plan(wanted []rules.Resource) ([]Step, error) {
@@ -129,15 +112,6 @@ func PlanEdit(stored store.Stored, edited rules.Resource) (Step, error) {
 		step.Action = Unchanged
 	}
 	return step.onto(stored), err
-}
-
-// PlanRemove plans the removal of one resource; store.ErrNotFound if it does not exist.
-func PlanRemove(ctx context.Context, s store.Resources, kind rules.Kind, name string) (Step, error) {
-	stored, err := s.Get(ctx, kind, name)
-	if err != nil {
-		return Step{}, err
-	}
-	return removal(stored), nil
 }
 
 // PlanRemove plans the removal of a resource; store.ErrNotFound if it does not exist.

@@ -40,7 +40,7 @@ func TestPlan(t *testing.T) {
 			for _, r := range parse(t, c.edited) {
 				m.put(r.Kind(), r.Name(), r, noon, true)
 			}
-			steps, err := admin.Plan(t.Context(), m, parse(t, c.wanted))
+			steps, err := read(t, m).Plan(parse(t, c.wanted))
 			if err != nil || told(steps) != c.want {
 				t.Errorf("got  %s, %v\nwant %s", told(steps), err, c.want)
 			}
@@ -50,7 +50,7 @@ func TestPlan(t *testing.T) {
 		})
 	}
 	t.Run("twice the same resource", func(t *testing.T) {
-		_, err := admin.Plan(t.Context(), &memory{}, parse(t, "bot a: {roles: []}\nbot b: {roles: []}\nbot a: {roles: [x]}"))
+		_, err := read(t, &memory{}).Plan(parse(t, "bot a: {roles: []}\nbot b: {roles: []}\nbot a: {roles: [x]}"))
 		if err == nil || !strings.Contains(err.Error(), "bot/a is there twice") {
 			t.Errorf("got %v", err)
 		}
@@ -112,7 +112,7 @@ func TestExecuteLarge(t *testing.T) {
 		large = append(large, bot)
 	}
 	m := &memory{}
-	steps, err := admin.Plan(t.Context(), m, large)
+	steps, err := read(t, m).Plan(large)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ func TestMeanwhile(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := holding(t, shop)
 			m.beforeWrite = func(int, *memory) error { c.theirs(m); return nil }
-			steps, err := admin.Plan(t.Context(), m, parse(t, "role new: {}\nbot shop: {roles: [mine]}\nbot new: {roles: [mine]}"))
+			steps, err := read(t, m).Plan(parse(t, "role new: {}\nbot shop: {roles: [mine]}\nbot new: {roles: [mine]}"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -170,7 +170,7 @@ func TestMeanwhile(t *testing.T) {
 			}
 			return nil
 		}}
-		steps, err := admin.Plan(t.Context(), m, parse(t, many.String()))
+		steps, err := read(t, m).Plan(parse(t, many.String()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -294,8 +294,8 @@ func TestInvalid(t *testing.T) {
 		{Kind: rules.KindRole, Name: "bad", Revision: "r2", Err: errors.New("damaged")},
 	}
 	state := read(t, m)
-	if _, err := admin.All(t.Context(), m); err == nil {
-		t.Error("All passes over what is invalid")
+	if err := state.Invalid(nil); err == nil || len(strings.Split(err.Error(), "\n")) != 2 {
+		t.Errorf("what is invalid: %v", err)
 	}
 	steps, err := state.Plan(parse(t, "bot bad: {roles: []}"))
 	if err != nil || told(steps) != "update bot/bad" {

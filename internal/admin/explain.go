@@ -150,7 +150,12 @@ func (e *explainer) decide(fields map[string][]string) {
 	if d.Rule >= 0 {
 		e.Rule = &d.Rule
 	}
-	e.Rules = verdicts(e.rule.Compare(rules.Claims(fields)))
+	e.Rules = e.rule.Compare(rules.Claims(fields))
+	for _, r := range e.Rules {
+		for i := range r.Fields {
+			r.Fields[i].Got = append([]string{}, r.Fields[i].Got...) // in JSON a list, also of an absent claim
+		}
+	}
 	switch d.Outcome {
 	case rules.Allowed:
 		e.add("rules", store.CodeOK, fmt.Sprintf("allow[%d] matches", d.Rule))

@@ -18,8 +18,8 @@ type Explanation struct {
 	// Rule is the allow or deny rule that matched.
 	Rule *int `json:"rule,omitempty"`
 	// Rules has every rule beside what the job presents.
-	Rules     []RuleVerdict       `json:"rules,omitempty"`
-	Presented map[string][]string `json:"presented,omitempty"`
+	Rules     []rules.RuleComparison `json:"rules,omitempty"`
+	Presented map[string][]string    `json:"presented,omitempty"`
 	// Grants are what the bot's roles grant it; SSH what one certificate of all of
 	// them would have.
 	Grants []RoleGrants `json:"grants,omitempty"`
@@ -40,22 +40,6 @@ type Check struct {
 
 // CodeUnknown is the code of a check that could not be made.
 const CodeUnknown = "unknown"
-
-// RuleVerdict is one rule held against the job.
-type RuleVerdict struct {
-	List    string         `json:"list"` // "allow" or "deny"
-	Rule    int            `json:"rule"` // counted from 0, as in allow[0]
-	Matches bool           `json:"matches"`
-	Fields  []FieldVerdict `json:"fields"`
-}
-
-// FieldVerdict is one field that a rule names.
-type FieldVerdict struct {
-	Field   string   `json:"field"`
-	Want    string   `json:"want"`
-	Got     []string `json:"got"` // empty if the claim is absent
-	Matches bool     `json:"matches"`
-}
 
 // RoleGrants is what one role grants, templates filled in and denials taken away.
 type RoleGrants struct {
@@ -83,25 +67,6 @@ type Recorded struct {
 	Differs bool `json:"differs"`
 	// Note says what cannot be told from the record.
 	Note string `json:"note,omitempty"`
-}
-
-func verdicts(all []rules.RuleComparison) []RuleVerdict {
-	out := make([]RuleVerdict, 0, len(all))
-	for _, r := range all {
-		v := RuleVerdict{List: "allow", Rule: r.Rule, Matches: r.Matches}
-		if r.Deny {
-			v.List = "deny"
-		}
-		for _, f := range r.Fields {
-			got := f.Got
-			if got == nil {
-				got = []string{}
-			}
-			v.Fields = append(v.Fields, FieldVerdict{Field: f.Field, Want: f.Want, Got: got, Matches: f.Matches})
-		}
-		out = append(out, v)
-	}
-	return out
 }
 
 // compareWith says what became of a recorded join.

@@ -78,19 +78,7 @@ func (s State) Get(kind rules.Kind, name string) (store.Stored, bool) {
 	return stored, ok
 }
 
-// Stored returns everything, locks first, then roles, bots and token rules, each by name.
-func (s State) Stored() []store.Stored { return s.order }
-
-// Resources returns the same without what stores add.
-func (s State) Resources() []rules.Resource {
-	all := make([]rules.Resource, len(s.order))
-	for i, stored := range s.order {
-		all[i] = stored.Resource
-	}
-	return all
-}
-
-// After returns what will be stored once the steps are made.
+// After returns what will be stored once the steps are made; without any, what is stored.
 func (s State) After(steps []Step) []rules.Resource {
 	changed := make(map[store.Key]bool, len(steps))
 	var after []rules.Resource
@@ -106,16 +94,4 @@ func (s State) After(steps []Step) []rules.Resource {
 		}
 	}
 	return after
-}
-
-// All returns every stored resource.
-func All(ctx context.Context, st store.Resources) ([]rules.Resource, error) {
-	s, err := Read(ctx, st)
-	if err == nil {
-		err = s.Invalid(nil)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return s.Resources(), nil
 }

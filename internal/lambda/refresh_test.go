@@ -81,7 +81,9 @@ spec:
 	for _, d := range documents {
 		wanted = append(wanted, d.Resource)
 	}
-	steps, err := admin.Plan(t.Context(), w.store, wanted)
+	state, err := admin.Read(t.Context(), w.store)
+	must(t, err)
+	steps, err := state.Plan(wanted)
 	must(t, err)
 	_, err = admin.Execute(t.Context(), w.store, steps, w.now)
 	must(t, err)

@@ -204,7 +204,9 @@ func (s *service) apply(yaml string) {
 	for _, d := range documents {
 		wanted = append(wanted, d.Resource)
 	}
-	steps, err := admin.Plan(s.t.Context(), s.store, wanted)
+	state, err := admin.Read(s.t.Context(), s.store)
+	must(s.t, err)
+	steps, err := state.Plan(wanted)
 	must(s.t, err)
 	_, err = admin.Execute(s.t.Context(), s.store, steps, noon)
 	must(s.t, err)
@@ -213,7 +215,9 @@ func (s *service) apply(yaml string) {
 // remove removes a resource.
 func (s *service) remove(kind rules.Kind, name string) {
 	s.t.Helper()
-	step, err := admin.PlanRemove(s.t.Context(), s.store, kind, name)
+	state, err := admin.Read(s.t.Context(), s.store)
+	must(s.t, err)
+	step, err := state.PlanRemove(kind, name)
 	must(s.t, err)
 	_, err = admin.Execute(s.t.Context(), s.store, []admin.Step{step}, noon)
 	must(s.t, err)

@@ -2,21 +2,27 @@ package rules
 
 import "github.com/gatepass-ci/gatepass/pkg/provider"
 
+// The lists of rules.
+const (
+	ListAllow = "allow"
+	ListDeny  = "deny"
+)
+
 // RuleComparison is one rule held against a job, field by field.
 type RuleComparison struct {
-	Deny    bool // it is a deny rule, else an allow rule
-	Rule    int  // counted from 0, as in allow[0]
-	Matches bool
+	List    string `json:"list"` // ListAllow or ListDeny
+	Rule    int    `json:"rule"` // counted from 0, as in allow[0]
+	Matches bool   `json:"matches"`
 	// Fields are those that the rule names, in the order of docs/rules.md.
-	Fields []FieldComparison
+	Fields []FieldComparison `json:"fields"`
 }
 
 // FieldComparison is one field of a rule beside the job's claim.
 type FieldComparison struct {
-	Field   string
-	Want    string   // the rule's value
-	Got     []string // the job's; empty if the claim is absent
-	Matches bool
+	Field   string   `json:"field"`
+	Want    string   `json:"want"` // the rule's value
+	Got     []string `json:"got"`  // the job's; empty if the claim is absent
+	Matches bool     `json:"matches"`
 }
 
 // Compare holds every deny rule and then every allow rule against a job. It is
@@ -25,7 +31,7 @@ func (t *TokenRule) Compare(c Claims) []RuleComparison {
 	m := t.matcher(c)
 	var all []RuleComparison
 	for i, rule := range m.section.Deny {
-		all = append(all, RuleComparison{Deny: true, Rule: i, Matches: m.denies(rule), Fields: m.fields(rule, m.acceptsAny)})
+		all = append(all, RuleComparison{List: ListDeny, Rule: i, Matches: m.denies(rule), Fields: m.fields(rule, m.acceptsAny)})
 	}
 	for i, rule := range m.section.Allow {
 		all = append(all, m.compareAllow(i, rule))
@@ -35,7 +41,7 @@ func (t *TokenRule) Compare(c Claims) []RuleComparison {
 
 // compareAllow tells of a rule that is barred what it would have to name.
 func (m matcher) compareAllow(i int, rule provider.Values) RuleComparison {
-	r := RuleComparison{Rule: i, Matches: m.allows(rule)}
+	r := RuleComparison{List: ListAllow, Rule: i, Matches: m.allows(rule)}
 	if !m.barred(rule) {
 		r.Fields = m.fields(rule, m.accepts)
 		return r

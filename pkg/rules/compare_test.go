@@ -15,11 +15,7 @@ func compared(all []rules.RuleComparison) []string {
 	var lines []string
 	mark := map[bool]string{true: "+", false: "-"}
 	for _, r := range all {
-		list := "allow"
-		if r.Deny {
-			list = "deny"
-		}
-		lines = append(lines, fmt.Sprintf("%s %s[%d]", mark[r.Matches], list, r.Rule))
+		lines = append(lines, fmt.Sprintf("%s %s[%d]", mark[r.Matches], r.List, r.Rule))
 		for _, f := range r.Fields {
 			lines = append(lines, fmt.Sprintf("  %s %s: %.12s | %s", mark[f.Matches], f.Field, f.Want, strings.Join(f.Got, ",")))
 		}

@@ -102,9 +102,9 @@ func (p *place) restore(state map[string]string) {
 	wanted := decode(p.t, slices.Collect(maps.Values(state)))
 	steps, err := now.Plan(wanted)
 	worldtest.Must(p.t, err)
-	for _, stored := range now.Stored() {
-		if _, keep := state[id(stored.Resource)]; !keep {
-			step, err := now.PlanRemove(stored.Resource.Kind(), stored.Resource.Name())
+	for _, stored := range now.After(nil) {
+		if _, keep := state[id(stored)]; !keep {
+			step, err := now.PlanRemove(stored.Kind(), stored.Name())
 			worldtest.Must(p.t, err)
 			steps = append(steps, step)
 		}

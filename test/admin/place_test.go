@@ -96,8 +96,10 @@ func (p *place) run(args ...string) string {
 func (p *place) state() map[string]string {
 	p.t.Helper()
 	store, done := p.open()
-	all, err := admin.All(p.t.Context(), store)
+	now, err := admin.Read(p.t.Context(), store)
 	worldtest.Must(p.t, err)
+	worldtest.Must(p.t, now.Invalid(nil))
+	all := now.After(nil)
 	worldtest.Must(p.t, done())
 	state := map[string]string{}
 	for _, r := range all {

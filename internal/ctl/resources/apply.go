@@ -38,6 +38,10 @@ type applyFlags struct {
 	overwrite      bool // what was changed by hand
 	prune, force   bool
 	selector       string
+
+	// What check makes of them.
+	selected  admin.Selector // the zero one unless something is to be pruned
+	documents []rules.Document
 }
 
 func (c *commands) applyCommand() *cobra.Command {
@@ -57,9 +61,9 @@ is no longer in the files is removed.`,
   gatepassctl apply -f rules/ --dry-run --strict
   gatepassctl apply -f rules/ --prune --selector team=shop`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return c.apply(cmd, f) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.apply(cmd.Context(), &f) },
 	}
-	f.addFiles(cmd)
+	c.filesFlag(cmd, &f)
 	f.addPrune(cmd)
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "tell what would change, field by field, and store nothing")
 	cmd.Flags().BoolVar(&f.strict, "strict", false, "refuse what lint warns of")
@@ -78,16 +82,24 @@ func (c *commands) createCommand() *cobra.Command {
 		Example: `  gatepassctl create -f bot.yaml --data ./gatepass-data
   gatepassctl create -f new/ --dry-run`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return c.apply(cmd, f) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.apply(cmd.Context(), &f) },
 	}
-	f.addFiles(cmd)
+	c.filesFlag(cmd, &f)
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "tell what would be created, field by field, and store nothing")
 	cmd.Flags().BoolVar(&f.strict, "strict", false, "refuse what lint warns of")
 	c.OutputFlag(cmd)
 	return cmd
 }
 
-func (f *applyFlags) addFiles(cmd *cobra.Command) {
+// filesFlag gives a command -f. The flags are checked and the files are read before a
+// backend is opened.
+func (c *commands) filesFlag(cmd *cobra.Command, f *applyFlags) {
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) (err error) {
+		if err = f.check(cmd); err == nil {
+			f.documents, err = c.readDocuments(f.files, f.prune)
+		}
+		return err
+	}
 	cmd.Flags().StringArrayVarP(&f.files, "filename", "f", nil, "file, directory with .yaml, .yml and .json files in it or below it, or - for standard input; several")
 }
 
@@ -96,16 +108,7 @@ func (f *applyFlags) addPrune(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&f.selector, "selector", "l", "", "with --prune: label=value[,label=value]")
 }
 
-func (c *commands) apply(cmd *cobra.Command, f applyFlags) error {
-	selector, err := f.check(cmd)
-	if err != nil {
-		return err
-	}
-	documents, err := c.readDocuments(f.files, f.prune)
-	if err != nil {
-		return err
-	}
-	ctx := cmd.Context()
+func (c *commands) apply(ctx context.Context, f *applyFlags) error {
 	var state admin.State
 	b, err := c.Open(ctx, !f.dryRun)
 	switch {
@@ -118,11 +121,11 @@ func (c *commands) apply(cmd *cobra.Command, f applyFlags) error {
 			return err
 		}
 	}
-	p, err := c.plan(state, documents, selector)
+	p, err := c.plan(state, f)
 	if err != nil {
 		return err
 	}
-	if err := p.refusal(f, c.Now()); err != nil {
+	if err := p.refusal(*f, c.Now()); err != nil {
 		return err
 	}
 	if err := c.lint(p, f.strict); err != nil {
@@ -141,23 +144,28 @@ func (c *commands) apply(cmd *cobra.Command, f applyFlags) error {
 	return c.refreshNew(ctx, b, p.steps)
 }
 
-// check checks flags against each other. The selector is the zero one unless
-// something is to be pruned.
-func (f *applyFlags) check(cmd *cobra.Command) (admin.Selector, error) {
+// check checks flags against each other.
+func (f *applyFlags) check(cmd *cobra.Command) (err error) {
 	if err := cli.Required(cmd, "filename"); err != nil {
-		return admin.Selector{}, err
+		return err
 	}
 	switch {
 	case !f.prune && f.selector == "":
-		return admin.Selector{}, nil
+		return nil
 	case !f.prune:
-		return admin.Selector{}, cli.Misused("--selector is for --prune").Hint("write --prune as well")
+		return cli.Misused("--selector is for --prune").Hint("write --prune as well")
 	case f.selector == "":
-		return admin.Selector{}, cli.Misused("--prune needs --selector").Hint("write --prune --selector team=shop: only what carries that label is ever removed")
+		return cli.Misused("--prune needs --selector").Hint("write --prune --selector team=shop: only what carries that label is ever removed")
 	}
-	selector, err := admin.ParseSelector(f.selector)
+	f.selected, err = parseSelector(f.selector)
+	return err
+}
+
+// parseSelector reads --selector.
+func parseSelector(s string) (admin.Selector, error) {
+	selector, err := admin.ParseSelector(s)
 	if err != nil {
-		return selector, cli.Misused("--selector %s: %w", f.selector, err).Hint("write --selector label=value, or several as label=value,label=value")
+		return selector, cli.Misused("--selector %s: %w", s, err).Hint("write --selector label=value, or several as label=value,label=value")
 	}
 	return selector, nil
 }
@@ -173,17 +181,17 @@ type plan struct {
 }
 
 // plan compares files with the store: one listing a kind, whatever their number.
-func (c *commands) plan(state admin.State, documents []rules.Document, selector admin.Selector) (*plan, error) {
-	if err := labelled(documents, selector); err != nil {
+func (c *commands) plan(state admin.State, f *applyFlags) (*plan, error) {
+	if err := labelled(f.documents, f.selected); err != nil {
 		return nil, err
 	}
-	wanted := resourcesOf(documents)
+	wanted := resourcesOf(f.documents)
 	steps, err := state.Plan(wanted)
 	if err != nil {
 		return nil, err
 	}
-	p := &plan{state: state, steps: steps, selector: selector}
-	pruned := p.state.Prune(wanted, selector)
+	p := &plan{state: state, steps: steps, selector: f.selected}
+	pruned := p.state.Prune(wanted, f.selected)
 	p.steps, p.everything = append(p.steps, pruned.Removals...), pruned.Everything
 	c.warnInvalid(p.state.Invalid(p.steps))
 	p.findUnlocks(c.Now())

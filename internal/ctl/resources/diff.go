@@ -1,12 +1,14 @@
 package resources
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/cli"
+	"github.com/gatepass-ci/gatepass/internal/ctl"
 )
 
 // exitDiffers says that diff found differences. It is no exit code of a failure:
@@ -24,33 +26,20 @@ would, and 1 or 2 if it could not be told.`,
 		Example: `  gatepassctl diff -f rules/ --data ./gatepass-data
   gatepassctl diff -f rules/ --prune --selector team=shop`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return c.diff(cmd, f) },
+		RunE: c.On(func(ctx context.Context, b ctl.Backend, _ []string) error { return c.diff(ctx, b, &f) }),
 	}
-	f.addFiles(cmd)
+	c.filesFlag(cmd, &f)
 	f.addPrune(cmd)
 	c.OutputFlag(cmd)
 	return cmd
 }
 
-func (c *commands) diff(cmd *cobra.Command, f applyFlags) error {
-	selector, err := f.check(cmd)
+func (c *commands) diff(ctx context.Context, b ctl.Backend, f *applyFlags) error {
+	state, err := admin.Read(ctx, b.Store())
 	if err != nil {
 		return err
 	}
-	documents, err := c.readDocuments(f.files, f.prune)
-	if err != nil {
-		return err
-	}
-	b, err := c.Open(cmd.Context(), false)
-	if err != nil {
-		return err
-	}
-	defer b.Close()
-	state, err := admin.Read(cmd.Context(), b.Store())
-	if err != nil {
-		return err
-	}
-	p, err := c.plan(state, documents, selector)
+	p, err := c.plan(state, f)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/store"
+	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
 func (c *commands) printExplanation(e admin.Explanation) {
@@ -38,7 +39,7 @@ func (c *commands) printExplanation(e admin.Explanation) {
 }
 
 // printVerdicts shows each rule, field by field.
-func (c *commands) printVerdicts(all []admin.RuleVerdict) {
+func (c *commands) printVerdicts(all []rules.RuleComparison) {
 	if len(all) == 0 {
 		return
 	}

@@ -109,8 +109,8 @@ func (c *commands) get(cmd *cobra.Command, args []string, f getFlags) error {
 func (f *getFlags) check(refs []ref) error {
 	if f.selector != "" {
 		var err error
-		if f.filter.Labels, err = admin.ParseSelector(f.selector); err != nil {
-			return cli.Misused("--selector %s: %w", f.selector, err).Hint("write --selector label=value, or several as label=value,label=value")
+		if f.filter.Labels, err = parseSelector(f.selector); err != nil {
+			return err
 		}
 	}
 	if m := f.filter.Method; m != "" && provider.Of(m) == nil {

@@ -14,9 +14,9 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/gatepass-ci/gatepass/internal/assist"
 	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
-	"github.com/gatepass-ci/gatepass/internal/assist"
 	"github.com/gatepass-ci/gatepass/internal/token"
 	"github.com/gatepass-ci/gatepass/pkg/provider"
 	"github.com/gatepass-ci/gatepass/pkg/rules"

@@ -1,6 +1,8 @@
 package resources
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
@@ -13,7 +15,10 @@ type rmFlags struct {
 }
 
 func (c *commands) rmCommand() *cobra.Command {
-	var f rmFlags
+	var (
+		f    rmFlags
+		refs []ref
+	)
 	cmd := &cobra.Command{
 		Use:   "rm KIND/NAME…",
 		Short: "remove resources",
@@ -25,12 +30,14 @@ are removed by the same command.`,
   gatepassctl rm lock stop-example`,
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: c.completeID,
-		RunE: func(cmd *cobra.Command, args []string) error {
+		PreRunE: func(cmd *cobra.Command, args []string) (err error) {
 			if len(args) == 0 {
 				return cli.Missing(cmd, "KIND/NAME")
 			}
-			return c.remove(cmd, args, f)
+			refs, err = removable(args)
+			return err
 		},
+		RunE: c.On(func(ctx context.Context, b ctl.Backend, _ []string) error { return c.remove(ctx, b, refs, f) }),
 	}
 	cmd.Flags().BoolVar(&f.force, "force", false, "remove them even if others refer to them: their joins will be refused")
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "tell what would be removed, and remove nothing")
@@ -39,25 +46,24 @@ are removed by the same command.`,
 	return cmd
 }
 
-func (c *commands) remove(cmd *cobra.Command, args []string, f rmFlags) error {
+// removable reads names of resources, each of one.
+func removable(args []string) ([]ref, error) {
 	refs, err := parseRefs(args)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, r := range refs {
 		switch {
 		case r.name == "":
-			return cli.Misused("the name is missing").Hint("write gatepassctl rm %s/NAME", r.kind)
+			return nil, cli.Misused("the name is missing").Hint("write gatepassctl rm %s/NAME", r.kind)
 		case r.isPattern():
-			return cli.Misused("%s is a pattern, and rm takes none", r).Hint("write the names, as gatepassctl get -o name tells them")
+			return nil, cli.Misused("%s is a pattern, and rm takes none", r).Hint("write the names, as gatepassctl get -o name tells them")
 		}
 	}
-	ctx := cmd.Context()
-	b, err := c.Open(ctx, false)
-	if err != nil {
-		return err
-	}
-	defer b.Close()
+	return refs, nil
+}
+
+func (c *commands) remove(ctx context.Context, b ctl.Backend, refs []ref, f rmFlags) error {
 	state, err := admin.Read(ctx, b.Store())
 	if err != nil {
 		return err
