@@ -9,7 +9,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	worldtest.Main(m, stopLambda)
+	worldtest.Main(m)
 }
 
 func binary(t *testing.T, name string) string {

@@ -30,6 +30,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/dynamo"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
 	"github.com/gatepass-ci/gatepass/internal/jwks"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
 
 // notInMoto are the types of resources that moto's CloudFormation does not make.
@@ -83,11 +84,10 @@ const (
 func deploy(t *testing.T) *deployment {
 	t.Helper()
 	venv(t, "sam", "sam")
-	needLambda(t, lambdaOnce())
 	d := &deployment{name: "gatepass", lambdaWorld: &lambdaWorld{t: t, functionLimit: 20 * time.Second}}
 	var err error
 	d.moto, err = awstest.StartMoto()
-	needLambda(t, err)
+	worldtest.Needed(t, err)
 	t.Cleanup(d.moto.Stop)
 	d.issuer, err = issuertest.New(issuertest.Config{})
 	must(t, err)
@@ -235,7 +235,7 @@ func (d *deployment) startFunctions() {
 	}
 	d.refreshEnv["AWS_ENDPOINT_URL"] = d.recorders[callerRefresh].URL
 	d.joinEnv["AWS_ENDPOINT_URL"] = d.recorders[callerJoin].URL
-	d.refresh = d.start(startedLambda.refresh, d.refreshEnv)
+	d.refresh = d.start(bootstrap(t, "jwks-refresh"), d.refreshEnv)
 	invoked[refreshARN], invoked[d.outputs["RefreshFunction"]] = d.refresh, d.refresh
 	d.join = d.startJoin()
 	d.ctlEnv = d.awsEnv(d.recorders[callerAdmin].URL)

@@ -262,12 +262,11 @@ func marshal(t *testing.T, v any) []byte {
 
 // A setting that is missing or wrong stops the start, and is named.
 func TestLambdaSettings(t *testing.T) {
-	needLambda(t, lambdaOnce())
 	for _, tt := range []struct{ bootstrap, env, says string }{
-		{startedLambda.join, "", lambda.EnvKey(cert.SSHUser)},
-		{startedLambda.join, lambda.EnvMaxTTL + "=99h", lambda.EnvMaxTTL},
-		{startedLambda.refresh, "", lambda.EnvResourcesTable},
-		{startedLambda.refresh, lambda.EnvConcurrency + "=many", lambda.EnvConcurrency},
+		{bootstrap(t, "join"), "", lambda.EnvKey(cert.SSHUser)},
+		{bootstrap(t, "join"), lambda.EnvMaxTTL + "=99h", lambda.EnvMaxTTL},
+		{bootstrap(t, "jwks-refresh"), "", lambda.EnvResourcesTable},
+		{bootstrap(t, "jwks-refresh"), lambda.EnvConcurrency + "=many", lambda.EnvConcurrency},
 	} {
 		cmd := exec.CommandContext(within(t, 10*time.Second), tt.bootstrap)
 		cmd.Env = []string{tt.env}
@@ -281,7 +280,7 @@ func TestLambdaSettings(t *testing.T) {
 // The emulator's own failures are not taken for the function's answers.
 func TestLambdaFunctionThatEnds(t *testing.T) {
 	w := newLambdaWorld(t)
-	e := w.start(startedLambda.join, nil)
+	e := w.start(bootstrap(t, "join"), nil)
 	if out, err := e.Invoke(t.Context(), []byte(`{}`)); err == nil {
 		t.Errorf("a function without settings answered %s", out)
 	}

@@ -2,21 +2,18 @@ package test
 
 import (
 	"bytes"
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
-	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -31,61 +28,17 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/kms"
 	"github.com/gatepass-ci/gatepass/internal/lambda"
 	"github.com/gatepass-ci/gatepass/internal/store"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 	gaterules "github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
-// lambdaParts are the stand-ins for AWS and the built functions: started once for all tests.
-type lambdaParts struct {
-	dir           string
-	dynamo        *awstest.DynamoDB
-	moto          *awstest.Moto
-	join, refresh string // their bootstraps
-}
-
-var (
-	startedLambda lambdaParts
-	lambdaOnce    = sync.OnceValue(func() error {
-		p := &startedLambda
-		var err error
-		if p.dir, err = os.MkdirTemp("", "gatepass-test-lambda-"); err != nil {
-			return err
-		}
-		if p.dynamo, err = awstest.StartDynamoDB(); err != nil {
-			return err
-		}
-		if p.moto, err = awstest.StartMoto(); err != nil {
-			return err
-		}
-		if p.join, err = awstest.Build(context.Background(), p.dir, "join"); err != nil {
-			return err
-		}
-		p.refresh, err = awstest.Build(context.Background(), p.dir, "jwks-refresh")
-		return err
-	})
-)
-
-func stopLambda() {
-	if startedLambda.dynamo != nil {
-		startedLambda.dynamo.Stop()
-	}
-	if startedLambda.moto != nil {
-		startedLambda.moto.Stop()
-	}
-	if startedLambda.dir != "" {
-		_ = os.RemoveAll(startedLambda.dir)
-	}
-}
-
-// needLambda skips the test where the stand-ins are not installed, or in CI fails it.
-func needLambda(t testing.TB, err error) {
+// bootstrap is a built function.
+func bootstrap(t testing.TB, function string) string {
 	t.Helper()
-	if (errors.Is(err, awstest.ErrUnavailable)) && os.Getenv("CI") == "" {
-		t.Skipf("skipped: %v", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	path, err := worldtest.SharedCloud(t).Function(function)
+	lambdaMust(t, err)
+	return path
 }
 
 // lambdaWorld is a deployment: tables, keys and an issuer of its own, both
@@ -104,20 +57,20 @@ type lambdaWorld struct {
 
 func newLambdaWorld(t testing.TB) *lambdaWorld {
 	t.Helper()
-	needLambda(t, lambdaOnce())
+	cloud := worldtest.SharedCloud(t)
 	w := &lambdaWorld{t: t, functionLimit: 20 * time.Second}
 	var err error
-	w.dynamo, err = awstest.NewProxy(startedLambda.dynamo.URL())
+	w.dynamo, err = awstest.NewProxy(cloud.DynamoDB.URL())
 	lambdaMust(t, err)
 	t.Cleanup(w.dynamo.Close)
-	w.kms, err = awstest.NewProxy(startedLambda.moto.URL())
+	w.kms, err = awstest.NewProxy(cloud.Moto.URL())
 	lambdaMust(t, err)
 	t.Cleanup(w.kms.Close)
 	w.issuer, err = issuertest.New(issuertest.Config{})
 	lambdaMust(t, err)
 	t.Cleanup(func() { _ = w.issuer.Close() })
 
-	client := startedLambda.dynamo.Client()
+	client := cloud.DynamoDB.Client()
 	tables, err := awstest.NewTables(t.Context(), client)
 	lambdaMust(t, err)
 	w.store, err = dynamo.New(dynamo.Config{Client: client, Tables: tables})
@@ -129,7 +82,7 @@ func newLambdaWorld(t testing.TB) *lambdaWorld {
 		jwks.EnvPrivateIssuers: w.issuer.Host(), jwks.EnvIssuerCA: ca,
 		"AWS_ENDPOINT_URL_DYNAMODB": w.dynamo.URL(),
 	}
-	w.refresh = w.start(startedLambda.refresh, w.refreshEnv)
+	w.refresh = w.start(bootstrap(w.t, "jwks-refresh"), w.refreshEnv)
 	w.invocations = awstest.Invocations(map[string]*awstest.Emulator{"jwks-refresh": w.refresh})
 	t.Cleanup(w.invocations.Close)
 	w.joinEnv = map[string]string{
@@ -137,7 +90,7 @@ func newLambdaWorld(t testing.TB) *lambdaWorld {
 		lambda.EnvPublicURL: "https://join.example.com", lambda.EnvStage: "test", lambda.EnvRefresher: "jwks-refresh",
 		"AWS_ENDPOINT_URL_DYNAMODB": w.dynamo.URL(), "AWS_ENDPOINT_URL_KMS": w.kms.URL(), "AWS_ENDPOINT_URL_LAMBDA": w.invocations.URL,
 	}
-	keys := kms.NewClient(awstest.DynamoDBConfig(startedLambda.moto.URL()))
+	keys := kms.NewClient(awstest.DynamoDBConfig(cloud.Moto.URL()))
 	for _, p := range cert.Purposes() {
 		w.joinEnv[lambda.EnvKey(p)], err = awstest.NewKey(t.Context(), keys)
 		lambdaMust(t, err)
@@ -182,7 +135,7 @@ func (w *lambdaWorld) apply(yaml string) {
 func (w *lambdaWorld) start(bootstrap string, env map[string]string) *awstest.Emulator {
 	w.t.Helper()
 	e, err := awstest.StartEmulator(awstest.EmulatorConfig{Bootstrap: bootstrap, Env: recorded(w.t, bootstrap, env), Timeout: w.functionLimit})
-	needLambda(w.t, err)
+	worldtest.Needed(w.t, err)
 	w.t.Cleanup(func() {
 		e.Stop()
 		log := e.Log()
@@ -205,7 +158,7 @@ type joinFunction struct {
 
 func (w *lambdaWorld) startJoin() *joinFunction {
 	w.t.Helper()
-	return &joinFunction{lambdaWorld: w, emulator: w.start(startedLambda.join, w.joinEnv)}
+	return &joinFunction{lambdaWorld: w, emulator: w.start(bootstrap(w.t, "join"), w.joinEnv)}
 }
 
 // lambdaAnswer is what API Gateway would send to the caller.

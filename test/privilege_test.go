@@ -88,9 +88,9 @@ func (d *deployment) testEnforced(t *testing.T) {
 	defer d.enforce(t, "inf")
 
 	f := &joinFunction{lambdaWorld: &lambdaWorld{t: t, issuer: d.issuer, functionLimit: d.functionLimit}}
-	f.emulator = f.start(startedLambda.join, as(t, d.joinEnv, joins))
+	f.emulator = f.start(bootstrap(t, "join"), as(t, d.joinEnv, joins))
 	checkGranted(t, f.granted(f.bitbucket(issuertest.BitbucketJob{})))
-	refresh := f.start(startedLambda.refresh, as(t, d.refreshEnv, refreshes))
+	refresh := f.start(bootstrap(t, "jwks-refresh"), as(t, d.refreshEnv, refreshes))
 	if answer, err := refresh.Invoke(t.Context(), []byte(`{}`)); err != nil {
 		t.Errorf("jwks-refresh: %s, %v", answer, err)
 	}

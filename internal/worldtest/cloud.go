@@ -19,21 +19,23 @@ const (
 	accessKey = "local" // of whoever calls
 )
 
-// Cloud is AWS: DynamoDB Local for tables, moto for KMS and CloudFormation, and the function
-// join as it is deployed, under Lambda's runtime interface emulator. What template.yaml
+// Cloud is AWS: DynamoDB Local for tables, moto for KMS and CloudFormation, and the functions
+// as they are deployed, under Lambda's runtime interface emulator. What template.yaml
 // itself makes is tested in test/deploy_test.go; a stack of a Cloud has its outputs, and is
 // made in a moment.
 type Cloud struct {
-	moto   *awstest.Moto
-	dynamo *awstest.DynamoDB
-	join   func() (bootstrap string, err error)
-	dir    string
+	Moto     *awstest.Moto
+	DynamoDB *awstest.DynamoDB
+
+	dir       string
+	mu        sync.Mutex
+	functions map[string]string // the bootstraps that are built
 }
 
-// Start starts a cloud. Its error wraps awstest.ErrUnavailable or
-// awstest.ErrUnavailable if what it needs is not installed.
+// StartCloud starts a cloud. Its error wraps awstest.ErrUnavailable if what it needs is not
+// installed.
 func StartCloud() (*Cloud, error) {
-	c := &Cloud{}
+	c := &Cloud{functions: make(map[string]string)}
 	if err := c.start(); err != nil {
 		c.Stop()
 		return nil, err
@@ -42,14 +44,13 @@ func StartCloud() (*Cloud, error) {
 }
 
 func (c *Cloud) start() (err error) {
-	c.join = sync.OnceValues(func() (string, error) { return awstest.Build(context.Background(), c.dir, "join") })
 	if c.dir, err = os.MkdirTemp("", "gatepass-cloud-"); err != nil {
 		return err
 	}
-	if c.moto, err = awstest.StartMoto(); err != nil {
+	if c.Moto, err = awstest.StartMoto(); err != nil {
 		return err
 	}
-	c.dynamo, err = awstest.StartDynamoDB()
+	c.DynamoDB, err = awstest.StartDynamoDB()
 	return err
 }
 
@@ -58,7 +59,7 @@ func (c *Cloud) start() (err error) {
 func NeedCloud(tb testing.TB) *Cloud {
 	tb.Helper()
 	c, err := StartCloud()
-	needed(tb, err)
+	Needed(tb, err)
 	tb.Cleanup(c.Stop)
 	return c
 }
@@ -75,12 +76,12 @@ var (
 // SharedCloud is one cloud for all tests of a program, which has called Main.
 func SharedCloud(tb testing.TB) *Cloud {
 	tb.Helper()
-	needed(tb, startShared())
+	Needed(tb, startShared())
 	return shared
 }
 
-// needed skips a test whose tools are not installed, or in CI fails it.
-func needed(tb testing.TB, err error) {
+// Needed skips a test whose tools are not installed, or in CI fails it.
+func Needed(tb testing.TB, err error) {
 	tb.Helper()
 	if errors.Is(err, awstest.ErrUnavailable) && os.Getenv("CI") == "" {
 		tb.Skipf("skipped: %v", err)
@@ -88,20 +89,33 @@ func needed(tb testing.TB, err error) {
 	Must(tb, err)
 }
 
+// Function is the bootstrap of functions/NAME, which is built once.
+func (c *Cloud) Function(name string) (bootstrap string, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if built := c.functions[name]; built != "" {
+		return built, nil
+	}
+	if bootstrap, err = awstest.Build(context.Background(), c.dir, name); err == nil {
+		c.functions[name] = bootstrap
+	}
+	return bootstrap, err
+}
+
 // Stop ends all of it, and every stack with it.
 func (c *Cloud) Stop() {
-	if c.moto != nil {
-		c.moto.Stop()
+	if c.Moto != nil {
+		c.Moto.Stop()
 	}
-	if c.dynamo != nil {
-		c.dynamo.Stop()
+	if c.DynamoDB != nil {
+		c.DynamoDB.Stop()
 	}
 	_ = os.RemoveAll(c.dir)
 }
 
 // Config is the SDK's for a service of AWS.
 func (c *Cloud) Config() aws.Config {
-	endpoint := c.moto.URL()
+	endpoint := c.Moto.URL()
 	return aws.Config{Region: region, BaseEndpoint: &endpoint, Credentials: credentials.NewStaticCredentialsProvider(accessKey, accessKey, "")}
 }
 
@@ -115,7 +129,7 @@ func (c *Cloud) Env() []string {
 
 // environ is where AWS is.
 func (c *Cloud) environ() []string {
-	return []string{"AWS_ENDPOINT_URL=" + c.moto.URL(), "AWS_ENDPOINT_URL_DYNAMODB=" + c.dynamo.URL(), "AWS_REGION=" + region, "AWS_DEFAULT_REGION=" + region}
+	return []string{"AWS_ENDPOINT_URL=" + c.Moto.URL(), "AWS_ENDPOINT_URL_DYNAMODB=" + c.DynamoDB.URL(), "AWS_REGION=" + region, "AWS_DEFAULT_REGION=" + region}
 }
 
 // clean is the environment of this process without AWS's and ours.

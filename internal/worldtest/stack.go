@@ -55,7 +55,7 @@ func (c *Cloud) NewStack(ctx context.Context, name string) (*Stack, error) {
 }
 
 func (s *Stack) make(ctx context.Context) (err error) {
-	client := s.cloud.dynamo.Client()
+	client := s.cloud.DynamoDB.Client()
 	if s.Tables, err = awstest.NewTables(ctx, client); err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func template(values map[string]string) string {
 // StartService starts the function join behind the URL; env, such as
 // GATEPASS_MAX_TTL=1h, is added to its settings.
 func (s *Stack) StartService(env ...string) error {
-	bootstrap, err := s.cloud.join()
+	bootstrap, err := s.cloud.Function("join")
 	if err != nil {
 		return err
 	}
