@@ -174,8 +174,6 @@ var administration = []string{
 // TestAdministration compares what gatepassctl prints, and its exit codes.
 func TestAdministration(t *testing.T) {
 	a := golden.Open(t, "admin")
-	issuer, err := issuertest.New(issuertest.Config{Offline: true})
-	must(t, err)
 	dir := t.TempDir()
 	rules := string(a.Input("../outputs/rules.yaml"))
 	for name, content := range map[string]string{
@@ -185,26 +183,17 @@ func TestAdministration(t *testing.T) {
 	} {
 		worldtest.Write(t, dir, name, content)
 	}
-	serve := worldtest.StartServe(t, filepath.Join(dir, "data"))
-	keys, err := issuer.JWKS()
-	must(t, err)
-	serve.Ctl("keys", "import", "--issuer", issuer.BitbucketURL(), worldtest.Write(t, dir, "jwks.json", string(keys)))
-	serve.Ctl("apply", "-f", filepath.Join(dir, "rules.yaml"))
-	granted := runOutput(t, serve, issuer, dir, strings.Fields("join identity --destination id --report json"), nil)
-	joins := serve.Ctl("joins", "ls", "--format", "json")
-	join := regexp.MustCompile(`[0-9A-HJKMNP-TV-Z]{26}`).FindString(joins)
-	if join == "" {
-		t.Fatalf("no join in %s, after\n%s", joins, granted)
-	}
+	w := worldtest.Local(t)
+	w.Apply(rules)
+	w.Join(t, "example-bot", "identity")
+	join := regexp.MustCompile(`[0-9A-HJKMNP-TV-Z]{26}`).FindString(w.Ctl("joins", "ls"))
 	var out bytes.Buffer
 	for _, line := range administration {
-		cmd := serve.CtlCommand(strings.Fields(strings.ReplaceAll(line, "JOIN", join))...)
+		cmd := w.CtlCommand(strings.Fields(strings.ReplaceAll(line, "JOIN", join))...)
 		cmd.Dir = dir
-		var stdout, stderr bytes.Buffer
-		cmd.Stdout, cmd.Stderr = &stdout, &stderr
-		_ = cmd.Run() // its exit code is compared
-		fmt.Fprintf(&out, "$ gatepassctl %s\nexit status %d\nstdout:\n%sstderr:\n%s", line, cmd.ProcessState.ExitCode(),
-			normal(stdout.String(), serve.URL, dir), normal(stderr.String(), serve.URL, dir))
+		ran := worldtest.Run(t, cmd)
+		fmt.Fprintf(&out, "$ gatepassctl %s\nexit status %d\nstdout:\n%sstderr:\n%s", line, ran.Status,
+			normal(ran.Stdout, w.URL, filepath.Dir(w.Serve.Data)), normal(ran.Stderr, w.URL, filepath.Dir(w.Serve.Data)))
 	}
 	a.Compare("output.txt", out.Bytes())
 }

@@ -2,11 +2,9 @@ package golden_test
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -74,14 +72,8 @@ const showEnvironment = `env | grep -E "^(GATEPASS|SSH|GIT|PG|KUBE|MYSQL)" | sor
 // TestOutputs compares the files that the client writes, and what it prints about them.
 func TestOutputs(t *testing.T) {
 	a := golden.Open(t, "outputs")
-	issuer, err := issuertest.New(issuertest.Config{Offline: true})
-	must(t, err)
-	shared := t.TempDir()
-	serve := worldtest.StartServe(t, filepath.Join(shared, "data"))
-	keys, err := issuer.JWKS()
-	must(t, err)
-	serve.Ctl("keys", "import", "--issuer", issuer.BitbucketURL(), worldtest.Write(t, shared, "jwks.json", string(keys)))
-	serve.Ctl("apply", "-f", worldtest.Write(t, shared, "rules.yaml", string(a.Input("rules.yaml"))))
+	w := worldtest.Local(t)
+	w.Apply(string(a.Input("rules.yaml")))
 	inputs := map[string][]byte{"all.yaml": a.Input("all.yaml"), "ca.pem": a.Input("ca.pem"), "hosts": []byte("# ours\ngit.example.com " + hostKey + "\n")}
 	texts := make([][]byte, len(outputs))
 	t.Run("run", func(t *testing.T) {
@@ -92,11 +84,11 @@ func TestOutputs(t *testing.T) {
 				for name, content := range inputs {
 					must(t, os.WriteFile(filepath.Join(dir, name), content, 0o600))
 				}
-				texts[i] = runOutput(t, serve, issuer, dir, strings.Fields(o.args), o.env)
+				texts[i] = runOutput(t, w, dir, strings.Fields(o.args), o.env)
 				for name := range inputs {
 					must(t, os.Remove(filepath.Join(dir, name)))
 				}
-				texts[i] = append(texts[i], normal(filesText(t, dir), serve.URL, dir)...)
+				texts[i] = append(texts[i], normal(filesText(t, dir), w.URL, dir)...)
 			})
 		}
 	})
@@ -108,7 +100,7 @@ func TestOutputs(t *testing.T) {
 const hostKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHcnWXTyDmN4fbXzfv2fGqgGzzYcBJcxQvvMvBPbhAzM"
 
 // runOutput runs the commands, and tells what they print and how they end.
-func runOutput(t *testing.T, serve *worldtest.Serve, issuer *issuertest.Issuer, dir string, words, env []string) []byte {
+func runOutput(t *testing.T, w *worldtest.World, dir string, words, env []string) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	for len(words) > 0 {
@@ -121,25 +113,17 @@ func runOutput(t *testing.T, serve *worldtest.Serve, issuer *issuertest.Issuer, 
 		if args[len(args)-1] == "SHOW" {
 			args[len(args)-1] = showEnvironment
 		}
-		idToken, err := issuer.Bitbucket(issuertest.BitbucketJob{})
-		must(t, err)
-		cmd := exec.CommandContext(t.Context(), worldtest.Binary(t, "gatepass"), args...)
+		cmd := w.Gatepass(t, "example-bot", args...)
 		cmd.Dir = dir
-		cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "BITBUCKET_BUILD_NUMBER=1", "BITBUCKET_CLONE_DIR=" + dir,
-			"BITBUCKET_STEP_OIDC_TOKEN=" + idToken}, env...)
-		server := []string{"GATEPASS_SERVER=" + serve.URL, "GATEPASS_TOKEN=example-bot"}
-		if args[0] == "pipe" {
-			server = []string{"SERVER=" + serve.URL, "TOKEN=example-bot"}
+		cmd.Env = append(w.Step("example-bot"), "PATH="+os.Getenv("PATH"), "HOME="+dir, "BITBUCKET_CLONE_DIR="+dir)
+		if args[0] == "pipe" { // which takes variables of other names, and no others
+			cmd.Env = slices.DeleteFunc(cmd.Env, func(v string) bool { return strings.HasPrefix(v, "GATEPASS_") })
+			cmd.Env = append(cmd.Env, "SERVER="+w.URL, "TOKEN=example-bot")
 		}
-		cmd.Env = append(cmd.Env, server...)
-		var stdout, stderr bytes.Buffer
-		cmd.Stdout, cmd.Stderr = &stdout, &stderr
-		err = cmd.Run()
-		if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
-			t.Fatal(err)
-		}
-		fmt.Fprintf(&out, "$ gatepass %s\nexit status %d\n", strings.Join(args, " "), cmd.ProcessState.ExitCode())
-		fmt.Fprintf(&out, "stdout:\n%sstderr:\n%s", normal(stdout.String(), serve.URL, dir), normal(stderr.String(), serve.URL, dir))
+		cmd.Env = append(cmd.Env, env...)
+		ran := worldtest.Run(t, cmd)
+		fmt.Fprintf(&out, "$ gatepass %s\nexit status %d\n", strings.Join(args, " "), ran.Status)
+		fmt.Fprintf(&out, "stdout:\n%sstderr:\n%s", normal(ran.Stdout, w.URL, dir), normal(ran.Stderr, w.URL, dir))
 	}
 	return out.Bytes()
 }
