@@ -153,11 +153,33 @@ func decisions(t *testing.T, all []rules.Resource) []byte {
 				fmt.Fprintf(&out, "  mismatch %s\n", asJSON(t, m))
 			}
 			for _, c := range token.Compare(claims[name]) {
-				fmt.Fprintf(&out, "  compare %s\n", asJSON(t, c))
+				fmt.Fprintf(&out, "  compare %s\n", asJSON(t, told(c)))
 			}
 		}
 	}
 	return out.Bytes()
+}
+
+// comparison is a rules.RuleComparison as the golden file has it.
+type comparison struct {
+	Deny    bool
+	Rule    int
+	Matches bool
+	Fields  []comparedField
+}
+
+type comparedField struct {
+	Field, Want string
+	Got         []string
+	Matches     bool
+}
+
+func told(c rules.RuleComparison) comparison {
+	out := comparison{Deny: c.List == rules.ListDeny, Rule: c.Rule, Matches: c.Matches}
+	for _, f := range c.Fields {
+		out.Fields = append(out.Fields, comparedField(f))
+	}
+	return out
 }
 
 // grants tells what the bots get for each wish, alone and by some of their roles.
