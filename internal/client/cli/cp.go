@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pkg/sftp"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
@@ -134,7 +133,7 @@ func (f *cpFlags) copy(ctx context.Context, env *Env, r route) error {
 	progress := newProgress(env)
 	copier := &ssh.Copier{Recursive: f.recursive, Progress: progress.tell}
 	begin := env.Now()
-	total, err := transfer(ctx, conn, copier, func() (ssh.Total, error) {
+	total, err := conn.Transfer(ctx, copier, func() (ssh.Total, error) {
 		if r.upload {
 			return copier.Upload(ctx, r.sources, r.destination)
 		}
@@ -147,25 +146,6 @@ func (f *cpFlags) copy(ctx context.Context, env *Env, r route) error {
 	took := env.Now().Sub(begin)
 	fmt.Fprintf(env.Out, "copied %d files, %s in %s\n", total.Files, bytesText(total.Bytes), took.Round(10*time.Millisecond))
 	return nil
-}
-
-// transfer lets a copier work over a connection.
-func transfer(ctx context.Context, conn *ssh.Conn, copier *ssh.Copier, work func() (ssh.Total, error)) (ssh.Total, error) {
-	// The files stop by themselves at a signal, which leaves time to remove a
-	// partial one; a host that does not answer must not keep us.
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(3*time.Second, func() { conn.Close() }) })()
-	remote, err := sftp.NewClient(conn.Client, sftp.UseConcurrentWrites(true), sftp.MaxConcurrentRequestsPerFile(ssh.Concurrent))
-	if err != nil {
-		return ssh.Total{}, cli.Errorf(ssh.StatusConnection, "the host offers no SFTP: %s", words.Clean(err.Error())).
-			Hint("have `Subsystem sftp internal-sftp` in its sshd_config, and no force_command in the bot's roles")
-	}
-	defer remote.Close()
-	copier.Remote = remote
-	total, err := work()
-	if broken := conn.Broken(); broken != nil && err != nil {
-		err = cli.Errorf(ssh.StatusConnection, "the connection to the host broke off: %w", broken).Hint("run it again: files that are not whole have not got their names")
-	}
-	return total, err
 }
 
 // progress is one line at a terminal that is written over and over; elsewhere nothing.

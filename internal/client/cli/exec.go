@@ -232,19 +232,10 @@ func (f *execFlags) add(ctx context.Context, env *Env) error {
 		return cli.Failed("the ssh-agent of SSH_AUTH_SOCK does not answer: %w", err).
 			Hint("start one with: eval \"$(ssh-agent)\", or use: gatepass exec -- COMMAND")
 	}
-	login, err := f.login(credentials.Memory)
+	held, err := f.hold(ctx, env, &f.joinFlags)
 	if err != nil {
 		return err
 	}
-	join, err := f.join(env, []*credentials.Output{login})
-	if err != nil {
-		return err
-	}
-	held, err := join.Hold(ctx)
-	if err != nil {
-		return err
-	}
-	env.warnAll(held.Report.Warnings)
 	id := identity(held.Results[0])
 	if err := agent.AddTo(socket, id, env.Now()); err != nil {
 		return cli.Failed("adding to the ssh-agent: %w", err).

@@ -14,7 +14,6 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/client/agent"
-	"github.com/gatepass-ci/gatepass/internal/client/credentials"
 	"github.com/gatepass-ci/gatepass/internal/client/ssh"
 	"github.com/gatepass-ci/gatepass/internal/words"
 	"github.com/gatepass-ci/gatepass/pkg/api"
@@ -94,19 +93,10 @@ func (f *hostFlags) prepare(env *Env) (*prepared, error) {
 
 // join gets the certificate, and with it all that was left open in the targets.
 func (p *prepared) join(ctx context.Context, env *Env, targets []ssh.Target) error {
-	login, err := p.flags.loginFlags.login(credentials.Memory)
+	held, err := p.flags.hold(ctx, env, &p.flags.joinFlags)
 	if err != nil {
 		return err
 	}
-	join, err := p.flags.join(env, []*credentials.Output{login})
-	if err != nil {
-		return err
-	}
-	held, err := join.Hold(ctx)
-	if err != nil {
-		return err
-	}
-	env.warnAll(held.Report.Warnings)
 	granted := held.Results[0].Login
 	p.config.Signer, err = identity(held.Results[0]).Signer()
 	if err != nil {

@@ -1,10 +1,13 @@
 package cli
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/gatepass-ci/gatepass/internal/cli"
+	"github.com/gatepass-ci/gatepass/internal/client"
 	"github.com/gatepass-ci/gatepass/internal/client/credentials"
 )
 
@@ -73,4 +76,22 @@ func makeOutputs(wishes []*credentials.Wish) ([]*credentials.Output, error) {
 		outputs = append(outputs, made)
 	}
 	return outputs, nil
+}
+
+// hold joins for an SSH certificate that stays in memory.
+func (f loginFlags) hold(ctx context.Context, env *Env, flags *joinFlags) (*client.Held, error) {
+	login, err := f.login(credentials.Memory)
+	if err != nil {
+		return nil, err
+	}
+	join, err := flags.join(env, []*credentials.Output{login})
+	if err != nil {
+		return nil, err
+	}
+	held, err := join.Hold(ctx)
+	if err != nil {
+		return nil, err
+	}
+	env.warnAll(held.Report.Warnings)
+	return held, nil
 }

@@ -126,7 +126,7 @@ func (p *piped) copy(ctx context.Context, conn *ssh.Conn, target ssh.Target) err
 		return nil
 	}
 	copier := &ssh.Copier{Recursive: true}
-	_, err := transfer(ctx, conn, copier, func() (total ssh.Total, err error) {
+	_, err := conn.Transfer(ctx, copier, func() (total ssh.Total, err error) {
 		for _, c := range p.plan.Deploy.Copies {
 			source, folder := c.Source, path.Dir(c.To)
 			if c.Folder {

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/pkg/sftp"
 
@@ -17,8 +18,8 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
-// Concurrent is how many packets of 32 KiB are under way for one file, at most.
-const Concurrent = 64
+// concurrent is how many packets of 32 KiB are under way for one file, at most.
+const concurrent = 64
 
 // Copier copies files and folders to and from a host over SFTP. A file gets its
 // name when it is whole: it is written under another and renamed over what was there.
@@ -37,6 +38,25 @@ type Copier struct {
 type Total struct {
 	Files int64
 	Bytes int64
+}
+
+// Transfer lets a copier work over the connection.
+func (c *Conn) Transfer(ctx context.Context, copier *Copier, work func() (Total, error)) (Total, error) {
+	// The files stop by themselves at a signal, which leaves time to remove a
+	// partial one; a host that does not answer must not keep us.
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(grace, func() { c.Close() }) })()
+	remote, err := sftp.NewClient(c.Client, sftp.UseConcurrentWrites(true), sftp.MaxConcurrentRequestsPerFile(concurrent))
+	if err != nil {
+		return Total{}, cli.Errorf(StatusConnection, "the host offers no SFTP: %s", words.Clean(err.Error())).
+			Hint("have `Subsystem sftp internal-sftp` in its sshd_config, and no force_command in the bot's roles")
+	}
+	defer remote.Close()
+	copier.Remote = remote
+	total, err := work()
+	if broken := c.Broken(); broken != nil && err != nil {
+		err = cli.Errorf(StatusConnection, "the connection to the host broke off: %w", broken).Hint("run it again: files that are not whole have not got their names")
+	}
+	return total, err
 }
 
 // permissions are what is kept of a mode: what a stranger's file may do with a

@@ -139,7 +139,7 @@ func (c *Copier) fill(partial string, from *counted, mode fs.FileMode) error {
 	// Nobody else reads it before it has its own mode.
 	err = to.Chmod(0o600)
 	if err == nil {
-		_, err = to.ReadFromWithConcurrency(from, Concurrent)
+		_, err = to.ReadFromWithConcurrency(from, concurrent)
 	}
 	if err == nil {
 		err = to.Chmod(mode & permissions)
