@@ -19,7 +19,7 @@ func TestDemo(t *testing.T) {
 		need(t, "sshd")
 		account, err := user.Current()
 		must(t, err)
-		runDemo(t, os.Getenv("PATH"), "ssh_config "+account.Username+"@localhost echo \"hello world\"\n   hello world\n")
+		runDemo(t, os.Getenv("PATH"), "ssh_config "+account.Username+"@localhost echo 'hello world'\n   hello world\n")
 	})
 	t.Run("without ssh", func(t *testing.T) {
 		out := runDemo(t, t.TempDir(), "A server that trusts the authority above lets this in as deploy until then, and as nobody else.\n")

@@ -2,11 +2,11 @@ package assist
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/gatepass-ci/gatepass/internal/words"
 	"github.com/gatepass-ci/gatepass/pkg/provider"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
@@ -45,7 +45,7 @@ type page struct{ bytes.Buffer }
 func (p *page) lines(text string, values ...string) {
 	quoted := make([]any, len(values))
 	for i, v := range values {
-		quoted[i] = quote(v)
+		quoted[i] = words.YAMLString(v)
 	}
 	fmt.Fprintf(p, strings.ReplaceAll(strings.TrimPrefix(text, "\n"), "%q", "%s"), quoted...)
 }
@@ -58,7 +58,7 @@ func (p *page) head(method string, a Answers) {
 # Every field is described in docs/rules.md.
 #
 `)
-	replace := strings.NewReplacer(`"{audience}"`, quote(a["audience"]), "{audience}", a["audience"], "{bot}", a["bot"])
+	replace := strings.NewReplacer(`"{audience}"`, words.YAMLString(a["audience"]), "{audience}", a["audience"], "{bot}", a["bot"])
 	p.comment("", replace.Replace(provider.Of(method).New.Head))
 }
 
@@ -174,13 +174,4 @@ func (p *page) named(prefix string, q *provider.Question, value string) {
 		p.comment(indent, q.Comment)
 	}
 	p.lines(prefix+q.For+": %q\n", value)
-}
-
-// quote writes a string that YAML reads as itself: JSON's are among YAML's.
-func quote(s string) string {
-	var out bytes.Buffer
-	e := json.NewEncoder(&out)
-	e.SetEscapeHTML(false)
-	_ = e.Encode(s) // a string always can
-	return strings.TrimSpace(out.String())
 }

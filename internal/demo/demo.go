@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 //go:embed guides
@@ -172,7 +174,7 @@ The warnings are lint's: what would be loose in production.`)
 // command runs a command in the pipeline's folder and shows it with its output.
 // env is shown by name only.
 func (d *demo) command(ctx context.Context, env []string, name string, args ...string) (output string, exit int, err error) {
-	d.say("   %s", d.Bold("$ "+quoted(append([]string{name}, args...))))
+	d.say("   %s", d.Bold("$ "+words.ShellLine(append([]string{name}, args...))))
 	path := name
 	switch name {
 	case "gatepass":
@@ -199,16 +201,4 @@ func (d *demo) succeed(ctx context.Context, env []string, name string, args ...s
 		err = fmt.Errorf("%s ended with exit code %d", name, exit)
 	}
 	return err
-}
-
-// quoted writes a command as one would type it.
-func quoted(words []string) string {
-	out := make([]string, len(words))
-	for i, w := range words {
-		if strings.ContainsAny(w, " \"'$") {
-			w = `"` + w + `"`
-		}
-		out[i] = w
-	}
-	return strings.Join(out, " ")
 }

@@ -9,10 +9,19 @@ func ShellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''
 // without quotes.
 func ShellWord(s string) string {
 	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+:,@%", r)
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+:,@%=", r)
 	}
 	if s != "" && strings.TrimLeftFunc(s, plain) == "" {
 		return s
 	}
 	return ShellQuote(s)
+}
+
+// ShellLine is a command as people type it, each of its words a ShellWord.
+func ShellLine(command []string) string {
+	line := make([]string, len(command))
+	for i, word := range command {
+		line[i] = ShellWord(word)
+	}
+	return strings.Join(line, " ")
 }

@@ -16,6 +16,12 @@ func TestShell(t *testing.T) {
 			}
 		}
 	}
+	if got, want := words.ShellLine([]string{"ssh", "-F", "./my id", "--flag=x"}), "ssh -F './my id' --flag=x"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	if got, want := words.YAMLString("a \"<b>\"\n"), `"a \"<b>\"\n"`; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
 	for word, want := range map[string]string{
 		"/var/lib/gatepass-1": "/var/lib/gatepass-1", "/id/ssh_config": "/id/ssh_config", "a b": "'a b'", "it's": `'it'\''s'`, "": "''", "-x": "-x",
 	} {

@@ -2,12 +2,12 @@ package tbot
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/client/credentials"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // Write is the file that Parse reads as the configuration. Texts are in double
@@ -42,20 +42,9 @@ func (w *writer) line(indent int, format string, args ...any) {
 	fmt.Fprintf(&w.out, strings.Repeat(" ", indent)+format+"\n", args...)
 }
 
-// quoted is a text that means itself, whatever is in it.
-func quoted(value string) string {
-	var b bytes.Buffer
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(value); err != nil {
-		return `""` // a string is always encoded
-	}
-	return strings.TrimSpace(b.String())
-}
-
 func (w *writer) text(indent int, name, value string) {
 	if value != "" {
-		w.line(indent, "%s: %s", name, quoted(value))
+		w.line(indent, "%s: %s", name, words.YAMLString(value))
 	}
 }
 
@@ -65,7 +54,7 @@ func (w *writer) list(indent int, name string, values []string) {
 	}
 	var all []string
 	for _, value := range values {
-		all = append(all, quoted(value))
+		all = append(all, words.YAMLString(value))
 	}
 	w.line(indent, "%s: [%s]", name, strings.Join(all, ", "))
 }
