@@ -64,6 +64,12 @@ func TestCheck(t *testing.T) {
 		{"a folder that others can write", mode(hosts.PrincipalsDir, 0o777), []string{"principals: can be written by others than its owner (mode drwxrwxrwx"}},
 		{"a folder that accounts cannot enter", mode(hosts.PrincipalsDir, 0o750), []string{"principals: cannot be read by the accounts"}},
 		{"a folder above that others can write", mode("/etc", 0o775), []string{"/etc: can be written by others than its owner (mode drwxrwxr-x"}},
+		{"a folder that is a link", func(m *machine, _ *hosts.Host) {
+			must(m.t, os.Rename(m.path(hosts.PrincipalsDir), m.path("/etc/ssh/x")))
+			must(m.t, os.Symlink("../x", m.path(hosts.PrincipalsDir)))
+		}, []string{"principals: is a link, which is not followed"}},
+		{"lines of sshd_config that do not end", write(sshdConfig, "# BEGIN gatepassctl host setup; changes made here are lost\nUsePAM yes\n"),
+			[]string{"sshd_config: has the line \"# BEGIN", "10-gatepass.conf: is not included by"}},
 		{"a folder of another", func(m *machine, _ *hosts.Host) { must(m.t, os.Chown(m.path("/etc/ssh/gatepass"), 1001, 0)) }, []string{"/etc/ssh/gatepass: belongs to user 1001, not to root"}},
 		{"no revoked keys, where sshd looks for them", func(m *machine, h *hosts.Host) {
 			h.RevokedKeys = true

@@ -5,7 +5,7 @@
 // A [Host] is what is wanted; [Host.Files] are its files, all below /etc/ssh: the
 // authority's public keys, for each local account the principals that may log in as
 // it (pkg/rules/labels.go says what those are), and a file for sshd_config.d that
-// names both. [Host.Script] is the one thing that writes and checks them, setup.sh with
+// names both. [Host.Script] is the one thing that writes and checks them, the folder script with
 // these files in it; cloud-init and the role bring it to the host and run it.
 package hosts
 
@@ -42,7 +42,7 @@ type Host struct {
 	RevokedKeys bool
 }
 
-// Where the files are. setup.sh says the same.
+// Where the files are. script/files.sh says the same.
 const (
 	AuthorityFile   = "/etc/ssh/gatepass/user_ca.pub"
 	PrincipalsDir   = "/etc/ssh/gatepass/principals"

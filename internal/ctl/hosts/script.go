@@ -3,7 +3,7 @@ package hosts
 import (
 	"bytes"
 	"compress/gzip"
-	_ "embed"
+	"embed"
 	"encoding/base64"
 	"fmt"
 	"strings"
@@ -19,15 +19,15 @@ const scriptFile = "/usr/local/sbin/gatepass-host-setup"
 
 // What is printed, apart from what is of one host.
 var (
-	//go:embed setup.sh
-	setupScript string
+	//go:embed script
+	scriptFiles embed.FS
 	//go:embed cloud-init.yml
 	cloudInit string
 	//go:embed role.yml
 	roleTasks string
 )
 
-// scriptHead says what the script is. What is of one host follows it, and then setup.sh.
+// scriptHead says what the script is. What is of one host follows it, and then the files of the folder script.
 const scriptHead = `#!/bin/sh
 ` + marker + `
 #
@@ -41,6 +41,20 @@ const scriptHead = `#!/bin/sh
 
 // endOfFile ends files in the script. No line of a file is this one: principals have no spaces.
 const endOfFile = "END OF FILE"
+
+// scriptParts returns the files of the script, without their lines for shellcheck.
+func scriptParts() (string, error) {
+	var b strings.Builder
+	for _, name := range []string{"files.sh", "sshd.sh", "check.sh", "apply.sh"} {
+		text, err := scriptFiles.ReadFile("script/" + name)
+		if err != nil {
+			return "", err
+		}
+		_, part, _ := strings.Cut(string(text), "\n")
+		b.WriteString("\n" + part)
+	}
+	return b.String(), nil
+}
 
 // Script returns what sets the host up and checks it, for a POSIX shell. It runs in a shell of
 // its own, so that it can be pasted as well, and one that was cut off does nothing.
@@ -66,7 +80,11 @@ func (h *Host) Script() (string, error) {
 			fmt.Fprintf(&b, "  '%s')\n    cat <<'%s'\n%s%s\n    ;;\n", f.Path, endOfFile, f.Content, endOfFile)
 		}
 	}
-	b.WriteString("  esac\n}\n\n" + setupScript + ")\n")
+	parts, err := scriptParts()
+	if err != nil {
+		return "", err
+	}
+	b.WriteString("  esac\n}\n" + parts + ")\n")
 	return b.String(), nil
 }
 
