@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto"
 	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
@@ -61,13 +60,9 @@ func (k Key) Is(public crypto.PublicKey) bool {
 
 // PublicKey is the public half, ECDSA P-256.
 func (k Key) PublicKey() (*ecdsa.PublicKey, error) {
-	parsed, err := x509.ParsePKIXPublicKey(k.Public)
+	public, err := cert.ParseAuthorityKey(k.Public)
 	if err != nil {
 		return nil, fmt.Errorf("the public half of %s: %w", k.ID, err)
-	}
-	public, ok := parsed.(*ecdsa.PublicKey)
-	if !ok || public.Curve != elliptic.P256() {
-		return nil, fmt.Errorf("the public half of %s is not ECDSA P-256", k.ID)
 	}
 	return public, nil
 }

@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/x509"
 	"errors"
 	"fmt"
 )
@@ -34,6 +35,19 @@ func authorityKey(key crypto.PublicKey) (*ecdsa.PublicKey, error) {
 	public, ok := key.(*ecdsa.PublicKey)
 	if !ok || public == nil || public.Curve != elliptic.P256() {
 		return nil, fmt.Errorf("the key of an authority must be ECDSA P-256 (in KMS: ECC_NIST_P256), not %s", describeKey(key))
+	}
+	return public, nil
+}
+
+// ParseAuthorityKey reads the public half of an authority's key (PKIX, DER).
+func ParseAuthorityKey(der []byte) (*ecdsa.PublicKey, error) {
+	parsed, err := x509.ParsePKIXPublicKey(der)
+	if err != nil {
+		return nil, err
+	}
+	public, err := authorityKey(parsed)
+	if err != nil {
+		return nil, errors.New("it is not ECDSA P-256")
 	}
 	return public, nil
 }

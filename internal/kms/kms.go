@@ -71,7 +71,6 @@ type slot struct {
 
 // loaded is what does not change of a key while the process runs.
 type loaded struct {
-	slot
 	public      *ecdsa.PublicKey
 	certificate *x509.Certificate // of an X.509 authority
 }
@@ -121,7 +120,7 @@ func (a *Authorities) Authority(ctx context.Context, p cert.Purpose) (*authority
 		if found == nil { // left out
 			continue
 		}
-		bound.Add(k.signs, &signer{ctx: ctx, client: a.c.Client, key: found.key, public: found.public}, found.certificate)
+		bound.Add(k.signs, &signer{ctx: ctx, client: a.c.Client, key: k.key, public: found.public}, found.certificate)
 	}
 	return bound, nil
 }
@@ -198,7 +197,7 @@ func (a *Authorities) read(ctx context.Context, k wanted) (*loaded, error) {
 	case k.stored != nil && !k.stored.Is(public):
 		return nil, fmt.Errorf("KMS key %s has another public half than is stored of it in the table Resources; see docs/rotation.md", k.key)
 	case !k.purpose.IsX509():
-		return &loaded{slot: k.slot, public: public}, nil
+		return &loaded{public: public}, nil
 	case errors.Is(pemErr, store.ErrNotFound):
 		pem, pemErr = a.makeCertificate(ctx, k, public)
 	}
@@ -209,7 +208,7 @@ func (a *Authorities) read(ctx context.Context, k wanted) (*loaded, error) {
 	if err != nil {
 		return nil, fmt.Errorf("its stored certificate: %w; if the KMS key of this authority was changed, change it back, or remove the stored certificate to have one made that no server trusts yet", err)
 	}
-	return &loaded{slot: k.slot, public: public, certificate: c}, nil
+	return &loaded{public: public, certificate: c}, nil
 }
 
 // makeCertificate makes the certificate of a key and returns the one that is stored

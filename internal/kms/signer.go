@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto"
 	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awskms "github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+
+	"github.com/gatepass-ci/gatepass/internal/cert"
 )
 
 // signer signs by one KMS key within one request.
@@ -55,13 +55,9 @@ func publicKey(ctx context.Context, client Client, key string) (*ecdsa.PublicKey
 	if out.KeySpec != types.KeySpecEccNistP256 || out.KeyUsage != types.KeyUsageTypeSignVerify {
 		return nil, fmt.Errorf("KMS key %s is %s for %s; it must be ECC_NIST_P256 for SIGN_VERIFY", key, out.KeySpec, out.KeyUsage)
 	}
-	parsed, err := x509.ParsePKIXPublicKey(out.PublicKey)
+	public, err := cert.ParseAuthorityKey(out.PublicKey)
 	if err != nil {
 		return nil, fmt.Errorf("the public half of KMS key %s: %w", key, err)
-	}
-	public, ok := parsed.(*ecdsa.PublicKey)
-	if !ok || public.Curve != elliptic.P256() {
-		return nil, fmt.Errorf("the public half of KMS key %s is not ECDSA P-256", key)
 	}
 	return public, nil
 }
