@@ -24,7 +24,7 @@ func (p *piped) checkLogin(problems *pipe.Problems) {
 		return // what is wrong with them is known already
 	}
 	wish := p.flags.wish
-	err := errors.Join(wish.SetList("roles", p.plan.Roles), wish.Set("known-hosts", p.plan.KnownHosts))
+	err := errors.Join(wish.SetRoles(p.plan.Roles), wish.Set("known-hosts", p.plan.KnownHosts))
 	if err == nil {
 		p.login, err = p.flags.prepare(p.env)
 	}

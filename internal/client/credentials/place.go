@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/spf13/pflag"
+
 	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/client/destination"
 	"github.com/gatepass-ci/gatepass/internal/words"
@@ -35,6 +37,18 @@ func placeOptions() []Option {
 		{Name: optionReaderGroups, Type: Many, Help: "group that may read the files; repeatable"},
 		{Name: optionACLs, Default: "try", Help: "access control lists for readers: try or required"},
 	}
+}
+
+// SetRoles narrows the credentials to some roles, whatever is in their names. None
+// leaves the wish as it is.
+func (w *Wish) SetRoles(roles []string) error {
+	flag := w.flags.Lookup(optionRoles)
+	list, ok := flag.Value.(pflag.SliceValue)
+	if !ok || len(roles) == 0 {
+		return nil
+	}
+	flag.Changed = true
+	return list.Replace(roles)
 }
 
 // place reads the options of the place.

@@ -74,17 +74,6 @@ func (w *Wish) Set(name, value string) error {
 	return nil
 }
 
-// SetList gives an option that takes several values these ones, whatever is in them.
-func (w *Wish) SetList(name string, values []string) error {
-	flag := w.flags.Lookup(name)
-	list, ok := flag.Value.(pflag.SliceValue)
-	if !ok || len(values) == 0 {
-		return nil
-	}
-	flag.Changed = true
-	return list.Replace(values)
-}
-
 // ParseWish reads an output that says itself what it is to be, such as
 // database,destination=./db,username=app. A value with a comma is quoted as in CSV
 // (RFC 4180): "roles=a,b". Where it stands and an example of it are for messages.

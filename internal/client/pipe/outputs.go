@@ -64,7 +64,7 @@ func (p *Plan) place(w *credentials.Wish, taken map[string]bool) error {
 	}
 	taken[folder] = true
 	if !w.Given("roles") {
-		if err := w.SetList("roles", p.Roles); err != nil {
+		if err := w.SetRoles(p.Roles); err != nil {
 			return err
 		}
 	}

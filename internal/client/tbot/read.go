@@ -116,7 +116,7 @@ func (r *reader) outputs(config *Config, entries []entry) {
 func (r *reader) wish(kind credentials.Kind, e *entry) *credentials.Wish {
 	w := credentials.NewWish(kind)
 	r.destination(w, e.Destination)
-	if err := w.SetList("roles", e.Roles); err != nil {
+	if err := w.SetRoles(e.Roles); err != nil {
 		r.fail(err.Error(), "correct the line")
 	}
 	r.options(w, e)
