@@ -33,7 +33,7 @@ func TestData(t *testing.T) {
 }
 
 func TestStack(t *testing.T) {
-	cloud := worldtest.NeedCloud(t)
+	cloud := worldtest.SharedCloud(t)
 	for name, tell := range stories {
 		t.Run(name, func(t *testing.T) {
 			s, err := cloud.NewStack(t.Context(), "admin-"+strings.ReplaceAll(name, " ", "-"))
