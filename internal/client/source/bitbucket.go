@@ -5,8 +5,8 @@ import "github.com/gatepass-ci/gatepass/internal/cli"
 const envBitbucketToken = "BITBUCKET_STEP_OIDC_TOKEN"
 
 // bitbucket mints one ID token as a step starts.
-func bitbucket() system {
-	return system{
+func init() {
+	add(system{
 		method:    "bitbucket",
 		marker:    "BITBUCKET_BUILD_NUMBER",
 		variables: []string{envBitbucketToken},
@@ -24,5 +24,5 @@ func bitbucket() system {
 			return notRenewable("Bitbucket Pipelines mints one ID token as a step starts and no other, and an ID token is good for one join").
 				Hint("add --oneshot (`oneshot: true` in a file) to join once; for a longer step ask for a longer --ttl, or join again in the next step")
 		},
-	}
+	})
 }

@@ -10,11 +10,12 @@ import (
 )
 
 // system is what there is to know of a CI system to have ID tokens of its jobs. A CI
-// is a file of this package and an entry in systems.
+// is a file of this package, which adds it as the program starts.
 type system struct {
 	method    string   // the join method
 	marker    string   // an environment variable that every job has
 	variables []string // environment variables that may hold ID tokens, the better ones first
+	secrets   []string // others, by which ID tokens can be had
 
 	// mints reports whether mint can have a token minted. Both are nil where a job
 	// can't ask for one, and minter says what is asked.
@@ -34,8 +35,15 @@ type system struct {
 	audience func(audience string) string // how a token gets an audience, which is in quotes
 }
 
-// systems are all CI systems, in the order in which ID tokens are looked for.
-func systems() []system { return []system{bitbucket(), circleCI()} }
+var table []system
+
+// add is called by the file of each system, and by nothing else.
+func add(s system) { table = append(table, s) }
+
+// systems are all CI systems, by their methods: so ID tokens are looked for.
+func systems() []system {
+	return slices.SortedFunc(slices.Values(table), func(a, b system) int { return strings.Compare(a.method, b.method) })
+}
 
 // chosen are the systems that may be meant: the one of --join-method, or all.
 func (f Finder) chosen() []system {
@@ -121,9 +129,11 @@ func mintsNothing() error {
 	return notRenewable("nothing here can mint a second ID token").Hint("%selsewhere --id-token-file with a file that is kept fresh", hint)
 }
 
-// Variables are the names of the environment variables that may hold an ID token.
-// A child that has no business with the token gets none of them.
-func Variables() []string { return collect(func(s system) []string { return s.variables }) }
+// Variables are the names of the environment variables that may hold an ID token, or by
+// which one can be had. A child that has no business with the token gets none of them.
+func Variables() []string {
+	return collect(func(s system) []string { return slices.Concat(s.variables, s.secrets) })
+}
 
 // Methods are the join methods whose ID tokens are found.
 func Methods() []string { return collect(func(s system) []string { return []string{s.method} }) }
