@@ -62,6 +62,9 @@ func formOf(v *provider.Value) object {
 	case provider.Audience:
 		return append(text, audiences...)
 	}
+	if v.Pattern != "" {
+		text = append(text, member{"pattern", "^(" + v.Pattern + ")$"})
+	}
 	return append(text, matched...)
 }
 

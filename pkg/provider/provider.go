@@ -91,7 +91,15 @@ var table = map[string]*Provider{}
 
 // add puts a CI into the table. Each file does so for its own, as the program starts;
 // nothing changes the table afterwards.
-func add(p *Provider) { table[p.Method] = p }
+func add(p *Provider) {
+	for i := range p.Settings {
+		p.Settings[i].compile()
+	}
+	for i := range p.Fields {
+		p.Fields[i].compile()
+	}
+	table[p.Method] = p
+}
 
 // Of returns the provider of a join method, or nil if there is none.
 func Of(method string) *Provider { return table[method] }

@@ -1,5 +1,7 @@
 package provider
 
+import "regexp"
+
 // Form is how the value of a setting or a rule's field looks, and so how it is checked,
 // brought into its canonical form and compared with a claim. The zero value is a text.
 type Form int
@@ -23,9 +25,20 @@ type Value struct {
 	// Of and Where, of a UUID: what it is the UUID of, and where a person finds it.
 	Of, Where string
 	Braces    bool // a UUID is kept in braces, as the CI's claims have it
-	// Mistake says what is wrong with a value of the right form, for what is commonly
-	// written there by mistake; "" if nothing is. It may be nil.
-	Mistake func(value string) string
+	// Pattern is how the whole value looks, if its form does not say enough, and Mistake
+	// says of what is commonly written in its place what is wrong with it.
+	Pattern, Mistake string
+	pattern          *regexp.Regexp
+}
+
+// Looks reports whether a value fits the pattern.
+func (v *Value) Looks(value string) bool { return v.pattern == nil || v.pattern.MatchString(value) }
+
+// compile makes the pattern one of the whole value.
+func (v *Value) compile() {
+	if v.Pattern != "" {
+		v.pattern = regexp.MustCompile(`\A(?:` + v.Pattern + `)\z`)
+	}
 }
 
 // Setting is a setting of a CI's section in a token rule.

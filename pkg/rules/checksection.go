@@ -136,8 +136,8 @@ func (c *checker) rule(at *path, p *provider.Provider, rule *provider.Values, al
 // value checks a value by its form and returns it as it is kept.
 func (c *checker) value(at *path, v *provider.Value, s string) string {
 	kept, problem := checkValue(v, s)
-	if problem == "" && v.Mistake != nil {
-		problem = v.Mistake(kept)
+	if problem == "" && !v.Looks(kept) {
+		problem = fmt.Sprintf("%q %s", kept, v.Mistake)
 	}
 	c.fault(at, problem)
 	return kept
