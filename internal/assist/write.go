@@ -136,7 +136,7 @@ func (p *page) section(ci *provider.Provider, a Answers) {
 	p.comment("    ", ci.New.Audience)
 	p.lines("    audience: %q\n", a["audience"])
 	if globs { // without, no branch and no repository has such a name
-		p.comment("    ", "In branch_name, vcs_ref and vcs_origin * is any run of characters, ? is one.")
+		p.comment("    ", "In "+strings.Join(ci.Globs(), " and ")+" * is any run of characters, ? is one.")
 		p.lines("    " + provider.GlobSetting + ": true\n")
 	}
 	p.comment("    ", "A job joins if it matches every line of one of these rules.")

@@ -41,16 +41,14 @@ func (d Doctor) idToken(ctx context.Context, r *Diagnosis) {
 // providerOf is what to look for in an ID token. Where nothing tells whose it is, the
 // claims do.
 func providerOf(token source.Token) provider.Doctor {
-	for _, p := range provider.All() {
-		lacks := func(claim string) bool {
-			_, missing := provider.Claims(token.Claims()).Text(claim)
-			return missing != nil
-		}
-		if p.Method == token.Method || token.Method == "" && !slices.ContainsFunc(p.Required, lacks) {
-			return p.Doctor
-		}
+	p := provider.Of(token.Method)
+	if token.Method == "" {
+		p = provider.OfClaims(token.Claims())
 	}
-	return provider.Doctor{}
+	if p == nil {
+		return provider.Doctor{}
+	}
+	return p.Doctor
 }
 
 // noticed is a claim by which a service refuses jobs unless its rules allow it.

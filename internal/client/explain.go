@@ -12,6 +12,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/client/source"
 	"github.com/gatepass-ci/gatepass/internal/words"
 	"github.com/gatepass-ci/gatepass/pkg/api"
+	"github.com/gatepass-ci/gatepass/pkg/provider"
 )
 
 // explain turns a refusal into what a reader of the build log needs: what
@@ -121,13 +122,13 @@ func advice() map[api.Code][]string {
 		api.CodeTokenNotFound:               {"check --token and GATEPASS_TOKEN: {name} is unknown or has expired; administrators list them with: gatepassctl get token"},
 		api.CodeIDTokenAlreadyUsed:          {"join once in a step and ask for all credentials in that join, or raise max_joins in the token rule"},
 		api.CodeNotPermitted:                {"the bot's roles do not grant what was asked; {show}"},
-		api.CodeSSHRerunRefused:             {"run the job again without SSH, or set allow_ssh_rerun in the token rule if people in the job may have these credentials"},
+		api.CodeSSHRerunRefused:             {provider.Hint(string(api.CodeSSHRerunRefused))},
 		api.CodeLocked:                      {"an administrator locked this; they list locks with: gatepassctl get lock"},
 		api.CodeJoinMethodMismatch:          {"leave out --join-method, or give the join_method of {rule}"},
 		api.CodeIDTokenExpired:              {otherAge},
 		api.CodeIDTokenTooOld:               {otherAge},
 		api.CodeIDTokenNotYetValid:          {"the clock of the CI system or of the service is wrong; run the job again, then tell who administers the service"},
-		api.CodeIDTokenWrongIssuer:          {"the job runs in another workspace or organisation than the token rule expects; check --token, or identity_provider_url or organization_id in {rule}"},
+		api.CodeIDTokenWrongIssuer:          {"the job runs in another workspace or organisation than the token rule expects; check --token, or " + strings.Join(provider.IssuerSettings(), " or ") + " in {rule}"},
 		api.CodeIDTokenMalformed:            {untouched + ", and only one that a CI job got for itself"},
 		api.CodeIDTokenMissingClaim:         {untouched + ", and only one that a CI job got for itself"},
 		api.CodeIDTokenBadSignature:         {signature},

@@ -49,6 +49,7 @@ func init() {
 		LintRule:    lintBitbucketRule,
 		Doctor: Doctor{
 			Renew:          "join early in the step, or run it again: an ID token is minted as the step starts",
+			IssuerSetting:  "identity_provider_url",
 			SharedAudience: func(audience string, _ Claims) bool { return strings.HasPrefix(audience, "ari:cloud:bitbucket::") },
 			Look: func(c Claims) []Notice {
 				if _, ok := c["deploymentEnvironmentUuid"].(string); ok {

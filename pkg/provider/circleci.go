@@ -66,7 +66,11 @@ func init() {
 		LintSection: lintCircle,
 		LintRule:    lintCircleRule,
 		Doctor: Doctor{
-			Renew: "give --audience, and a fresh ID token is minted for each join",
+			Renew:         "give --audience, and a fresh ID token is minted for each join",
+			IssuerSetting: "organization_id",
+			Hints: map[string]string{
+				"ssh_rerun_refused": "run the job again without SSH, or set allow_ssh_rerun in the token rule if people in the job may have these credentials",
+			},
 			SharedAudience: func(audience string, c Claims) bool {
 				org, _ := c[circleClaim+"org-id"].(string)
 				return strings.EqualFold(audience, org)

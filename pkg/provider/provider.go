@@ -75,6 +75,10 @@ type Advice struct {
 type Doctor struct {
 	// Renew says how a job gets an ID token that is younger.
 	Renew string
+	// IssuerSetting is the setting that the issuer follows from; "" if there is none.
+	IssuerSetting string
+	// Hints say what to do about refusals of the CI's own check, by their codes.
+	Hints map[string]string
 	// SharedAudience reports whether other services get tokens with this audience too.
 	SharedAudience func(audience string, c Claims) bool
 	// Look finds what a service refuses unless its rules allow it; nil if there is nothing.
@@ -141,6 +145,36 @@ func (p *Provider) FieldNames() []string {
 	names := make([]string, len(p.Fields))
 	for i, f := range p.Fields {
 		names[i] = f.Name
+	}
+	return names
+}
+
+// Hint returns what to do about a refusal that some CI makes; "" if none says.
+func Hint(code string) string {
+	for _, p := range All() {
+		if hint := p.Doctor.Hints[code]; hint != "" {
+			return hint
+		}
+	}
+	return ""
+}
+
+// IssuerSettings returns the settings of all CIs that issuers follow from.
+func IssuerSettings() (names []string) {
+	for _, p := range All() {
+		if name := p.Doctor.IssuerSetting; name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// Globs returns the names of the fields that may be patterns.
+func (p *Provider) Globs() (names []string) {
+	for _, f := range p.Fields {
+		if f.Glob {
+			names = append(names, f.Name)
+		}
 	}
 	return names
 }
