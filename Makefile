@@ -69,11 +69,12 @@ bench: ## run the benchmarks, COUNT (1) times
 	@COUNT=$(COUNT) tools/bench.sh
 
 .PHONY: generate
-generate: ## write the files that are committed and made from others: the packed orb, the JSON Schemas
+generate: ## write the files that are committed and made from others: the packed orb, the JSON Schemas, the field tables of docs/rules.md
 	go run ./ci/circleci-orb/pack ci/circleci-orb/src > ci/circleci-orb/orb.yml
 	go build -o bin/ ./cmd/gatepassctl
 	bin/gatepassctl schema > docs/schema/gatepass.schema.json
 	bin/gatepassctl schema --cases > docs/schema/gatepass-cases.schema.json
+	go test ./internal/assist -run TestFieldTables -update
 
 .PHONY: release
 release: ## build dist/, a release of VERSION: both commands, checksums, SBOMs, the pipe and the orb

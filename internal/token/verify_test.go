@@ -284,7 +284,7 @@ func TestUnknownMethod(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, method := range []string{"", "Bitbucket", "github"} {
+	for _, method := range []string{"", "Bitbucket", "jenkins"} {
 		if v, err := p.VerifySignature(w.keys, method); err == nil {
 			t.Errorf("method %q verified %v", method, v)
 		}

@@ -49,7 +49,7 @@ func TestFind(t *testing.T) {
 		"an audience outside of CircleCI":     {Finder{Audience: "a"}, map[string]string{envBitbucketToken: both}, both, "bitbucket", ""},
 		"another audience":                    {Finder{Audience: "a"}, map[string]string{envBitbucketToken: fromBitbucket}, "", "", `not for audience "a"`},
 		"an audience that is a number":        {Finder{Audience: "1"}, map[string]string{envBitbucketToken: tokenWith(`{"aud":1}`)}, "", "", "not for audience"},
-		"an unknown method":                   {Finder{Method: "github"}, everything, "", "", "not supported"},
+		"an unknown method":                   {Finder{Method: "jenkins"}, everything, "", "", "not supported"},
 		"nothing":                             {Finder{}, nil, "", "", "no ID token"},
 		"a missing file":                      {Finder{File: "missing"}, everything, "", "", "does not exist"},
 		"an unreadable file":                  {Finder{File: "unreadable"}, everything, "", "", "permission denied"},
