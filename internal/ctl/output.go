@@ -61,6 +61,12 @@ func List[S ~string](names []S, between string) string {
 	return strings.Join(all, between)
 }
 
+// Section prints a table below a heading.
+func (c *Env) Section(heading string, rows [][]string) {
+	fmt.Fprintf(c.Out, "\n%s\n", c.Style(c.Out).Bold(heading))
+	c.Table(rows)
+}
+
 // NonNil is s, or an empty slice, which JSON writes as an empty list.
 func NonNil[T any](s []T) []T {
 	if s == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -36,26 +37,22 @@ func (c *commands) joinsShowCommand() *cobra.Command {
 
 // printJoin shows every field of a record.
 func (c *commands) printJoin(r store.Record) {
-	bold := c.Style(c.Out).Bold
 	c.Table(c.joinRows(r))
 	c.printMismatches(r.Mismatches, r.MismatchesLeftOut)
 	if len(r.Credentials) > 0 {
-		fmt.Fprintf(c.Out, "\n%s\n", bold("credentials"))
 		rows := [][]string{{"NAME", "TYPE", "FOR", "ROLES", "UNTIL", "SERIAL"}}
 		for _, cr := range r.Credentials {
 			kind := strings.TrimSuffix(cr.Type+" "+cr.Usage, " ")
 			who := ctl.Dash(strings.TrimPrefix(cr.Subject+" "+strings.Join(cr.Principals, ","), " "))
 			rows = append(rows, []string{ctl.Plain(cr.Name), kind, ctl.Plain(who), ctl.Dash(strings.Join(cr.Roles, ",")), c.until(cr.ExpiresAt), cr.Serial})
 		}
-		c.Table(rows)
+		c.Section("credentials", rows)
 	}
-	fmt.Fprintf(c.Out, "\n%s\n", bold("claims of the ID token"))
 	var claims [][]string
-	for name, value := range r.Claims {
-		claims = append(claims, []string{ctl.Plain(name), ctl.Plain(claimText(value))})
+	for _, name := range slices.Sorted(maps.Keys(r.Claims)) {
+		claims = append(claims, []string{ctl.Plain(name), ctl.Plain(claimText(r.Claims[name]))})
 	}
-	slices.SortFunc(claims, func(x, y []string) int { return strings.Compare(x[0], y[0]) })
-	c.Table(claims)
+	c.Section("claims of the ID token", claims)
 }
 
 // joinRows are the fields of a record that have one value.
@@ -133,15 +130,13 @@ func (c *commands) printMismatches(all []store.RuleMismatch, leftOut int) {
 	if len(all) == 0 {
 		return
 	}
-	bold := c.Style(c.Out).Bold
-	fmt.Fprintf(c.Out, "\n%s\n", bold("why no rule matched"))
 	rows := [][]string{{"RULE", "FIELD", "RULE WANTS", "JOB PRESENTED"}}
 	for _, m := range all {
 		for _, f := range m.Fields {
 			rows = append(rows, []string{fmt.Sprintf("allow[%d]", m.Rule), f.Field, ctl.Plain(f.Want), ctl.Presented(f.Got)})
 		}
 	}
-	c.Table(rows)
+	c.Section("why no rule matched", rows)
 	if leftOut > 0 {
 		fmt.Fprintf(c.Out, "and %s more\n", ctl.Plural(leftOut, "rule", "rules"))
 	}

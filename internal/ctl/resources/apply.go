@@ -133,12 +133,12 @@ func (c *commands) apply(ctx context.Context, f *applyFlags) error {
 	}
 	if f.dryRun {
 		c.warnOf(p)
-		return c.printSteps(p, everyField, dryRun)
+		return c.printSteps(p, dryRun)
 	}
 	if err := c.execute(ctx, b.Store(), p.steps); err != nil {
 		return err
 	}
-	if err := c.printSteps(p, updatedFields, done); err != nil {
+	if err := c.printSteps(p, done); err != nil {
 		return err
 	}
 	return c.refreshNew(ctx, b, p.steps)

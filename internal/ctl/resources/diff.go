@@ -50,7 +50,7 @@ func (c *commands) diff(ctx context.Context, b ctl.Backend, f *applyFlags) error
 	}
 	if err := c.Print(reports, func() {
 		for i, r := range reports {
-			c.printStep(r, p.steps[i], everyField, dryRun)
+			c.printStep(r, p.steps[i], dryRun)
 		}
 		c.warnOf(p)
 	}); err != nil || !differs {

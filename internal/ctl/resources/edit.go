@@ -89,7 +89,7 @@ func (c *commands) edit(ctx context.Context, r ref) error {
 	if err := c.lint(p, false); err != nil {
 		return err
 	}
-	if err := c.printSteps(p, updatedFields, done); err != nil {
+	if err := c.printSteps(p, done); err != nil {
 		return err
 	}
 	return c.refreshNew(ctx, b, p.steps)

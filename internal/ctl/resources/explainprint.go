@@ -2,6 +2,7 @@ package resources
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -21,13 +22,11 @@ func (c *commands) printExplanation(e admin.Explanation) {
 	c.Table(rows)
 	c.printVerdicts(e.Rules)
 	if len(e.Presented) > 0 {
-		fmt.Fprintf(c.Out, "\n%s\n", bold("what the job presents"))
 		var rows [][]string
-		for field, values := range e.Presented {
-			rows = append(rows, []string{field, ctl.Plain(strings.Join(values, ", "))})
+		for _, field := range slices.Sorted(maps.Keys(e.Presented)) {
+			rows = append(rows, []string{field, ctl.Plain(strings.Join(e.Presented[field], ", "))})
 		}
-		slices.SortFunc(rows, func(x, y []string) int { return strings.Compare(x[0], y[0]) })
-		c.Table(rows)
+		c.Section("what the job presents", rows)
 	}
 	c.printGrants(e)
 	verdict := "would join"
@@ -43,8 +42,6 @@ func (c *commands) printVerdicts(all []rules.RuleComparison) {
 	if len(all) == 0 {
 		return
 	}
-	bold := c.Style(c.Out).Bold
-	fmt.Fprintf(c.Out, "\n%s\n", bold("the rules, field by field"))
 	rows := [][]string{{"", "RULE", "FIELD", "RULE WANTS", "JOB PRESENTED"}}
 	for _, v := range all {
 		name := fmt.Sprintf("%s[%d]", v.List, v.Rule)
@@ -60,7 +57,7 @@ func (c *commands) printVerdicts(all []rules.RuleComparison) {
 		}
 		rows = append(rows, []string{tick(v.Matches), name, verdict, "", ""})
 	}
-	c.Table(rows)
+	c.Section("the rules, field by field", rows)
 }
 
 func tick(matches bool) string {

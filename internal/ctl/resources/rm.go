@@ -80,12 +80,12 @@ func (c *commands) remove(ctx context.Context, b ctl.Backend, refs []ref, f rmFl
 	c.warnInvalid(state.Invalid(p.steps))
 	p.findUnlocks(c.Now())
 	if f.dryRun {
-		return c.printSteps(p, everyField, dryRun)
+		return c.printSteps(p, dryRun)
 	}
 	if err := c.execute(ctx, b.Store(), p.steps); err != nil {
 		return err
 	}
-	return c.printSteps(p, updatedFields, done)
+	return c.printSteps(p, done)
 }
 
 func planRemoval(state admin.State, refs []ref, ignoreMissing bool) (*plan, error) {

@@ -135,15 +135,8 @@ func (c *commands) progress(done, total int) {
 	}
 }
 
-// verbosity is which steps are printed with their fields.
-type verbosity int
-
-const (
-	updatedFields verbosity = iota // of what is changed
-	everyField                     // also of what is created and removed
-)
-
-// tense is whether something is done or only planned.
+// tense is whether something is done or only planned. Of what is planned every field is
+// printed, and of what is done those that were changed.
 type tense int
 
 const (
@@ -175,20 +168,20 @@ func (p *plan) report() ([]stepReport, error) {
 }
 
 // printSteps prints the steps, and how many of each kind there were.
-func (c *commands) printSteps(p *plan, v verbosity, t tense) error {
+func (c *commands) printSteps(p *plan, t tense) error {
 	reports, err := p.report()
 	if err != nil {
 		return err
 	}
 	return c.Print(reports, func() {
 		for i, r := range reports {
-			c.printStep(r, p.steps[i], v, t)
+			c.printStep(r, p.steps[i], t)
 		}
 		fmt.Fprintln(c.Out, summary(p.steps, t))
 	})
 }
 
-func (c *commands) printStep(r stepReport, s admin.Step, v verbosity, t tense) {
+func (c *commands) printStep(r stepReport, s admin.Step, t tense) {
 	paint := c.painter()
 	note := ""
 	switch {
@@ -199,8 +192,8 @@ func (c *commands) printStep(r stepReport, s admin.Step, v verbosity, t tense) {
 	case r.Unlocks != "":
 		note = "  (" + r.Unlocks + ")"
 	}
-	fmt.Fprintf(c.Out, "%s %s%s\n", paint(opOf(s.Action), fmt.Sprintf("%-10s", past(s.Action, t))), s.ID(), note)
-	if s.Action == admin.Update || v == everyField {
+	fmt.Fprintf(c.Out, "%s %s%s\n", paint(ops[s.Action], fmt.Sprintf("%-10s", past(s.Action, t))), s.ID(), note)
+	if s.Action == admin.Update || t == dryRun {
 		c.printFields(r.Fields)
 	}
 }
@@ -234,18 +227,8 @@ func (c *commands) painter() func(admin.Op, string) string {
 	}
 }
 
-// opOf is what an action is to what is stored; "" if it leaves it as it is.
-func opOf(a admin.Action) admin.Op {
-	switch a {
-	case admin.Create:
-		return admin.Added
-	case admin.Update:
-		return admin.Changed
-	case admin.Remove:
-		return admin.Removed
-	}
-	return ""
-}
+// ops are what actions are to what is stored; others leave it as it is.
+var ops = map[admin.Action]admin.Op{admin.Create: admin.Added, admin.Update: admin.Changed, admin.Remove: admin.Removed}
 
 // readable is a value of a field, in quotes where it could be mistaken.
 func readable(v any) string {

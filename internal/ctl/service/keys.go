@@ -38,12 +38,12 @@ func (c *commands) keysLsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.Print(ctl.NonNil(sets), func() { c.printIssuers(sets) })
+			return c.Print(ctl.NonNil(sets), func() { c.Table(c.issuerRows(sets)) })
 		}),
 	}
 }
 
-func (c *commands) printIssuers(sets []admin.IssuerStatus) {
+func (c *commands) issuerRows(sets []admin.IssuerStatus) [][]string {
 	rows := [][]string{{"ISSUER", "STATE", "KEYS", "FETCHED", "LAST TRY"}}
 	for _, s := range sets {
 		last := "ok"
@@ -55,7 +55,7 @@ func (c *commands) printIssuers(sets []admin.IssuerStatus) {
 		}
 		rows = append(rows, []string{s.Issuer, s.State, fmt.Sprint(s.Keys), ctl.Ago(c.Now(), s.FetchedAt), last})
 	}
-	c.Table(rows)
+	return rows
 }
 
 func (c *commands) keysRefreshCommand() *cobra.Command {
@@ -117,9 +117,11 @@ func (c *commands) printRefreshed(ctx context.Context, b ctl.Backend, issuer str
 		return err
 	}
 	status := admin.Status(set, c.Now())
-	return c.Print(status, func() {
-		fmt.Fprintf(c.Out, "%-10s %s: %s\n", "refreshed", issuer, ctl.Plural(status.Keys, "key", "keys"))
-	})
+	return c.Print(status, func() { c.printKeys("refreshed", issuer, status.Keys) })
+}
+
+func (c *commands) printKeys(what, issuer string, keys int) {
+	fmt.Fprintf(c.Out, "%-10s %s: %s\n", what, issuer, ctl.Plural(keys, "key", "keys"))
 }
 
 func (c *commands) printResults(results []jwks.Result) error {
@@ -146,7 +148,7 @@ func (c *commands) printResults(results []jwks.Result) error {
 			case l.Pinned:
 				fmt.Fprintf(c.Out, "%-10s %s\n", "pinned", l.Issuer)
 			default:
-				fmt.Fprintf(c.Out, "%-10s %s: %s\n", "refreshed", l.Issuer, ctl.Plural(l.Keys, "key", "keys"))
+				c.printKeys("refreshed", l.Issuer, l.Keys)
 			}
 		}
 		if len(lines) == 0 {
@@ -198,7 +200,5 @@ func (c *commands) importKeys(ctx context.Context, issuer, file string, now time
 		return cli.Failed("importing %s: %w", file, err).Hint("give the issuer's JWK set as it publishes it; see docs/issuers.md")
 	}
 	status := admin.Status(set, now)
-	return c.Print(status, func() {
-		fmt.Fprintf(c.Out, "%-10s %s: %s\n", "pinned", issuer, ctl.Plural(status.Keys, "key", "keys"))
-	})
+	return c.Print(status, func() { c.printKeys("pinned", issuer, status.Keys) })
 }

@@ -85,7 +85,6 @@ func authorities(ctx context.Context, b ctl.Backend) ([]authorityStatus, error) 
 }
 
 func (c *commands) printStatus(r statusReport, silent error) {
-	bold := c.Style(c.Out).Bold
 	var service string
 	if r.Service == nil {
 		service = silent.Error()
@@ -102,15 +101,13 @@ func (c *commands) printStatus(r statusReport, silent error) {
 	}
 	c.Table(rows)
 
-	fmt.Fprintf(c.Out, "\n%s\n", bold("authorities"))
 	rows = [][]string{{"TYPE", "FINGERPRINT"}}
 	for _, a := range r.Authorities {
 		for _, p := range a.Fingerprints {
 			rows = append(rows, []string{string(a.Type), p})
 		}
 	}
-	c.Table(rows)
+	c.Section("authorities", rows)
 
-	fmt.Fprintf(c.Out, "\n%s\n", bold("issuers"))
-	c.printIssuers(r.Issuers)
+	c.Section("issuers", c.issuerRows(r.Issuers))
 }
