@@ -29,6 +29,7 @@ type importRule struct {
 	only     []string // of this module they may import these and themselves; nil: any
 	never    []string // they import none of these themselves
 	unlinked []string // nor does anything that they import
+	apart    bool     // they do not import each other
 }
 
 const aws = "github.com/aws/..."
@@ -67,6 +68,10 @@ var (
 		{packages: []string{"internal/dynamo", "internal/sqlite"}, unlinked: []string{"internal/admin", "internal/join", "internal/jwks"}},
 		// The functions do nothing that administrators do.
 		{packages: []string{"functions/..."}, unlinked: []string{"internal/admin", "internal/sqlite", "internal/localca"}},
+		// The commands of one noun know nothing of another's, and use cases nothing of commands.
+		{packages: []string{"internal/ctl/authorities", "internal/ctl/hosts", "internal/ctl/joins", "internal/ctl/resources", "internal/ctl/service"}, apart: true},
+		{packages: []string{"internal/ctl"}, never: []string{"internal/ctl/authorities", "internal/ctl/hosts", "internal/ctl/joins", "internal/ctl/resources", "internal/ctl/service"}},
+		{packages: []string{"internal/admin"}, unlinked: []string{"internal/ctl/...", "internal/cli", aws}},
 		// The client runs in other people's jobs.
 		{packages: []string{"cmd/gatepass", "internal/client/..."}, only: []string{"pkg/api", "pkg/provider", "internal/cli", "internal/words", "internal/wait", "internal/client/..."},
 			unlinked: []string{aws}},
@@ -137,6 +142,9 @@ func (rule importRule) breaches(p listed) (problems []string) {
 			problems = append(problems, fmt.Sprintf("%s imports %s: of this module it may import %s",
 				name, strings.TrimPrefix(imported, module), cmp.Or(strings.Join(rule.only, ", "), "nothing")))
 		}
+		if other := matching(rule.packages, imported); rule.apart && other != "" && other != name {
+			problems = append(problems, fmt.Sprintf("%s imports %s: they stand apart", name, other))
+		}
 		if matching(rule.never, imported) != "" {
 			problems = append(problems, fmt.Sprintf("%s imports %s: it is handed what it needs of that", name, imported))
 		}
@@ -178,6 +186,13 @@ func TestImportRulesCatch(t *testing.T) {
 			{ImportPath: module + "internal/authority", Imports: []string{module + "internal/store", "crypto/x509"}, Deps: []string{"os"}},
 			{ImportPath: module + "internal/client", Imports: []string{"os", "net/http", module + "pkg/api"}},
 			{ImportPath: module + "internal/client/agent", Imports: []string{module + "internal/client"}},
+			{ImportPath: module + "internal/admin", Imports: []string{module + "internal/store"}},
+			{ImportPath: module + "internal/ctl", Imports: []string{module + "internal/cli", module + "internal/admin"}},
+			{ImportPath: module + "internal/ctl/authorities", Imports: []string{module + "internal/ctl"}},
+			{ImportPath: module + "internal/ctl/hosts", Imports: []string{module + "internal/ctl"}},
+			{ImportPath: module + "internal/ctl/joins", Imports: []string{module + "internal/ctl"}},
+			{ImportPath: module + "internal/ctl/resources", Imports: []string{module + "internal/ctl"}},
+			{ImportPath: module + "internal/ctl/service", Imports: []string{module + "internal/ctl"}},
 			{ImportPath: module + "cmd/gatepass", Imports: []string{module + "internal/client/agent"}},
 			{ImportPath: module + "functions/join", Deps: []string{module + "internal/dynamo"}},
 			{ImportPath: module + "internal/dynamo", Imports: []string{"github.com/aws/aws-sdk-go-v2/service/dynamodb", module + "internal/store"}},
@@ -201,6 +216,9 @@ func TestImportRulesCatch(t *testing.T) {
 		{name: "a function links what administrators do", of: "functions/join", links: module + "internal/admin", want: "functions/join links"},
 		{name: "an authority reads files", of: "internal/authority", imports: "os", want: "internal/authority imports os"},
 		{name: "an authority imports the use case", of: "internal/authority", imports: module + "internal/join", want: "internal/authority imports internal/join"},
+		{name: "commands of one noun use another's", of: "internal/ctl/hosts", imports: module + "internal/ctl/authorities", want: "internal/ctl/hosts imports internal/ctl/authorities"},
+		{name: "what commands share imports commands", of: "internal/ctl", imports: module + "internal/ctl/joins", want: "internal/ctl imports"},
+		{name: "a use case writes for people", of: "internal/admin", links: module + "internal/cli", want: "internal/admin links"},
 		{name: "the client imports an adapter", of: "internal/client", imports: module + "internal/jwks", want: "internal/client imports internal/jwks"},
 		{name: "a part of the client imports the rules", of: "internal/client/agent", imports: module + "pkg/rules", want: "internal/client/agent imports pkg/rules"},
 		{name: "the command links AWS", of: "cmd/gatepass", links: "github.com/aws/aws-sdk-go-v2/aws", want: "cmd/gatepass links github.com/aws"},
