@@ -56,14 +56,14 @@ func TestRoleOnThisHost(t *testing.T) {
 	role := filepath.Join(dir, "roles", "gatepass_host")
 	h.print("--as", "ansible", "--output", role)
 	playbook := worldtest.Write(t, dir, "site.yml", "- hosts: all\n  gather_facts: false\n  roles: [gatepass_host]\n")
+	// What the role leaves in /usr/local/bin is in this copy of it alone.
+	local := filepath.Join(dir, "local")
+	worldtest.Output(t, "cp", "-a", "/usr/local/bin", local)
 	play := func(flags ...string) string {
 		t.Helper()
-		// What the role leaves in /usr/local/sbin ends with the run, save what the folder has.
-		local := filepath.Join(dir, "local")
-		must(t, os.MkdirAll(local, 0o755))
 		args := append([]string{"env", "HOME=" + dir, "LC_ALL=C.UTF-8", "ANSIBLE_NOCOLOR=1", "ANSIBLE_LOCALHOST_WARNING=false", ansible,
 			"-i", "localhost,", "-c", "local", "-e", "ansible_python_interpreter=" + filepath.Join(root, ".tools/venv-ansible/bin/python"), "-e", "ansible_become=false"}, flags...)
-		out, status := h.run(append([]string{"sh", "-c", `mount --bind "$1" /usr/local/sbin; shift; exec "$@"`, "sh", local}, append(args, playbook)...)...)
+		out, status := h.run(append([]string{"sh", "-c", `mount --bind "$1" /usr/local/bin; shift; exec "$@"`, "sh", local}, append(args, playbook)...)...)
 		if status != 0 {
 			t.Fatalf("%v: status %d:\n%s", flags, status, out)
 		}
@@ -77,6 +77,9 @@ func TestRoleOnThisHost(t *testing.T) {
 		t.Errorf("the first run:\n%s", out)
 	}
 	h.expect(0, []string{"ok: "}, "check")
+	if info, err := os.Stat(filepath.Join(local, "gatepass-host-setup")); err != nil || info.Mode().Perm() != 0o755 {
+		t.Errorf("the script that is left on the host: %v", err)
+	}
 	for _, flag := range []string{"--diff", "--check"} {
 		if out := play(flag); !strings.Contains(out, "changed=0 ") {
 			t.Errorf("once more, with %s:\n%s", flag, out)

@@ -15,7 +15,7 @@ import (
 const ReloadCommand = "systemctl reload ssh 2>/dev/null || systemctl reload sshd"
 
 // scriptFile is where cloud-init and the role leave the script, for a later check.
-const scriptFile = "/usr/local/sbin/gatepass-host-setup"
+const scriptFile = "/usr/local/bin/gatepass-host-setup"
 
 // What is printed, apart from what is of one host.
 var (
