@@ -36,7 +36,8 @@ func (p *pauses) NextBackOff() time.Duration {
 }
 
 // retry runs attempts until one succeeds, fails for good, or the time is up;
-// then it returns the last attempt's failure, which says more than "time out".
+// then it returns the failure of the last attempt that came to its end, which says
+// more than "time out".
 func (c *Client) retry(ctx context.Context, attempt func(context.Context) (*api.JoinResponse, error)) (*api.JoinResponse, error) {
 	caller := ctx
 	ctx, cancel := context.WithTimeout(ctx, c.config.Timeout)
@@ -53,7 +54,10 @@ func (c *Client) retry(ctx context.Context, attempt func(context.Context) (*api.
 		if err == nil {
 			return response, nil
 		}
-		last = err
+		// An attempt that was cut off says less than the answer before it.
+		if last == nil || ctx.Err() == nil {
+			last = err
+		}
 		var t *transient
 		if !errors.As(err, &t) || !c.config.Retry {
 			return nil, backoff.Permanent(err)

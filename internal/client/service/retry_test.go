@@ -2,8 +2,11 @@ package service
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -44,5 +47,31 @@ func TestAnInterruptedJoinDoesNotBlameTheService(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		})
+	}
+}
+
+// A service that refuses and then hangs has said what is wrong.
+func TestAnAnswerSaysMoreThanTheTimeThatIsUp(t *testing.T) {
+	var asked atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		if asked.Add(1) > 1 {
+			<-r.Context().Done()
+			return
+		}
+		w.WriteHeader(http.StatusBadGateway)
+	}))
+	defer server.Close()
+	url, err := ParseURL(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := New(Config{URL: url, Timeout: 2 * time.Second, Retry: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = client.Join(context.Background(), api.JoinRequest{})
+	if asked.Load() < 2 || err == nil || !strings.Contains(err.Error(), "answers 502") {
+		t.Errorf("after %d attempts: %v", asked.Load(), err)
 	}
 }
