@@ -12,7 +12,6 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
-	"github.com/gatepass-ci/gatepass/internal/ruletest"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -163,12 +162,12 @@ func TestReasonsAgreeWithTheServiceByChance(t *testing.T) {
 		if lacking(t, payload) {
 			continue
 		}
-		config := ruletest.Config{Reasons: reasons, Now: time.Now(), ReadFile: func(string) ([]byte, error) { return payload, nil }}
-		results, err := config.Run(t.Context(), &ruletest.File{Cases: []ruletest.Case{{
-			Name: "x", Token: name, ClaimsFile: "x", Credentials: []ruletest.Credential{{Type: "ssh"}}, Want: ruletest.WantJoin,
+		config := admin.CaseConfig{Reasons: reasons, Now: time.Now(), ReadFile: func(string) ([]byte, error) { return payload, nil }}
+		results, err := config.Run(t.Context(), &admin.CaseFile{Cases: []admin.Case{{
+			Name: "x", Token: name, ClaimsFile: "x", Credentials: []admin.CaseCredential{{Type: "ssh"}}, Want: admin.WantJoin,
 		}}})
 		must(t, err)
-		if got := strings.Replace(results[0].Got, ruletest.WantJoin, "ok", 1); got != problem.Code {
+		if got := strings.Replace(results[0].Got, admin.WantJoin, "ok", 1); got != problem.Code {
 			t.Errorf("%s: test says %s, and the service %s: %s\n%s", name, got, problem.Code, problem.Detail, payload)
 		}
 	}

@@ -1,7 +1,7 @@
 package assist
 
 import (
-	"github.com/gatepass-ci/gatepass/internal/ruletest"
+	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/pkg/provider"
 )
 
@@ -161,7 +161,7 @@ func caseNotes() map[string]note {
 		"cases.cases[].credentials[].kubernetes_user": {text: "of kubernetes: the user", more: filled},
 		"cases.cases[].credentials[].audience":        {text: "of jwt: who it is for", more: filled},
 		"cases.cases[].credentials[].roles":           {text: "the bot's roles that shall grant it; all if left out", more: atLeast(1)},
-		"cases.cases[].want":                          {text: "join, or the code of the refusal", more: object{{"enum", ruletest.Wants()}}},
+		"cases.cases[].want":                          {text: "join, or the code of the refusal", more: object{{"enum", admin.CaseWants()}}},
 		"cases.cases[].bot":                           {text: "the bot that the job becomes", more: botName},
 		"cases.cases[].rule":                          {text: "the allow rule that matches, counted from 0", more: object{{"minimum", 0}}},
 		"cases.cases[].logins":                        {text: "exactly the principals of an SSH certificate: logins, and LOGIN@NAME=VALUE where a role has node_labels"},

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/gatepass-ci/gatepass/internal/ruletest"
+	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -48,7 +48,7 @@ func Cases() ([]byte, error) {
 		{"$schema", draft},
 		{"$id", CasesURL},
 		{"title", "Gatepass cases"},
-	}, generator{notes()}.generate(reflect.TypeFor[ruletest.File](), "cases")...))
+	}, generator{notes()}.generate(reflect.TypeFor[admin.CaseFile](), "cases")...))
 }
 
 // when is a condition: where a field has a value, then also holds.

@@ -14,8 +14,8 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/assist"
-	"github.com/gatepass-ci/gatepass/internal/ruletest"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -402,7 +402,7 @@ func TestCases(t *testing.T) {
 		if !strings.Contains(text, "cases:") {
 			continue
 		}
-		if _, err := ruletest.Parse("explain.md", []byte(text)); err != nil {
+		if _, err := admin.ParseCases("explain.md", []byte(text)); err != nil {
 			t.Error(err)
 		}
 		if err := s.Validate(values(t, []byte(text))[0]); err != nil {
@@ -420,7 +420,7 @@ func TestCases(t *testing.T) {
 		if err := s.Validate(values(t, []byte(text))[0]); err == nil {
 			t.Errorf("%s is accepted: %s", name, text)
 		}
-		if _, err := ruletest.Parse("x.yaml", []byte(text)); err == nil && name != "an unknown usage" {
+		if _, err := admin.ParseCases("x.yaml", []byte(text)); err == nil && name != "an unknown usage" {
 			t.Errorf("%s is taken by gatepassctl test: %s", name, text)
 		}
 	}

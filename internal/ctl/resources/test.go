@@ -11,7 +11,6 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
-	"github.com/gatepass-ci/gatepass/internal/ruletest"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -44,8 +43,8 @@ prints its JSON Schema.`,
 
 // testedFile is one file of cases, run.
 type testedFile struct {
-	File  string            `json:"file"`
-	Cases []ruletest.Result `json:"cases"`
+	File  string             `json:"file"`
+	Cases []admin.CaseResult `json:"cases"`
 }
 
 // testReport is what test prints for machines.
@@ -56,7 +55,7 @@ type testReport struct {
 }
 
 func (c *commands) test(ctx context.Context, names, ruleFiles []string) error {
-	files := make([]*ruletest.File, len(names))
+	files := make([]*admin.CaseFile, len(names))
 	for i, name := range names {
 		var err error
 		if files[i], err = c.readCases(name); err != nil {
@@ -96,7 +95,7 @@ func (r *testReport) add(f testedFile) {
 	}
 }
 
-func (c *commands) readCases(name string) (*ruletest.File, error) {
+func (c *commands) readCases(name string) (*admin.CaseFile, error) {
 	data, err := c.ReadInput(name)
 	if err != nil {
 		return nil, err
@@ -104,7 +103,7 @@ func (c *commands) readCases(name string) (*ruletest.File, error) {
 	if name == "-" {
 		name = "standard input"
 	}
-	file, err := ruletest.Parse(name, data)
+	file, err := admin.ParseCases(name, data)
 	if _, ok := errors.AsType[rules.Errors](err); ok {
 		return nil, cli.Failed("%w", err).Hint("the form of a file of cases is in docs/explain.md")
 	}
@@ -112,14 +111,14 @@ func (c *commands) readCases(name string) (*ruletest.File, error) {
 }
 
 // runCases runs one file; what its cases name is beside it.
-func (c *commands) runCases(ctx context.Context, reasons admin.Reasons, name string, f *ruletest.File) ([]ruletest.Result, error) {
+func (c *commands) runCases(ctx context.Context, reasons admin.Reasons, name string, f *admin.CaseFile) ([]admin.CaseResult, error) {
 	beside := func(file string) ([]byte, error) {
 		if !filepath.IsAbs(file) {
 			file = filepath.Join(filepath.Dir(name), file)
 		}
 		return c.ReadClaims(file)
 	}
-	return ruletest.Config{Reasons: reasons, Now: c.Now(), ReadFile: beside}.Run(ctx, f)
+	return admin.CaseConfig{Reasons: reasons, Now: c.Now(), ReadFile: beside}.Run(ctx, f)
 }
 
 // printReport writes as go test does: what fails with its reasons, then a summary.
@@ -148,14 +147,14 @@ func (c *commands) printReport(r testReport) {
 
 // printWhy shows the rule that decided against what was wanted, or of a job that no
 // rule let in the fields that kept it out.
-func (c *commands) printWhy(r ruletest.Result) {
+func (c *commands) printWhy(r admin.CaseResult) {
 	if r.Explanation == nil || r.Got == r.Want {
 		return
 	}
 	for _, v := range r.Explanation.Rules {
 		decided := r.Explanation.Rule != nil && *r.Explanation.Rule == v.Rule && v.Matches
 		switch {
-		case r.Got == ruletest.WantJoin && v.List == "allow" && decided:
+		case r.Got == admin.WantJoin && v.List == "allow" && decided:
 		case r.Got == "denied_by_rule" && v.List == "deny" && decided:
 		case r.Got == "no_rule_matched" && v.List == "allow":
 		default:

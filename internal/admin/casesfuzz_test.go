@@ -1,4 +1,4 @@
-package ruletest_test
+package admin_test
 
 import (
 	"errors"
@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
-	"github.com/gatepass-ci/gatepass/internal/ruletest"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -29,10 +28,10 @@ spec:
     allow: [{workspace_uuid: "{922e118c-f34f-4226-a897-0e0afbec553d}", branch_name: main}]
 `
 
-// FuzzParse reads whatever may be in a file of cases: each error names the file and a
+// FuzzCases reads whatever may be in a file of cases: each error names the file and a
 // line, and what is taken can be run, with a verdict for every case.
-func FuzzParse(f *testing.F) {
-	if seeds, err := os.ReadDir("testdata/fuzz/FuzzParse"); err != nil || len(seeds) == 0 {
+func FuzzCases(f *testing.F) {
+	if seeds, err := os.ReadDir("testdata/fuzz/FuzzCases"); err != nil || len(seeds) == 0 {
 		f.Fatalf("no seeds: %v", err)
 	}
 	docs, _, err := rules.Parse("rules.yaml", []byte(fuzzRules))
@@ -43,9 +42,9 @@ func FuzzParse(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	config := ruletest.Config{Reasons: static, Now: time.Unix(1767225600, 0), ReadFile: func(string) ([]byte, error) { return []byte("{}"), nil }}
+	config := admin.CaseConfig{Reasons: static, Now: time.Unix(1767225600, 0), ReadFile: func(string) ([]byte, error) { return []byte("{}"), nil }}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		file, err := ruletest.Parse("cases.yaml", data)
+		file, err := admin.ParseCases("cases.yaml", data)
 		if err != nil {
 			found, ok := errors.AsType[rules.Errors](err)
 			if !ok || len(found) == 0 || found[0].Line < 1 || found[0].Message == "" {

@@ -1,4 +1,4 @@
-package ruletest
+package admin
 
 import (
 	"context"
@@ -10,14 +10,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/provider"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
-// Result is what a case came to.
-type Result struct {
+// CaseResult is what a case came to.
+type CaseResult struct {
 	Name  string `json:"name"`
 	Line  int    `json:"line"`
 	Token string `json:"token"`
@@ -26,23 +25,23 @@ type Result struct {
 	// Problems say in what the join differs from what is wanted; none if it passes.
 	Problems []string `json:"problems"`
 	// Explanation tells why, of a case that does not pass.
-	Explanation *admin.Explanation `json:"explanation,omitempty"`
+	Explanation *Explanation `json:"explanation,omitempty"`
 }
 
 // Passed reports whether the join came to what is wanted.
-func (r Result) Passed() bool { return len(r.Problems) == 0 }
+func (r CaseResult) Passed() bool { return len(r.Problems) == 0 }
 
-// Config is what cases are run with.
-type Config struct {
-	Reasons admin.Reasons
+// CaseConfig is what cases are run with.
+type CaseConfig struct {
+	Reasons Reasons
 	Now     time.Time
 	// ReadFile reads a file that a case names.
 	ReadFile func(name string) ([]byte, error)
 }
 
 // Run runs the cases of a file, in their order.
-func (c Config) Run(ctx context.Context, f *File) ([]Result, error) {
-	var results []Result
+func (c CaseConfig) Run(ctx context.Context, f *CaseFile) ([]CaseResult, error) {
+	var results []CaseResult
 	for i := range f.Cases {
 		r, err := c.run(ctx, &f.Cases[i], f.Defaults)
 		if err != nil {
@@ -53,8 +52,8 @@ func (c Config) Run(ctx context.Context, f *File) ([]Result, error) {
 	return results, nil
 }
 
-func (c Config) run(ctx context.Context, k *Case, defaults Defaults) (Result, error) {
-	r := Result{Name: k.Name, Line: k.Line, Token: or(k.Token, defaults.Token), Want: k.Want, Problems: []string{}}
+func (c CaseConfig) run(ctx context.Context, k *Case, defaults Defaults) (CaseResult, error) {
+	r := CaseResult{Name: k.Name, Line: k.Line, Token: or(k.Token, defaults.Token), Want: k.Want, Problems: []string{}}
 	now := c.Now
 	if !defaults.At.IsZero() {
 		now = defaults.At
@@ -62,7 +61,7 @@ func (c Config) run(ctx context.Context, k *Case, defaults Defaults) (Result, er
 	if !k.At.IsZero() {
 		now = k.At
 	}
-	q := admin.Question{Token: r.Token, Now: now, Verified: true}
+	q := Question{Token: r.Token, Now: now, Verified: true}
 	q.TTL, _ = time.ParseDuration(k.TTL) // Parse has checked it
 	for _, credential := range k.Credentials {
 		q.Wishes = append(q.Wishes, credential.wish())
@@ -81,7 +80,7 @@ func (c Config) run(ctx context.Context, k *Case, defaults Defaults) (Result, er
 	if q.Claims, err = c.claims(k, defaults, token, now); err != nil {
 		return r, err
 	}
-	e, err := admin.Explain(ctx, c.Reasons, q)
+	e, err := Explain(ctx, c.Reasons, q)
 	if err != nil {
 		return r, err
 	}
@@ -98,7 +97,7 @@ func or(s, otherwise string) string {
 
 // claims are those of the case over those of its file, over the defaults, over what
 // every ID token that the rule is about has.
-func (c Config) claims(k *Case, defaults Defaults, token *rules.TokenRule, now time.Time) ([]byte, error) {
+func (c CaseConfig) claims(k *Case, defaults Defaults, token *rules.TokenRule, now time.Time) ([]byte, error) {
 	claims := usual(token, now)
 	maps.Copy(claims, defaults.Claims)
 	if k.ClaimsFile != "" {
@@ -129,12 +128,12 @@ func usual(t *rules.TokenRule, now time.Time) map[string]any {
 	return claims
 }
 
-func (r *Result) problem(format string, args ...any) {
+func (r *CaseResult) problem(format string, args ...any) {
 	r.Problems = append(r.Problems, fmt.Sprintf(format, args...))
 }
 
 // judge compares what the join came to with what is wanted.
-func (r *Result) judge(k *Case, e admin.Explanation) {
+func (r *CaseResult) judge(k *Case, e Explanation) {
 	r.Got = e.Code
 	if r.Got == store.CodeOK {
 		r.Got = WantJoin
@@ -150,7 +149,7 @@ func (r *Result) judge(k *Case, e admin.Explanation) {
 	}
 }
 
-func (r *Result) judgeGrants(k *Case, e admin.Explanation) {
+func (r *CaseResult) judgeGrants(k *Case, e Explanation) {
 	if k.Bot != "" && k.Bot != e.Bot {
 		r.problem("want the bot %s, got %s", k.Bot, e.Bot)
 	}
@@ -172,7 +171,7 @@ func (r *Result) judgeGrants(k *Case, e admin.Explanation) {
 	}
 }
 
-func limitedBy(e admin.Explanation) string {
+func limitedBy(e Explanation) string {
 	if e.TTLLimitedBy == "" {
 		return ""
 	}
@@ -180,7 +179,7 @@ func limitedBy(e admin.Explanation) string {
 }
 
 // because says which check decided, and which fields do not match.
-func because(e admin.Explanation) string {
+func because(e Explanation) string {
 	for _, check := range e.Checks {
 		if check.Code == e.Code && e.Code != store.CodeOK || e.Code == store.CodeOK && check.Name == "rules" {
 			return ": " + check.Detail

@@ -1,4 +1,4 @@
-package ruletest
+package admin
 
 import (
 	"fmt"
@@ -11,8 +11,8 @@ import (
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
-// File is a file of cases.
-type File struct {
+// CaseFile is a file of cases.
+type CaseFile struct {
 	Defaults Defaults `json:"defaults,omitempty"`
 	Cases    []Case   `json:"cases"`
 }
@@ -36,8 +36,8 @@ type Case struct {
 	// At is when the job joins; zero means now.
 	At time.Time `json:"at,omitempty"`
 	// TTL and Credentials are asked for, as in a join request.
-	TTL         string       `json:"ttl,omitempty"`
-	Credentials []Credential `json:"credentials,omitempty"`
+	TTL         string           `json:"ttl,omitempty"`
+	Credentials []CaseCredential `json:"credentials,omitempty"`
 
 	// Want is "join" or the code of a refusal.
 	Want string `json:"want"`
@@ -50,8 +50,8 @@ type Case struct {
 	Line int `json:"-"` // where the case stands in its file
 }
 
-// Credential is a credential that a case asks for, as in a join request.
-type Credential struct {
+// CaseCredential is a credential that a case asks for, as in a join request.
+type CaseCredential struct {
 	Type           string   `json:"type"`
 	Usage          string   `json:"usage,omitempty"`
 	DBUser         string   `json:"db_user,omitempty"`
@@ -62,14 +62,14 @@ type Credential struct {
 	Roles          []string `json:"roles,omitempty"`
 }
 
-func (c Credential) wish() rules.Wish { return rules.Wish(c) }
+func (c CaseCredential) wish() rules.Wish { return rules.Wish(c) }
 
 // WantJoin is the Want of a job that joins.
 const WantJoin = "join"
 
-// Wants returns what a case may want: "join", and the codes of refusals that follow
+// CaseWants returns what a case may want: "join", and the codes of refusals that follow
 // from rules and claims.
-func Wants() []string {
+func CaseWants() []string {
 	wants := []string{WantJoin}
 	for code, status := range api.Codes() {
 		switch code {
@@ -84,11 +84,11 @@ func Wants() []string {
 	return wants
 }
 
-// Parse reads a file of cases: YAML or JSON, one document. It is strict, and its
+// ParseCases reads a file of cases: YAML or JSON, one document. It is strict, and its
 // error is a rules.Errors. The name of the file is only for messages.
-func Parse(file string, data []byte) (*File, error) {
+func ParseCases(file string, data []byte) (*CaseFile, error) {
 	d := &decoder{file: file}
-	f := &File{}
+	f := &CaseFile{}
 	d.decode(data, f)
 	if len(d.errors) == 0 {
 		d.check(f)
@@ -99,7 +99,7 @@ func Parse(file string, data []byte) (*File, error) {
 	return f, nil
 }
 
-func (d *decoder) check(f *File) {
+func (d *decoder) check(f *CaseFile) {
 	if len(f.Cases) == 0 {
 		d.fault(1, "cases", "is missing or empty; write at least one case")
 	}
@@ -153,8 +153,8 @@ func (d *decoder) checkWant(c *Case, at string) {
 	switch {
 	case c.Want == "":
 		d.fault(c.Line, at+".want", "is missing; write join, or the code of a refusal such as no_rule_matched")
-	case !slices.Contains(Wants(), c.Want):
-		d.fault(c.Line, at+".want", fmt.Sprintf("%q is no outcome; write one of %s", c.Want, strings.Join(Wants(), ", ")))
+	case !slices.Contains(CaseWants(), c.Want):
+		d.fault(c.Line, at+".want", fmt.Sprintf("%q is no outcome; write one of %s", c.Want, strings.Join(CaseWants(), ", ")))
 	case c.Rule != nil && *c.Rule < 0:
 		d.fault(c.Line, at+".rule", "is less than 0, which is the first rule of allow")
 	case c.Want != WantJoin && (c.Bot != "" || c.Rule != nil || c.Logins != nil || c.GrantsTTL != ""):

@@ -1,4 +1,4 @@
-package ruletest_test
+package admin_test
 
 import (
 	"errors"
@@ -6,11 +6,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gatepass-ci/gatepass/internal/ruletest"
+	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
-func TestParseTellsWhatIsWrong(t *testing.T) {
+func TestCasesTellWhatIsWrong(t *testing.T) {
 	const head = "defaults: {token: t}\ncases:\n"
 	tests := []struct{ name, file, want string }{
 		{"nothing", "", "f.yaml:1: is empty"},
@@ -54,7 +54,7 @@ func TestParseTellsWhatIsWrong(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := ruletest.Parse("f.yaml", []byte(tt.file))
+			_, err := admin.ParseCases("f.yaml", []byte(tt.file))
 			if found, ok := errors.AsType[rules.Errors](err); !ok || !strings.Contains(found.Error(), tt.want) {
 				t.Errorf("got  %v\nwant %s", err, tt.want)
 			}
@@ -62,8 +62,8 @@ func TestParseTellsWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestParseReadsEveryField(t *testing.T) {
-	f, err := ruletest.Parse("f.yaml", []byte(`
+func TestCasesReadEveryField(t *testing.T) {
+	f, err := admin.ParseCases("f.yaml", []byte(`
 defaults: {token: t, at: 2030-01-01T00:00:00Z, claims: {n: 1, yes: true, list: [a, b]}}
 cases:
   - name: all
@@ -96,7 +96,7 @@ cases:
 }
 
 func TestWantsAreRefusalsThatRulesDecide(t *testing.T) {
-	wants := ruletest.Wants()
+	wants := admin.CaseWants()
 	for _, code := range []string{"join", "no_rule_matched", "denied_by_rule", "locked", "not_permitted", "token_not_found", "ssh_rerun_refused", "id_token_expired"} {
 		if !slices.Contains(wants, code) {
 			t.Errorf("%s may not be wanted", code)
