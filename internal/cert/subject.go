@@ -136,4 +136,18 @@ func CheckTrustDomain(name string) error {
 	return nil
 }
 
+// TrustDomainOf is the trust domain of a service that is given none: its public URL's
+// host in lower case, and empty if that is not a URL. No trust domain has colons.
+func TrustDomainOf(publicURL string) string {
+	u, err := url.Parse(publicURL)
+	if err != nil {
+		return ""
+	}
+	host := strings.ToLower(u.Hostname())
+	if host == "::1" {
+		return "localhost"
+	}
+	return host
+}
+
 func onlyOf(s, alphabet string) bool { return strings.Trim(s, alphabet) == "" }

@@ -1,6 +1,7 @@
 package lambda
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -164,13 +165,9 @@ func (e *environment) publicURL() string {
 
 // trustDomain defaults to the host of the public URL.
 func (e *environment) trustDomain(publicURL string) string {
-	v := strings.TrimSpace(e.get(EnvTrustDomain))
-	if u, err := url.Parse(publicURL); v == "" && err == nil {
-		v = strings.ToLower(u.Hostname())
-	}
-	// SPIFFE-ID §2.1: lower-case letters, digits, dots, dashes and underscores.
-	if v != "" && (len(v) > 255 || strings.Trim(v, "abcdefghijklmnopqrstuvwxyz0123456789.-_") != "") {
-		e.wrong(EnvTrustDomain, fmt.Errorf("%q: write up to 255 lower-case letters, digits, dots, dashes and underscores, like example.com", v))
+	v := cmp.Or(strings.TrimSpace(e.get(EnvTrustDomain)), cert.TrustDomainOf(publicURL))
+	if err := cert.CheckTrustDomain(v); v != "" && err != nil {
+		e.wrong(EnvTrustDomain, err)
 	}
 	return v
 }

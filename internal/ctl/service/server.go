@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -10,14 +11,13 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gatepass-ci/gatepass/internal/authority"
+	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/jwks"
@@ -140,19 +140,10 @@ func (s *Server) listen() error {
 }
 
 func (s *Server) assemble(authorities authority.Authorities) error {
-	if s.publicURL = s.c.PublicURL; s.publicURL == "" {
-		s.publicURL = s.url
-	}
-	trustDomain := s.c.TrustDomain
-	if u, err := url.Parse(s.publicURL); trustDomain == "" && err == nil {
-		// Trust domains are lower-case (SPIFFE-ID §2.1), and have no colons.
-		if trustDomain = strings.ToLower(u.Hostname()); trustDomain == "::1" {
-			trustDomain = "localhost"
-		}
-	}
+	s.publicURL = cmp.Or(s.c.PublicURL, s.url)
 	service, err := join.New(join.Config{
 		Store: s.store, Refresher: s.refresher, Authorities: authorities,
-		PublicURL: s.publicURL, TrustDomain: trustDomain, MaxTTL: s.c.MaxTTL,
+		PublicURL: s.publicURL, TrustDomain: cmp.Or(s.c.TrustDomain, cert.TrustDomainOf(s.publicURL)), MaxTTL: s.c.MaxTTL,
 		Now: s.c.Now, Rand: rand.Reader, Wait: wait.For, Log: s.c.Log,
 	})
 	if err != nil {
