@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/cli"
-	client "github.com/gatepass-ci/gatepass/internal/client/cli"
+	"github.com/gatepass-ci/gatepass/internal/client/commands"
 )
 
 func main() {
@@ -23,7 +23,7 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) int {
-	return client.Run(ctx, client.Env{
+	return commands.Run(ctx, commands.Env{
 		Env: cli.Env{
 			Name: "gatepass", Version: cli.Version(), Getenv: getenv,
 			In: stdin, Out: stdout, Err: stderr, Now: time.Now,

@@ -32,9 +32,6 @@ func WithHeader(name string, value any) Option {
 	return func(d *draft) { d.header[name] = value }
 }
 
-// WithoutHeader leaves a field of the header out.
-func WithoutHeader(name string) Option { return func(d *draft) { delete(d.header, name) } }
-
 // SignedBy chooses one of the issuer's keys; an empty kid or alg is any.
 func SignedBy(kid, alg string) Option { return func(d *draft) { d.kid, d.alg = kid, alg } }
 

@@ -132,7 +132,6 @@ func (k *keyring) Extension(string, []byte) ([]byte, error) {
 type Server struct {
 	keys     *keyring
 	listener net.Listener
-	path     string
 
 	mu     sync.Mutex
 	closed bool
@@ -155,13 +154,10 @@ func Listen(path string, id Identity, now func() time.Time) (*Server, error) {
 		listener.Close()
 		return nil, err
 	}
-	s := &Server{keys: keys, listener: listener, path: path, conns: make(map[net.Conn]struct{})}
+	s := &Server{keys: keys, listener: listener, conns: make(map[net.Conn]struct{})}
 	s.wg.Go(s.accept)
 	return s, nil
 }
-
-// Path is the socket's, for SSH_AUTH_SOCK.
-func (s *Server) Path() string { return s.path }
 
 func (s *Server) accept() {
 	for {

@@ -9,8 +9,3 @@ func OpenWithStep(ctx context.Context, path string, names []string, step func(st
 
 // Create is create, for what the random names of a set keep a test from reaching.
 var Create = create
-
-// OpenConfigWithStep is OpenWithStep with everything that can be set.
-func OpenConfigWithStep(ctx context.Context, config Config, step func(string) error) (*Dir, error) {
-	return open(ctx, config, step)
-}

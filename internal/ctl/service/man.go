@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra/doc"
 
 	"github.com/gatepass-ci/gatepass/internal/cli"
-	client "github.com/gatepass-ci/gatepass/internal/client/cli"
+	client "github.com/gatepass-ci/gatepass/internal/client/commands"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 )
 
@@ -25,7 +25,7 @@ if it is missing. SOURCE_DATE_EPOCH sets the date that they bear.`,
 			if err := os.MkdirAll(args[0], 0o755); err != nil {
 				return cli.Failed("%w", err).Hint("name a directory")
 			}
-			for _, root := range []*cobra.Command{cmd.Root(), client.Commands()} {
+			for _, root := range []*cobra.Command{cmd.Root(), client.Tree()} {
 				disableFooter(root)
 				header := &doc.GenManHeader{Section: "1", Source: "Gatepass " + c.Version, Manual: "Gatepass"}
 				if err := doc.GenManTree(root, header, args[0]); err != nil {

@@ -1,6 +1,6 @@
-// Package cli is the command line of gatepass: commands, flags and what is
+// Package commands has the commands of gatepass: their flags, and what is
 // printed. Results go to stdout, everything else to stderr.
-package cli
+package commands
 
 import (
 	"context"
@@ -43,8 +43,8 @@ type oneLine struct{ error }
 func (e oneLine) Error() string { return words.OneLine(e.error.Error()) }
 func (e oneLine) Unwrap() error { return e.error }
 
-// Commands is the tree of all commands, for their manual pages.
-func Commands() *cobra.Command { return newRoot(&Env{}) }
+// Tree is the tree of all commands, for their manual pages.
+func Tree() *cobra.Command { return newRoot(&Env{}) }
 
 func newRoot(env *Env) *cobra.Command {
 	root := &cobra.Command{
