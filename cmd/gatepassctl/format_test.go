@@ -39,6 +39,7 @@ var jsonRuns = [][]string{
 		"--repository", "1de489be-44a1-4b9d-9f4e-1f7d2f2a6b2c", "--branch", "main", "--audience", "https://join.example.com"},
 	{"new", "circleci", "--bot", "shop", "--organization", "00000000-0000-0000-0000-000000000001",
 		"--project", "00000000-0000-0000-0000-000000000003", "--origin", "github.com/acme/shop", "--audience", "https://join.example.com"},
+	{"new", "github", "--bot", "shop", "--repository", "acme/shop", "--environment", "production", "--audience", "https://join.example.com"},
 	{"man", "man1"},
 	{"apply", "-f", "rules.yaml"},
 	{"create", "-f", "other.yaml"},
