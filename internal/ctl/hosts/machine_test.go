@@ -78,6 +78,7 @@ type machine struct {
 	t     testing.TB
 	top   string
 	shell shell
+	bare  bool // it has no tools but those of the shell
 }
 
 // effective is what sshd -T says of a host that is set up.
@@ -138,7 +139,10 @@ exec env "$@"`
 // run runs a command on the machine.
 func (m *machine) run(args ...string) (output string, status int) {
 	m.t.Helper()
-	path := m.path("/bin") + ":" + m.shell.tools + ":" + os.Getenv("PATH")
+	path := m.path("/bin") + ":" + m.shell.tools
+	if !m.bare {
+		path += ":" + os.Getenv("PATH")
+	}
 	cmd := exec.CommandContext(m.t.Context(), worldtest.Need(m.t, "unshare"), append([]string{"--mount", "--propagation", "private", "sh", "-c", lay, "lay", m.top, "PATH=" + path}, args...)...)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that a test can interrupt it

@@ -5,11 +5,13 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/gatepass-ci/gatepass/internal/ctl/hosts"
@@ -74,6 +76,29 @@ func TestScriptIsTold(t *testing.T) {
 			t.Errorf("reload where none runs: status %d:\n%s", status, out)
 		}
 	})
+}
+
+// A host that lacks a tool is told so, and nothing is written.
+func TestMissingTools(t *testing.T) {
+	for _, tool := range []string{"cmp", "awk", "find"} {
+		t.Run(tool, func(t *testing.T) {
+			t.Parallel()
+			// busybox's own shell runs its tools whether they are there or not.
+			m := newMachine(t, shell{command: []string{worldtest.Need(t, "dash")}, tools: shells(t)[2].tools})
+			m.bare = true
+			must(t, os.Symlink(worldtest.Need(t, "ssh-keygen"), m.path("/bin/ssh-keygen")))
+			h := prod(t)
+			m.apply(h)
+			must(t, os.Remove(filepath.Join(m.shell.tools, tool)))
+			before := m.snapshot()
+			if out, status := m.setup(h); status != 1 || !strings.Contains(out, "there is no "+tool+" on this host") {
+				t.Errorf("status %d:\n%s", status, out)
+			}
+			if diff := cmp.Diff(before, m.snapshot()); diff != "" {
+				t.Errorf("-before +after:\n%s", diff)
+			}
+		})
+	}
 }
 
 // cloudConfig is what is printed of cloud-init's user data.

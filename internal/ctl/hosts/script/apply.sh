@@ -165,6 +165,9 @@ run() {
   case $1 in apply | check | reload) ;; *) echo 'usage: sh FILE [check | reload]' >&2 && exit 2 ;; esac
   [ "$(id -u)" = 0 ] || fail "only root can read and write all of $ssh" 'run it as root'
   sshd=$(command -v sshd) || fail 'there is no sshd on this host' "install OpenSSH's server first"
+  for tool in awk cmp find ssh-keygen; do
+    command -v "$tool" >/dev/null || fail "there is no $tool on this host" 'install it first'
+  done
   [ -e "$main" ] || fail "there is no $main" "install OpenSSH's server first"
   read_configuration
   case $1 in
