@@ -26,7 +26,7 @@ type answered struct {
 	id, idToken string
 }
 
-// SIGKILL during a load of joins loses no claim and no record of any join that
+// SIGKILL during a load of joins loses no use and no record of any join that
 // was answered, and used tokens stay used.
 func TestKillServe(t *testing.T) {
 	w := newWorld(t)

@@ -136,7 +136,7 @@ var calls = []call{
 		notAfter, err := s.Use(ctx, use("first", 1))
 		return want(notAfter, use("", 0).NotAfter, err)
 	}},
-	{"Claim", "GetItem", func(ctx context.Context, s *dynamo.Store) error {
+	{"Uses", "GetItem", func(ctx context.Context, s *dynamo.Store) error {
 		uses, err := s.Uses(ctx, "token")
 		return want(len(uses), 1, err)
 	}},
@@ -271,7 +271,7 @@ func counted(t *testing.T, s *dynamo.Store) {
 	t.Helper()
 	uses, err := s.Uses(t.Context(), "token")
 	if err != nil || len(uses) != 1 {
-		t.Errorf("the claim is %v, %v; want the one use", uses, err)
+		t.Errorf("the uses are %v, %v; want the one use", uses, err)
 	}
 	if _, err := s.Use(t.Context(), use("second", 1)); !errors.Is(err, store.ErrUsed) {
 		t.Errorf("another use: %v, want store.ErrUsed", err)
@@ -391,7 +391,7 @@ func TestLateRefusal(t *testing.T) {
 		t.Errorf("too late: %v, want context.DeadlineExceeded", err)
 	}
 	if uses, err := direct.Uses(t.Context(), "token"); err != nil || len(uses) != 1 {
-		t.Errorf("the claim is %v, %v; want the one use", uses, err)
+		t.Errorf("the uses are %v, %v; want the one use", uses, err)
 	}
 }
 

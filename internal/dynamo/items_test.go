@@ -320,7 +320,7 @@ func TestNoJoinsTable(t *testing.T) {
 	for _, c := range calls {
 		err := c.try(t.Context(), s)
 		switch c.name {
-		case "Use", "Claim", "Lease", "Record", "Join", "Joins", "PutCertificate", "Certificate":
+		case "Use", "Uses", "Lease", "Record", "Join", "Joins", "PutCertificate", "Certificate":
 			if err == nil || isAnswer(err) {
 				t.Errorf("%s: got %v, want an error of the store's", c.name, err)
 			}
@@ -392,10 +392,10 @@ func TestKeptLongerMeanwhile(t *testing.T) {
 	}
 	ttl, _ := rawItem(t, s.Tables().Joins, joinsKey("claim/token", "claim"))["ttl"].(*types.AttributeValueMemberN)
 	if want := fmt.Sprint(at("", 9).KeepUntil.Unix()); ttl == nil || ttl.Value != want {
-		t.Errorf("the claim is kept until %v, want %s", ttl, want)
+		t.Errorf("the uses are kept until %v, want %s", ttl, want)
 	}
 	if uses, err := direct.Uses(t.Context(), "token"); err != nil || len(uses) != 3 {
-		t.Errorf("the claim is %v, %v; want 3 uses", uses, err)
+		t.Errorf("the uses are %v, %v; want 3 uses", uses, err)
 	}
 }
 

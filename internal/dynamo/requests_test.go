@@ -24,7 +24,7 @@ func TestRequests(t *testing.T) {
 		"List":                "Query Resources bot",
 		"Issuers":             "Query Resources token",
 		"Use":                 "UpdateItem Joins claim/token",
-		"Claim":               "GetItem Joins claim/token",
+		"Uses":                "GetItem Joins claim/token",
 		"Lease":               "UpdateItem Joins lease/refresh",
 		"Record":              "PutItem Joins record/" + stored.JoinID[25:],
 		"Join":                "GetItem Joins record/" + stored.JoinID[25:],

@@ -2,7 +2,10 @@ package server_test
 
 import (
 	"context"
+	"crypto/rand"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -108,5 +111,38 @@ func TestACallerThatGoesAwayIsRecorded(t *testing.T) {
 	all := s.records()
 	if len(all) != 1 || all[0].Code != string(api.CodeStoreUnavailable) {
 		t.Errorf("recorded %+v", all)
+	}
+}
+
+// panicsAfter is randomness that panics once it was read n times.
+type panicsAfter struct {
+	n     int
+	reads atomic.Int32
+}
+
+func (p *panicsAfter) Read(b []byte) (int, error) {
+	if p.reads.Add(1) > int32(p.n) {
+		panic("a fault of ours")
+	}
+	return rand.Read(b)
+}
+
+// A panic is a refusal like another, also after everything was checked: it is recorded,
+// and spends nothing that was not spent.
+func TestAPanicAfterTheChecksIsRecorded(t *testing.T) {
+	s := newService(t, func(s *service, _ *server.Config) { s.config.Rand = &panicsAfter{n: 1} }) // the join id's
+	a := s.join(s.bitbucketRequest())
+	if a.problem == nil || a.problem.Code != api.CodeInternal || a.problem.JoinID == "" {
+		t.Fatalf("answered %s", a.body)
+	}
+	r := s.record(a.problem.JoinID)
+	if r.Code != string(api.CodeInternal) || r.Digest == "" || len(r.Credentials) > 0 {
+		t.Errorf("recorded %+v", r)
+	}
+	if uses, err := s.store.Uses(t.Context(), r.IDToken); err != nil || len(uses) > 0 {
+		t.Errorf("used %v, %v", uses, err)
+	}
+	if !strings.Contains(s.log.String(), "a fault of ours") || strings.Contains(a.body, "fault of ours") {
+		t.Error("the cause is for the log, and not for the caller")
 	}
 }

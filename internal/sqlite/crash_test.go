@@ -158,23 +158,23 @@ func killed(t *testing.T, child *exec.Cmd, after time.Duration, lines chan<- str
 func checkAcknowledged(t *testing.T, dir string, acknowledged []string) {
 	t.Helper()
 	s := open(t, dir)
-	claims := map[string]map[string]time.Time{}
+	all := map[string]map[string]time.Time{}
 	for _, line := range acknowledged {
 		f := strings.Fields(line)
 		what, token, digest := f[0], f[1], f[2]
-		if claims[token] == nil {
-			claim, err := s.Uses(t.Context(), token)
+		if all[token] == nil {
+			uses, err := s.Uses(t.Context(), token)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(claim) > crashMaxJoins {
-				t.Errorf("%s was used %d times: %q", token, len(claim), slices.Collect(maps.Keys(claim)))
+			if len(uses) > crashMaxJoins {
+				t.Errorf("%s was used %d times: %q", token, len(uses), slices.Collect(maps.Keys(uses)))
 			}
-			claims[token] = claim
+			all[token] = uses
 		}
 		switch what {
 		case "use":
-			if got := claims[token][digest]; !got.Equal(crashNotAfter(digest)) {
+			if got := all[token][digest]; !got.Equal(crashNotAfter(digest)) {
 				t.Errorf("the use %s of %s ends %s, want %s", digest, token, got, crashNotAfter(digest))
 			}
 		case "record":

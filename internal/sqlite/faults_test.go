@@ -97,8 +97,8 @@ func TestLocked(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Run("nothing was stored, and writes work again", func(t *testing.T) {
-		if claim, err := s.Uses(t.Context(), "t"); err != nil || len(claim) != 0 {
-			t.Errorf("the claim is %v, %v; want none", claim, err)
+		if uses, err := s.Uses(t.Context(), "t"); err != nil || len(uses) != 0 {
+			t.Errorf("the uses are %v, %v; want none", uses, err)
 		}
 		record(t, s, 2)
 	})
@@ -184,12 +184,12 @@ func TestPurge(t *testing.T) {
 		if kept := err == nil; kept != (i%2 == 1) {
 			t.Fatalf("record %d: %v", i, err)
 		}
-		claim, err := s.Uses(t.Context(), fmt.Sprint(i))
+		uses, err := s.Uses(t.Context(), fmt.Sprint(i))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if kept := len(claim) == 1; kept != (i%2 == 1) {
-			t.Fatalf("claim %d: %v", i, claim)
+		if kept := len(uses) == 1; kept != (i%2 == 1) {
+			t.Fatalf("uses %d: %v", i, uses)
 		}
 	}
 	if got, err := s.Purge(t.Context(), now.Add(time.Second)); err != nil || got != 0 {

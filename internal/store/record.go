@@ -22,7 +22,7 @@ type Record struct {
 	SourceAddr string          `json:"source_addr,omitempty"`
 	Client     *api.ClientInfo `json:"client,omitempty"`
 
-	// IDToken is the SHA-256 of the ID token's signing input, which its claim is
+	// IDToken is the SHA-256 of the ID token's signing input, which its uses are
 	// kept under; Digest is that of the request.
 	IDToken string `json:"id_token_sha256"`
 	Digest  string `json:"digest,omitempty"`

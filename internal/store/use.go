@@ -14,5 +14,5 @@ type Use struct {
 	Digest    string    // lower-case hexadecimal digest of the request
 	NotAfter  time.Time // when the credentials of this use end; whole seconds
 	MaxJoins  int       // digests that the ID token may have; none if it is 0 or less
-	KeepUntil time.Time // the claim may be deleted after this; whole seconds
+	KeepUntil time.Time // it may be deleted after this; whole seconds
 }

@@ -23,6 +23,26 @@ func (s suite) testResources(t *testing.T) {
 			}
 		}
 	})
+	t.Run("several of a kind", func(t *testing.T) {
+		a, b := s.pair(t)
+		put(t, a, s.base, bot(t, "a"), bot(t, "b"), bot(t, "c"), role(t, "d"))
+		for _, c := range []struct{ names, want []string }{
+			{nil, nil},
+			{[]string{"missing", "d", ""}, nil}, // d is a role
+			{[]string{"c", "a", "missing", "c"}, []string{"c", "a"}},
+		} {
+			stored, err := b.GetEach(ctx(t), rules.KindBot, c.names)
+			check(t, "reading bots", err)
+			if got := names(stored); !slices.Equal(got, c.want) {
+				t.Errorf("GetEach of the bots %q: got %q, want %q", c.names, got, c.want)
+			}
+			for _, one := range stored {
+				if one.Revision != get(t, a, rules.KindBot, one.Resource.Name()).Revision {
+					t.Errorf("%s has another revision than Get says", one.Resource.Name())
+				}
+			}
+		}
+	})
 	t.Run("every kind comes back equal", func(t *testing.T) {
 		a, b := s.pair(t)
 		at := s.base.Add(123456789 * time.Nanosecond).In(time.FixedZone("", 7200))
