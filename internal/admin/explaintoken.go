@@ -9,11 +9,12 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/internal/token"
+	"github.com/gatepass-ci/gatepass/pkg/provider"
 )
 
 // issuer is what the ID token says; "" if it says none.
 func (q Question) issuer() string {
-	claims, err := q.claims("bitbucket") // of any method: iss is everywhere
+	claims, err := q.Unverified(provider.Methods()[0]) // of any method: iss is everywhere
 	if err != nil {
 		return ""
 	}
@@ -21,7 +22,8 @@ func (q Question) issuer() string {
 	return iss
 }
 
-func (q Question) claims(method string) (*token.Unverified, error) {
+// Unverified reads the claims that a question is about.
+func (q Question) Unverified(method string) (*token.Unverified, error) {
 	if q.IDToken == "" {
 		return token.ParseClaims(q.Claims, method)
 	}
@@ -34,7 +36,7 @@ func (q Question) claims(method string) (*token.Unverified, error) {
 
 // idToken checks the form, the claims and the signature; nil if the form is wrong.
 func (e *explainer) idToken(ctx context.Context) *token.Unverified {
-	claims, err := e.q.claims(e.rule.JoinMethod)
+	claims, err := e.q.Unverified(e.rule.JoinMethod)
 	if err != nil {
 		e.addError("form", err, "")
 	}

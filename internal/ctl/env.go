@@ -40,14 +40,19 @@ func (c *Env) OutputFlag(cmd *cobra.Command) {
 	cli.OutputFlag(cmd, "the same as --format", func(s string) { c.Format = s }, cli.Formats()...)
 }
 
+// MayAsk reports whether there is a person to ask.
+func (c *Env) MayAsk() bool {
+	in, ok := c.In.(*os.File)
+	return ok && term.IsTerminal(int(in.Fd()))
+}
+
 // Confirm asks at a terminal to write word; elsewhere --yes must be written.
 func (c *Env) Confirm(what, word string) error {
-	in, ok := c.In.(*os.File)
-	if !ok || !term.IsTerminal(int(in.Fd())) {
+	if !c.MayAsk() {
 		return cli.Misused("%s", strings.ToLower(what[:1])+what[1:]).Hint("write --yes if that is meant")
 	}
 	fmt.Fprintf(c.Err, "%s. Write %q to go on: ", what, word)
-	line, err := bufio.NewReader(in).ReadString('\n')
+	line, err := bufio.NewReader(c.In).ReadString('\n')
 	if err != nil || strings.TrimSpace(line) != word {
 		return cli.Failed("nothing was done").Hint("run it again and write %s, or write --yes", word)
 	}

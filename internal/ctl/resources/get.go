@@ -1,7 +1,6 @@
 package resources
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -194,12 +193,13 @@ func (c *commands) printList(all []store.Stored, f getFlags) error {
 		}
 		return nil
 	}
-	encoded := make([]json.RawMessage, len(all))
+	resources := make([]rules.Resource, len(all))
 	for i, s := range all {
-		var err error
-		if encoded[i], err = resourceJSON(s.Resource); err != nil {
-			return err
-		}
+		resources[i] = s.Resource
+	}
+	encoded, err := resourcesJSON(resources)
+	if err != nil {
+		return err
 	}
 	return c.Print(encoded, func() { c.printTables(all) })
 }

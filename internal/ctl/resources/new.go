@@ -2,17 +2,14 @@ package resources
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/gatepass-ci/gatepass/internal/assist"
 	"github.com/gatepass-ci/gatepass/internal/cli"
@@ -96,7 +93,7 @@ func (c *commands) newRules(ctx context.Context, method string, given map[string
 		return err
 	}
 	now := c.Now()
-	if !f.quiet && c.mayAsk() {
+	if !f.quiet && c.MayAsk() {
 		err := assist.Ask(ctx, method, answers, now, c.In, c.Err)
 		if errors.Is(err, context.Canceled) {
 			return cli.Failed("interrupted").Hint("nothing was written")
@@ -162,7 +159,11 @@ func (c *commands) answersOfToken(method string, answers assist.Answers, f newFl
 	if f.idToken != "" && f.claims != "" {
 		return cli.Misused("both an ID token and claims were given").Hint("write --id-token FILE or --claims FILE")
 	}
-	claims, err := c.unverified(method, f)
+	q, err := c.question(explainFlags{idToken: f.idToken, claims: f.claims})
+	if err != nil {
+		return err
+	}
+	claims, err := q.Unverified(method)
 	if refusal, ok := errors.AsType[*token.Error](err); ok {
 		return cli.Failed("reading %s: %w", f.idToken+f.claims, refusal).Hint("give the ID token as the CI minted it, or the JSON of its payload")
 	}
@@ -185,31 +186,6 @@ func (c *commands) answersOfToken(method string, answers assist.Answers, f newFl
 		fmt.Fprintln(c.Err, "note:", ctl.Plain(note))
 	}
 	return nil
-}
-
-func (c *commands) unverified(method string, f newFlags) (*token.Unverified, error) {
-	if f.claims != "" {
-		claims, err := c.ReadClaims(f.claims)
-		if err != nil {
-			return nil, err
-		}
-		return token.ParseClaims(claims, method)
-	}
-	data, err := c.ReadInput(f.idToken)
-	if err != nil {
-		return nil, err
-	}
-	parsed, err := token.Parse(strings.TrimSpace(string(data)))
-	if err != nil {
-		return nil, err
-	}
-	return parsed.Unverified(method)
-}
-
-// mayAsk reports whether there is a person to ask.
-func (c *commands) mayAsk() bool {
-	in, ok := c.In.(*os.File)
-	return ok && term.IsTerminal(int(in.Fd()))
 }
 
 // writeNew writes the rules where they were asked for.
@@ -236,22 +212,17 @@ func (c *commands) printNew(text []byte) error {
 	if err != nil {
 		return err
 	}
-	var all []json.RawMessage
-	for _, d := range documents {
-		encoded, err := resourceJSON(d.Resource)
-		if err != nil {
-			return err
-		}
-		all = append(all, encoded)
+	all, err := resourcesJSON(resourcesOf(documents))
+	if err != nil {
+		return err
 	}
 	return c.Print(all, nil)
 }
 
 // writeFileOnce writes a file that must not exist, unless it may be written over.
 func writeFileOnce(path string, content []byte, over bool) error {
-	write := func(w io.Writer) error { _, err := w.Write(content); return err }
 	if over {
-		return ctl.ReplaceFile(path, 0o644, write)
+		return ctl.WriteFile(path, 0o644, content)
 	}
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if errors.Is(err, fs.ErrExist) {
@@ -260,5 +231,6 @@ func writeFileOnce(path string, content []byte, over bool) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(write(file), file.Close())
+	_, err = file.Write(content)
+	return errors.Join(err, file.Close())
 }

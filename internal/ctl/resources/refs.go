@@ -126,3 +126,15 @@ func resourceJSON(r rules.Resource) (json.RawMessage, error) {
 	b, err := rules.Encode(r)
 	return json.RawMessage(b), err
 }
+
+// resourcesJSON is a list of them.
+func resourcesJSON(resources []rules.Resource) ([]json.RawMessage, error) {
+	all := make([]json.RawMessage, len(resources))
+	for i, r := range resources {
+		var err error
+		if all[i], err = resourceJSON(r); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
