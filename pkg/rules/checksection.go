@@ -279,15 +279,6 @@ func CheckValue(v *provider.Value, value string) (string, error) {
 	return kept, nil
 }
 
-// Where says where in its CI system a person finds the id that a field holds; "" for a
-// field that holds none.
-func Where(field string) string {
-	if v := valueOf(field); v != nil {
-		return v.Where
-	}
-	return ""
-}
-
 func valueOf(field string) *provider.Value {
 	for _, p := range provider.All() {
 		if f := p.Field(field); f != nil {

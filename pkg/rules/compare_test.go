@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/gatepass-ci/gatepass/pkg/provider"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -122,14 +123,20 @@ func TestCheckField(t *testing.T) {
 }
 
 // A person who is asked for an id is told where it is.
-func TestWhereKnowsEveryID(t *testing.T) {
-	for _, field := range []string{"workspace_uuid", "repository_uuid", "deployment_environment_uuid",
-		"organization_id", "context_id", "project_id", "pipeline_definition_id"} {
-		if where := rules.Where(field); !strings.HasPrefix(where, "in ") || !strings.Contains(where, ">") {
-			t.Errorf("%s is found %q", field, where)
+func TestTheTableKnowsWhereEveryIDIs(t *testing.T) {
+	for _, p := range provider.All() {
+		values := map[string]provider.Value{}
+		for _, f := range p.Fields {
+			values[f.Name] = f.Value
 		}
-	}
-	if where := rules.Where("branch_name"); where != "" {
-		t.Errorf("branch_name is found %q", where)
+		for _, s := range p.Settings {
+			values[s.Name] = s.Value
+		}
+		for name, v := range values {
+			isID := v.Form == provider.UUID || v.Form == provider.Number
+			if isID != (strings.HasPrefix(v.Where, "in ") && v.Of != "") || v.Meaning == "" {
+				t.Errorf("%s %s is of %q and found %q; it means %q", p.Method, name, v.Of, v.Where, v.Meaning)
+			}
+		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gatepass-ci/gatepass/pkg/provider"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 	"github.com/gatepass-ci/gatepass/test/golden"
 )
@@ -77,13 +78,26 @@ func fields() []byte {
 	for _, field := range []string{"name", "bot_name", "expires", "identity_provider_url", "issuer", "audience", "logins",
 		"organization_id", "workspace_uuid", "repository_uuid", "deployment_environment_uuid", "branch_name",
 		"context_id", "project_id", "pipeline_definition_id", "vcs_origin", "vcs_ref"} {
-		fmt.Fprintf(&out, "%s: %q\n", field, rules.Where(field))
+		fmt.Fprintf(&out, "%s: %q\n", field, where(field))
 		for _, value := range values {
 			kept, err := rules.CheckField(field, value)
 			fmt.Fprintf(&out, "  %q: %q %v\n", value, kept, err)
 		}
 	}
 	return out.Bytes()
+}
+
+// where says where a person finds the value of a field.
+func where(field string) string {
+	for _, p := range provider.All() {
+		if f := p.Field(field); f != nil {
+			return f.Where
+		}
+		if s := p.Setting(field); s != nil {
+			return s.Where
+		}
+	}
+	return ""
 }
 
 // jobs are claims by the name of a job, some with a field changed from a job before it.
