@@ -1,14 +1,14 @@
 package agent
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
+
+	"github.com/gatepass-ci/gatepass/internal/client/destination"
 )
 
 // folderPrefix begins the name of every private folder.
@@ -18,13 +18,10 @@ const folderPrefix = "gatepass-exec-"
 // on: sun_path has 108 bytes on Linux and 104 on macOS, the last one zero.
 const maxSocketPath = 103
 
-// folder is a directory of this process's own, 0700, for what a child finds by
-// path. It is in memory where the system has a file system in memory.
-type folder struct{ path string }
-
-// newFolder makes one: in $XDG_RUNTIME_DIR or /dev/shm if that is a tmpfs, else
-// among the temporary files.
-func newFolder(getenv func(string) string) (*folder, error) {
+// newFolder makes a directory of this process's own, 0700, for what a child finds by
+// path: in $XDG_RUNTIME_DIR or /dev/shm if that is in memory, a tmpfs, else among the
+// temporary files.
+func newFolder(getenv func(string) string) (string, error) {
 	var last error
 	for _, place := range []struct {
 		dir    string
@@ -39,12 +36,12 @@ func newFolder(getenv func(string) string) (*folder, error) {
 			last = err
 			continue
 		}
-		return &folder{path: path}, nil
+		return path, nil
 	}
 	if last == nil {
 		last = errors.New("no directory for temporary files has a short and plain path")
 	}
-	return nil, last
+	return "", last
 }
 
 // plain reports whether paths below dir can stand in an ssh_config, in
@@ -58,9 +55,9 @@ func plain(dir string) bool {
 	return strange < 0 && len(dir)+below <= maxSocketPath
 }
 
-// write puts a file into the folder, 0600, below it in directories 0700.
-func (f *folder) write(name string, data []byte) error {
-	path := filepath.Join(f.path, filepath.FromSlash(name))
+// write puts a file into a private folder, 0600, below it in directories 0700.
+func write(folder, name string, data []byte) error {
+	path := filepath.Join(folder, filepath.FromSlash(name))
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
@@ -72,11 +69,8 @@ func (f *folder) write(name string, data []byte) error {
 	return errors.Join(err, file.Close())
 }
 
-// remove overwrites what is in the folder and removes it. A second time it does nothing.
-func (f *folder) remove() error { return removeFolder(f.path) }
-
-// removeFolder removes a private folder, and refuses to be the way to remove
-// anything else.
+// removeFolder overwrites what is in a private folder and removes it. A second time it
+// does nothing. It refuses to be the way to remove anything else.
 func removeFolder(path string) error {
 	info, err := os.Lstat(path)
 	switch {
@@ -87,32 +81,10 @@ func removeFolder(path string) error {
 	case !info.IsDir() || info.Mode().Perm() != 0o700 || !strings.HasPrefix(filepath.Base(path), folderPrefix) || !filepath.IsAbs(path):
 		return fmt.Errorf("%s is no private folder of gatepass", path)
 	}
-	// What the child put here is removed too.
-	_ = filepath.WalkDir(path, func(name string, d fs.DirEntry, err error) error {
-		if err == nil && d.Type().IsRegular() {
-			overwrite(name)
-		}
-		return nil
-	})
-	return os.RemoveAll(path)
-}
-
-// overwrite is an effort: a disk may keep what a file no longer shows. A file
-// that has a second name elsewhere is somebody's own, which the child linked here.
-func overwrite(path string) {
-	file, err := os.OpenFile(path, os.O_WRONLY, 0)
+	above, err := os.OpenRoot(filepath.Dir(path))
 	if err != nil {
-		return
+		return err
 	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil || info.Size() > 1<<20 {
-		return
-	}
-	if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Nlink == 1 {
-		noise := make([]byte, info.Size())
-		_, _ = rand.Read(noise)
-		_, _ = file.Write(noise)
-		_ = file.Sync()
-	}
+	defer above.Close()
+	return destination.Destroy(above, filepath.Base(path)) // what the child put here too
 }

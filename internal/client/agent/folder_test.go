@@ -12,28 +12,28 @@ func none(string) string { return "" }
 func TestFolder(t *testing.T) {
 	f, err := newFolder(none)
 	must(t, err)
-	t.Cleanup(func() { _ = f.remove() })
-	if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() && inMemory("/dev/shm") && filepath.Dir(f.path) != "/dev/shm" {
-		t.Errorf("it is %s, not in memory", f.path)
+	t.Cleanup(func() { _ = removeFolder(f) })
+	if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() && inMemory("/dev/shm") && filepath.Dir(f) != "/dev/shm" {
+		t.Errorf("it is %s, not in memory", f)
 	}
-	must(t, f.write("a/b", []byte("secret")))
-	if err := f.write("a/b", nil); err == nil {
+	must(t, write(f, "a/b", []byte("secret")))
+	if err := write(f, "a/b", nil); err == nil {
 		t.Error("a file is written twice")
 	}
 	for path, mode := range map[string]os.FileMode{".": os.ModeDir | 0o700, "a": os.ModeDir | 0o700, "a/b": 0o600} {
-		if info, err := os.Stat(filepath.Join(f.path, path)); err != nil || info.Mode() != mode {
+		if info, err := os.Stat(filepath.Join(f, path)); err != nil || info.Mode() != mode {
 			t.Errorf("%s: %v %v", path, info.Mode(), err)
 		}
 	}
 	linked := filepath.Join(t.TempDir(), "linked")
-	if err := os.WriteFile(linked, []byte("mine"), 0o600); err != nil || os.Link(linked, filepath.Join(f.path, "linked")) != nil {
+	if err := os.WriteFile(linked, []byte("mine"), 0o600); err != nil || os.Link(linked, filepath.Join(f, "linked")) != nil {
 		linked = "" // on another file system
 	}
-	held, err := os.Open(filepath.Join(f.path, "a/b"))
+	held, err := os.Open(filepath.Join(f, "a/b"))
 	must(t, err)
 	defer held.Close()
-	must(t, f.remove())
-	must(t, f.remove())
+	must(t, removeFolder(f))
+	must(t, removeFolder(f))
 	if data, err := os.ReadFile(linked); linked != "" && (err != nil || string(data) != "mine") {
 		t.Errorf("a file that was linked into the folder holds %q: %v", data, err)
 	}

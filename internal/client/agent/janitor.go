@@ -19,12 +19,12 @@ type janitor struct {
 
 // startJanitor starts this program for the folder. It gets nothing of
 // the environment, where the ID token may be.
-func startJanitor(folder *folder) (*janitor, error) {
+func startJanitor(folder string) (*janitor, error) {
 	executable, err := executable()
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(executable, JanitorCommand, folder.path)
+	cmd := exec.Command(executable, JanitorCommand, folder)
 	cmd.Env = []string{}
 	cmd.Dir = "/"
 	// In a session of its own, what is typed at the terminal and what is sent to

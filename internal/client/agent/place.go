@@ -13,7 +13,7 @@ import (
 // Place is where a child finds its credentials: a private folder, an agent in it,
 // and a janitor for the case that we are killed.
 type Place struct {
-	folder  *folder
+	folder  string // its absolute path
 	janitor *janitor
 	agent   *Server
 }
@@ -30,13 +30,13 @@ func NewPlace(getenv func(string) string) (*Place, error) {
 	}
 	janitor, err := startJanitor(folder)
 	if err != nil {
-		return nil, errors.Join(err, folder.remove())
+		return nil, errors.Join(err, removeFolder(folder))
 	}
 	return &Place{folder: folder, janitor: janitor}, nil
 }
 
 // Path is the folder's absolute path. It has only letters, digits and /._-+.
-func (p *Place) Path() string { return p.folder.path }
+func (p *Place) Path() string { return p.folder }
 
 // Serve starts the agent, in a directory that Write has made.
 func (p *Place) Serve(id Identity, now func() time.Time) error {
@@ -47,17 +47,17 @@ func (p *Place) Serve(id Identity, now func() time.Time) error {
 
 // Socket is the agent's: in the directory of a login's files.
 func (p *Place) Socket() string {
-	return path.Join(p.folder.path, credentials.TypeLogin, credentials.FileAgentSocket)
+	return path.Join(p.folder, credentials.TypeLogin, credentials.FileAgentSocket)
 }
 
 // Write puts an output's files into its directory, which is below Path.
 func (p *Place) Write(dir string, files []destination.File) error {
-	below, err := filepath.Rel(p.folder.path, dir)
+	below, err := filepath.Rel(p.folder, dir)
 	if err != nil || !filepath.IsLocal(below) {
 		return errors.New("the directory is not in the private folder")
 	}
 	for _, file := range files {
-		if err := p.folder.write(path.Join(below, file.Name), file.Data); err != nil {
+		if err := write(p.folder, path.Join(below, file.Name), file.Data); err != nil {
 			return err
 		}
 	}
@@ -70,5 +70,5 @@ func (p *Place) Close() error {
 	if p.agent != nil {
 		err = p.agent.Close()
 	}
-	return errors.Join(err, p.folder.remove(), p.janitor.close())
+	return errors.Join(err, removeFolder(p.folder), p.janitor.close())
 }

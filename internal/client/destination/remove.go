@@ -7,8 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
-
-	"github.com/gatepass-ci/gatepass/internal/cli"
 )
 
 // Removed says what Remove did.
@@ -112,41 +110,38 @@ func (d *Dir) remove(ctx context.Context, removed *Removed) error {
 	return nil
 }
 
-// destroy overwrites the regular files below a name and removes it. On a
-// copying or journaling file system this is no promise; the certificates end
-// by themselves within minutes.
-func destroy(state *os.Root, name string) error {
-	if info, err := state.Lstat(name); err == nil && info.Mode().Type() == fs.ModeSymlink {
-		return state.Remove(name)
+// Destroy overwrites the regular files below a name in a directory of ours and removes
+// it. The overwriting is an effort and no promise: a copying or journaling file system
+// may keep what a file no longer shows. The certificates end by themselves within minutes.
+func Destroy(dir *os.Root, name string) error {
+	if info, err := dir.Lstat(name); err == nil && info.Mode().Type() == fs.ModeSymlink {
+		return dir.Remove(name)
 	}
-	err := fs.WalkDir(state.FS(), name, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || !entry.Type().IsRegular() {
-			return err
+	_ = fs.WalkDir(dir.FS(), name, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.Type().IsRegular() {
+			overwrite(dir, path)
 		}
-		return overwrite(state, path)
+		return nil
 	})
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return errors.Join(err, state.RemoveAll(name))
-	}
-	return state.RemoveAll(name)
+	return dir.RemoveAll(name)
 }
 
-func overwrite(root *os.Root, name string) error {
-	file, err := root.OpenFile(name, os.O_WRONLY, 0)
+// maxOverwritten bounds what is overwritten of a file; every file of ours is smaller.
+const maxOverwritten = 1 << 20
+
+// overwrite leaves a file alone that has a second name: what is behind it is somebody's own.
+func overwrite(dir *os.Root, name string) {
+	file, err := dir.OpenFile(name, os.O_WRONLY, 0)
 	if err != nil {
-		return err
+		return
 	}
 	defer file.Close()
 	info, err := file.Stat()
-	if err != nil {
-		return err
+	if err != nil || info.Size() > maxOverwritten {
+		return
 	}
-	if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Nlink != 1 {
-		return nil // a second name that someone gave it: what is behind it is not ours to spoil
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Nlink == 1 {
+		_, _ = file.WriteAt(make([]byte, info.Size()), 0)
+		_ = file.Sync()
 	}
-	if info.Size() > 1<<20 {
-		return cli.Failed("%s is larger than any file of ours", name)
-	}
-	_, err = file.WriteAt(make([]byte, info.Size()), 0)
-	return err
 }
