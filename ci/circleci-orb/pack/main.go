@@ -1,4 +1,7 @@
-// Command pack packs an orb as `circleci orb pack` does:
+// Command pack makes one file of an orb's source folder, as `circleci orb pack` does: the
+// same bytes, so that the packed orb can be committed, compared and used by its URL
+// (docs/release.md). The format is that of the CLI since 1.0: all keys sorted, four spaces
+// of indentation, files that are included in their place.
 //
 //	go run ./ci/circleci-orb/pack [-version V -checksums FILE] SRC > orb.yml
 //
@@ -12,8 +15,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-
-	"github.com/gatepass-ci/gatepass/ci/circleci-orb/orbpack"
 )
 
 func main() {
@@ -41,7 +42,7 @@ func run(args []string, out io.Writer) error {
 		}
 		replace["release/version.txt"], replace["release/checksums.txt"] = []byte(*version), raw
 	}
-	packed, err := orbpack.Pack(os.DirFS(flags.Arg(0)), replace)
+	packed, err := pack(os.DirFS(flags.Arg(0)), replace)
 	if err != nil {
 		return err
 	}

@@ -1,8 +1,4 @@
-// Package orbpack makes one file of an orb's source folder, as `circleci orb pack` does:
-// the same bytes, so that the packed orb can be committed, compared and used by its URL
-// (docs/release.md). The format is that of the CLI since 1.0: all keys sorted, four spaces
-// of indentation, files that are included in their place.
-package orbpack
+package main
 
 import (
 	"bytes"
@@ -18,8 +14,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Root is the file that a source folder must have.
-const Root = "@orb.yml"
+// root is the file that a source folder must have.
+const root = "@orb.yml"
 
 // sections are the folders whose files become the entries of a key of the orb.
 var sections = []string{"commands", "examples", "executors", "jobs"}
@@ -27,9 +23,9 @@ var sections = []string{"commands", "examples", "executors", "jobs"}
 // An include stands for the text of a file; its path is relative to the source folder.
 var include = regexp.MustCompile(`<<\s*include\(([-\w/.]+)\)\s*>>`)
 
-// Pack packs the orb in src. Files that replace has, by their paths in src, are
+// pack packs the orb in src. Files that replace has, by their paths in src, are
 // included from there instead: what a release changes without a commit.
-func Pack(src fs.FS, replace map[string][]byte) ([]byte, error) {
+func pack(src fs.FS, replace map[string][]byte) ([]byte, error) {
 	p := packer{src: src, replace: replace, unused: make(map[string]bool)}
 	for name := range replace {
 		p.unused[name] = true
@@ -58,7 +54,7 @@ type packer struct {
 
 // tree reads the root file and puts the files of the sections under it.
 func (p *packer) tree() (map[string]any, error) {
-	orb, err := p.document(Root)
+	orb, err := p.document(root)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +75,7 @@ func (p *packer) tree() (map[string]any, error) {
 func (p *packer) section(orb map[string]any, section string, entries []fs.DirEntry) error {
 	all, ok := orb[section].(map[string]any)
 	if !ok && orb[section] != nil {
-		return fmt.Errorf("%s: %s is not a map", Root, section)
+		return fmt.Errorf("%s: %s is not a map", root, section)
 	}
 	if all == nil {
 		all = make(map[string]any)

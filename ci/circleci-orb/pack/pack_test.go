@@ -1,4 +1,4 @@
-package orbpack
+package main
 
 import (
 	"os"
@@ -103,7 +103,7 @@ version: 2.1
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := Pack(folder(tt.files), nil)
+			got, err := pack(folder(tt.files), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -120,7 +120,7 @@ func TestPackReplaces(t *testing.T) {
 		"commands/a.yml":      "parameters: {v: {default: <<include(release/version.txt)>>}}\n",
 		"release/version.txt": "1.0.0",
 	})
-	got, err := Pack(src, map[string][]byte{"release/version.txt": []byte("2.0.0")})
+	got, err := pack(src, map[string][]byte{"release/version.txt": []byte("2.0.0")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +158,7 @@ func TestPackRefuses(t *testing.T) {
 			if tt.replace != "" {
 				replace = map[string][]byte{tt.replace: nil}
 			}
-			_, err := Pack(folder(files), replace)
+			_, err := pack(folder(files), replace)
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want an error with %q", err, tt.want)
 			}
@@ -168,7 +168,7 @@ func TestPackRefuses(t *testing.T) {
 
 // The packed orb that is committed is what its source gives.
 func TestCommittedOrb(t *testing.T) {
-	want, err := Pack(os.DirFS("../src"), nil)
+	want, err := pack(os.DirFS("../src"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
