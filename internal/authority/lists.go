@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/store"
 )
@@ -43,12 +45,13 @@ type ListsConfig struct {
 // many ask, the store is read every ten seconds and a CRL signed when it has changed.
 type Lists struct {
 	c ListsConfig
-	// A gate is taken by who reads or writes what stands below it.
-	reading gate
+	// Each semaphore lets one in at a time, to what stands below it. Who waits gives up
+	// when its context ends.
+	reading *semaphore.Weighted
 	read    []store.Revocation
 	readAt  time.Time
 
-	signing gate
+	signing *semaphore.Weighted
 	signed  map[string]signedCRL // by the authority's certificate
 }
 
@@ -63,7 +66,7 @@ func NewLists(c ListsConfig) *Lists {
 	if c.MaxAge == 0 {
 		c.MaxAge = ListsMaxAge
 	}
-	return &Lists{c: c, reading: newGate(), signing: newGate(), signed: map[string]signedCRL{}}
+	return &Lists{c: c, reading: semaphore.NewWeighted(1), signing: semaphore.NewWeighted(1), signed: map[string]signedCRL{}}
 }
 
 // KRL returns the list of the SSH user certificates that are revoked. It needs no
@@ -85,10 +88,10 @@ func (l *Lists) KRL(ctx context.Context) ([]byte, error) {
 // this deployment lacks are passed over; if it has none of them the error is
 // ErrNone.
 func (l *Lists) CRL(ctx context.Context, purposes ...cert.Purpose) (string, error) {
-	if err := l.signing.enter(ctx); err != nil {
+	if err := l.signing.Acquire(ctx, 1); err != nil {
 		return "", err
 	}
-	defer l.signing.leave()
+	defer l.signing.Release(1)
 	l.c.Authorities.Prepare(ctx)
 	all, err := All(ctx, l.c.Authorities, purposes...)
 	if err != nil {
@@ -148,10 +151,10 @@ func signerFor(a *Authority, issuer *x509.Certificate) crypto.Signer {
 
 // current returns what is revoked of one authority.
 func (l *Lists) current(ctx context.Context, p cert.Purpose) ([]Revoked, time.Time, error) {
-	if err := l.reading.enter(ctx); err != nil {
+	if err := l.reading.Acquire(ctx, 1); err != nil {
 		return nil, time.Time{}, err
 	}
-	defer l.reading.leave()
+	defer l.reading.Release(1)
 	now := l.c.Now()
 	// By wall time, since Go's monotonic clock may stand still while a machine sleeps.
 	if l.readAt.IsZero() || now.Round(0).Sub(l.readAt.Round(0)).Abs() >= l.c.MaxAge {
@@ -171,19 +174,3 @@ func (l *Lists) current(ctx context.Context, p cert.Purpose) ([]Revoked, time.Ti
 // number is that of a list: milliseconds since 1970, so that it grows whichever
 // instance makes the list.
 func number(now time.Time) *big.Int { return big.NewInt(now.UnixMilli()) }
-
-// gate lets one in at a time. Who waits gives up when its context ends.
-type gate chan struct{}
-
-func newGate() gate { return make(gate, 1) }
-
-func (g gate) enter(ctx context.Context) error {
-	select {
-	case g <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (g gate) leave() { <-g }
