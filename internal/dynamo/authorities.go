@@ -16,18 +16,7 @@ import (
 
 // RotatedAuthorities implements authority.Reader by one Query.
 func (s *Store) RotatedAuthorities(ctx context.Context) ([]authority.Stored, error) {
-	var all []authority.Stored
-	for found, err := range s.query(ctx, s.ofKind(store.KindAuthority)) {
-		if err != nil {
-			return nil, fail("reading the keys of authorities", err)
-		}
-		one, err := decodeAuthority(found)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, one)
-	}
-	return all, nil
+	return allOf(ctx, s, store.KindAuthority, "reading the keys of authorities", decodeAuthority)
 }
 
 func decodeAuthority(found item) (authority.Stored, error) {

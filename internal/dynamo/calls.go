@@ -8,6 +8,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
 // joinsKey is the key of an item of the table Joins.
@@ -40,6 +42,23 @@ func (s *Store) query(ctx context.Context, in *dynamodb.QueryInput) iter.Seq2[it
 			}
 		}
 	}
+}
+
+// allOf reads all items of a kind of the table Resources and decodes each. One that
+// cannot be decoded fails the whole.
+func allOf[T any](ctx context.Context, s *Store, kind rules.Kind, doing string, decode func(item) (T, error)) ([]T, error) {
+	var all []T
+	for found, err := range s.query(ctx, s.ofKind(kind)) {
+		if err != nil {
+			return nil, fail(doing, err)
+		}
+		one, err := decode(found)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, one)
+	}
+	return all, nil
 }
 
 // refused reports whether the condition of a write did not hold. The item is the one

@@ -27,18 +27,7 @@ const (
 
 // Revocations implements store.RevocationReader by one Query.
 func (s *Store) Revocations(ctx context.Context) ([]store.Revocation, error) {
-	var all []store.Revocation
-	for found, err := range s.query(ctx, s.ofKind(kindRevocation)) {
-		if err != nil {
-			return nil, fail("reading the revocations", err)
-		}
-		revocation, err := decodeRevocation(found)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, revocation)
-	}
-	return all, nil
+	return allOf(ctx, s, kindRevocation, "reading the revocations", decodeRevocation)
 }
 
 func decodeRevocation(found item) (store.Revocation, error) {
