@@ -16,14 +16,8 @@ import (
 // Kubernetes authority, and SignX509 refuses to mix them.
 type Subject struct {
 	purpose Purpose
-	name    pkix.RDNSequence
+	name    pkix.RDNSequence // in the order of the encoding, the widest first
 }
-
-// String returns the name as RFC 4514 writes it: the last attribute first, "CN=app,OU=orders".
-func (s Subject) String() string { return s.name.String() }
-
-// Purpose returns the purpose of the authority that signs the subject.
-func (s Subject) Purpose() Purpose { return s.purpose }
 
 // The attributes of our names (RFC 5280 appendix A.1).
 var (
@@ -35,21 +29,21 @@ var (
 // IdentitySubject names a bot: CN=bot, and the URI
 // spiffe://trustDomain/bot/bot for the subject alternative name.
 func IdentitySubject(bot, trustDomain string) (Subject, *url.URL) {
-	return Subject{X509Identity, name(rdn(oidCommonName, bot))},
+	return Subject{X509Identity, pkix.RDNSequence{rdn(oidCommonName, bot)}},
 		&url.URL{Scheme: spiffeScheme, Host: trustDomain, Path: spiffeBotPath + bot}
 }
 
 // DatabaseSubject names a database user: CN=user, and OU=database unless that is empty.
 func DatabaseSubject(user, database string) Subject {
 	if database == "" {
-		return Subject{X509Database, name(rdn(oidCommonName, user))}
+		return Subject{X509Database, pkix.RDNSequence{rdn(oidCommonName, user)}}
 	}
-	return Subject{X509Database, name(rdn(oidOrganizationalUnit, database), rdn(oidCommonName, user))}
+	return Subject{X509Database, pkix.RDNSequence{rdn(oidOrganizationalUnit, database), rdn(oidCommonName, user)}}
 }
 
 // ApplicationSubject names a bot at an application: CN=bot, OU=app.
 func ApplicationSubject(bot, app string) Subject {
-	return Subject{X509Application, name(rdn(oidOrganizationalUnit, app), rdn(oidCommonName, bot))}
+	return Subject{X509Application, pkix.RDNSequence{rdn(oidOrganizationalUnit, app), rdn(oidCommonName, bot)}}
 }
 
 // KubernetesSubject names a Kubernetes user and its groups: CN=user, and one
@@ -61,9 +55,6 @@ func KubernetesSubject(user string, groups []string) Subject {
 	}
 	return Subject{X509Kubernetes, append(n, rdn(oidCommonName, user))}
 }
-
-// name lists attributes in the order of the encoding, the widest first.
-func name(attributes ...pkix.RelativeDistinguishedNameSET) pkix.RDNSequence { return attributes }
 
 // rdn is a relative name of its own for one value. pkix.Name would put all
 // values of O into one set, where DER sorts them and which many programs print
