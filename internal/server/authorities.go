@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
@@ -107,9 +108,14 @@ func (h *handler) health(w http.ResponseWriter, _ *http.Request) error {
 }
 
 func (h *handler) signerUnavailable(r *http.Request, err error) error {
-	h.Log.ErrorContext(r.Context(), "request failed", "path", r.URL.Path, "cause", err.Error())
-	return &failure{
-		problem:    api.NewProblem(api.CodeSignerUnavailable, "the service cannot read its authorities; send the same request again"),
-		retryAfter: retrySigner,
-	}
+	return h.unavailable(r, err, api.CodeSignerUnavailable, "the service cannot read its authorities; send the same request again")
+}
+
+// retryRead is when to come back after something could not be read.
+const retryRead = time.Second
+
+// unavailable logs why something cannot be read, which the caller is not told.
+func (h *handler) unavailable(r *http.Request, cause error, code api.Code, detail string) error {
+	h.Log.ErrorContext(r.Context(), "request failed", "path", r.URL.Path, "cause", cause.Error())
+	return &failure{problem: api.NewProblem(code, detail), retryAfter: retryRead}
 }

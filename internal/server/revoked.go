@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -12,16 +11,6 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
-
-// Revoked makes the lists of what was revoked; *authority.Lists does.
-type Revoked interface {
-	// KRL returns the OpenSSH KRL of user certificates.
-	KRL(ctx context.Context) ([]byte, error)
-	// CRL returns the CRLs of these authorities in PEM; authority.ErrNone if there is
-	// none of them. An error of either is authority.ErrRevocations if the revocations could
-	// not be read.
-	CRL(ctx context.Context, purposes ...cert.Purpose) (string, error)
-}
 
 // revokedFiles are the CRLs below /v1/revoked: of all X.509 authorities, and of each.
 var revokedFiles = map[string][]cert.Purpose{
@@ -66,11 +55,7 @@ func (h *handler) noList(r *http.Request, err error) error {
 	case errors.Is(err, authority.ErrNone):
 		return problem(api.CodeNotFound, "this service has no such authority; the ones it has are at "+api.PathAuthorities)
 	case errors.Is(err, authority.ErrRevocations):
-		h.Log.ErrorContext(r.Context(), "request failed", "path", r.URL.Path, "cause", err.Error())
-		return &failure{
-			problem:    api.NewProblem(api.CodeStoreUnavailable, "the service cannot read what was revoked; keep the list that you have, and send the same request again"),
-			retryAfter: retrySigner,
-		}
+		return h.unavailable(r, err, api.CodeStoreUnavailable, "the service cannot read what was revoked; keep the list that you have, and send the same request again")
 	}
 	return h.signerUnavailable(r, err)
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
@@ -23,7 +24,7 @@ type Config struct {
 	PublicURL string
 	Version   string
 	// Revoked makes the lists of what was revoked.
-	Revoked Revoked
+	Revoked *authority.Lists
 	// SourceAddr tells who sent a request; see SourceAddr.
 	SourceAddr func(*http.Request) netip.Addr
 	// Limit, if set, says whether a request from addr may pass and, if not, when to come back.

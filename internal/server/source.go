@@ -11,9 +11,6 @@ import (
 	"github.com/sethvargo/go-limiter/memorystore"
 )
 
-// retrySigner is when to come back after the authorities could not be read.
-const retrySigner = time.Second
-
 // SourceAddr returns a function that tells who sent a request: the connection's
 // address, or, if that is one of the trusted proxies, the last address in
 // X-Forwarded-For that is not. It gives the zero Addr if there is none.
