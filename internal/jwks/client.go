@@ -60,7 +60,7 @@ func Roots(file []byte) (*x509.CertPool, error) {
 	n := 0
 	for block, rest := pem.Decode(file); block != nil; block, rest = pem.Decode(rest) {
 		if block.Type != "CERTIFICATE" {
-			return nil, fmt.Errorf("GATEPASS_ISSUER_CA holds a block %s; it must hold certificates only", quote(block.Type))
+			return nil, fmt.Errorf("GATEPASS_ISSUER_CA: it holds a block %s; it must hold certificates only", quote(block.Type))
 		}
 		cert, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
@@ -70,7 +70,7 @@ func Roots(file []byte) (*x509.CertPool, error) {
 		n++
 	}
 	if n == 0 {
-		return nil, errors.New("GATEPASS_ISSUER_CA holds no certificate; it must be a file of PEM blocks that begin with -----BEGIN CERTIFICATE-----")
+		return nil, errors.New("GATEPASS_ISSUER_CA: it holds no certificate; it must be a file of PEM blocks that begin with -----BEGIN CERTIFICATE-----")
 	}
 	return pool, nil
 }

@@ -86,16 +86,11 @@ type Result struct {
 // set stays, the failure is noted with it, and the error is a *FetchError. For a
 // pinned set the error is ErrPinned and nothing is fetched.
 func (r *Refresher) Refresh(ctx context.Context, issuer string) error {
-	res := r.refresh(ctx, issuer)
+	res := r.RefreshOne(ctx, issuer)
 	if res.Pinned {
 		return fmt.Errorf("%s: %w", issuer, store.ErrPinned)
 	}
 	return res.Err
-}
-
-// RefreshOne is Refresh for who wants to know what it changed.
-func (r *Refresher) RefreshOne(ctx context.Context, issuer string) Result {
-	return r.refresh(ctx, issuer)
 }
 
 // RefreshAll refreshes every issuer that a stored token names and returns one
@@ -111,7 +106,7 @@ func (r *Refresher) RefreshAll(ctx context.Context) ([]Result, error) {
 	group.SetLimit(r.c.Concurrency)
 	for i, issuer := range issuers {
 		group.Go(func() error {
-			results[i] = r.refresh(ctx, issuer)
+			results[i] = r.RefreshOne(ctx, issuer)
 			return nil
 		})
 	}
@@ -130,7 +125,8 @@ func (r *Refresher) Run(ctx context.Context, every time.Duration) {
 	}
 }
 
-func (r *Refresher) refresh(ctx context.Context, issuer string) Result {
+// RefreshOne is Refresh for who wants to know what it changed. A pinned set is not an error.
+func (r *Refresher) RefreshOne(ctx context.Context, issuer string) Result {
 	res := r.fetchAndStore(ctx, issuer)
 	log := r.c.Log.With("issuer", issuer, "keys", res.Keys)
 	switch {

@@ -18,13 +18,7 @@ const (
 // each variable that is wrong.
 func ReadClientConfig(getenv func(string) string) (ClientConfig, error) {
 	private, err := ParsePrivateIssuers(getenv(EnvPrivateIssuers))
-	if err != nil {
-		err = fmt.Errorf("%s: %w", EnvPrivateIssuers, err)
-	}
 	roots, rootsErr := readRoots(getenv(EnvIssuerCA))
-	if rootsErr != nil {
-		rootsErr = fmt.Errorf("%s: %w", EnvIssuerCA, rootsErr)
-	}
 	return ClientConfig{PrivateIssuers: private, RootCAs: roots}, errors.Join(err, rootsErr)
 }
 
@@ -39,7 +33,7 @@ func readRoots(v string) (*x509.CertPool, error) {
 	}
 	text, err := os.ReadFile(v)
 	if err != nil {
-		return nil, fmt.Errorf("%w; write certificates in PEM, or the path of a file of them", err)
+		return nil, fmt.Errorf("%s: %w; write certificates in PEM, or the path of a file of them", EnvIssuerCA, err)
 	}
 	return Roots(text)
 }
