@@ -62,7 +62,7 @@ func guides(t *testing.T, issuer *issuertest.Issuer) string {
 	t.Helper()
 	dir := t.TempDir()
 	for _, name := range []string{"role", "bot", "bitbucket-token", "circleci-token"} {
-		text, err := os.ReadFile("../internal/demo/guides/" + name + ".yaml")
+		text, err := os.ReadFile("../internal/ctl/service/guides/" + name + ".yaml")
 		must(t, err)
 		write(t, dir, name+".yaml", strings.NewReplacer(
 			"BITBUCKET_ISSUER", issuer.BitbucketURL(), "CIRCLECI_ISSUER", issuer.CircleCIURL(),

@@ -1,4 +1,4 @@
-package demo
+package service
 
 import (
 	"bufio"
@@ -15,13 +15,13 @@ import (
 // startService starts gatepassctl serve and waits until it listens.
 func (d *demo) startService(ctx context.Context) error {
 	d.heading("The join service")
-	d.say("   %s", d.Bold("$ gatepassctl serve --data data --listen 127.0.0.1:0 &"))
+	d.say("   %s", d.bold("$ gatepassctl serve --data data --listen 127.0.0.1:0 &"))
 	log, err := os.OpenFile(filepath.Join(d.dir, "serve.log"), os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	cmd := exec.CommandContext(ctx, d.Gatepassctl, "serve", "--listen", "127.0.0.1:0")
+	cmd := exec.CommandContext(ctx, d.gatepassctl, "serve", "--listen", "127.0.0.1:0")
 	cmd.Dir, cmd.Env, cmd.Stderr = d.dir, d.env, log
 	// A service that is told to stop finishes what is under way.
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
