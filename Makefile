@@ -5,7 +5,6 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 FUZZTIME ?= 30s
-COUNT ?= 1
 # A version from the tag and commit comes by Go's own build information; a release states it.
 GO_BUILD = CGO_ENABLED=0 go build -trimpath $(RELEASE_FLAGS) -ldflags '-s -w $(RELEASE_LDFLAGS)'
 
@@ -65,8 +64,9 @@ deploy: ## build the functions and deploy the stack that samconfig.toml names; D
 	@tools/deploy.sh $(DEPLOY)
 
 .PHONY: bench
-bench: ## run the benchmarks, COUNT (1) times
-	@COUNT=$(COUNT) tools/bench.sh
+bench: ## measure Gatepass on this machine, in some minutes; BENCH= takes flags and parts, see docs/development.md
+	@tools/install.sh test >&2
+	@go run ./test/bench $(BENCH)
 
 .PHONY: generate
 generate: ## write the files that are committed and made from others: the packed orb, the JSON Schemas, the field tables of docs/rules.md

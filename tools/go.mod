@@ -1,4 +1,4 @@
-// The Go tools of `make lint` and `make bench`, pinned apart from the module so
+// The Go tools of `make lint`, and benchstat, pinned apart from the module so
 // that none of their requirements reaches the service or the client.
 module github.com/gatepass-ci/gatepass/tools
 

@@ -2,12 +2,6 @@ package server_test
 
 import (
 	"bytes"
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/sha256"
-	"crypto/x509"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -62,44 +56,6 @@ func BenchmarkJoin(b *testing.B) {
 			b.Fatalf("answered %d %s", w.Code, w.Body)
 		}
 	})
-}
-
-// BenchmarkJoinBareCryptography is what no service could leave out of that join:
-// the ID token's RSA signature, the CSR's, two signatures and their checks.
-func BenchmarkJoinBareCryptography(b *testing.B) {
-	s := newService(b)
-	token := s.bitbucket(issuertest.BitbucketJob{})
-	digest := sha256.Sum256([]byte(token))
-	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
-	must(b, err)
-	tokenSignature, err := rsa.SignPKCS1v15(rand.Reader, rsaKey, crypto.SHA256, digest[:])
-	must(b, err)
-	key := newKey(b)
-	requested := parseCSR(b, csr(b, key))
-	measured(b, func(int) {
-		if err := rsa.VerifyPKCS1v15(&rsaKey.PublicKey, crypto.SHA256, digest[:], tokenSignature); err != nil {
-			b.Fatal(err)
-		}
-		if err := requested.CheckSignature(); err != nil {
-			b.Fatal(err)
-		}
-		for range 2 {
-			signature, err := ecdsa.SignASN1(rand.Reader, key, digest[:])
-			if err != nil {
-				b.Fatal(err)
-			}
-			if !ecdsa.VerifyASN1(&key.PublicKey, digest[:], signature) {
-				b.Fatal("the signature does not verify")
-			}
-		}
-	})
-}
-
-func parseCSR(b *testing.B, text string) *x509.CertificateRequest {
-	b.Helper()
-	request, err := x509.ParseCertificateRequest(decodePEM(b, text))
-	must(b, err)
-	return request
 }
 
 // BenchmarkRefused is a join that is refused before anything is verified, as in a flood.

@@ -34,6 +34,10 @@ type Config struct {
 	// certificate must name the login itself among its principals.
 	AuthorizedPrincipals map[string]string
 
+	// AuthorizedKeys, if not empty, are plain keys that every login accepts, one on each
+	// line as in AuthorizedKeysFile.
+	AuthorizedKeys string
+
 	// RevokedKeys, if not empty, is a list of public keys, one on each line, or a
 	// binary revocation list of ssh-keygen -k.
 	RevokedKeys string

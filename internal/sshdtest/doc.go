@@ -7,5 +7,5 @@
 // outside the namespaces and one temporary folder is changed, and root is not needed: for
 // anyone else a user namespace makes the caller the login.
 //
-// It listens on 127.0.0.1 only, and accepts nothing but certificates.
+// It listens on 127.0.0.1 only, and accepts certificates, and plain keys only if it is given some.
 package sshdtest

@@ -12,7 +12,7 @@ import (
 
 // files lays out everything that sshd reads in dir.
 //
-//	sshd_config host_key host_cert user_ca revoked principals/LOGIN
+//	sshd_config host_key host_cert user_ca revoked authorized_keys principals/LOGIN
 //	etc/{passwd,group,shadow,nsswitch.conf}   mounted over the machine's
 //	home/LOGIN
 func (cfg Config) files(dir, port string, accounts []account, privileged bool) error {
@@ -34,7 +34,7 @@ func (cfg Config) files(dir, port string, accounts []account, privileged bool) e
 		name, text string
 		mode       os.FileMode
 	}
-	// sshd reads the principals as the login, so they, unlike the rest, are for all.
+	// sshd reads the principals and authorized keys as the login, so they, unlike the rest, are for all.
 	files := []file{
 		{"sshd_config", cfg.sshdConfig(dir, port, privileged), 0o600},
 		{"host_key", string(pem.EncodeToMemory(block)), 0o600},
@@ -45,6 +45,9 @@ func (cfg Config) files(dir, port string, accounts []account, privileged bool) e
 		{"etc/group", newGroup, 0o644},
 		{"etc/shadow", newShadow, 0o600},
 		{"etc/nsswitch.conf", "passwd: files\ngroup: files\nshadow: files\nhosts: files\n", 0o644},
+	}
+	if cfg.AuthorizedKeys != "" {
+		files = append(files, file{"authorized_keys", line(cfg.AuthorizedKeys), 0o644})
 	}
 	for login, principals := range cfg.AuthorizedPrincipals {
 		files = append(files, file{"principals/" + login, line(principals), 0o644})
@@ -102,10 +105,8 @@ func (cfg Config) sshdConfig(dir, port string, privileged bool) string {
 		"LogLevel VERBOSE",
 		"HostKey "+quote(dir+"/host_key"),
 
-		// Certificates only; and root by certificate, so that a refusal of root is
-		// about principals.
+		// Keys only; and root too, so that a refusal of root is about principals.
 		"AuthenticationMethods publickey",
-		"AuthorizedKeysFile none",
 		"PasswordAuthentication no",
 		"KbdInteractiveAuthentication no",
 		"UsePAM no",
@@ -127,6 +128,11 @@ func (cfg Config) sshdConfig(dir, port string, privileged bool) string {
 		"MaxStartups 500", // a benchmark's connections are no attack
 		"Subsystem sftp internal-sftp",
 	)
+	if cfg.AuthorizedKeys != "" {
+		lines = append(lines, "AuthorizedKeysFile "+quote(dir+"/authorized_keys"))
+	} else {
+		lines = append(lines, "AuthorizedKeysFile none")
+	}
 	if cfg.TrustedUserCAKeys != "" {
 		lines = append(lines, "TrustedUserCAKeys "+quote(dir+"/user_ca"))
 	}

@@ -16,6 +16,7 @@ var ErrUnavailable = errors.New("a test sshd is not available here")
 type Server struct {
 	software string
 	addr     string
+	pid      int
 	hostKey  ssh.PublicKey
 	log      *logBuffer
 
@@ -29,6 +30,9 @@ func (s *Server) Software() string { return s.software }
 
 // Addr is the server's address, "127.0.0.1:PORT".
 func (s *Server) Addr() string { return s.addr }
+
+// PID is sshd's process id, as seen from outside its namespace.
+func (s *Server) PID() int { return s.pid }
 
 // HostKey is the public key that the server proves itself by.
 func (s *Server) HostKey() ssh.PublicKey { return s.hostKey }

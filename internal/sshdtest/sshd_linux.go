@@ -93,7 +93,7 @@ func startOnce(ctx context.Context, cfg Config, sshd string) (_ *Server, err err
 		return nil, errors.Join(err, p.kill())
 	}
 	stop := func() error { return errors.Join(p.kill(), os.RemoveAll(dir)) }
-	return &Server{software: sshd, addr: addr, log: log, stop: stop}, nil
+	return &Server{software: sshd, addr: addr, pid: p.cmd.Process.Pid, log: log, stop: stop}, nil
 }
 
 // startSandboxed runs sandbox.sh, which becomes sshd, in new namespaces.

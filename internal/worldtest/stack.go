@@ -109,9 +109,22 @@ func template(values map[string]string) string {
 // StartService starts the function join behind the URL; env, such as
 // GATEPASS_MAX_TTL=1h, is added to its settings.
 func (s *Stack) StartService(env ...string) error {
-	bootstrap, err := s.cloud.Function("join")
+	function, err := s.StartFunction("join", env...)
 	if err != nil {
 		return err
+	}
+	if before := s.function.Swap(function); before != nil {
+		before.Stop()
+	}
+	return s.healthy()
+}
+
+// StartFunction starts a function of the stack by itself, with env added to its settings. It is
+// cold until its first event. The caller stops it.
+func (s *Stack) StartFunction(name string, env ...string) (*awstest.Emulator, error) {
+	bootstrap, err := s.cloud.Function(name)
+	if err != nil {
+		return nil, err
 	}
 	settings := map[string]string{
 		lambda.EnvResourcesTable: s.Tables.Resources, lambda.EnvKeySetsTable: s.Tables.KeySets, lambda.EnvJoinsTable: s.Tables.Joins,
@@ -126,14 +139,7 @@ func (s *Stack) StartService(env ...string) error {
 		name, value, _ := strings.Cut(v, "=")
 		settings[name] = value
 	}
-	function, err := awstest.StartEmulator(awstest.EmulatorConfig{Bootstrap: bootstrap, Env: settings})
-	if err != nil {
-		return err
-	}
-	if before := s.function.Swap(function); before != nil {
-		before.Stop()
-	}
-	return s.healthy()
+	return awstest.StartEmulator(awstest.EmulatorConfig{Bootstrap: bootstrap, Env: settings})
 }
 
 // healthy asks the function for its health: one whose settings are wrong has ended.
