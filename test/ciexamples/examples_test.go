@@ -21,16 +21,18 @@ import (
 // kinds are what the first line of a block may say that it is, and what checks it. What a
 // schema is to check is returned.
 var kinds = map[string]func(text string) (document, error){
-	"# .circleci/config.yml":    func(text string) (document, error) { return document{circleCI, text}, nil },
-	"# bitbucket-pipelines.yml": pipeline,
-	"# the script of a step":    script,
-	"# rules.yaml":              func(text string) (document, error) { return document{}, checkRules(text) },
+	"# .circleci/config.yml":         func(text string) (document, error) { return document{circleCI, text}, nil },
+	"# .github/workflows/deploy.yml": func(text string) (document, error) { return document{github, text}, nil },
+	"# bitbucket-pipelines.yml":      pipeline,
+	"# the script of a step":         script,
+	"# rules.yaml":                   func(text string) (document, error) { return document{}, checkRules(text) },
 }
 
 // pages are the files with blocks, and the kinds that each must have.
 var pages = map[string][]string{
 	"docs/circleci.md":            {"# .circleci/config.yml", "# rules.yaml"},
 	"docs/bitbucket.md":           {"# bitbucket-pipelines.yml", "# rules.yaml"},
+	"docs/github.md":              {"# .github/workflows/deploy.yml", "# rules.yaml"},
 	"ci/circleci-orb/README.md":   {"# .circleci/config.yml"},
 	"ci/bitbucket-pipe/README.md": {"# bitbucket-pipelines.yml"},
 }
@@ -196,8 +198,10 @@ func TestChecksCatch(t *testing.T) {
 		{"a script that is none", "# the script of a step\n- pipe: 7\n", "$.pipelines"},
 		{"an unknown field of a rule", "# rules.yaml\nkind: bot\nversion: v1\nmetadata: {name: a}\nspec: {role: [b]}\n", "role"},
 		{"an empty file of rules", "# rules.yaml\n", "there is no resource"},
+		{"a job that runs nowhere", "# .github/workflows/deploy.yml\non: push\njobs: {a: {steps: [{run: b}]}}\n", "$.jobs.a"},
 		{"audiences are fine", "# bitbucket-pipelines.yml\npipelines: {default: [step: {oidc: {audiences: [a]}, script: [b]}]}\n", ""},
 		{"a configuration is fine", "# .circleci/config.yml\nversion: 2.1\njobs: {a: {docker: [{image: b}], steps: [checkout]}}\n", ""},
+		{"a workflow is fine", "# .github/workflows/deploy.yml\non: push\njobs: {a: {runs-on: ubuntu-latest, steps: [{run: b}]}}\n", ""},
 	}
 	documents := make(map[string]document)
 	problems := make(map[string]string)

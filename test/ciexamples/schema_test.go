@@ -19,6 +19,7 @@ import (
 const (
 	circleCI  = "vendor.circle-ci"
 	bitbucket = "vendor.bitbucket-pipelines"
+	github    = "vendor.github-workflows"
 )
 
 // document is YAML and the schema that it is to be checked by; none if it is empty.
@@ -79,7 +80,7 @@ func plainOIDC(value any) error {
 func validate(t *testing.T, documents map[string]document) map[string]string {
 	t.Helper()
 	problems := make(map[string]string)
-	for _, schema := range []string{circleCI, bitbucket} {
+	for _, schema := range []string{circleCI, bitbucket, github} {
 		dir := t.TempDir()
 		names := make(map[string]string) // by file
 		for name, document := range documents {

@@ -131,8 +131,8 @@ var stricter = []sample{
 		yaml: with(circleToken, "  join_method: circleci\n", "")},
 	{name: "a section would be passed over: of another method", refused: "spec.circleci: join_method is bitbucket; remove this section",
 		yaml: bitbucketToken + "  circleci: {organization_id: " + organization + ", allow: [{context_id: " + context + "}]}\n"},
-	{name: "a field would be passed over: one of Teleport's other methods", refused: "spec.github: is not a field here",
-		yaml: circleToken + "  github: {allow: [{repository: acme/shop}]}\n"},
+	{name: "a field would be passed over: one of Teleport's other methods", refused: "spec.gitlab: is not a field here",
+		yaml: circleToken + "  gitlab: {allow: [{project_path: acme/shop}]}\n"},
 	{name: "a limit would be passed over: labels of databases", refused: "spec.allow.db_labels: limits access to some servers", yaml: `
 kind: role
 version: v7
