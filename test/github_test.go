@@ -53,6 +53,7 @@ func TestGitHubJobsJoin(t *testing.T) {
 		{"a pull request", issuertest.GitHubJob{Event: "pull_request", Ref: "refs/pull/7/merge", Head: "fix", Base: "main"}, 3, []string{"no_rule_matched", "event_name"}},
 		{"a pull request with an environment", issuertest.GitHubJob{Event: "pull_request", Ref: "refs/pull/7/merge", Environment: "production"}, 3, []string{"event_name"}},
 		{"a pull request that runs the base's workflow", issuertest.GitHubJob{Event: "pull_request_target", Head: "fix", Base: "main"}, 3, []string{"event_name"}},
+		{"a comment that anybody may write", issuertest.GitHubJob{Event: "issue_comment"}, 3, []string{"no_rule_matched", "event_name"}},
 		{"a denied branch", issuertest.GitHubJob{Ref: "refs/heads/legacy"}, 3, []string{"denied_by_rule"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

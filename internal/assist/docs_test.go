@@ -67,7 +67,7 @@ func fieldTables(p *provider.Provider) string {
 		if g.Unless != "" {
 			unless = fmt.Sprintf(", unless `%s` is true", g.Unless)
 		}
-		fmt.Fprintf(&b, "An allow rule that does not name `%s` never matches a pull request's job%s.\n", g.Field, unless)
+		fmt.Fprintf(&b, "An allow rule that does not name `%s` never matches %s%s.\n", g.Field, g.Jobs, unless)
 	}
 	return b.String()
 }

@@ -59,6 +59,7 @@ func init() {
 		// forked from; only its origin tells them apart.
 		Guard: &Guard{
 			Field:    "vcs_origin",
+			Jobs:     "a pull request's job",
 			Why:      "a rule that names vcs_origin: vcs_ref is a pull request's, which may come from a fork",
 			Suspects: func(job map[string][]string) bool { return anyPullRequest(job["vcs_ref"]) },
 			Unless:   "allow_forks",

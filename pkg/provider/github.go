@@ -1,8 +1,16 @@
 package provider
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 const githubIssuer = "https://token.actions.githubusercontent.com"
+
+// githubTrusted are the events that only those can cause who may write to the
+// repository, and that run the code that is in it. An event that is not known is none
+// of them, and neither is merge_group: its code is not merged yet.
+var githubTrusted = []string{"push", "create", "delete", "release", "schedule", "workflow_dispatch", "repository_dispatch"}
 
 // GitHub Actions, on github.com. Its sub can be set to other forms by an organization,
 // so rules test the claims that it is made of.
@@ -25,7 +33,7 @@ func init() {
 			{Claim: "ref", Glob: true, Value: Value{Name: "ref", Pattern: `(refs/|\*).*`, Mistake: "does not begin with refs/; write a branch as refs/heads/main and a tag as refs/tags/v1",
 				Meaning: "branch or tag, such as refs/heads/main"}},
 			{Claim: "ref_type", Value: Value{Name: "ref_type", Meaning: "branch or tag"}},
-			{Claim: "event_name", Value: Value{Name: "event_name", Meaning: "what started the workflow, such as push; only a rule with it lets pull requests in"}},
+			{Claim: "event_name", Value: Value{Name: "event_name", Meaning: "what started the workflow, such as push; only a rule with it lets in what strangers can start"}},
 			{Claim: "workflow", Value: Value{Name: "workflow", Meaning: "name of the workflow, which who may change it chooses"}},
 			{Claim: "job_workflow_ref", Glob: true, Value: Value{Name: "job_workflow_ref", Meaning: "file of the job's workflow, such as acme/shop/.github/workflows/deploy.yml@refs/heads/main"}},
 			{Claim: "actor", Value: Value{Name: "actor", Meaning: "account that started the workflow"}},
@@ -39,14 +47,14 @@ func init() {
 		Usual: func(*Section) Claims {
 			return Claims{"repository": "nobody/nothing", "repository_id": "1", "repository_owner_id": "1", "event_name": "push", "run_id": "1"}
 		},
-		// The workflow of a pull request may run code that anybody proposes. A pull_request_target
-		// has the ref of the branch that it is proposed for.
+		// Anybody can propose the code of a pull request, and start a workflow of the default
+		// branch by a comment, an issue or a fork. A pull_request_target has the ref of the
+		// branch that it is proposed for, and a workflow_run that of the default branch.
 		Guard: &Guard{
-			Field: "event_name",
-			Why:   "a rule that names event_name: the job runs for a pull request, whose code anybody may have proposed",
-			Suspects: func(job map[string][]string) bool {
-				return anyPullRequest(job["ref"]) || strings.HasPrefix(strings.Join(job["event_name"], ""), "pull_request")
-			},
+			Field:    "event_name",
+			Jobs:     "a job of a pull request's ref, or of an event other than " + strings.Join(githubTrusted, ", "),
+			Why:      "a rule that names event_name: anybody can start a job in this way, or may have proposed its code",
+			Suspects: suspectGitHub,
 		},
 		LintRule: lintGitHubRule,
 		Doctor: Doctor{
@@ -65,6 +73,11 @@ func init() {
 			},
 		},
 	})
+}
+
+func suspectGitHub(job map[string][]string) bool {
+	event := job["event_name"]
+	return len(event) != 1 || !slices.Contains(githubTrusted, event[0]) || anyPullRequest(job["ref"])
 }
 
 func githubID(name, of, meaning string) Value {

@@ -52,6 +52,7 @@ type Provider struct {
 // matched only by allow rules that name a field.
 type Guard struct {
 	Field string
+	Jobs  string // those that a rule without the field never matches, as the reference tells it
 	Why   string // told in place of what the rule wants of Field
 	// Suspects looks at a job's claims, by the names of the rules' fields.
 	Suspects func(job map[string][]string) bool

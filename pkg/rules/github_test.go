@@ -95,6 +95,44 @@ func TestGitHubPullRequestsNeedARuleThatNamesTheEvent(t *testing.T) {
 	}
 }
 
+// What a stranger can cause needs a rule that names the event, and so does an event that
+// is not known. What takes write access to the repository does not.
+func TestGitHubEventsOfStrangersNeedARuleThatNamesThem(t *testing.T) {
+	trusted := []string{"push", "create", "delete", "release", "schedule", "workflow_dispatch", "repository_dispatch"}
+	strangers := []string{"pull_request", "pull_request_target", "pull_request_review", "pull_request_review_comment", "pull_request_comment",
+		"issue_comment", "issues", "discussion", "discussion_comment", "fork", "watch", "gollum", "workflow_run", "check_run", "check_suite", "status",
+		"deployment", "deployment_status", "merge_group", "workflow_call", "an_event_of_next_year", "Push", "push ", "*"}
+	for _, rule := range []string{"{repository: acme/shop}", "{repository_id: 74, ref: refs/heads/main}", "{repository_owner: acme, sub: 'repo:*'}"} {
+		token := withRules(t, githubYAML, "    allow: ["+rule+"]\n")
+		var tests []decision
+		for _, event := range trusted {
+			tests = append(tests, decision{event, push("event_name", event), rules.Allowed, 0, ""},
+				decision{event + " of a pull request's ref", push("event_name", event, "ref", "refs/pull/7/merge"), rules.NoMatch, -1, unmatched(rule)})
+		}
+		for _, event := range strangers {
+			tests = append(tests, decision{event, push("event_name", event), rules.NoMatch, -1, "event_name"})
+		}
+		absent, two := push(), push()
+		delete(absent, "event_name")
+		two["event_name"] = []string{"push", "pull_request"}
+		checkDecisions(t, token, append(tests,
+			decision{"no event", absent, rules.NoMatch, -1, "event_name"},
+			decision{"two events", two, rules.NoMatch, -1, "event_name"}))
+	}
+	for _, event := range strangers[:len(strangers)-3] {
+		named := withRules(t, githubYAML, "    allow: [{repository: acme/shop, event_name: "+event+"}]\n")
+		checkDecisions(t, named, []decision{{event, push("event_name", event), rules.Allowed, 0, ""}, {"push", push(), rules.NoMatch, -1, "event_name"}})
+	}
+}
+
+// unmatched are the fields of a rule that a push with the ref of a pull request lacks.
+func unmatched(rule string) string {
+	if strings.Contains(rule, "ref:") {
+		return "event_name ref"
+	}
+	return "event_name"
+}
+
 func TestGitHubMistakesAreExplained(t *testing.T) {
 	for rule, want := range map[string]string{
 		"{repository: shop}":                             `"shop" is not OWNER/NAME; write it such as acme/shop`,
