@@ -84,7 +84,8 @@ func (s *Service) recordRefusal(ctx context.Context, d *diary, r *Refusal) *Refu
 	// The caller may have gone away; its record is written all the same.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
-	if err := s.record(ctx, d); err != nil {
+	// A panic of the store must not take the line in the log along.
+	if err := guarded(func() error { return s.record(ctx, d) })(); err != nil {
 		return storeUnavailable(fmt.Errorf("recording the refusal %s: %w", r.Problem.Code, err))
 	}
 	d.recorded = true

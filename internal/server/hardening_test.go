@@ -12,7 +12,9 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
+	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/server"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
@@ -54,6 +56,25 @@ func TestAPanicIsRecorded(t *testing.T) {
 		t.Errorf("recorded %+v", r)
 	}
 	if log := s.log.String(); !strings.Contains(log, "a fault of ours") || strings.Contains(a.body, "fault of ours") {
+		t.Errorf("told %s, logged %s", a.body, log)
+	}
+}
+
+// panickingRecords panics as it stores a record.
+type panickingRecords struct{ join.Store }
+
+func (panickingRecords) Record(context.Context, store.Record, time.Time) error {
+	panic("a fault of ours")
+}
+
+// A panic as a refusal is recorded has a code, a join id and a line in the log.
+func TestAPanicOfTheRecordOfARefusalIsLogged(t *testing.T) {
+	s := newService(t, func(s *service, _ *server.Config) { s.config.Store = panickingRecords{s.config.Store} })
+	a := s.join(s.request("example-bot", s.bitbucket(issuertest.BitbucketJob{BranchName: "legacy"})))
+	if a.problem == nil || a.problem.Code != api.CodeStoreUnavailable || a.problem.JoinID == "" {
+		t.Fatalf("answered %s", a.body)
+	}
+	if log := s.log.String(); !strings.Contains(log, a.problem.JoinID) || !strings.Contains(log, "denied_by_rule") || strings.Contains(a.body, "fault of ours") {
 		t.Errorf("told %s, logged %s", a.body, log)
 	}
 }
