@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -60,6 +61,11 @@ func (c *checker) read(p *path) {
 			c.faults = append(c.faults, f)
 		}
 	}
+}
+
+// unreadable reports that a duration or a time is written and was not understood.
+func (c *checker) unreadable(p *path) bool {
+	return slices.ContainsFunc(c.late, func(f fault) bool { return f.field == p.String() })
 }
 
 // fault notes a problem; "" is none.

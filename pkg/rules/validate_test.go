@@ -52,6 +52,8 @@ func TestMetadataIsValidated(t *testing.T) {
 		{"token name of 254", bitbucketYAML, "name: example-bot,", "name: " + strings.Repeat("b", 254) + ",", "metadata.name", "at most 253"},
 		{"control character in a description", botYAML, "deploys the shop", `"a\x00b"`, "metadata.description", "U+0000"},
 		{"expires of a bot", botYAML, "name: example,", "name: example, expires: 2100-01-01T00:00:00Z,", "metadata.expires", "a bot does not expire"},
+		{"expires of a bot, and not a time", botYAML, "name: example,", "name: example, expires: never,", "metadata.expires", "a bot does not expire"},
+		{"expires of a lock in the wrong place, and out of range", lockYAML, "name: stop-example", `name: stop-example, expires: "0001-01-01T00:00:00Z"`, "metadata.expires", "write spec.expires"},
 		{"expires of a role", roleYAML, "name: deployer", "name: deployer, expires: 2100-01-01T00:00:00Z", "metadata.expires", "a role does not expire"},
 		{"expires of a lock in the wrong place", lockYAML, "name: stop-example", "name: stop-example, expires: 2100-01-01T00:00:00Z", "metadata.expires", "write spec.expires"},
 		{"expires is a date", bitbucketYAML, `"2100-01-01T00:00:00Z"`, "2100-01-01", "metadata.expires", "2100-01-01T00:00:00Z"},
