@@ -117,7 +117,7 @@ func samples(t *testing.T) map[string]string {
 	for i, text := range blocks(t, "../../docs/rules.md", "yaml") {
 		all["docs/rules.md, block "+strconv.Itoa(i)] = text
 	}
-	guides, err := filepath.Glob("../demo/guides/*.yaml")
+	guides, err := filepath.Glob("../ctl/service/guides/*.yaml")
 	if err != nil || len(guides) < 4 {
 		t.Fatalf("%d guides, %v", len(guides), err)
 	}
