@@ -82,7 +82,7 @@ const settleTries = 30
 
 // newPublicKey reads the public half of a key that may have been made a moment ago:
 // not every part of KMS knows it at once.
-func newPublicKey(ctx context.Context, client Client, key string) (crypto.PublicKey, error) {
+func newPublicKey(ctx context.Context, client *awskms.Client, key string) (crypto.PublicKey, error) {
 	for try := 1; ; try++ {
 		public, err := publicKey(ctx, client, key)
 		if errorCode(err) != "NotFoundException" || try == settleTries {

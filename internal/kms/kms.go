@@ -7,10 +7,11 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"sync"
 	"time"
+
+	awskms "github.com/aws/aws-sdk-go-v2/service/kms"
 
 	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
@@ -30,7 +31,7 @@ type Certificates interface {
 
 // Config is what Authorities are made of. Client, Keys and Certificates are required.
 type Config struct {
-	Client Client
+	Client *awskms.Client
 	// Keys are the KMS keys, by id or ARN, of the authorities that there are. A
 	// purpose without one, or with an empty one, has no authority.
 	Keys         map[cert.Purpose]string
@@ -46,8 +47,6 @@ type Config struct {
 	LeaveOut func(p cert.Purpose, key string, cause error)
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
-	// Rand is the source of serials of new certificates; nil means crypto/rand.
-	Rand io.Reader
 }
 
 // Authorities are the authorities of a deployment. It is safe for concurrent use.
@@ -79,9 +78,6 @@ type loaded struct {
 func New(c Config) *Authorities {
 	if c.Now == nil {
 		c.Now = time.Now
-	}
-	if c.Rand == nil {
-		c.Rand = rand.Reader
 	}
 	if c.CacheFor == 0 {
 		c.CacheFor = authority.CacheFor
@@ -215,7 +211,7 @@ func (a *Authorities) read(ctx context.Context, k wanted) (*loaded, error) {
 // then: of several that are made at once the first stands.
 func (a *Authorities) makeCertificate(ctx context.Context, k wanted, public *ecdsa.PublicKey) (string, error) {
 	s := &signer{ctx: ctx, client: a.c.Client, key: k.key, public: public}
-	made, err := cert.NewX509Authority(a.c.Rand, s, k.purpose, a.c.Now())
+	made, err := cert.NewX509Authority(rand.Reader, s, k.purpose, a.c.Now())
 	if err != nil {
 		return "", err
 	}

@@ -18,7 +18,7 @@ import (
 // signer signs by one KMS key within one request.
 type signer struct {
 	ctx    context.Context // crypto.Signer hands none over
-	client Client
+	client *awskms.Client
 	key    string
 	public *ecdsa.PublicKey
 }
@@ -47,7 +47,7 @@ func (s *signer) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byt
 }
 
 // publicKey reads the public half of a key, and refuses one that is of another type.
-func publicKey(ctx context.Context, client Client, key string) (*ecdsa.PublicKey, error) {
+func publicKey(ctx context.Context, client *awskms.Client, key string) (*ecdsa.PublicKey, error) {
 	out, err := client.GetPublicKey(ctx, &awskms.GetPublicKeyInput{KeyId: aws.String(key)})
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package localca
 import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -27,7 +28,7 @@ func (f *folder) key(id string, o Options) (*ecdsa.PrivateKey, error) {
 	}
 	if errors.Is(err, fs.ErrNotExist) && !o.ReadOnly {
 		var made []byte
-		if _, made, err = newKey(o); err != nil {
+		if _, made, err = newKey(); err != nil {
 			return nil, fmt.Errorf("making the key %s: %w", f.path(name), err)
 		}
 		// Another process may be first. What is on disk is what both use.
@@ -46,8 +47,8 @@ func (f *folder) key(id string, o Options) (*ecdsa.PrivateKey, error) {
 }
 
 // newKey returns a key and the file that holds it.
-func newKey(o Options) (*ecdsa.PrivateKey, []byte, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), o.Rand)
+func newKey() (*ecdsa.PrivateKey, []byte, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -22,7 +22,7 @@ type KeyRing struct {
 
 var _ authority.KeyRing = (*KeyRing)(nil)
 
-// NewKeyRing returns the key ring of a folder. Of o, the clock and the randomness count.
+// NewKeyRing returns the key ring of a folder. Of o, the clock counts.
 func NewKeyRing(dir string, o Options) *KeyRing {
 	return &KeyRing{dir: dir, o: o.complete()}
 }
@@ -59,7 +59,7 @@ func (r *KeyRing) Make(_ context.Context, a authority.State) (string, crypto.Pub
 	defer f.Close()
 	id, key, err := f.leftOver(a)
 	if err == nil && key == nil {
-		id, key, err = f.makeKey(a.Purpose, r.o)
+		id, key, err = f.makeKey(a.Purpose)
 	}
 	if err == nil && a.Purpose.IsX509() {
 		_, err = f.certificate(a.Purpose, id, key, r.o)
@@ -87,8 +87,8 @@ func (f *folder) leftOver(a authority.State) (string, *ecdsa.PrivateKey, error) 
 	return "", nil, nil
 }
 
-func (f *folder) makeKey(p cert.Purpose, o Options) (string, *ecdsa.PrivateKey, error) {
-	key, text, err := newKey(o)
+func (f *folder) makeKey(p cert.Purpose) (string, *ecdsa.PrivateKey, error) {
+	key, text, err := newKey()
 	if err != nil {
 		return "", nil, err
 	}

@@ -14,7 +14,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"sync"
 	"time"
@@ -33,17 +32,12 @@ type Options struct {
 	Rotated authority.Reader
 	// Now is the clock for new certificates; nil means time.Now.
 	Now func() time.Time
-	// Rand is the source of new keys and serials; nil means crypto/rand.
-	Rand io.Reader
 }
 
-// complete has the clock and the randomness that o leaves open.
+// complete has the clock that o leaves open.
 func (o Options) complete() Options {
 	if o.Now == nil {
 		o.Now = time.Now
-	}
-	if o.Rand == nil {
-		o.Rand = rand.Reader
 	}
 	return o
 }
@@ -133,7 +127,7 @@ func (f *folder) certificate(p cert.Purpose, id string, key crypto.Signer, o Opt
 	text, err := f.read(name, anyoneMayRead)
 	if errors.Is(err, fs.ErrNotExist) && !o.ReadOnly {
 		var made *x509.Certificate
-		if made, err = cert.NewX509Authority(o.Rand, key, p, o.Now()); err != nil {
+		if made, err = cert.NewX509Authority(rand.Reader, key, p, o.Now()); err != nil {
 			return nil, err
 		}
 		if err = f.create(name, []byte(cert.CertificatePEM(made))); err == nil {
