@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -117,5 +118,5 @@ const retryRead = time.Second
 // unavailable logs why something cannot be read, which the caller is not told.
 func (h *handler) unavailable(r *http.Request, cause error, code api.Code, detail string) error {
 	h.Log.ErrorContext(r.Context(), "request failed", "path", r.URL.Path, "cause", cause.Error())
-	return &failure{problem: api.NewProblem(code, detail), retryAfter: retryRead}
+	return &join.Refusal{Problem: api.NewProblem(code, detail), RetryAfter: retryRead}
 }

@@ -93,7 +93,8 @@ func (h *handler) route(w http.ResponseWriter, r *http.Request) error {
 	}
 	if h.Limit != nil && r.URL.Path != api.PathHealth {
 		if ok, after := h.Limit(h.SourceAddr(r)); !ok {
-			return &failure{problem: api.NewProblem(api.CodeRateLimited, "too many requests from this address; wait and send the same request again"), retryAfter: max(after, time.Second)}
+			limited := api.NewProblem(api.CodeRateLimited, "too many requests from this address; wait and send the same request again")
+			return &join.Refusal{Problem: limited, RetryAfter: max(after, time.Second)}
 		}
 	}
 	return route.serve(w, r)
@@ -106,16 +107,9 @@ func allow(method string) string {
 	return method
 }
 
-// failure is a problem that arose before the request reached the use case.
-type failure struct {
-	problem    *api.Problem
-	retryAfter time.Duration
-}
-
-func (f *failure) Error() string { return f.problem.Error() }
-
-func problem(code api.Code, detail string) *failure {
-	return &failure{problem: api.NewProblem(code, detail)}
+// problem is a refusal that does not come from the use case.
+func problem(code api.Code, detail string) *join.Refusal {
+	return &join.Refusal{Problem: api.NewProblem(code, detail)}
 }
 
 func internalProblem() *api.Problem {
@@ -124,10 +118,6 @@ func internalProblem() *api.Problem {
 
 // fail answers with the problem of err; one that has none is a fault of ours, and its cause is for the log only.
 func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
-	if f, ok := errors.AsType[*failure](err); ok {
-		writeProblem(w, f.problem, f.retryAfter)
-		return
-	}
 	if refusal, ok := errors.AsType[*join.Refusal](err); ok {
 		writeProblem(w, refusal.Problem, refusal.RetryAfter)
 		return
