@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -104,10 +105,8 @@ func foreignKey(der []byte) string {
 	if _, err := asn1.Unmarshal(algorithm.Parameters.FullBytes, &curve); err != nil {
 		return "ECDSA on a curve without a name"
 	}
-	for _, known := range namedCurves() {
-		if curve.Equal(known) {
-			return ""
-		}
+	if slices.ContainsFunc(namedCurves(), curve.Equal) {
+		return ""
 	}
 	return "ECDSA on curve " + curve.String()
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
 	"errors"
 	"fmt"
@@ -154,11 +155,7 @@ func hasExactly(c *x509.Certificate, want []asn1.ObjectIdentifier) bool {
 		return false
 	}
 	for _, id := range want {
-		has := false
-		for _, e := range c.Extensions {
-			has = has || e.Id.Equal(id)
-		}
-		if !has {
+		if !slices.ContainsFunc(c.Extensions, func(e pkix.Extension) bool { return e.Id.Equal(id) }) {
 			return false
 		}
 	}
