@@ -51,32 +51,31 @@ func (c *Client) broken(err error) error {
 	}
 }
 
-// read turns an answer into a response, a refusal or a failure.
-func (c *Client) read(response *http.Response) (*api.JoinResponse, error) {
+// read decodes an answer, or turns it into a refusal or a failure.
+func (c *Client) read(response *http.Response, whose string, decode func([]byte) error) error {
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
 	if err != nil {
-		return nil, c.broken(err)
+		return c.broken(err)
 	}
 	if len(body) > maxAnswer {
-		return nil, c.stranger(response, "an answer larger than 1 MiB")
+		return c.stranger(response, "an answer larger than 1 MiB")
 	}
 	media, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
 	switch {
 	case response.StatusCode == http.StatusOK && media == "application/json":
-		var granted api.JoinResponse
-		if err := json.Unmarshal(body, &granted); err != nil {
-			return nil, c.stranger(response, "an answer that is not a join's")
+		if err := decode(body); err != nil {
+			return c.stranger(response, "an answer that is not "+whose)
 		}
-		return &granted, nil
+		return nil
 	case response.StatusCode >= 300 && response.StatusCode < 400:
-		return nil, c.redirected(response)
+		return c.redirected(response)
 	case response.StatusCode >= 400 && media == api.ProblemContentType:
 		var problem api.Problem
 		if err := json.Unmarshal(body, &problem); err == nil && problem.Code != "" {
-			return nil, c.refused(response, &problem)
+			return c.refused(response, &problem)
 		}
 	}
-	return nil, c.stranger(response, describe(media))
+	return c.stranger(response, describe(media))
 }
 
 // refused is a no from the service itself.

@@ -104,25 +104,28 @@ func (c *Client) Join(ctx context.Context, request api.JoinRequest) (*api.JoinRe
 			Hint("ask for fewer credentials at a time")
 	}
 	return c.retry(ctx, func(ctx context.Context) (*api.JoinResponse, error) {
-		return c.once(ctx, body)
+		ctx, cancel := context.WithTimeout(ctx, c.config.Attempt)
+		defer cancel()
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.join, bytes.NewReader(body))
+		if err != nil {
+			return nil, err
+		}
+		request.Header.Set("Content-Type", "application/json")
+		request.Header.Set("Accept", "application/json, "+api.ProblemContentType)
+		var granted api.JoinResponse
+		_, err = c.ask(request, "a join's", func(body []byte) error { return json.Unmarshal(body, &granted) })
+		return &granted, err
 	})
 }
 
-// once is a single attempt.
-func (c *Client) once(ctx context.Context, body []byte) (*api.JoinResponse, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.config.Attempt)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.join, bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("Accept", "application/json, "+api.ProblemContentType)
+// ask sends one request and has the body of the answer decoded. whose says what kind of
+// answer it is to be.
+func (c *Client) ask(request *http.Request, whose string, decode func([]byte) error) (http.Header, error) {
 	request.Header.Set("User-Agent", c.config.UserAgent)
 	response, err := c.http.Do(request)
 	if err != nil {
 		return nil, c.broken(err)
 	}
 	defer response.Body.Close()
-	return c.read(response)
+	return response.Header, c.read(response, whose, decode)
 }

@@ -3,8 +3,7 @@ package service
 import (
 	"context"
 	"encoding/json"
-	"io"
-	"mime"
+	"errors"
 	"net/http"
 	"time"
 
@@ -27,29 +26,19 @@ func (c *Client) Health(ctx context.Context, now func() time.Time) (*Health, err
 	if err != nil {
 		return nil, err
 	}
-	request.Header.Set("User-Agent", c.config.UserAgent)
 	health := &Health{Sent: now()}
-	response, err := c.http.Do(request)
+	header, err := c.ask(request, "the service's health", func(body []byte) error {
+		err := json.Unmarshal(body, &health.Health)
+		if err == nil && health.Status == "" {
+			err = errors.New("it has no status")
+		}
+		return err
+	})
 	if err != nil {
-		return nil, c.broken(err)
+		return nil, err
 	}
-	defer response.Body.Close()
 	health.Got = now()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
-	if err != nil {
-		return nil, c.broken(err)
-	}
-	if response.StatusCode >= 300 && response.StatusCode < 400 {
-		return nil, c.redirected(response)
-	}
-	media, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
-	if response.StatusCode != http.StatusOK || media != "application/json" {
-		return nil, c.stranger(response, describe(media))
-	}
-	if err := json.Unmarshal(body, &health.Health); err != nil || health.Status == "" {
-		return nil, c.stranger(response, "an answer that is not the service's health")
-	}
 	// A date that cannot be read is as good as none (RFC 9110 §6.6.1).
-	health.Date, _ = http.ParseTime(response.Header.Get("Date"))
+	health.Date, _ = http.ParseTime(header.Get("Date"))
 	return health, nil
 }
