@@ -4,12 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/client/ssh"
@@ -159,8 +157,8 @@ type progress struct {
 
 func newProgress(env *Env) *progress {
 	p := &progress{now: env.Now}
-	if file, ok := env.Err.(*os.File); ok && env.Getenv("TERM") != "dumb" && term.IsTerminal(int(file.Fd())) {
-		p.to = file
+	if env.Getenv("TERM") != "dumb" && cli.IsTerminal(env.Err) {
+		p.to = env.Err
 	}
 	return p
 }

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"maps"
@@ -44,7 +42,7 @@ func fromSSH(raw []byte) ([]Credential, error) {
 	}
 	// All bits set means for ever (PROTOCOL.certkeys), which has no date.
 	if cert.ValidBefore != math.MaxUint64 {
-		c.valid(time.Unix(int64(min(cert.ValidAfter, math.MaxInt64)), 0), time.Unix(int64(min(cert.ValidBefore, 253402300799)), 0))
+		c.valid(sshTime(cert.ValidAfter), sshTime(cert.ValidBefore))
 	}
 	return []Credential{c}, nil
 }
@@ -127,14 +125,6 @@ func fromCertificate(cert *x509.Certificate) Credential {
 
 // fromJWT shows a token's registered claims (RFC 7519 §4.1), unverified.
 func fromJWT(raw []byte) ([]Credential, error) {
-	parts := bytes.Split(raw, []byte("."))
-	if len(parts) != 3 {
-		return nil, errNothing
-	}
-	payload, err := base64.RawURLEncoding.DecodeString(string(parts[1]))
-	if err != nil {
-		return nil, errNothing
-	}
 	var claims struct {
 		Issuer   string  `json:"iss"`
 		Subject  string  `json:"sub"`
@@ -143,7 +133,7 @@ func fromJWT(raw []byte) ([]Credential, error) {
 		Issued   float64 `json:"iat"`
 		Expires  float64 `json:"exp"`
 	}
-	if err := json.Unmarshal(payload, &claims); err != nil {
+	if err := readClaims(string(raw), &claims); err != nil {
 		return nil, errNothing
 	}
 	c := Credential{Kind: "jwt", Issuer: claims.Issuer, Subject: claims.Subject, Serial: claims.ID}
