@@ -66,7 +66,7 @@ type size struct {
 var (
 	short  = size{"short", 300, 1, 256, 3, 20, 20}
 	normal = size{"normal", 2000, 3, 10_000, 30, 1000, 200}
-	long   = size{"long", 2000, 3, 100_000, 30, 1000, 200}
+	long   = size{"long", 2000, 3, soakGoal, 30, 1000, 200}
 )
 
 // bench is a run.
