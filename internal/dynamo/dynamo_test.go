@@ -61,7 +61,8 @@ func TestStore(t *testing.T) {
 	storetest.Run(t,
 		func(t *testing.T) storetest.Store { return open(t, tables(t)) },
 		storetest.Options{
-			Reopen: func(t *testing.T, s storetest.Store) storetest.Store { return open(t, s.(*dynamo.Store).Tables()) },
+			RecordsApart: true,
+			Reopen:       func(t *testing.T, s storetest.Store) storetest.Store { return open(t, s.(*dynamo.Store).Tables()) },
 			Corrupt: func(t *testing.T, s storetest.Store, kind, name string) {
 				names := s.(*dynamo.Store).Tables()
 				table, key := names.Resources, dynamo.ResourceKey(kind, name)

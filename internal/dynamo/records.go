@@ -39,9 +39,14 @@ func recordKey(joinID string) (item, error) {
 func (s *Store) Record(ctx context.Context, r store.Record, keepUntil time.Time) error {
 	put, err := encodeRecord(r, keepUntil)
 	if err == nil {
-		_, err = s.db.PutItem(ctx, &dynamodb.PutItemInput{TableName: &s.tables.Joins, Item: put})
+		err = s.putRecord(ctx, put)
 	}
 	return fail("storing the record "+r.JoinID, err)
+}
+
+func (s *Store) putRecord(ctx context.Context, put item) error {
+	_, err := s.db.PutItem(ctx, &dynamodb.PutItemInput{TableName: &s.tables.Joins, Item: put})
+	return err
 }
 
 func encodeRecord(r store.Record, keepUntil time.Time) (item, error) {

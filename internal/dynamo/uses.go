@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
+	"runtime/debug"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/gatepass-ci/gatepass/internal/store"
 )
@@ -43,12 +44,12 @@ const useTries = 5
 func usesKey(idToken string) item { return joinsKey("claim/"+idToken, "claim") }
 
 // Uses implements store.Ledger.
-func (s *Store) Uses(ctx context.Context, idToken string) (map[string]time.Time, error) {
+func (s *Store) Uses(ctx context.Context, idToken string) (map[string]store.Answer, error) {
 	uses, err := s.uses(ctx, idToken)
 	return uses, fail("reading the uses of the ID token "+idToken, err)
 }
 
-func (s *Store) uses(ctx context.Context, idToken string) (map[string]time.Time, error) {
+func (s *Store) uses(ctx context.Context, idToken string) (map[string]store.Answer, error) {
 	found, err := s.get(ctx, s.tables.Joins, usesKey(idToken))
 	if err != nil {
 		return nil, err
@@ -57,26 +58,47 @@ func (s *Store) uses(ctx context.Context, idToken string) (map[string]time.Time,
 }
 
 // usesOf returns the uses in an item, by digest. An item that does not exist has none.
-func usesOf(found item) (map[string]time.Time, error) {
+func usesOf(found item) (map[string]store.Answer, error) {
 	r := reader{item: found}
-	uses := make(map[string]time.Time)
+	uses := make(map[string]store.Answer)
 	for _, digest := range r.texts(attrDigests) {
-		uses[digest] = r.seconds(notAfterPrefix + digest)
+		uses[digest] = store.Answer{NotAfter: r.seconds(notAfterPrefix + digest)}
 	}
 	return uses, r.err
 }
 
-// Use implements store.Ledger. It is one call, save where the item would be
-// deleted before u.KeepUntil: then there is another one, which keeps it longer.
-func (s *Store) Use(ctx context.Context, u store.Use) (time.Time, error) {
-	notAfter, err := s.use(ctx, u)
-	if errors.Is(err, store.ErrUsed) {
-		return time.Time{}, fmt.Errorf("ID token %s: %w", u.IDToken, err)
+// Use implements store.Ledger, by two writes at once: the use and the record. Why they
+// are no transaction: docs/decisions/0021-one-durable-write.md.
+func (s *Store) Use(ctx context.Context, u store.Use) (store.Answer, error) {
+	put, err := encodeRecord(u.Record, u.RecordUntil)
+	if err != nil {
+		return store.Answer{}, fail("storing the record "+u.Record.JoinID, err)
 	}
-	return notAfter, fail("storing a use of the ID token "+u.IDToken, err)
+	var g errgroup.Group
+	g.Go(func() (err error) {
+		defer func() {
+			if fault := recover(); fault != nil { // nothing above would keep it from ending the process
+				err = fmt.Errorf("panic: %v\n%s", fault, debug.Stack())
+			}
+		}()
+		return fail("storing the record "+u.Record.JoinID, s.putRecord(ctx, put))
+	})
+	first, useErr := s.use(ctx, u)
+	recordErr := g.Wait() // whatever came of the use: no write is under way when the caller goes on
+	switch {
+	case errors.Is(useErr, store.ErrUsed):
+		return store.Answer{}, fmt.Errorf("ID token %s: %w", u.IDToken, useErr)
+	case useErr != nil:
+		return store.Answer{}, fail("storing a use of the ID token "+u.IDToken, useErr)
+	case recordErr != nil:
+		return store.Answer{}, recordErr
+	}
+	return first, nil
 }
 
-func (s *Store) use(ctx context.Context, u store.Use) (time.Time, error) {
+// use is one call, save where the item would be deleted before u.KeepUntil: then there
+// is another one, which keeps it longer.
+func (s *Store) use(ctx context.Context, u store.Use) (store.Answer, error) {
 	allowed := useKept
 	if u.MaxJoins <= 0 { // not even the first, which has no digests to count
 		allowed = useAgain
@@ -85,20 +107,20 @@ func (s *Store) use(ctx context.Context, u store.Use) (time.Time, error) {
 	for range useTries {
 		found, late, err := s.updateUses(ctx, u, condition, ttl)
 		if err != nil {
-			return time.Time{}, err
+			return store.Answer{}, err
 		}
 		uses, err := usesOf(found)
 		if err != nil {
-			return time.Time{}, err
+			return store.Answer{}, err
 		}
-		notAfter, used := uses[u.Digest]
+		first, used := uses[u.Digest]
 		switch {
 		case used: // now, before, or by a try of this call whose answer was lost
-			return notAfter, nil
+			return first, nil
 		case !late:
-			return time.Time{}, errors.New("the item does not have the use that was stored")
+			return store.Answer{}, errors.New("the item does not have the use that was stored")
 		case len(uses) >= u.MaxJoins:
-			return time.Time{}, store.ErrUsed
+			return store.Answer{}, store.ErrUsed
 		}
 		r := reader{item: found}
 		condition, ttl = allowed, setTTL
@@ -106,10 +128,10 @@ func (s *Store) use(ctx context.Context, u store.Use) (time.Time, error) {
 			condition, ttl = useLonger, setTTLLonger
 		}
 		if r.err != nil {
-			return time.Time{}, r.err
+			return store.Answer{}, r.err
 		}
 	}
-	return time.Time{}, fmt.Errorf("others changed %d times how long the uses are kept", useTries)
+	return store.Answer{}, fmt.Errorf("others changed %d times how long the uses are kept", useTries)
 }
 
 // updateUses sends the one conditional write of a use. It returns the item as it is

@@ -85,7 +85,7 @@ func (s *Service) recordRefusal(ctx context.Context, d *diary, r *Refusal) *Refu
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
 	// A panic of the store must not take the line in the log along.
-	if err := guarded(func() error { return s.record(ctx, d) })(); err != nil {
+	if err := guarded(func() error { return s.Store.Record(ctx, d.record, s.recordUntil(d)) })(); err != nil {
 		return storeUnavailable(fmt.Errorf("recording the refusal %s: %w", r.Problem.Code, err))
 	}
 	d.recorded = true
@@ -93,9 +93,8 @@ func (s *Service) recordRefusal(ctx context.Context, d *diary, r *Refusal) *Refu
 	return r
 }
 
-func (s *Service) record(ctx context.Context, d *diary) error {
-	return s.Store.Record(ctx, d.record, d.record.Time.Add(s.RecordTTL))
-}
+// recordUntil is how long the record is kept.
+func (s *Service) recordUntil(d *diary) time.Time { return d.record.Time.Add(s.RecordTTL) }
 
 // log writes the join's one line. r is nil if the join was granted.
 func (s *Service) log(ctx context.Context, d *diary, r *Refusal) {

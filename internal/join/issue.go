@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
@@ -20,17 +19,17 @@ type order struct {
 	authorities *api.Authorities
 }
 
-// issue is step 8. The use, the signatures and the record are made at the same
-// time, and the answer is given only when all three are. If one fails, the
-// record is overwritten: it may tell of a credential that was never delivered,
+// issue is step 8. The signatures are made while the use and the record are stored,
+// by one call, and the answer is given only when all three are there. If one fails,
+// the record is overwritten: it may tell of a credential that was never delivered,
 // never the reverse.
 func (s *Service) issue(ctx context.Context, o order, at arrival, d *diary) (*api.JoinResponse, error) {
 	for {
-		products, first, err := s.useSignRecord(ctx, o, at, d)
+		products, first, err := s.signAndUse(ctx, o, at, d)
 		if err != nil {
 			return nil, err
 		}
-		if !first.Before(o.notAfter) {
+		if !first.NotAfter.Before(o.notAfter) {
 			d.recorded = true
 			return respond(o, at, products), nil
 		}
@@ -44,42 +43,39 @@ func (s *Service) issue(ctx context.Context, o order, at arrival, d *diary) (*ap
 	}
 }
 
-// useSignRecord returns what was signed and when the credentials of the ID
-// token's first use with this request end.
-func (s *Service) useSignRecord(ctx context.Context, o order, at arrival, d *diary) (products []api.Credential, first time.Time, err error) {
+// signAndUse returns what was signed, and the answer of the ID token's first use with
+// this request.
+func (s *Service) signAndUse(ctx context.Context, o order, at arrival, d *diary) (products []api.Credential, first store.Answer, err error) {
 	drafts, err := s.draft(o, at.joinID)
 	if err != nil {
-		return nil, time.Time{}, err
+		return nil, store.Answer{}, err
 	}
 	d.grant(o, at, drafts)
 
 	var (
-		wg                         sync.WaitGroup
-		useErr, signErr, recordErr error
+		wg              sync.WaitGroup
+		useErr, signErr error
 	)
 	use := guarded(func() (err error) {
 		first, err = s.Store.Use(ctx, store.Use{
 			IDToken: o.job.hash, Digest: o.digest, NotAfter: o.notAfter, MaxJoins: o.rule.MaxJoins,
 			KeepUntil: o.job.Expires.Add(useGrace),
+			Record:    d.record, RecordUntil: s.recordUntil(d),
 		})
 		return err
 	})
 	sign := guarded(func() (err error) { products, err = s.sign(ctx, o, at, drafts); return err })
-	record := guarded(func() error { return s.record(ctx, d) })
 	wg.Go(func() { useErr = use() })
 	wg.Go(func() { signErr = sign() })
-	wg.Go(func() { recordErr = record() })
 	wg.Wait()
 
 	switch {
 	case errors.Is(useErr, store.ErrUsed):
 		return nil, first, alreadyUsed(o.rule)
 	case useErr != nil:
-		return nil, first, storeUnavailable(fmt.Errorf("storing the use of the ID token: %w", useErr))
+		return nil, first, storeUnavailable(fmt.Errorf("storing the use of the ID token and the record: %w", useErr))
 	case signErr != nil:
 		return nil, first, signerUnavailable(signErr)
-	case recordErr != nil:
-		return nil, first, storeUnavailable(fmt.Errorf("recording the join: %w", recordErr))
 	}
 	return products, first, nil
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
@@ -35,7 +36,7 @@ func limitTTL(req *api.JoinRequest, serviceMax time.Duration, bot *rules.Bot, ro
 // checkUses looks at what the ID token was used for, before anything is signed. The
 // store decides when the use is stored; this spares the signatures of what it would
 // refuse. It returns the lifetime that is left.
-func checkUses(uses map[string]time.Time, digest string, rule *rules.TokenRule, l lifetime, now time.Time) (lifetime, error) {
+func checkUses(uses map[string]store.Answer, digest string, rule *rules.TokenRule, l lifetime, now time.Time) (lifetime, error) {
 	first, retry := uses[digest]
 	switch {
 	case retry:
@@ -46,16 +47,16 @@ func checkUses(uses map[string]time.Time, digest string, rule *rules.TokenRule, 
 	return l, nil
 }
 
-// limitToFirst makes a join a retry of one whose credentials end at first. The lifetime
+// limitToFirst makes a join a retry of one that was answered with first. The lifetime
 // that it returns is a retry's whether or not there is an error.
-func limitToFirst(l lifetime, first, now time.Time) (lifetime, error) {
+func limitToFirst(l lifetime, first store.Answer, now time.Time) (lifetime, error) {
 	l.retry = true
-	if !first.After(now) {
+	if !first.NotAfter.After(now) {
 		return l, refuse(api.CodeIDTokenAlreadyUsed,
 			"this request was answered before, and the credentials of that answer have ended; let the job get a new ID token")
 	}
-	if first.Before(l.notAfter) {
-		l.notAfter, l.limitedBy = first, "retry"
+	if first.NotAfter.Before(l.notAfter) {
+		l.notAfter, l.limitedBy = first.NotAfter, "retry"
 	}
 	return l, nil
 }

@@ -175,7 +175,7 @@ func decide(u unlocked, job verified, d *diary) (allowed, error) {
 }
 
 // readRolesAndUses reads what the grants need, and what the ID token was used for.
-func (s *Service) readRolesAndUses(ctx context.Context, a allowed) (roles []*rules.Role, uses map[string]time.Time, err error) {
+func (s *Service) readRolesAndUses(ctx context.Context, a allowed) (roles []*rules.Role, uses map[string]store.Answer, err error) {
 	err = parallel(ctx, func(ctx context.Context) (err error) {
 		if len(a.bot.Roles) > 0 {
 			roles, err = store.Roles(ctx, s.Store, a.bot.Roles)

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -73,4 +75,40 @@ func BenchmarkRefused(b *testing.B) {
 			b.Fatalf("answered %d %s", w.Code, w.Body)
 		}
 	})
+}
+
+// BenchmarkJoinsAtOnce is BenchmarkJoin with so many joins under way at a time.
+func BenchmarkJoinsAtOnce(b *testing.B) {
+	for _, n := range []int{8, 64} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			s := newService(b)
+			handler := s.Config.Handler
+			bodies := make(chan []byte, b.N)
+			for range b.N {
+				body, err := json.Marshal(s.bitbucketRequest())
+				must(b, err)
+				bodies <- body
+			}
+			close(bodies)
+			b.ReportAllocs()
+			b.ResetTimer()
+			before := cpu(b)
+			var done sync.WaitGroup
+			for range n {
+				done.Go(func() {
+					for body := range bodies {
+						r := httptest.NewRequest(http.MethodPost, api.PathJoin, bytes.NewReader(body))
+						r.Header.Set("Content-Type", "application/json")
+						w := httptest.NewRecorder()
+						handler.ServeHTTP(w, r)
+						if w.Code != http.StatusOK {
+							b.Errorf("answered %d %s", w.Code, w.Body)
+						}
+					}
+				})
+			}
+			done.Wait()
+			b.ReportMetric(float64(cpu(b)-before)/float64(b.N), "cpu-ns/op")
+		})
+	}
 }

@@ -203,7 +203,7 @@ type watchedUses struct {
 	uses []store.Use
 }
 
-func (w *watchedUses) Use(ctx context.Context, u store.Use) (time.Time, error) {
+func (w *watchedUses) Use(ctx context.Context, u store.Use) (store.Answer, error) {
 	w.mu.Lock()
 	w.uses = append(w.uses, u)
 	w.mu.Unlock()
@@ -214,6 +214,11 @@ func (w *watchedUses) Use(ctx context.Context, u store.Use) (time.Time, error) {
 type keptRecords struct {
 	join.Store
 	until []time.Time
+}
+
+func (k *keptRecords) Use(ctx context.Context, u store.Use) (store.Answer, error) {
+	k.until = append(k.until, u.RecordUntil)
+	return k.Store.Use(ctx, u)
 }
 
 func (k *keptRecords) Record(ctx context.Context, r store.Record, keepUntil time.Time) error {

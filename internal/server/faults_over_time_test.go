@@ -22,9 +22,11 @@ type racing struct {
 	earlier time.Duration
 }
 
-func (r racing) Use(ctx context.Context, u store.Use) (time.Time, error) {
-	if _, err := r.Store.Use(ctx, store.Use{IDToken: u.IDToken, Digest: u.Digest, NotAfter: u.NotAfter.Add(-r.earlier), MaxJoins: u.MaxJoins, KeepUntil: u.KeepUntil}); err != nil {
-		return time.Time{}, err
+func (r racing) Use(ctx context.Context, u store.Use) (store.Answer, error) {
+	other := u
+	other.NotAfter = u.NotAfter.Add(-r.earlier)
+	if _, err := r.Store.Use(ctx, other); err != nil {
+		return store.Answer{}, err
 	}
 	return r.Store.Use(ctx, u)
 }
@@ -34,6 +36,13 @@ type recordings struct {
 	join.Store
 	mu  sync.Mutex
 	all []store.Record
+}
+
+func (r *recordings) Use(ctx context.Context, u store.Use) (store.Answer, error) {
+	r.mu.Lock()
+	r.all = append(r.all, u.Record)
+	r.mu.Unlock()
+	return r.Store.Use(ctx, u)
 }
 
 func (r *recordings) Record(ctx context.Context, rec store.Record, keepUntil time.Time) error {
@@ -93,9 +102,9 @@ type gone struct {
 	cancel context.CancelFunc
 }
 
-func (g gone) Use(context.Context, store.Use) (time.Time, error) {
+func (g gone) Use(context.Context, store.Use) (store.Answer, error) {
 	g.cancel()
-	return time.Time{}, context.Canceled
+	return store.Answer{}, context.Canceled
 }
 
 func TestACallerThatGoesAwayIsRecorded(t *testing.T) {

@@ -40,9 +40,13 @@ func (noKeySets) KeySet(context.Context, string) (store.KeySet, error) {
 // noUses can read uses and not store them.
 type noUses struct{ join.Store }
 
-func (noUses) Use(context.Context, store.Use) (time.Time, error) { return time.Time{}, errDown }
+func (noUses) Use(context.Context, store.Use) (store.Answer, error) { return store.Answer{}, errDown }
 
 type noRecords struct{ join.Store }
+
+func (noRecords) Use(context.Context, store.Use) (store.Answer, error) {
+	return store.Answer{}, errDown
+}
 
 func (noRecords) Record(context.Context, store.Record, time.Time) error { return errDown }
 
@@ -115,7 +119,7 @@ func (s noRoles) GetEach(ctx context.Context, kind rules.Kind, names []string) (
 // unreadUses can store uses and not read them.
 type unreadUses struct{ join.Store }
 
-func (unreadUses) Uses(context.Context, string) (map[string]time.Time, error) { return nil, errDown }
+func (unreadUses) Uses(context.Context, string) (map[string]store.Answer, error) { return nil, errDown }
 
 type downKeySets struct{ join.Store }
 

@@ -60,7 +60,8 @@ func BenchmarkUse(b *testing.B) {
 	ctx, s := benchStore(b)
 	now := time.Now()
 	for i := 0; b.Loop(); i++ {
-		u := store.Use{IDToken: fmt.Sprintf("%064d", i), Digest: "d", MaxJoins: 1, NotAfter: now, KeepUntil: now}
+		u := store.Use{IDToken: fmt.Sprintf("%064d", i), Digest: "d", MaxJoins: 1, NotAfter: now, KeepUntil: now,
+			Record: store.Record{JoinID: joinID(i), Time: now, Code: store.CodeOK, Token: "example-bot", Bot: "example"}, RecordUntil: now}
 		if _, err := s.Use(ctx, u); err != nil {
 			b.Fatal(err)
 		}

@@ -75,15 +75,17 @@ func writeForever(dir string) error {
 		token := fmt.Sprintf("token-%d", i/4) // four tries each, of which three can succeed
 		digest := fmt.Sprintf("%s-%d", me, i)
 		now := time.Now()
-		_, err := s.Use(ctx, store.Use{IDToken: token, Digest: digest, MaxJoins: crashMaxJoins,
-			NotAfter: crashNotAfter(digest), KeepUntil: now.Add(time.Hour)})
-		if err == nil {
-			fmt.Println("use", token, digest)
-		} else if !errors.Is(err, store.ErrUsed) {
-			return err
-		}
 		r := store.Record{JoinID: digest, Time: now, Code: store.CodeOK, Token: token, Digest: digest}
-		if err := s.Record(ctx, r, now.Add(time.Hour)); err != nil {
+		_, err := s.Use(ctx, store.Use{IDToken: token, Digest: digest, MaxJoins: crashMaxJoins,
+			NotAfter: crashNotAfter(digest), KeepUntil: now.Add(time.Hour), Record: r, RecordUntil: now.Add(time.Hour)})
+		switch {
+		case err == nil:
+			fmt.Println("use", token, digest)
+		case errors.Is(err, store.ErrUsed):
+			r.Code = "id_token_already_used"
+			err = s.Record(ctx, r, now.Add(time.Hour))
+		}
+		if err != nil {
 			return err
 		}
 		fmt.Println("record", token, digest)
@@ -158,7 +160,7 @@ func killed(t *testing.T, child *exec.Cmd, after time.Duration, lines chan<- str
 func checkAcknowledged(t *testing.T, dir string, acknowledged []string) {
 	t.Helper()
 	s := open(t, dir)
-	all := map[string]map[string]time.Time{}
+	all := map[string]map[string]store.Answer{}
 	for _, line := range acknowledged {
 		f := strings.Fields(line)
 		what, token, digest := f[0], f[1], f[2]
@@ -174,7 +176,7 @@ func checkAcknowledged(t *testing.T, dir string, acknowledged []string) {
 		}
 		switch what {
 		case "use":
-			if got := all[token][digest]; !got.Equal(crashNotAfter(digest)) {
+			if got := all[token][digest].NotAfter; !got.Equal(crashNotAfter(digest)) {
 				t.Errorf("the use %s of %s ends %s, want %s", digest, token, got, crashNotAfter(digest))
 			}
 		case "record":

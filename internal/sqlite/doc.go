@@ -8,5 +8,5 @@
 // across machines (https://www.sqlite.org/wal.html).
 //
 // Reads are consistent. Writes take turns; one that has waited for another
-// process for ten seconds fails.
+// process for ten seconds fails. What joins write is committed in groups: docs/decisions/0021-one-durable-write.md.
 package sqlite

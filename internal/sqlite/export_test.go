@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"strconv"
 	"time"
 )
@@ -40,3 +41,15 @@ const (
 
 // Cached is how many resources are in memory.
 func (s *Store) Cached() int { return len(s.resources.entries) }
+
+// Waiting is how many writes of the ledger wait for a transaction.
+func (s *Store) Waiting() int { return s.ledger.len() }
+
+// Stall is a write of the ledger that closes begun and ends when goOn is closed.
+func (s *Store) Stall(ctx context.Context, begun chan<- struct{}, goOn <-chan struct{}) error {
+	return s.commit(ctx, func(*sql.Tx) error {
+		close(begun)
+		<-goOn
+		return nil
+	})
+}

@@ -71,7 +71,7 @@ func TestLocked(t *testing.T) {
 		}
 	})
 	t.Run("a write gives up and says why", func(t *testing.T) {
-		_, err := s.Use(t.Context(), store.Use{IDToken: "t", Digest: "d", MaxJoins: 1})
+		_, err := s.Use(t.Context(), use("t", 3))
 		saysAll(t, err, "another process", "200ms", dir)
 	})
 	t.Run("a context ends the wait", func(t *testing.T) {
@@ -80,7 +80,7 @@ func TestLocked(t *testing.T) {
 		began := time.Now()
 		for name, write := range map[string]func() error{
 			"Use": func() error {
-				_, err := patient.Use(ctx, store.Use{IDToken: "t", Digest: "d", MaxJoins: 1})
+				_, err := patient.Use(ctx, use("t", 3))
 				return err
 			},
 			"PutKeySet": func() error { return patient.PutKeySet(ctx, store.KeySet{Issuer: "i", FetchedAt: began}) },
@@ -102,6 +102,13 @@ func TestLocked(t *testing.T) {
 		}
 		record(t, s, 2)
 	})
+}
+
+// use is a use of an ID token, and the record i.
+func use(idToken string, i int) store.Use {
+	now := time.Now()
+	return store.Use{IDToken: idToken, Digest: fmt.Sprint("digest-", i), MaxJoins: 1, NotAfter: now, KeepUntil: now.Add(time.Hour),
+		Record: store.Record{JoinID: joinID(i), Time: now, Code: store.CodeOK, Token: "example-bot"}, RecordUntil: now.Add(time.Hour)}
 }
 
 func TestDiskFull(t *testing.T) {
@@ -142,6 +149,10 @@ func TestTimesThatCannotBeStored(t *testing.T) {
 	far := time.Date(2300, 1, 1, 0, 0, 0, 0, time.UTC)
 	now := time.Now()
 	for name, call := range map[string]func() error{
+		"Use": func() error {
+			_, err := s.Use(t.Context(), store.Use{IDToken: "t", Digest: "d", MaxJoins: 1, Record: store.Record{JoinID: "x"}})
+			return err
+		},
 		"Record":       func() error { return s.Record(t.Context(), store.Record{JoinID: "x"}, now) },
 		"KeySetFailed": func() error { return s.KeySetFailed(t.Context(), "i", far, "") },
 		"PutKeySet":    func() error { return s.PutKeySet(t.Context(), store.KeySet{Issuer: "i", FetchedAt: far}) },
@@ -161,10 +172,8 @@ func TestPurge(t *testing.T) {
 		if i%2 == 1 {
 			keep = now.Add(time.Duration(i))
 		}
-		if err := s.Record(t.Context(), store.Record{JoinID: joinID(i), Time: now}, keep); err != nil {
-			t.Fatal(err)
-		}
-		u := store.Use{IDToken: fmt.Sprint(i), Digest: "d", MaxJoins: 1, NotAfter: now, KeepUntil: keep}
+		u := store.Use{IDToken: fmt.Sprint(i), Digest: "d", MaxJoins: 1, NotAfter: now, KeepUntil: keep,
+			Record: store.Record{JoinID: joinID(i), Time: now}, RecordUntil: keep}
 		if _, err := s.Use(t.Context(), u); err != nil {
 			t.Fatal(err)
 		}

@@ -45,6 +45,7 @@ type Store struct {
 	stmts       statements
 	resources   cache[rules.Resource]
 	authorities cache[authority.State]
+	ledger      ledger
 }
 
 var _ store.Store = (*Store)(nil)
@@ -85,7 +86,11 @@ func (s *Store) open(ctx context.Context) error {
 	if err := migrate(ctx, s.write, migrations); err != nil {
 		return err
 	}
-	return s.prepare(ctx)
+	if err := s.prepare(ctx); err != nil {
+		return err
+	}
+	s.startLedger()
+	return nil
 }
 
 // pool returns connections that never create the file: ensureFile did, with the right mode.
@@ -126,6 +131,7 @@ func (s *Store) enableWAL(ctx context.Context) error {
 
 // Close closes the store. Calls under way finish first.
 func (s *Store) Close() error {
+	s.ledger.close()
 	var errs []error
 	// The last connection to close writes the log back into the database, so it
 	// must be one that may write.

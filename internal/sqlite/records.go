@@ -23,16 +23,29 @@ const (
 // Record implements store.Ledger.
 func (s *Store) Record(ctx context.Context, r store.Record, keepUntil time.Time) error {
 	doing := "storing the record " + r.JoinID
+	record, err := encodeRecord(r, keepUntil)
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	return s.fail(ctx, doing, s.commit(ctx, func(tx *sql.Tx) error { return s.putRecord(tx, record) }))
+}
+
+// encodedRecord is the row of a record.
+type encodedRecord []any
+
+// encodeRecord makes the row before anybody waits for it.
+func encodeRecord(r store.Record, keepUntil time.Time) (encodedRecord, error) {
 	at, err := store.Nanoseconds(r.Time)
 	if err != nil {
-		return fmt.Errorf("%s: %w", doing, err)
+		return nil, err
 	}
 	body, err := store.EncodeRecord(r)
-	if err != nil {
-		return fmt.Errorf("%s: %w", doing, err)
-	}
-	_, err = changed(ctx, s.stmts.putRecord, r.JoinID, at, r.Token, r.Bot, r.Code, store.Seconds(keepUntil), body)
-	return s.fail(ctx, doing, err)
+	return encodedRecord{r.JoinID, at, r.Token, r.Bot, r.Code, store.Seconds(keepUntil), body}, err
+}
+
+func (s *Store) putRecord(tx *sql.Tx, row encodedRecord) error {
+	_, err := tx.Stmt(s.stmts.putRecord).Exec(row...)
+	return err
 }
 
 // Join implements store.Records.

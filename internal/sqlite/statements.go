@@ -7,17 +7,20 @@ import (
 )
 
 // statements are prepared once: parsing SQL costs more than what most of it does.
-// Each that writes is a transaction of its own, durable when Exec returns; none
-// returns rows, since SQLite would commit such a one only when its rows are closed.
+// Each that writes is a transaction of its own, durable when Exec returns, except
+// the ledger's; none returns rows, since SQLite would commit such a one only when its rows are closed.
 type statements struct {
 	resource, resourcesOf, issuers *sql.Stmt
 	keySet, keySets                *sql.Stmt
-	uses, useNotAfter              *sql.Stmt
-	record, rotated                *sql.Stmt
+	uses, record, rotated          *sql.Stmt
 
-	use, lease, putRecord *sql.Stmt
-	unpin, keySetFailed   *sql.Stmt
-	revocations           *sql.Stmt
+	lease               *sql.Stmt
+	unpin, keySetFailed *sql.Stmt
+	revocations         *sql.Stmt
+
+	// Within a transaction of the ledger.
+	use, useNotAfter, putRecord *sql.Stmt
+	savepoint, release          *sql.Stmt
 }
 
 func (s *Store) prepare(ctx context.Context) error {
@@ -32,10 +35,12 @@ func (s *Store) prepare(ctx context.Context) error {
 		{&s.stmts.keySet, s.read, selectKeySet},
 		{&s.stmts.keySets, s.read, selectKeySets},
 		{&s.stmts.uses, s.read, selectUses},
-		{&s.stmts.useNotAfter, s.read, selectUseNotAfter},
 		{&s.stmts.record, s.read, selectRecord},
 		{&s.stmts.rotated, s.read, selectRotated},
 		{&s.stmts.use, s.write, insertUse},
+		{&s.stmts.useNotAfter, s.write, selectUseNotAfter},
+		{&s.stmts.savepoint, s.write, savepoint},
+		{&s.stmts.release, s.write, release},
 		{&s.stmts.lease, s.write, upsertLease},
 		{&s.stmts.putRecord, s.write, upsertRecord},
 		{&s.stmts.unpin, s.write, updateUnpin},

@@ -14,8 +14,8 @@ const (
 	selectUses        = `SELECT digest, not_after FROM uses WHERE id_token = ?1`
 	selectUseNotAfter = `SELECT not_after FROM uses WHERE id_token = ?1 AND digest = ?2`
 
-	// One statement is one transaction, so nobody comes between the count and the
-	// insertion. It changes nothing if the digest is there or no use is left.
+	// It changes nothing if the digest is there or no use is left. Nobody comes between
+	// the count and the insertion: a transaction of the ledger holds the database.
 	insertUse = `INSERT INTO uses (id_token, digest, not_after, keep_until)
 		SELECT ?1, ?2, ?3, ?4 WHERE (SELECT count(*) FROM uses WHERE id_token = ?1) < ?5
 		ON CONFLICT DO NOTHING`
@@ -25,8 +25,8 @@ const (
 )
 
 // Uses implements store.Ledger.
-func (s *Store) Uses(ctx context.Context, idToken string) (map[string]time.Time, error) {
-	uses := make(map[string]time.Time)
+func (s *Store) Uses(ctx context.Context, idToken string) (map[string]store.Answer, error) {
+	uses := make(map[string]store.Answer)
 	rows, err := s.stmts.uses.QueryContext(ctx, idToken)
 	_, err = collect(rows, err, func(rows *sql.Rows) (struct{}, error) {
 		var (
@@ -34,7 +34,7 @@ func (s *Store) Uses(ctx context.Context, idToken string) (map[string]time.Time,
 			notAfter int64
 		)
 		err := rows.Scan(&digest, &notAfter)
-		uses[digest] = store.FromSeconds(notAfter)
+		uses[digest] = store.Answer{NotAfter: store.FromSeconds(notAfter)}
 		return struct{}{}, err
 	})
 	if err != nil {
@@ -43,22 +43,45 @@ func (s *Store) Uses(ctx context.Context, idToken string) (map[string]time.Time,
 	return uses, nil
 }
 
-// Use implements store.Ledger.
-func (s *Store) Use(ctx context.Context, u store.Use) (time.Time, error) {
-	notAfter := store.Seconds(u.NotAfter)
-	added, err := changed(ctx, s.stmts.use, u.IDToken, u.Digest, notAfter, store.Seconds(u.KeepUntil), u.MaxJoins)
-	if err == nil && !added {
-		// A retry, or no use was left. If none was, then none is now: uses are
-		// only deleted once the ID token itself is no longer accepted.
-		err = s.stmts.useNotAfter.QueryRowContext(ctx, u.IDToken, u.Digest).Scan(&notAfter)
-		if errors.Is(err, sql.ErrNoRows) {
-			return time.Time{}, fmt.Errorf("ID token %s: %w", u.IDToken, store.ErrUsed)
+// Use implements store.Ledger: the use and the record are one write of the ledger.
+func (s *Store) Use(ctx context.Context, u store.Use) (store.Answer, error) {
+	doing := "storing a use of the ID token " + u.IDToken + " and the record " + u.Record.JoinID
+	record, err := encodeRecord(u.Record, u.RecordUntil)
+	if err != nil {
+		return store.Answer{}, fmt.Errorf("%s: %w", doing, err)
+	}
+	var notAfter int64
+	err = s.commit(ctx, func(tx *sql.Tx) (err error) {
+		if notAfter, err = s.use(tx, u); err != nil {
+			return err
 		}
+		return s.putRecord(tx, record)
+	})
+	if errors.Is(err, store.ErrUsed) {
+		return store.Answer{}, fmt.Errorf("ID token %s: %w", u.IDToken, err)
 	}
 	if err != nil {
-		return time.Time{}, s.fail(ctx, "storing a use of the ID token "+u.IDToken, err)
+		return store.Answer{}, s.fail(ctx, doing, err)
 	}
-	return store.FromSeconds(notAfter), nil
+	return store.Answer{NotAfter: store.FromSeconds(notAfter)}, nil
+}
+
+// use returns when the credentials of the first use with this digest end.
+func (s *Store) use(tx *sql.Tx, u store.Use) (notAfter int64, err error) {
+	notAfter = store.Seconds(u.NotAfter)
+	result, err := tx.Stmt(s.stmts.use).Exec(u.IDToken, u.Digest, notAfter, store.Seconds(u.KeepUntil), u.MaxJoins)
+	if err != nil {
+		return 0, err
+	}
+	if n, err := result.RowsAffected(); err != nil || n > 0 {
+		return notAfter, err
+	}
+	// A retry, or no use is left.
+	err = tx.Stmt(s.stmts.useNotAfter).QueryRow(u.IDToken, u.Digest).Scan(&notAfter)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, store.ErrUsed
+	}
+	return notAfter, err
 }
 
 // Lease implements store.Ledger.

@@ -82,18 +82,23 @@ type KeySets interface {
 // Ledger is what joins leave behind: what each ID token was used for, and what each
 // join came to.
 type Ledger interface {
-	// Uses returns when the credentials of each use of an ID token end, by the digest
-	// of the request; it is empty if there are none. It may lag behind Use by what is
+	// Uses returns the answer to each use of an ID token, by the digest of the
+	// request; it is empty if there are none. It may lag behind Use by what is
 	// under way; Use decides.
-	Uses(ctx context.Context, idToken string) (map[string]time.Time, error)
-	// Use stores one use of an ID token, in one conditional write that is durable
-	// before it returns. If the token was used with the same digest before, it
-	// returns the NotAfter of that first use and changes nothing, whatever MaxJoins
-	// is by now. Otherwise, if the token has fewer than MaxJoins uses, this is another
-	// one and its NotAfter is returned; if it has not, ErrUsed. Of any number of
-	// concurrent calls, never more than MaxJoins digests succeed. A use is forgotten
-	// no earlier than KeepUntil.
-	Use(ctx context.Context, u Use) (notAfter time.Time, err error)
+	Uses(ctx context.Context, idToken string) (map[string]Answer, error)
+	// Use stores one use of an ID token and the record of its join, both durable
+	// before it returns without an error. If the token was used with the same digest
+	// before, it returns the answer of that first use and stores the record alone,
+	// whatever MaxJoins is by now. Otherwise, if the token has fewer than MaxJoins
+	// uses, this is another one and its own answer is returned; if it has not,
+	// ErrUsed, and nothing is used. Of any number of concurrent calls, never more
+	// than MaxJoins digests succeed. A use is forgotten no earlier than KeepUntil.
+	//
+	// What cannot be encoded is refused before anything is stored. An error of the
+	// embedded store leaves neither the use nor the record. A store that several
+	// machines share may leave one of them: then the caller grants nothing, and
+	// writes over the record by Record.
+	Use(ctx context.Context, u Use) (Answer, error)
 	// Record stores r, in place of an earlier one with the same JoinID. It is
 	// durable before it returns. The record may be deleted after keepUntil, in
 	// whole seconds. r is not changed.

@@ -30,6 +30,9 @@ type Options struct {
 	// Corrupt overwrites a stored item with one that cannot be decoded. The kind
 	// is that of a resource, KindRecord or KindRevocation. It is required.
 	Corrupt func(t *testing.T, s Store, kind, name string)
+	// RecordsApart says that a use without success may leave its record, for its
+	// caller to write over.
+	RecordsApart bool
 }
 
 // The kinds that Corrupt is given beside those of resources: a record, whose name is the
@@ -53,6 +56,7 @@ func Run(t *testing.T, open func(t *testing.T) Store, opts Options) {
 		{"rules", s.testRules},
 		{"uses", s.testUses},
 		{"concurrent uses", s.testConcurrentUses},
+		{"uses together with records", s.testTogether},
 		{"leases", s.testLeases},
 		{"key sets", s.testKeySets},
 		{"pinned key sets", s.testPinnedKeySets},

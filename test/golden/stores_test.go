@@ -100,7 +100,8 @@ func fill(t *testing.T, s storetest.Store, documents []rules.Document, rotated a
 	}
 	for _, digest := range []string{strings.Repeat("1", 64), strings.Repeat("2", 64), strings.Repeat("1", 64)} {
 		_, err := s.Use(ctx, store.Use{IDToken: strings.Repeat("a", 64), Digest: digest, MaxJoins: 2,
-			NotAfter: base.Add(time.Hour).Truncate(time.Second), KeepUntil: base.Add(25 * time.Hour).Truncate(time.Second)})
+			NotAfter: base.Add(time.Hour).Truncate(time.Second), KeepUntil: base.Add(25 * time.Hour).Truncate(time.Second),
+			Record: leastRecord(), RecordUntil: base.Add(90 * 24 * time.Hour).Truncate(time.Second)})
 		must(t, err)
 	}
 	for _, until := range []time.Duration{time.Minute, 2 * time.Minute} {

@@ -1,0 +1,189 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"sync"
+)
+
+// maxGroup is how many writes one commit makes durable, so that other writes of this
+// process get their turn.
+const maxGroup = 256
+
+// A write of the ledger is undone to the savepoint if it fails, and the others of its
+// group are not.
+const (
+	savepoint = `SAVEPOINT one`
+	release   = `RELEASE one`
+	undo      = `ROLLBACK TO one; RELEASE one`
+)
+
+var errClosed = errors.New("the store is closed")
+
+// ledger is the queue of what joins write. One goroutine takes all that waits, writes
+// it in one transaction and commits it: the disk is waited for once a group, not once
+// a join. Nobody is answered before the commit.
+type ledger struct {
+	mu      sync.Mutex
+	waiting []*ledgerWrite
+	closed  bool
+	wake    chan struct{} // holds one token while something may wait; closed by close
+	ended   chan struct{}
+}
+
+// ledgerWrite is one write that is stored whole or not at all.
+type ledgerWrite struct {
+	ctx  context.Context
+	do   func(*sql.Tx) error
+	done chan error // has room for the answer, which a caller that has gone does not take
+}
+
+// commit has do written and committed. If ctx ends before do's turn it is not written;
+// if it ends later it may be. Writes of one process are made in the order of their calls.
+func (s *Store) commit(ctx context.Context, do func(*sql.Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	w := &ledgerWrite{ctx, do, make(chan error, 1)}
+	if !s.ledger.add(w) {
+		return errClosed
+	}
+	select {
+	case err := <-w.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (l *ledger) add(w *ledgerWrite) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return false
+	}
+	l.waiting = append(l.waiting, w)
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+	return true
+}
+
+// len is how many writes wait.
+func (l *ledger) len() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.waiting)
+}
+
+// take removes the n writes that have waited longest, or all if there are fewer.
+func (l *ledger) take(n int) []*ledgerWrite {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n = min(n, len(l.waiting))
+	group := l.waiting[:n:n]
+	l.waiting = l.waiting[n:]
+	if len(l.waiting) == 0 {
+		l.waiting = nil // it holds what callers gave it
+	}
+	return group
+}
+
+// startLedger starts the goroutine that commits.
+func (s *Store) startLedger() {
+	s.ledger.wake, s.ledger.ended = make(chan struct{}, 1), make(chan struct{})
+	go func() {
+		defer close(s.ledger.ended)
+		for range s.ledger.wake {
+			for s.ledger.len() > 0 {
+				s.commitWaiting()
+			}
+		}
+	}()
+}
+
+// close waits for what was added before.
+func (l *ledger) close() {
+	l.mu.Lock()
+	if l.wake == nil || l.closed { // it was never started, or is closed
+		l.mu.Unlock()
+		return
+	}
+	l.closed = true
+	close(l.wake)
+	l.mu.Unlock()
+	<-l.ended
+}
+
+// commitWaiting commits one group. Which writes are in it is decided once the database
+// is ours: what came while another process held it does not wait again.
+func (s *Store) commitWaiting() {
+	before := s.ledger.len()
+	tx, err := s.begin()
+	if err != nil { // those that came later have not waited long enough yet
+		answer(s.ledger.take(before), err)
+		return
+	}
+	group := s.ledger.take(maxGroup)
+	for {
+		written, left, lost := s.writeGroup(tx, group)
+		if !lost {
+			answer(written, tx.Commit())
+			return
+		}
+		// SQLite gave up the whole transaction because of one write, as it may when
+		// the disk is full. The others are written again without that one.
+		_ = tx.Rollback()
+		group = append(written, left...)
+		if tx, err = s.begin(); err != nil {
+			answer(group, err)
+			return
+		}
+	}
+}
+
+// begin starts a transaction that no caller's context ends: it is everybody's.
+func (s *Store) begin() (*sql.Tx, error) { return s.write.BeginTx(context.Background(), nil) }
+
+// writeGroup writes a group and answers those that fail. If one of them took the
+// transaction with it, lost is true, written is what has to be written again, and left
+// what comes after it.
+func (s *Store) writeGroup(tx *sql.Tx, group []*ledgerWrite) (written, left []*ledgerWrite, lost bool) {
+	written = make([]*ledgerWrite, 0, len(group))
+	for i, w := range group {
+		if err := w.ctx.Err(); err != nil { // nobody waits for it, and nobody was told that it is stored
+			w.done <- err
+			continue
+		}
+		err := s.writeOne(tx, w)
+		if err == nil {
+			written = append(written, w)
+			continue
+		}
+		_, undoErr := tx.Exec(undo)
+		w.done <- err
+		if undoErr != nil {
+			return written, group[i+1:], true
+		}
+	}
+	return written, nil, false
+}
+
+func (s *Store) writeOne(tx *sql.Tx, w *ledgerWrite) error {
+	if _, err := tx.Stmt(s.stmts.savepoint).Exec(); err != nil {
+		return err
+	}
+	if err := w.do(tx); err != nil {
+		return err
+	}
+	_, err := tx.Stmt(s.stmts.release).Exec()
+	return err
+}
+
+func answer(group []*ledgerWrite, err error) {
+	for _, w := range group {
+		w.done <- err
+	}
+}
