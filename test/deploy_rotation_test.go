@@ -2,7 +2,6 @@ package test
 
 import (
 	"context"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,16 +14,17 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/cli"
+	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
 	"github.com/gatepass-ci/gatepass/internal/kms"
-	gatestack "github.com/gatepass-ci/gatepass/internal/stack"
 )
 
 // All authorities are rotated on the deployed stack, with an administrator's rights and
 // without a deployment: join signs with the new keys by their tags. What a rotation
 // promises to those who rely on it is shown in test/rotation.
 func (d *deployment) testRotation(t *testing.T) {
-	for _, v := range d.ctlEnv { // stack.Open reads this process's environment
+	for _, v := range d.ctlEnv { // Open reads this process's environment
 		if name, value, _ := strings.Cut(v, "="); strings.HasPrefix(name, "AWS_") {
 			t.Setenv(name, value)
 		}
@@ -96,17 +96,16 @@ func (d *deployment) testRotation(t *testing.T) {
 // function goes by nothing that it read before, it starts another.
 func (d *deployment) rotator(t *testing.T) *authority.Rotator {
 	t.Helper()
-	s, err := gatestack.Open(t.Context(), d.name, time.Now)
+	env := &ctl.Env{Env: cli.Env{Now: time.Now}, CacheFor: authority.CacheFor, Stack: d.name}
+	stack, err := env.Open(t.Context(), false)
 	must(t, err)
-	return &authority.Rotator{
-		Store: s.Store, Keys: s.KeyRing, Authorities: func() (authority.Authorities, error) { return s.Authorities, nil }, Now: time.Now,
-		CacheFor: authority.CacheFor,
-		Published: func(ctx context.Context) (authority.Published, error) {
-			return gatestack.AskPublished(ctx, http.DefaultClient, d.gateway.URL)
-		},
-		Wait: func(context.Context, time.Duration) error {
-			d.join = d.startJoin()
-			return nil
-		},
+	rotator := stack.Rotator(t.Context())
+	rotator.Published = func(ctx context.Context) (authority.Published, error) {
+		return ctl.AskPublished(ctx, d.gateway.URL)
 	}
+	rotator.Wait = func(context.Context, time.Duration) error {
+		d.join = d.startJoin()
+		return nil
+	}
+	return rotator
 }

@@ -15,10 +15,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation/types"
 
 	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/dynamo"
 	"github.com/gatepass-ci/gatepass/internal/jwks"
 	functions "github.com/gatepass-ci/gatepass/internal/lambda"
-	outputs "github.com/gatepass-ci/gatepass/internal/stack"
 )
 
 // everything sets each parameter that is empty by default and can be set beside the others.
@@ -137,7 +137,7 @@ func TestTemplateSettings(t *testing.T) {
 			env := s.environment("JoinFunction")
 			join, err := functions.ReadJoinSettings(func(name string) string { return env[name] })
 			must(t, err)
-			out, err := outputs.Find(t.Context(), describer(s.outputs()), "gatepass")
+			out, err := ctl.FindStack(t.Context(), describer(s.outputs()), "gatepass")
 			must(t, err)
 			if join.PublicURL != c.publicURL || out.PublicURL != c.publicURL {
 				t.Errorf("the public URL is %q to join, %q to gatepassctl; want %q", join.PublicURL, out.PublicURL, c.publicURL)
@@ -194,7 +194,7 @@ func TestTemplateLeavesOut(t *testing.T) {
 			env := s.environment("JoinFunction")
 			join, err := functions.ReadJoinSettings(func(name string) string { return env[name] })
 			must(t, err)
-			out, err := outputs.Find(t.Context(), describer(s.outputs()), "gatepass")
+			out, err := ctl.FindStack(t.Context(), describer(s.outputs()), "gatepass")
 			must(t, err)
 			keys := s.all("AWS::KMS::Key")
 			if want := len(cert.Purposes()) - 1; len(keys) != want || len(join.Keys) != want || len(out.Keys) != want {

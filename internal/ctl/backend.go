@@ -4,17 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"time"
+
+	"github.com/spf13/cobra"
 
 	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/jwks"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
-	"github.com/gatepass-ci/gatepass/internal/stack"
 	"github.com/gatepass-ci/gatepass/internal/store"
-	"github.com/spf13/cobra"
 )
 
 // Backend is what commands work on: a deployed stack, or a data directory. Its String
@@ -90,19 +89,6 @@ func (c *Env) On(run func(ctx context.Context, b Backend, args []string) error) 
 	}
 }
 
-func (c *Env) openStack(ctx context.Context) (Backend, error) {
-	s, err := stack.Open(ctx, c.Stack, c.Now)
-	switch {
-	case errors.Is(err, stack.ErrNotFound):
-		return nil, cli.Failed("there is no stack %s", c.Stack).Hint("check the name, the region (AWS_REGION) and the account: aws cloudformation list-stacks")
-	case errors.Is(err, stack.ErrNoCredentials):
-		return nil, cli.Failed("the stack %s cannot be read: %w", c.Stack, err).Hint("log in, such as by aws sso login, and set AWS_REGION")
-	case err != nil:
-		return nil, err
-	}
-	return &deployed{env: c, stack: s}, nil
-}
-
 func (c *Env) openData(ctx context.Context, create bool) (Backend, error) {
 	store, err := sqlite.Open(ctx, c.Data, sqlite.Options{MustExist: !create})
 	if errors.Is(err, sqlite.ErrNoData) {
@@ -130,8 +116,4 @@ func (c *Env) Authority(ctx context.Context, p cert.Purpose) (*authority.Authori
 		return nil, cli.Failed("there is no %s authority in %s", p, b).Hint("%s", b.MakesAuthorities())
 	}
 	return a, err
-}
-
-func askPublished(ctx context.Context, url string) (authority.Published, error) {
-	return stack.AskPublished(ctx, &http.Client{Timeout: askWithin}, url)
 }

@@ -60,8 +60,8 @@ func (d *directory) Rotator(ctx context.Context) *authority.Rotator {
 		Store: d.store, Keys: localca.NewKeyRing(d.authoritiesDir(), localca.Options{Now: d.env.Now}), Now: d.env.Now, Wait: wait.For,
 		Authorities: func() (authority.Authorities, error) { return d.Authorities(ctx) },
 		Published: func(ctx context.Context) (authority.Published, error) {
-			if running := FindRunning(ctx, d.path, within); running != nil {
-				return askPublished(ctx, running.URL)
+			if running := FindRunning(ctx, d.path); running != nil {
+				return AskPublished(ctx, running.URL)
 			}
 			return nil, nil
 		},
@@ -112,7 +112,7 @@ func NewRefresher(s store.KeySets, c jwks.ClientConfig, now func() time.Time, lo
 func (d *directory) RefreshNew(context.Context, []string, func(string, error)) error { return nil }
 
 func (d *directory) Running(ctx context.Context) (*Running, error) {
-	running := FindRunning(ctx, d.path, within)
+	running := FindRunning(ctx, d.path)
 	if running == nil {
 		return nil, errors.New("not running")
 	}

@@ -4,12 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"io/fs"
-	"net/http"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
@@ -53,32 +50,23 @@ func readRunning(data string) (r Running, err error) {
 	return r, json.Unmarshal(body, &r)
 }
 
-// FindRunning asks the server that serves data whether it is there, for at most
-// within; nil if none answers.
-func FindRunning(ctx context.Context, data string, within time.Duration) *Running {
+// FindRunning asks the server that serves data whether it is there; nil if none answers.
+func FindRunning(ctx context.Context, data string) *Running {
 	r, err := readRunning(data)
 	if err != nil {
 		return nil
 	}
-	return askRunning(ctx, r.URL, r.PublicURL, within)
+	return askRunning(ctx, r.URL, r.PublicURL)
 }
 
-// askRunning asks the service at publicURL whether it is there, for at most within; nil
-// if it does not answer. url is where it listens.
-func askRunning(ctx context.Context, url, publicURL string, within time.Duration) *Running {
+// askRunning asks the service at publicURL whether it is there; nil if it does not answer
+// soon. url is where it listens.
+func askRunning(ctx context.Context, url, publicURL string) *Running {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, publicURL+api.PathHealth, nil)
-	if err != nil {
-		return nil
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil
-	}
-	defer resp.Body.Close()
+	body, err := get(ctx, publicURL+api.PathHealth, 1<<16)
 	var health api.Health
-	if resp.StatusCode != http.StatusOK || json.NewDecoder(io.LimitReader(resp.Body, 1<<16)).Decode(&health) != nil {
+	if err != nil || json.Unmarshal(body, &health) != nil {
 		return nil
 	}
 	return &Running{URL: url, PublicURL: publicURL, Version: health.Version}

@@ -3,66 +3,168 @@ package ctl
 import (
 	"context"
 	"errors"
+	"fmt"
+
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
+	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cli"
-	"github.com/gatepass-ci/gatepass/internal/stack"
+	"github.com/gatepass-ci/gatepass/internal/dynamo"
+	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/jwks"
+	"github.com/gatepass-ci/gatepass/internal/kms"
+	"github.com/gatepass-ci/gatepass/internal/lambda"
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/internal/wait"
 )
 
-// deployed is the Backend of a stack.
-type deployed struct {
-	env   *Env
-	stack *stack.Stack
+// stack is the Backend of a deployed service. Its parts are found by the outputs of its
+// CloudFormation stack, and opened with the caller's own AWS credentials.
+type stack struct {
+	Outputs
+	env         *Env
+	name        string
+	store       *dynamo.Store
+	keyRing     *kms.KeyRing
+	authorities *kms.Authorities
+	function    join.Refresher // the stack's function that fetches issuers' keys
 }
 
-func (d *deployed) String() string     { return "the stack " + d.stack.Name }
-func (d *deployed) Store() store.Store { return d.stack.Store }
-func (d *deployed) MakesAuthorities() string {
+// openStack finds the stack that the command line names in the account and region of the
+// caller's AWS configuration (environment, shared files, SSO).
+func (c *Env) openStack(ctx context.Context) (Backend, error) {
+	cfg, err := config.LoadDefaultConfig(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading the AWS configuration: %w", err)
+	}
+	if cfg.Region == "" {
+		return nil, noCredentials(c.Stack, errors.New("no region is set"))
+	}
+	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
+		return nil, noCredentials(c.Stack, err)
+	}
+	outputs, err := FindStack(ctx, cloudformation.NewFromConfig(cfg), c.Stack)
+	if err != nil {
+		return nil, err
+	}
+	s, err := dynamo.New(dynamo.Config{
+		Client: dynamo.NewClient(cfg),
+		Tables: dynamo.Tables{Resources: outputs.ResourcesTable, KeySets: outputs.KeySetsTable, Joins: outputs.JoinsTable},
+	})
+	if err != nil {
+		return nil, err
+	}
+	keys := kms.NewClient(cfg)
+	return &stack{
+		Outputs: outputs, env: c, name: c.Stack, store: s,
+		keyRing: &kms.KeyRing{Client: keys, Stack: c.Stack, Keys: outputs.Keys},
+		authorities: kms.New(kms.Config{
+			Client: keys, Keys: outputs.Keys, Rotated: s, Now: c.Now, Certificates: newCertificates(s, outputs.JoinURL),
+		}),
+		function: lambda.NewRefresher(awslambda.NewFromConfig(cfg), outputs.RefreshFunction),
+	}, nil
+}
+
+func noCredentials(stack string, cause error) error {
+	return cli.Failed("the stack %s cannot be read: no AWS credentials or no region: %w", stack, cause).Hint("log in, such as by aws sso login, and set AWS_REGION")
+}
+
+func (s *stack) String() string     { return "the stack " + s.name }
+func (s *stack) Store() store.Store { return s.store }
+func (s *stack) MakesAuthorities() string {
 	return "deploy the stack with a key for it; see docs/deploy.md"
 }
-func (d *deployed) Close() error { return nil }
+func (s *stack) Close() error { return nil }
 
-func (d *deployed) Authorities(context.Context) (authority.Authorities, error) {
-	return d.stack.Authorities, nil
+func (s *stack) Authorities(context.Context) (authority.Authorities, error) {
+	return s.authorities, nil
 }
 
-func (d *deployed) Rotator(context.Context) *authority.Rotator {
+func (s *stack) Rotator(context.Context) *authority.Rotator {
 	return &authority.Rotator{
-		Store: d.stack.Store, Keys: d.stack.KeyRing, CacheFor: d.env.CacheFor, Now: d.env.Now, Wait: wait.For,
-		Authorities: func() (authority.Authorities, error) { return d.stack.Authorities, nil },
-		Published:   func(ctx context.Context) (authority.Published, error) { return askPublished(ctx, d.stack.JoinURL) },
+		Store: s.store, Keys: s.keyRing, CacheFor: s.env.CacheFor, Now: s.env.Now, Wait: wait.For,
+		Authorities: func() (authority.Authorities, error) { return s.authorities, nil },
+		Published:   func(ctx context.Context) (authority.Published, error) { return AskPublished(ctx, s.JoinURL) },
 	}
 }
 
 // RemoveKey schedules the deletion of a KMS key.
-func (d *deployed) RemoveKey(key string) string {
+func (s *stack) RemoveKey(key string) string {
 	return "aws kms schedule-key-deletion --pending-window-in-days 30 --key-id " + key
 }
 
-func (d *deployed) CRL(ctx context.Context, revocations []store.Revocation, stored bool) (string, error) {
+func (s *stack) CRL(ctx context.Context, revocations []store.Revocation, stored bool) (string, error) {
 	if !stored {
 		return "", cli.Misused("on a stack the service signs the CRLs, of what is stored").Hint("leave --no-store out")
 	}
-	return d.stack.CRL(ctx, revocations, d.env.Now)
+	return freshCRL(ctx, s.JoinURL, s.authorities, revocations, s.env.Now)
 }
 
-func (d *deployed) Refresher() (Refresher, error) { return d.stack.Refresher, nil }
+// Refresher has the stack's function fetch issuers' keys: what fetches them is then what
+// fetches them every 15 minutes.
+func (s *stack) Refresher() (Refresher, error) { return s, nil }
 
-func (d *deployed) RefreshNew(ctx context.Context, issuers []string, report func(string, error)) error {
+// Refresh has one issuer's keys fetched. A pinned set is store.ErrPinned.
+func (s *stack) Refresh(ctx context.Context, issuer string) error {
+	before, err := s.store.KeySet(ctx, issuer)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	if before.Pinned {
+		return fmt.Errorf("%s: %w", issuer, store.ErrPinned)
+	}
+	return s.function.Refresh(ctx, issuer)
+}
+
+// refreshAtATime is how many issuers the function is asked for at a time.
+const refreshAtATime = 4
+
+// RefreshAll has the keys fetched of every issuer that a token rule names.
+func (s *stack) RefreshAll(ctx context.Context) ([]jwks.Result, error) {
+	issuers, err := s.store.Issuers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	results := make([]jwks.Result, len(issuers))
+	var g errgroup.Group
+	g.SetLimit(refreshAtATime)
+	for i, issuer := range issuers {
+		g.Go(func() error {
+			results[i] = s.refreshed(ctx, issuer)
+			return nil
+		})
+	}
+	return results, g.Wait()
+}
+
+func (s *stack) refreshed(ctx context.Context, issuer string) jwks.Result {
+	err := s.Refresh(ctx, issuer)
+	if errors.Is(err, store.ErrPinned) {
+		return jwks.Result{Issuer: issuer, Pinned: true}
+	}
+	result := jwks.Result{Issuer: issuer, Err: err}
+	if after, readErr := s.store.KeySet(ctx, issuer); readErr == nil {
+		result.Keys = jwks.Count(after.JWKS)
+	}
+	return result
+}
+
+func (s *stack) RefreshNew(ctx context.Context, issuers []string, report func(string, error)) error {
 	for _, issuer := range issuers {
-		report(issuer, d.stack.Refresher.Refresh(ctx, issuer))
+		report(issuer, s.Refresh(ctx, issuer))
 	}
 	return nil
 }
 
-func (d *deployed) Running(ctx context.Context) (*Running, error) {
-	running := askRunning(ctx, d.stack.JoinURL, d.stack.PublicURL, within)
+func (s *stack) Running(ctx context.Context) (*Running, error) {
+	running := askRunning(ctx, s.JoinURL, s.Outputs.PublicURL)
 	if running == nil {
-		return nil, errors.New("no answer from " + d.stack.PublicURL)
+		return nil, errors.New("no answer from " + s.Outputs.PublicURL)
 	}
 	return running, nil
 }
 
-func (d *deployed) PublicURL(context.Context) string { return d.stack.PublicURL }
+func (s *stack) PublicURL(context.Context) string { return s.Outputs.PublicURL }

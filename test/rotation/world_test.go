@@ -15,10 +15,10 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/kms"
 	"github.com/gatepass-ci/gatepass/internal/server"
-	"github.com/gatepass-ci/gatepass/internal/stack"
 	"github.com/gatepass-ci/gatepass/internal/wait"
 	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
@@ -69,7 +69,7 @@ func stackWorld(t *testing.T) *world {
 	w.rotate = func(step authority.Step) {
 		r := rotator(cloud, s)
 		r.Published = func(ctx context.Context) (authority.Published, error) {
-			return stack.AskPublished(ctx, http.DefaultClient, w.URL)
+			return ctl.AskPublished(ctx, w.URL)
 		}
 		_, err := r.Rotate(t.Context(), step, true, cert.Purposes()...)
 		must(t, err)

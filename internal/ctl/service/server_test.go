@@ -122,14 +122,14 @@ func get(t *testing.T, url string) (int, string) {
 
 func TestServesAndIsFound(t *testing.T) {
 	c := config(t)
-	if ctl.FindRunning(t.Context(), c.Data, time.Second) != nil {
+	if ctl.FindRunning(t.Context(), c.Data) != nil {
 		t.Error("found a server that was never started")
 	}
 	s, stop := run(t, c)
 	if code, body := get(t, s.URL()+api.PathAuthorities); code != http.StatusOK || !strings.Contains(body, "ssh_user") {
 		t.Fatalf("answered %d %s", code, body)
 	}
-	r := ctl.FindRunning(t.Context(), c.Data, 5*time.Second)
+	r := ctl.FindRunning(t.Context(), c.Data)
 	if r == nil || r.URL != s.URL() || r.PublicURL != s.URL() || r.Version != "test" {
 		t.Errorf("found %+v", r)
 	}
@@ -145,7 +145,7 @@ func TestServesAndIsFound(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(c.Data, ctl.RunningFile)); err == nil {
 		t.Error("a server that ended is still announced")
 	}
-	if ctl.FindRunning(t.Context(), c.Data, time.Second) != nil {
+	if ctl.FindRunning(t.Context(), c.Data) != nil {
 		t.Error("found a server that has ended")
 	}
 }
@@ -180,7 +180,7 @@ func TestTheLastAnnouncementStays(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
-	if r := ctl.FindRunning(t.Context(), c.Data, 5*time.Second); r == nil || r.URL != second.URL() {
+	if r := ctl.FindRunning(t.Context(), c.Data); r == nil || r.URL != second.URL() {
 		t.Errorf("found %+v, want the server at %s", r, second.URL())
 	}
 }

@@ -1,11 +1,10 @@
-package stack
+package ctl
 
 import (
 	"context"
 	"crypto/x509"
 	"fmt"
 	"math/big"
-	"net/http"
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/authority"
@@ -22,16 +21,12 @@ const (
 	askAgain = 2 * time.Second
 	// listsWithin is by when they are: the service reads what was revoked again after
 	// authority.ListsMaxAge, and its authorities after a minute.
-	listsWithin = authority.ListsMaxAge + time.Minute + askTimeout
+	listsWithin = authority.ListsMaxAge + time.Minute + askWithin
 )
 
-// CRL returns the CRLs that the service makes, once they have all of revocations:
+// freshCRL returns the CRLs that the service makes, once they have all of revocations:
 // the keys' policies let nobody else sign. They are checked against the authorities.
-func (s *Stack) CRL(ctx context.Context, revocations []store.Revocation, now func() time.Time) (string, error) {
-	return freshCRL(ctx, &http.Client{Timeout: askTimeout}, s.JoinURL, s.Authorities, revocations, now)
-}
-
-func freshCRL(ctx context.Context, client *http.Client, url string, authorities authority.Authorities, revocations []store.Revocation, now func() time.Time) (string, error) {
+func freshCRL(ctx context.Context, url string, authorities authority.Authorities, revocations []store.Revocation, now func() time.Time) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, listsWithin)
 	defer cancel()
 	issuers, serials, err := expected(ctx, authorities, revocations, now())
@@ -39,7 +34,7 @@ func freshCRL(ctx context.Context, client *http.Client, url string, authorities 
 		return "", err
 	}
 	for {
-		body, err := get(ctx, client, url+api.PathRevokedCRL, maxLists)
+		body, err := get(ctx, url+api.PathRevokedCRL, maxLists)
 		if err != nil {
 			return "", err
 		}

@@ -1,6 +1,4 @@
-// Package stack finds the parts of a deployed service by the outputs of its
-// CloudFormation stack, and opens them with the caller's own AWS credentials.
-package stack
+package ctl
 
 import (
 	"context"
@@ -13,6 +11,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 )
 
 // Outputs are the outputs of the stack, as template.yaml names them.
@@ -34,27 +33,28 @@ type Describer interface {
 	DescribeStacks(context.Context, *cloudformation.DescribeStacksInput, ...func(*cloudformation.Options)) (*cloudformation.DescribeStacksOutput, error)
 }
 
-// ErrNotFound says that there is no stack of this name in this account and region.
-var ErrNotFound = errors.New("no such stack")
-
-// Find reads the outputs of a stack. A stack that lacks one that every
+// FindStack reads the outputs of a stack. A stack that lacks one that every
 // deployment has is none of ours, or is not deployed whole.
-func Find(ctx context.Context, api Describer, name string) (Outputs, error) {
+func FindStack(ctx context.Context, api Describer, name string) (Outputs, error) {
 	described, err := api.DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: aws.String(name)})
 	if apiErr, ok := errors.AsType[smithy.APIError](err); ok && apiErr.ErrorCode() == "ValidationError" {
-		return Outputs{}, ErrNotFound
+		return Outputs{}, noStack(name)
 	}
 	if err != nil {
 		return Outputs{}, fmt.Errorf("describing the stack %s: %w", name, err)
 	}
 	if len(described.Stacks) != 1 {
-		return Outputs{}, ErrNotFound
+		return Outputs{}, noStack(name)
 	}
 	values := map[string]string{}
 	for _, o := range described.Stacks[0].Outputs {
 		values[aws.ToString(o.OutputKey)] = aws.ToString(o.OutputValue)
 	}
-	return parse(name, values)
+	return parseOutputs(name, values)
+}
+
+func noStack(name string) error {
+	return cli.Failed("there is no stack %s", name).Hint("check the name, the region (AWS_REGION) and the account: aws cloudformation list-stacks")
 }
 
 // keyOutput is the output that has the KMS key of a purpose: KeySshUser for ssh-user.
@@ -67,7 +67,7 @@ func keyOutput(p cert.Purpose) string {
 	return b.String()
 }
 
-func parse(name string, values map[string]string) (Outputs, error) {
+func parseOutputs(name string, values map[string]string) (Outputs, error) {
 	o := Outputs{TrustDomain: values["TrustDomain"], Version: values["Version"], Keys: map[cert.Purpose]string{}}
 	var missing []string
 	for output, field := range map[string]*string{

@@ -1,4 +1,4 @@
-package stack_test
+package ctl_test
 
 import (
 	"net/http"
@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/gatepass-ci/gatepass/internal/cert"
-	"github.com/gatepass-ci/gatepass/internal/stack"
+	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -29,7 +29,7 @@ func TestAskPublishedWithoutKeySet(t *testing.T) {
 				_, _ = w.Write([]byte(`{"ssh_user": [], "ssh_host": [], "x509": {}}`))
 			}))
 			defer service.Close()
-			found, err := stack.AskPublished(t.Context(), service.Client(), service.URL)
+			found, err := ctl.AskPublished(t.Context(), service.URL)
 			if c.fails != (err != nil) || len(found[cert.JWT]) > 0 {
 				t.Errorf("got %v, %v", found, err)
 			}

@@ -1,4 +1,4 @@
-package stack
+package ctl
 
 import (
 	"context"
@@ -47,7 +47,7 @@ func without(names ...string) map[string]string {
 	return some
 }
 
-func TestFind(t *testing.T) {
+func TestFindStack(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		api   outputs
@@ -59,11 +59,11 @@ func TestFind(t *testing.T) {
 		{"without the SSH user authority", outputs{values: without("KeySshUser")}, "KeySshUser", 0},
 		{"without a table", outputs{values: without("JoinsTable")}, "JoinsTable", 0},
 		{"another stack", outputs{values: map[string]string{"BucketName": "b"}}, "not one of Gatepass", 0},
-		{"no such stack", outputs{err: &smithy.GenericAPIError{Code: "ValidationError", Message: "Stack with id x does not exist"}}, ErrNotFound.Error(), 0},
+		{"no such stack", outputs{err: &smithy.GenericAPIError{Code: "ValidationError", Message: "Stack with id x does not exist"}}, "there is no stack gatepass", 0},
 		{"no credentials", outputs{err: errors.New("no EC2 IMDS role found")}, "describing the stack gatepass: no EC2 IMDS role found", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			o, err := Find(t.Context(), c.api, "gatepass")
+			o, err := FindStack(t.Context(), c.api, "gatepass")
 			if c.wants == "" {
 				if err != nil || len(o.Keys) != c.keys || o.Keys[cert.SSHUser] != "arn:1" || o.JoinsTable != "j" {
 					t.Errorf("found %+v, %v", o, err)

@@ -1,4 +1,4 @@
-package stack
+package ctl
 
 import (
 	"context"
@@ -88,7 +88,7 @@ func TestCRLOfTheService(t *testing.T) {
 	get := func(within time.Duration, s *httptest.Server) (string, error) {
 		ctx, cancel := context.WithTimeout(t.Context(), within)
 		defer cancel()
-		return freshCRL(ctx, s.Client(), s.URL, ours, []store.Revocation{revocation}, time.Now)
+		return freshCRL(ctx, s.URL, ours, []store.Revocation{revocation}, time.Now)
 	}
 	t.Run("it waits until the list has what was revoked", func(t *testing.T) {
 		if text, err := get(time.Minute, answer(empty, whole)); err != nil || text != whole || asked.Load() != 2 {

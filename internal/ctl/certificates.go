@@ -1,10 +1,9 @@
-package stack
+package ctl
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"sync"
 
 	"github.com/gatepass-ci/gatepass/internal/cert"
@@ -24,10 +23,10 @@ type certificates struct {
 	ask    func() error // once, whoever of several at the same time is first
 }
 
-func newCertificates(stored kms.Certificates, client *http.Client, url string) *certificates {
+func newCertificates(stored kms.Certificates, url string) *certificates {
 	return &certificates{stored: stored, ask: sync.OnceValue(func() error {
 		// Not in the context of whoever is first: the others wait for the answer too.
-		_, err := get(context.Background(), client, url+api.PathAuthorities, maxKeys)
+		_, err := get(context.Background(), url+api.PathAuthorities, maxKeys)
 		return err
 	})}
 }

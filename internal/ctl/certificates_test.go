@@ -1,4 +1,4 @@
-package stack
+package ctl
 
 import (
 	"context"
@@ -47,7 +47,7 @@ func (s *table) service(t *testing.T, status int) *certificates {
 		w.WriteHeader(status)
 	}))
 	t.Cleanup(server.Close)
-	return newCertificates(s, server.Client(), server.URL)
+	return newCertificates(s, server.URL)
 }
 
 func TestCertificatesAreMadeByTheService(t *testing.T) {
@@ -92,7 +92,7 @@ func TestCertificatesThatAreNotMade(t *testing.T) {
 func TestCertificatesOfNoService(t *testing.T) {
 	server := httptest.NewServer(nil)
 	server.Close()
-	c := newCertificates(&table{}, server.Client(), server.URL)
+	c := newCertificates(&table{}, server.URL)
 	if _, err := c.Certificate(t.Context(), cert.X509Identity, ""); !errors.Is(err, errNotMade) || !strings.Contains(err.Error(), "connection refused") {
 		t.Error(err)
 	}

@@ -1,4 +1,4 @@
-package stack
+package ctl
 
 import (
 	"context"
@@ -19,13 +19,13 @@ const maxKeys = 1 << 20
 
 // AskPublished asks the service at a URL, deployed or embedded, which keys it tells
 // others to trust.
-func AskPublished(ctx context.Context, client *http.Client, url string) (authority.Published, error) {
-	all, err := get(ctx, client, url+api.PathAuthorities, maxKeys)
+func AskPublished(ctx context.Context, url string) (authority.Published, error) {
+	all, err := get(ctx, url+api.PathAuthorities, maxKeys)
 	if err != nil {
 		return nil, err
 	}
 	// A service that signs no JWTs has no key set, and says so by 404.
-	set, err := get(ctx, client, url+api.PathJWKS, maxKeys)
+	set, err := get(ctx, url+api.PathJWKS, maxKeys)
 	if err != nil && !errors.Is(err, errNotThere) {
 		return nil, err
 	}
@@ -37,12 +37,14 @@ func AskPublished(ctx context.Context, client *http.Client, url string) (authori
 }
 
 // get reads what a service has at a URL, up to most bytes.
-func get(ctx context.Context, client *http.Client, url string, most int64) ([]byte, error) {
+func get(ctx context.Context, url string, most int64) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, err
 	}
-	resp, err := client.Do(req)
+	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return nil, err
 	}
