@@ -21,13 +21,10 @@ func newConfigure(env *Env) *cobra.Command {
 		Use:     "configure TYPE",
 		Short:   "Write a configuration file for gatepass start -c",
 		Example: configureExample,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return credentials.UnknownKind(args[0])
-			}
+		Args:    knownKind,
+		RunE: func(*cobra.Command, []string) error {
 			return cli.Misused("no output type is given").Hint("use one of %s", strings.Join(credentials.KindNames(), ", "))
 		},
-		RunE: func(*cobra.Command, []string) error { return nil }, // Args refuses
 	}
 	for _, kind := range credentials.Kinds() {
 		configure.AddCommand(newConfigureOutput(env, kind))

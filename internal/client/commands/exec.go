@@ -88,16 +88,12 @@ func (f *execFlags) unused(given func(string) bool) error {
 // newJanitor is what exec starts beside the command; it is no business of users.
 func newJanitor(env *Env) *cobra.Command {
 	return &cobra.Command{
-		Use:    agent.JanitorCommand + " DIR",
-		Short:  "Remove the private folder of an exec when it ends",
-		Hidden: true,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return cli.Misused("%s takes one directory", agent.JanitorCommand)
-			}
-			return nil
-		},
-		RunE: func(_ *cobra.Command, args []string) error { return agent.Sweep(env.In, args[0]) },
+		Use:     agent.JanitorCommand + " DIR",
+		Short:   "Remove the private folder of an exec when it ends",
+		Example: "  gatepass " + agent.JanitorCommand + " DIR",
+		Hidden:  true,
+		Args:    oneDirectory,
+		RunE:    func(_ *cobra.Command, args []string) error { return agent.Sweep(env.In, args[0]) },
 	}
 }
 

@@ -52,17 +52,20 @@ func newInspect(env *Env) *cobra.Command {
 	return cmd
 }
 
+// oneDirectory wants a directory, as the command's example has it.
+func oneDirectory(cmd *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return cli.Misused("%s takes one directory", cmd.Name()).Hint("use `%s`", strings.TrimSpace(cmd.Example))
+	}
+	return nil
+}
+
 func newLogout(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "logout DIR",
 		Short:   "Overwrite and remove the credentials in a directory",
 		Example: "  gatepass logout ./id",
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return cli.Misused("logout takes one directory").Hint("use `gatepass logout ./id`")
-			}
-			return nil
-		},
+		Args:    oneDirectory,
 	}
 	env.bindFormat(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

@@ -20,12 +20,7 @@ func newJoin(env *Env) *cobra.Command {
 	join.Use = "join [" + strings.Join(credentials.KindNames(), "|") + "]"
 	join.Aliases = nil
 	join.Short = "Join once and write the credentials"
-	join.Args = func(_ *cobra.Command, args []string) error {
-		if len(args) > 0 {
-			return credentials.UnknownKind(args[0])
-		}
-		return nil
-	}
+	join.Args = knownKind
 	for _, kind := range credentials.Kinds() {
 		join.AddCommand(newJoinOutput(env, kind))
 	}

@@ -5,7 +5,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/client/credentials"
 )
 
@@ -17,12 +16,7 @@ func newKubeCredentials(env *Env) *cobra.Command {
 			"as an ExecCredential of client.authentication.k8s.io/v1. A kubeconfig of that output runs it.\n" +
 			"Its stdout is a secret.",
 		Example: "  gatepass kube-credentials ./k8s",
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return cli.Misused("kube-credentials takes one directory").Hint("use `gatepass kube-credentials ./k8s`")
-			}
-			return nil
-		},
+		Args:    oneDirectory,
 		RunE: func(_ *cobra.Command, args []string) error {
 			answer, err := credentials.ExecCredential(args[0], env.Now())
 			if err != nil {

@@ -25,6 +25,14 @@ func outputCommand(kind credentials.Kind, doing, example string, bind func(fs, o
 	return cmd, w
 }
 
+// knownKind refuses a word where a command for a kind of output was meant.
+func knownKind(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return credentials.UnknownKind(args[0])
+	}
+	return nil
+}
+
 // loginFlags are flags of an SSH certificate whose key is in no file, and of which
 // hosts are known.
 type loginFlags struct{ wish *credentials.Wish }

@@ -96,12 +96,7 @@ func newStart(env *Env) *cobra.Command {
 		Use:     "start {TYPE | -c FILE}",
 		Short:   "Join as tbot does, with its flags or its configuration file",
 		Example: startExample,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return credentials.UnknownKind(args[0])
-			}
-			return nil
-		},
+		Args:    knownKind,
 	}
 	flags.bind(start.Flags(), nil)
 	start.Flags().StringVarP(&file, "config", "c", "", "tbot configuration file, version v2")

@@ -31,12 +31,15 @@ func (r *reader) fail(text, hint string) {
 	}
 }
 
-// ignore warns once of a field that is harmless to leave out.
+// ignore warns of a field that is harmless to leave out.
 func (r *reader) ignore(node yaml.Node, field, why string) {
-	if node.IsZero() {
-		return
+	if !node.IsZero() {
+		r.warn(field + " is ignored: " + why)
 	}
-	warning := field + " is ignored: " + why
+}
+
+// warn warns once.
+func (r *reader) warn(warning string) {
 	if !slices.Contains(r.warnings, warning) {
 		r.warnings = append(r.warnings, warning)
 	}
@@ -67,7 +70,7 @@ func (r *reader) read(f *file) *Config {
 	r.refuse(f.Onboarding.CAPins, "onboarding.ca_pins", "leave it out: the service is known by its https certificate; for a private authority set GATEPASS_CA_FILE")
 	r.refuse(f.Onboarding.CAPath, "onboarding.ca_path", "leave it out; for a private authority set GATEPASS_CA_FILE to its PEM file")
 	if t := f.Storage.Type; t != "" && t != "memory" {
-		r.warnings = append(r.warnings, "storage is ignored: gatepass keeps nothing between joins")
+		r.warn("storage is ignored: gatepass keeps nothing between joins")
 	}
 	r.ignore(f.Debug, "debug", "there is no debug log")
 	r.ignore(f.DiagAddr, "diag_addr", "there is nothing to ask a client for")
@@ -93,7 +96,7 @@ func (r *reader) outputs(config *Config, entries []entry) {
 		if ttl := time.Duration(e.TTL); ttl != 0 && (config.TTL == 0 || ttl < config.TTL) {
 			config.TTL = ttl
 			if len(entries) > 1 {
-				r.warnings = append(r.warnings, "all outputs get the shortest credential_ttl: "+ttl.String())
+				r.warn("all outputs get the shortest credential_ttl: "+ttl.String())
 			}
 		}
 		if interval := time.Duration(e.Renewal); interval != 0 && (config.Renewal == 0 || interval < config.Renewal) {
@@ -106,7 +109,7 @@ func (r *reader) outputs(config *Config, entries []entry) {
 	switch {
 	case config.Renewal == 0:
 	case config.Oneshot:
-		r.warnings = append(r.warnings, "renewal_interval is ignored: with oneshot nothing is renewed")
+		r.warn("renewal_interval is ignored: with oneshot nothing is renewed")
 	case config.TTL != 0 && config.Renewal >= config.TTL:
 		r.fail("renewal_interval "+config.Renewal.String()+" is not shorter than credential_ttl "+config.TTL.String(), "make it half of credential_ttl, or leave it out")
 	}
@@ -141,10 +144,7 @@ func (r *reader) destination(w *credentials.Wish, d dest) {
 	switch d.Symlinks {
 	case "", "secure", "try-secure":
 	case "insecure":
-		warning := "destination.symlinks: insecure is ignored: links that others could have planted are never followed"
-		if !slices.Contains(r.warnings, warning) {
-			r.warnings = append(r.warnings, warning)
-		}
+		r.warn("destination.symlinks: insecure is ignored: links that others could have planted are never followed")
 	default:
 		r.fail("destination.symlinks "+words.Clean(d.Symlinks)+" is not known", "write secure, or leave it out")
 	}
