@@ -162,12 +162,12 @@ func Listen(path string, id Identity, now func() time.Time) (*Server, error) {
 func (s *Server) accept() {
 	for {
 		conn, err := s.listener.Accept()
-		if err != nil {
-			if !s.isClosed() && !errors.Is(err, net.ErrClosed) {
-				time.Sleep(10 * time.Millisecond) // out of file descriptors, for now
-				continue
-			}
+		if errors.Is(err, net.ErrClosed) {
 			return
+		}
+		if err != nil {
+			time.Sleep(10 * time.Millisecond) // out of file descriptors, for now
+			continue
 		}
 		if !s.track(conn) {
 			conn.Close()
@@ -179,12 +179,6 @@ func (s *Server) accept() {
 			_ = agent.ServeAgent(s.keys, conn)
 		})
 	}
-}
-
-func (s *Server) isClosed() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.closed
 }
 
 func (s *Server) track(conn net.Conn) bool {
@@ -218,17 +212,23 @@ func (s *Server) Close() error {
 	return err
 }
 
+// reach connects to the agent that listens on socket, which then has so long to answer.
+func reach(socket string, patience time.Duration) (net.Conn, error) {
+	conn, err := net.DialTimeout("unix", socket, 5*time.Second)
+	if err != nil {
+		return nil, err
+	}
+	return conn, conn.SetDeadline(time.Now().Add(patience))
+}
+
 // AddTo hands the identity to the agent that listens on socket, until it expires.
 // An agent that keeps no time is an error: the key would outlive the job.
 func AddTo(socket string, id Identity, now time.Time) error {
-	conn, err := net.DialTimeout("unix", socket, 5*time.Second)
+	conn, err := reach(socket, 30*time.Second)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
-		return err
-	}
 	left := int64(id.Expires.Sub(now) / time.Second)
 	if left < 1 {
 		return errors.New("the certificate has expired")
@@ -242,14 +242,11 @@ func AddTo(socket string, id Identity, now time.Time) error {
 // Probe asks the agent that listens on socket for its keys, before an ID token is
 // spent on one that does not answer.
 func Probe(socket string) error {
-	conn, err := net.DialTimeout("unix", socket, 5*time.Second)
+	conn, err := reach(socket, 10*time.Second)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
-		return err
-	}
 	_, err = agent.NewClient(conn).List()
 	return err
 }

@@ -96,7 +96,7 @@ func (r *reader) outputs(config *Config, entries []entry) {
 		if ttl := time.Duration(e.TTL); ttl != 0 && (config.TTL == 0 || ttl < config.TTL) {
 			config.TTL = ttl
 			if len(entries) > 1 {
-				r.warn("all outputs get the shortest credential_ttl: "+ttl.String())
+				r.warn("all outputs get the shortest credential_ttl: " + ttl.String())
 			}
 		}
 		if interval := time.Duration(e.Renewal); interval != 0 && (config.Renewal == 0 || interval < config.Renewal) {
