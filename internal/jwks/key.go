@@ -44,35 +44,38 @@ type jwk struct {
 	Use string `json:"use"`
 }
 
-// members are the members of a JWK. They are looked at one by one, so that one
-// of a wrong type costs its key and not the set.
-type members map[string]jsontext.Value
+// reader reads the members of a JWK one by one, so that one of a wrong type costs its
+// key and not the set. It keeps the first error, which names the member.
+type reader struct {
+	members map[string]jsontext.Value
+	err     error
+}
 
 // parseKey reads one key. On an error the kid is returned if there is one, and
 // the reason does not repeat it.
 func parseKey(raw jsontext.Value) (jwk, error) {
-	var m members
-	if err := json.Unmarshal(raw, &m); err != nil || m == nil {
+	var r reader
+	if err := json.Unmarshal(raw, &r.members); err != nil || r.members == nil {
 		return jwk{}, errors.New("is not an object")
 	}
 	for _, name := range secretMembers {
-		if _, ok := m[name]; ok {
+		if r.has(name) {
 			return jwk{}, fmt.Errorf("has the member %q: %w", name, errSecret)
 		}
 	}
-	kid, _, err := m.text("kid")
-	if err != nil {
-		return jwk{}, err
+	kid := r.text("kid")
+	if r.err != nil {
+		return jwk{}, r.err
 	}
 	if err := checkKID(kid); err != nil {
 		return jwk{KID: kid}, err
 	}
-	k, err := m.material()
+	k, err := r.material()
 	k.KID, k.Use = kid, "sig"
 	if err != nil {
 		return k, err
 	}
-	return k, m.checkPurpose(k)
+	return k, r.checkPurpose(k)
 }
 
 func checkKID(kid string) error {
@@ -88,16 +91,14 @@ func checkKID(kid string) error {
 }
 
 // material reads kty and the numbers that belong to it.
-func (m members) material() (jwk, error) {
-	kty, _, err := m.text("kty")
-	if err != nil {
-		return jwk{}, err
-	}
-	switch kty {
-	case "RSA":
-		return m.rsa()
-	case "EC":
-		return m.p256()
+func (r *reader) material() (jwk, error) {
+	switch kty := r.text("kty"); {
+	case r.err != nil:
+		return jwk{}, r.err
+	case kty == "RSA":
+		return r.rsa()
+	case kty == "EC":
+		return r.p256()
 	default:
 		return jwk{}, fmt.Errorf("kty is %s; only RSA and EC are used", quote(kty))
 	}
@@ -105,39 +106,27 @@ func (m members) material() (jwk, error) {
 
 // checkPurpose refuses a key that is not meant to verify signatures of its
 // type (RFC 7517 §4.2 to §4.4).
-func (m members) checkPurpose(k jwk) error {
-	use, ok, err := m.text("use")
-	if err != nil {
-		return err
-	}
-	if ok && use != "sig" {
+func (r *reader) checkPurpose(k jwk) error {
+	if use := r.text("use"); r.err == nil && r.has("use") && use != "sig" {
 		return fmt.Errorf("use is %s; only sig is used", quote(use))
 	}
-	if raw, ok := m["key_ops"]; ok {
+	if raw, ok := r.members["key_ops"]; ok && r.err == nil {
 		var ops []string
 		if err := json.Unmarshal(raw, &ops); err != nil || !slices.Contains(ops, "verify") {
 			return errors.New("key_ops does not hold verify")
 		}
 	}
-	alg, ok, err := m.text("alg")
-	if err != nil {
-		return err
-	}
-	if ok && alg != k.Alg {
+	if alg := r.text("alg"); r.err == nil && r.has("alg") && alg != k.Alg {
 		return fmt.Errorf("alg is %s; only %s is used with this type of key", quote(alg), k.Alg)
 	}
-	return nil
+	return r.err
 }
 
 // rsa reads an RSA public key (RFC 7518 §6.3.1).
-func (m members) rsa() (jwk, error) {
-	n, err := m.number("n")
-	if err != nil {
-		return jwk{}, err
-	}
-	e, err := m.number("e")
-	if err != nil {
-		return jwk{}, err
+func (r *reader) rsa() (jwk, error) {
+	n, e := r.number("n"), r.number("e")
+	if r.err != nil {
+		return jwk{}, r.err
 	}
 	modulus, exponent := new(big.Int).SetBytes(n), new(big.Int).SetBytes(e)
 	if bits := modulus.BitLen(); bits < minRSABits || bits > maxRSABits {
@@ -156,21 +145,14 @@ func (m members) rsa() (jwk, error) {
 
 // p256 reads a P-256 public key (RFC 7518 §6.2.1) and checks that it is a point
 // on the curve.
-func (m members) p256() (jwk, error) {
-	crv, _, err := m.text("crv")
-	if err != nil {
-		return jwk{}, err
-	}
-	if crv != "P-256" {
+func (r *reader) p256() (jwk, error) {
+	crv := r.text("crv")
+	if r.err == nil && crv != "P-256" {
 		return jwk{}, fmt.Errorf("crv is %s; only P-256 is used", quote(crv))
 	}
-	x, err := m.number("x")
-	if err != nil {
-		return jwk{}, err
-	}
-	y, err := m.number("y")
-	if err != nil {
-		return jwk{}, err
+	x, y := r.number("x"), r.number("y")
+	if r.err != nil {
+		return jwk{}, r.err
 	}
 	if len(x) != 32 || len(y) != 32 {
 		return jwk{}, errors.New("x and y must have 32 bytes each")
@@ -181,30 +163,35 @@ func (m members) p256() (jwk, error) {
 	return jwk{KTY: "EC", Alg: "ES256", Crv: crv, X: encode(x), Y: encode(y)}, nil
 }
 
+func (r *reader) has(name string) bool {
+	_, ok := r.members[name]
+	return ok
+}
+
+func (r *reader) fail(name, problem string) {
+	if r.err == nil {
+		r.err = fmt.Errorf("%s is not %s", name, problem)
+	}
+}
+
 // text returns a member that must be a string if it is there.
-func (m members) text(name string) (s string, ok bool, err error) {
-	raw, ok := m[name]
-	if !ok {
-		return "", false, nil
+func (r *reader) text(name string) (s string) {
+	if raw, ok := r.members[name]; ok && (raw.Kind() != '"' || json.Unmarshal(raw, &s) != nil) {
+		r.fail(name, "a string")
+		return ""
 	}
-	if raw.Kind() != '"' || json.Unmarshal(raw, &s) != nil {
-		return "", true, fmt.Errorf("%s is not a string", name)
-	}
-	return s, true, nil
+	return s
 }
 
 // number returns the bytes of a base64url member (RFC 7515 §2: no padding, no
 // line breaks; the decoder by itself would pass over the latter).
-func (m members) number(name string) ([]byte, error) {
-	s, _, err := m.text(name)
-	if err != nil {
-		return nil, err
-	}
+func (r *reader) number(name string) []byte {
+	s := r.text(name)
 	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
 	if err != nil || s == "" || strings.ContainsAny(s, "\r\n") {
-		return nil, fmt.Errorf("%s is not base64url without padding", name)
+		r.fail(name, "base64url without padding")
 	}
-	return b, nil
+	return b
 }
 
 func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
