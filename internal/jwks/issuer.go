@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -58,14 +59,12 @@ func parseHTTPS(raw string) (*url.URL, error) {
 // HOST:PORT, once each, in their order.
 func ParsePrivateIssuers(s string) ([]string, error) {
 	var list []string
-	seen := map[string]bool{}
 	for _, entry := range strings.FieldsFunc(s, isSeparator) {
 		hp, err := hostPort(entry)
 		if err != nil {
 			return nil, fmt.Errorf("GATEPASS_PRIVATE_ISSUERS: %s: %w", quote(entry), err)
 		}
-		if !seen[hp] {
-			seen[hp] = true
+		if !slices.Contains(list, hp) {
 			list = append(list, hp)
 		}
 	}
