@@ -66,14 +66,15 @@ func (b *bench) refresh() error {
 	}
 	cmd := b.command("gatepassctl", []string{"keys", "refresh", "--data", data}, env)
 	began := time.Now()
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("gatepassctl keys refresh: %w\n%s", err, out)
+	mib, err := watch(cmd)
+	if err != nil {
+		return err
 	}
 	elapsed, ended := time.Since(began), cmd.ProcessState
 	name := fmt.Sprintf("keys refresh of %d issuers", b.size.issuers)
 	b.table.add("refresh", name, elapsed.Seconds(), "s", nil)
 	b.table.add("refresh", name+": CPU an issuer", ms(ended.UserTime()+ended.SystemTime())/float64(b.size.issuers), "ms", nil)
-	b.table.add("refresh", name+": most memory", peak(ended.SysUsage()), "MiB", nil)
+	b.table.add("refresh", name+": most memory", mib, "MiB", nil)
 	return nil
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -193,17 +194,46 @@ func cpu(pid int) (time.Duration, error) {
 	return time.Duration(ticks) * 10 * time.Millisecond, nil
 }
 
-// resident is the memory of a process that is in RAM, in MiB (VmRSS).
-func resident(pid int) (float64, error) {
+// resident is the memory of a process that is in RAM, in MiB.
+func resident(pid int) (float64, error) { return memory(pid, "VmRSS:") }
+
+// memory is a line of /proc/PID/status, in MiB.
+func memory(pid int, name string) (float64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}
 	for line := range strings.Lines(string(status)) {
-		if value, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+		if value, ok := strings.CutPrefix(line, name); ok {
 			kib, err := strconv.Atoi(strings.Fields(value)[0])
 			return float64(kib) / 1024, err
 		}
 	}
-	return 0, fmt.Errorf("/proc/%d/status has no VmRSS", pid)
+	return 0, fmt.Errorf("/proc/%d/status has no %s", pid, name)
+}
+
+// watch runs a command, which must succeed, and returns the most memory that it was seen to have
+// had, in MiB. What wait4 tells of that counts the memory of this process too, which the
+// command's began as.
+func watch(cmd *exec.Cmd) (mib float64, err error) {
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for {
+		if now, err := memory(cmd.Process.Pid, "VmHWM:"); err == nil {
+			mib = now
+		}
+		select {
+		case err := <-ended:
+			if err != nil {
+				return 0, fmt.Errorf("%s: %w\n%s", filepath.Base(cmd.Path), err, &out)
+			}
+			return mib, nil
+		case <-time.After(500 * time.Microsecond):
+		}
+	}
 }
