@@ -79,7 +79,9 @@ func (h *HTTP) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 		// Past its deadline Lambda would answer nothing. What the handler still does is
 		// safe: it may store a record of credentials that nobody got.
 		h.log.ErrorContext(ctx, "out of time", "path", req.URL.Path)
-		return problemResponse(api.NewProblem(api.CodeStoreUnavailable, "the service ran out of time; send the same request again"), "Retry-After", "1").event(v)
+		late := problemResponse(api.NewProblem(api.CodeStoreUnavailable, "the service ran out of time; send the same request again"))
+		late.sent.Set("Retry-After", "1")
+		return late.event(v)
 	}
 }
 
@@ -109,13 +111,9 @@ type response struct {
 
 func newResponse() *response { return &response{header: http.Header{}} }
 
-// problemResponse is an answer of the adapter's own. more is names and values of
-// further headers in turn.
-func problemResponse(p *api.Problem, more ...string) *response {
+// problemResponse is an answer of the adapter's own.
+func problemResponse(p *api.Problem) *response {
 	r := newResponse()
-	for i := 0; i+1 < len(more); i += 2 {
-		r.header.Set(more[i], more[i+1])
-	}
 	r.header.Set("Content-Type", api.ProblemContentType)
 	r.header.Set("Cache-Control", "no-store")
 	r.header.Set("X-Content-Type-Options", "nosniff")
