@@ -74,7 +74,7 @@ generate: ## write the files that are committed and made from others: the packed
 	go build -o bin/ ./cmd/gatepassctl
 	bin/gatepassctl schema > docs/schema/gatepass.schema.json
 	bin/gatepassctl schema --cases > docs/schema/gatepass-cases.schema.json
-	go test ./internal/assist -run TestFieldTables -update
+	go test ./internal/ctl/resources -run TestFieldTables -update
 
 .PHONY: release
 release: ## build dist/, a release of VERSION: both commands, checksums, SBOMs, the pipe and the orb

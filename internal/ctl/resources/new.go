@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/gatepass-ci/gatepass/internal/assist"
 	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/token"
@@ -69,7 +68,7 @@ The YAML goes to standard output, or to a file that does not exist yet.`,
 		},
 	}
 	fl := cmd.Flags()
-	for _, q := range assist.Questions(method, time.Time{}) {
+	for _, q := range questionsOf(method, time.Time{}) {
 		usage := q.Text
 		if q.Where != "" {
 			usage += "; " + q.Where
@@ -94,25 +93,25 @@ func (c *commands) newRules(ctx context.Context, method string, given map[string
 	}
 	now := c.Now()
 	if !f.quiet && c.MayAsk() {
-		err := assist.Ask(ctx, method, answers, now, c.In, c.Err)
+		err := askAll(ctx, method, answers, now, c.In, c.Err)
 		if errors.Is(err, context.Canceled) {
 			return cli.Failed("interrupted").Hint("nothing was written")
 		}
-		if errors.Is(err, assist.ErrNoAnswer) {
+		if errors.Is(err, errNoAnswer) {
 			return cli.Failed("%w", err).Hint("run it again, or give the answers as flags; see gatepassctl new %s --help", method)
 		}
 		if err != nil {
 			return err
 		}
 	}
-	err = assist.Complete(method, answers, now)
-	if missing, ok := errors.AsType[*assist.MissingError](err); ok {
-		return cli.Misused("missing: %s", flagNames(missing.Names)).Hint("give them as flags, or run it at a terminal to be asked; each is explained by gatepassctl new %s --help", method)
-	}
+	missing, err := complete(method, answers, now)
 	if err != nil {
 		return err
 	}
-	text, findings, err := assist.Write(method, answers)
+	if len(missing) > 0 {
+		return cli.Misused("missing: %s", flagNames(missing)).Hint("give them as flags, or run it at a terminal to be asked; each is explained by gatepassctl new %s --help", method)
+	}
+	text, findings, err := writeRules(method, answers)
 	if err != nil {
 		return err
 	}
@@ -130,10 +129,10 @@ func flagNames(names []string) string {
 }
 
 // readAnswers reads what flags say; all that is wrong is told at once.
-func (c *commands) readAnswers(method string, given map[string]string) (assist.Answers, error) {
-	answers := assist.Answers{}
+func (c *commands) readAnswers(method string, given map[string]string) (answered, error) {
+	answers := answered{}
 	var faults []string
-	for _, q := range assist.Questions(method, c.Now()) {
+	for _, q := range questionsOf(method, c.Now()) {
 		s, ok := given[q.Name]
 		if !ok {
 			continue
@@ -152,7 +151,7 @@ func (c *commands) readAnswers(method string, given map[string]string) (assist.A
 }
 
 // answersOfToken adds what a job's own ID token says, where no flag says otherwise.
-func (c *commands) answersOfToken(method string, answers assist.Answers, f newFlags) error {
+func (c *commands) answersOfToken(method string, answers answered, f newFlags) error {
 	if f.idToken == "" && f.claims == "" {
 		return nil
 	}
@@ -170,12 +169,9 @@ func (c *commands) answersOfToken(method string, answers assist.Answers, f newFl
 	if err != nil {
 		return err
 	}
-	read, notes, err := assist.FromClaims(method, claims)
-	if other, ok := errors.AsType[*assist.OtherMethodError](err); ok && other.Other != "" {
-		return cli.Failed("%w", err).Hint("write gatepassctl new %s", other.Other)
-	}
+	read, notes, err := answersOfClaims(method, claims)
 	if err != nil {
-		return cli.Failed("%w", err).Hint("give a token of a job of %s", provider.Of(method).Name)
+		return err
 	}
 	for name, answer := range read {
 		if answers[name] == "" {

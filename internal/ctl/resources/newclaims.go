@@ -1,28 +1,19 @@
-package assist
+package resources
 
 import (
 	"fmt"
 	"strings"
 	"time"
 
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/token"
 	"github.com/gatepass-ci/gatepass/pkg/provider"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
-// OtherMethodError says that an ID token is of another CI.
-type OtherMethodError struct {
-	Method, Issuer string
-	Other          string // the method that it is of; "" if that is not known
-}
-
-func (e *OtherMethodError) Error() string {
-	return fmt.Sprintf("the token is not of %s: its issuer is %q", e.Method, e.Issuer)
-}
-
-// FromClaims reads out of a job's own ID token what it can answer. notes say what it
+// answersOfClaims reads out of a job's own ID token what it can answer. notes say what it
 // could not decide. Nothing is believed of the token: a person reads what comes of it.
-func FromClaims(method string, u *token.Unverified) (a Answers, notes []string, err error) {
+func answersOfClaims(method string, u *token.Unverified) (a answered, notes []string, err error) {
 	p := provider.Of(method)
 	issuer, _ := u.Claims["iss"].(string)
 	if err := checkIssuer(p, issuer); err != nil {
@@ -42,8 +33,8 @@ func FromClaims(method string, u *token.Unverified) (a Answers, notes []string, 
 		}
 	}
 	given["audience"], _ = u.Claims["aud"].(string)
-	a = Answers{}
-	for _, q := range Questions(method, time.Time{}) {
+	a = answered{}
+	for _, q := range questionsOf(method, time.Time{}) {
 		if given[q.Name] == "" {
 			continue
 		}
@@ -69,7 +60,11 @@ func checkIssuer(p *provider.Provider, issuer string) error {
 	if of == p.Method || of == "" && p.New.AnyIssuer {
 		return nil
 	}
-	return &OtherMethodError{Method: p.Method, Issuer: issuer, Other: of}
+	hint := "give a token of a job of " + p.Name
+	if of != "" {
+		hint = "write gatepassctl new " + of
+	}
+	return cli.Failed("the token is not of %s: its issuer is %q", p.Method, issuer).Hint("%s", hint)
 }
 
 // ofClaims answers a question about a setting. One that few need is not answered by
@@ -86,7 +81,7 @@ func ofClaims(p *provider.Provider, q *provider.Question, claims map[string]any)
 // readClaim reads what a job says of itself. Texts are compared letter for letter: what
 // a person writes is tidied, and what a claim says is taken as it stands. A star, which
 // git has in no name, would let in others.
-func readClaim(p *provider.Provider, q *Question, given string) (string, error) {
+func readClaim(p *provider.Provider, q *question, given string) (string, error) {
 	answer, err := q.Read(given)
 	f := p.Field(q.field)
 	if err != nil || q.Name != "audience" && (f == nil || f.Form != provider.Text) {

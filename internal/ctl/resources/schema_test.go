@@ -1,4 +1,4 @@
-package assist_test
+package resources
 
 import (
 	"bytes"
@@ -15,7 +15,6 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
-	"github.com/gatepass-ci/gatepass/internal/assist"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -44,7 +43,7 @@ func compile(t *testing.T, text []byte, err error) *jsonschema.Schema {
 }
 
 func resources(t *testing.T) *jsonschema.Schema {
-	text, err := assist.Resources()
+	text, err := resourcesSchema()
 	return compile(t, text, err)
 }
 
@@ -114,14 +113,14 @@ func blocks(t *testing.T, page, info string) (all []string) {
 func samples(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	for i, text := range blocks(t, "../../docs/rules.md", "yaml") {
+	for i, text := range blocks(t, "../../../docs/rules.md", "yaml") {
 		all["docs/rules.md, block "+strconv.Itoa(i)] = text
 	}
-	guides, err := filepath.Glob("../ctl/service/guides/*.yaml")
+	guides, err := filepath.Glob("../service/guides/*.yaml")
 	if err != nil || len(guides) < 4 {
 		t.Fatalf("%d guides, %v", len(guides), err)
 	}
-	for _, name := range append(guides, "../../pkg/rules/testdata/encoded.jsonl") {
+	for _, name := range append(guides, "../../../pkg/rules/testdata/encoded.jsonl") {
 		data, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -142,7 +141,7 @@ func samples(t *testing.T) map[string]string {
 // seeds are the inputs that a fuzz target starts from.
 func seeds(t *testing.T, target string) (all []string) {
 	t.Helper()
-	files, err := filepath.Glob("../../pkg/rules/testdata/fuzz/" + target + "/*")
+	files, err := filepath.Glob("../../../pkg/rules/testdata/fuzz/" + target + "/*")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no seeds of %s: %v", target, err)
 	}
@@ -294,7 +293,7 @@ func TestWhatIsWrongIsRefused(t *testing.T) {
 
 // An editor must not offer what apply does not know.
 func TestWhatIsOfferedIsKnown(t *testing.T) {
-	text, err := assist.Resources()
+	text, err := resourcesSchema()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -354,7 +353,7 @@ func offer(definition map[string]any, try func(path string, wrap func(string) st
 }
 
 func TestEveryFieldSaysWhatItIs(t *testing.T) {
-	for name, make := range map[string]func() ([]byte, error){"resources": assist.Resources, "cases": assist.Cases} {
+	for name, make := range map[string]func() ([]byte, error){"resources": resourcesSchema, "cases": casesSchema} {
 		text, err := make()
 		if err != nil {
 			t.Fatal(err)
@@ -396,9 +395,9 @@ func describe(t *testing.T, at string, v any, checked *int) {
 }
 
 func TestCases(t *testing.T) {
-	text, err := assist.Cases()
+	text, err := casesSchema()
 	s := compile(t, text, err)
-	for _, text := range blocks(t, "../../docs/explain.md", "yaml") {
+	for _, text := range blocks(t, "../../../docs/explain.md", "yaml") {
 		if !strings.Contains(text, "cases:") {
 			continue
 		}
@@ -429,13 +428,13 @@ func TestCases(t *testing.T) {
 // The committed files are what make generate writes.
 func TestGeneratedFilesAreUpToDate(t *testing.T) {
 	for name, make := range map[string]func() ([]byte, error){
-		"gatepass.schema.json": assist.Resources, "gatepass-cases.schema.json": assist.Cases,
+		"gatepass.schema.json": resourcesSchema, "gatepass-cases.schema.json": casesSchema,
 	} {
 		want, err := make()
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := os.ReadFile(filepath.Join("../../docs/schema", name))
+		got, err := os.ReadFile(filepath.Join("../../../docs/schema", name))
 		if err != nil || !bytes.Equal(got, want) {
 			t.Errorf("docs/schema/%s is not up to date: run make generate (%v)", name, err)
 		}

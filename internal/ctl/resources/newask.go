@@ -1,4 +1,4 @@
-package assist
+package resources
 
 import (
 	"bufio"
@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// ErrNoAnswer says that the person left, or the input ended.
-var ErrNoAnswer = errors.New("the answers ended before the questions did")
+// errNoAnswer says that the person left, or the input ended.
+var errNoAnswer = errors.New("the answers ended before the questions did")
 
-// Ask asks a person, at a terminal, for every answer that a does not have. What
+// askAll asks a person, at a terminal, for every answer that a does not have. What
 // cannot be used is explained and asked for again. It ends when ctx does.
-func Ask(ctx context.Context, method string, a Answers, now time.Time, in io.Reader, out io.Writer) error {
+func askAll(ctx context.Context, method string, a answered, now time.Time, in io.Reader, out io.Writer) error {
 	lines := bufio.NewScanner(&interruptible{ctx: ctx, from: in})
-	for _, q := range Questions(method, now) {
+	for _, q := range questionsOf(method, now) {
 		if a[q.Name] != "" || q.Unasked {
 			continue
 		}
@@ -34,7 +34,7 @@ func Ask(ctx context.Context, method string, a Answers, now time.Time, in io.Rea
 }
 
 // answer asks one question until its answer can be used.
-func answer(q Question, lines *bufio.Scanner, out io.Writer) (string, error) {
+func answer(q question, lines *bufio.Scanner, out io.Writer) (string, error) {
 	for {
 		fmt.Fprintf(out, "\n%s\n", q.Text)
 		if q.Where != "" {
@@ -52,7 +52,7 @@ func answer(q Question, lines *bufio.Scanner, out io.Writer) (string, error) {
 			if err := lines.Err(); err != nil {
 				return "", err
 			}
-			return "", ErrNoAnswer
+			return "", errNoAnswer
 		}
 		answer := strings.TrimSpace(lines.Text())
 		if answer == "" {

@@ -1,4 +1,4 @@
-package assist
+package resources
 
 import (
 	"github.com/gatepass-ci/gatepass/internal/admin"

@@ -1,4 +1,4 @@
-package assist
+package resources
 
 import (
 	"bytes"
@@ -11,10 +11,10 @@ import (
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
-// Write returns the YAML of a bot, a role and a token rule, with comments. a must be
+// writeRules returns the YAML of a bot, a role and a token rule, with comments. a must be
 // complete. findings are what lint says of them above info; there are none unless an
 // answer is a pattern of everything, or names a CircleCI server of one's own.
-func Write(method string, a Answers) (text []byte, findings []rules.Finding, err error) {
+func writeRules(method string, a answered) (text []byte, findings []rules.Finding, err error) {
 	var p page
 	p.head(method, a)
 	p.role(a)
@@ -50,7 +50,7 @@ func (p *page) lines(text string, values ...string) {
 	fmt.Fprintf(p, strings.ReplaceAll(strings.TrimPrefix(text, "\n"), "%q", "%s"), quoted...)
 }
 
-func (p *page) head(method string, a Answers) {
+func (p *page) head(method string, a answered) {
 	p.lines(`
 # yaml-language-server: $schema=https://raw.githubusercontent.com/gatepass-ci/gatepass/main/docs/schema/gatepass.schema.json
 #
@@ -69,7 +69,7 @@ func (p *page) comment(indent, text string) {
 	}
 }
 
-func (p *page) role(a Answers) {
+func (p *page) role(a answered) {
 	p.lines(`
 
 # What the jobs may do.
@@ -93,7 +93,7 @@ spec:
 `)
 }
 
-func (p *page) bot(a Answers) {
+func (p *page) bot(a answered) {
 	p.lines(`
 # Who the jobs become.
 kind: bot
@@ -106,7 +106,7 @@ spec:
 `, a["bot"], a["bot"])
 }
 
-func (p *page) token(method string, a Answers) {
+func (p *page) token(method string, a answered) {
 	p.lines(`
 # Which jobs those are.
 kind: token
@@ -123,7 +123,7 @@ spec:
 }
 
 // section writes the settings of a CI, and one allow rule.
-func (p *page) section(ci *provider.Provider, a Answers) {
+func (p *page) section(ci *provider.Provider, a answered) {
 	p.lines("  " + ci.Method + ":\n")
 	globs := false
 	for _, q := range ci.New.Questions {

@@ -1,15 +1,14 @@
-package assist_test
+package resources
 
 import (
 	"bytes"
-	contexts "context"
+	"context"
 	"errors"
 	"io"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/assist"
 	"github.com/gatepass-ci/gatepass/internal/token"
 	"github.com/gatepass-ci/gatepass/pkg/provider"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
@@ -20,7 +19,7 @@ const (
 	repository  = "1de489be-44a1-4b9d-9f4e-1f7d2f2a6b2c"
 	environment = "3de489be-44a1-4b9d-9f4e-1f7d2f2a6b2c"
 	org         = "00000000-0000-0000-0000-000000000001"
-	context     = "00000000-0000-0000-0000-000000000002"
+	contextID   = "00000000-0000-0000-0000-000000000002"
 	project     = "00000000-0000-0000-0000-000000000003"
 	definition  = "00000000-0000-0000-0000-000000000004"
 	issuer      = "https://api.bitbucket.org/2.0/workspaces/acme/pipelines-config/identity/oidc"
@@ -32,7 +31,7 @@ var now = time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC)
 // read returns what the question of a name makes of an answer.
 func read(t *testing.T, method, name, answer string) (string, error) {
 	t.Helper()
-	for _, q := range assist.Questions(method, now) {
+	for _, q := range questionsOf(method, now) {
 		if q.Name == name {
 			return q.Read(answer)
 		}
@@ -59,7 +58,7 @@ func TestWhatPeoplePasteIsUnderstood(t *testing.T) {
 		{"organization", "circleci", "organization", org, org},
 		{"organization in braces", "circleci", "organization", "{" + org + "}", org},
 		{"organization out of an issuer", "circleci", "organization", "https://oidc.circleci.com/org/" + org, org},
-		{"context page", "circleci", "context", "https://app.circleci.com/settings/organization/github/acme/contexts/" + context, context},
+		{"context page", "circleci", "context", "https://app.circleci.com/settings/organization/github/acme/contexts/" + contextID, contextID},
 		{"project page", "circleci", "project", "https://app.circleci.com/settings/project/" + project + "/overview", project},
 		{"origin", "circleci", "origin", "github.com/acme/shop", "github.com/acme/shop"},
 		{"address of the repository", "circleci", "origin", "https://github.com/acme/shop.git", "github.com/acme/shop"},
@@ -108,7 +107,7 @@ func TestWhatIsWrongIsExplained(t *testing.T) {
 		{"number of the project", "circleci", "project", "1234", `"1234" is a number; write the UUID of the project`},
 		{"name of the context", "circleci", "context", "deploy-prod", "looks like a name; write the UUID of the context"},
 		{"organization page for the organization", "circleci", "organization", "https://app.circleci.com/settings/organization/github/acme/overview", "does not have the id in it; it is found in CircleCI under Organization Settings > Overview"},
-		{"context page for the organization", "circleci", "organization", "https://app.circleci.com/settings/organization/github/acme/contexts/" + context, "does not have the id in it"},
+		{"context page for the organization", "circleci", "organization", "https://app.circleci.com/settings/organization/github/acme/contexts/" + contextID, "does not have the id in it"},
 		{"project page by names", "circleci", "project", "https://app.circleci.com/settings/project/github/acme/shop", "does not have the id in it; it is found in CircleCI under Project Settings > Overview"},
 		{"origin without a host", "circleci", "origin", "acme/shop", "is not HOST/OWNER/NAME"},
 		{"address of nothing", "circleci", "origin", "https:///acme/shop", "is not the address of a repository"},
@@ -140,38 +139,38 @@ func TestWhatIsWrongIsExplained(t *testing.T) {
 // A question about an id tells where it is found.
 func TestQuestionsTellWhere(t *testing.T) {
 	for _, method := range provider.Methods() {
-		for _, q := range assist.Questions(method, now) {
+		for _, q := range questionsOf(method, now) {
 			isID := strings.Contains(q.Text, "UUID") || strings.Contains(q.Text, " id")
 			if isID != strings.Contains(q.Where, ">") && q.Name != "issuer" || q.Name == "issuer" && method == "bitbucket" && q.Where == "" {
 				t.Errorf("%s %s: %q, found %q", method, q.Name, q.Text, q.Where)
 			}
 		}
 	}
-	if assist.Questions("jenkins", now) != nil {
+	if questionsOf("jenkins", now) != nil {
 		t.Error("there are questions about a system that is not known")
 	}
 }
 
-func answers(pairs ...string) assist.Answers {
-	a := assist.Answers{"bot": "shop-deploy", "audience": audience, "logins": "deploy"}
+func usual(pairs ...string) answered {
+	a := answered{"bot": "shop-deploy", "audience": audience, "logins": "deploy"}
 	for i := 0; i < len(pairs); i += 2 {
 		a[pairs[i]] = pairs[i+1]
 	}
 	return a
 }
 
-func bitbucket(pairs ...string) assist.Answers {
-	return answers(append([]string{"issuer", issuer, "workspace", "{" + workspace + "}", "repository", "{" + repository + "}"}, pairs...)...)
+func bitbucket(pairs ...string) answered {
+	return usual(append([]string{"issuer", issuer, "workspace", "{" + workspace + "}", "repository", "{" + repository + "}"}, pairs...)...)
 }
 
-func circleci(pairs ...string) assist.Answers {
-	return answers(append([]string{"organization", org, "origin", "github.com/acme/shop"}, pairs...)...)
+func circleci(pairs ...string) answered {
+	return usual(append([]string{"organization", org, "origin", "github.com/acme/shop"}, pairs...)...)
 }
 
 func TestPatternsAreEnabledOnlyWhereThereAreSome(t *testing.T) {
 	for branch, want := range map[string]bool{"main": false, "release/*": true} {
 		a := bitbucket("branch", branch, "expires", "2027-01-15T00:00:00Z")
-		text, _, err := assist.Write("bitbucket", a)
+		text, _, err := writeRules("bitbucket", a)
 		if err != nil || bytes.Contains(text, []byte("enable_glob_matching: true")) != want {
 			t.Errorf("%s: %v\n%s", branch, err, text)
 		}
@@ -183,7 +182,7 @@ func TestPatternsAreEnabledOnlyWhereThereAreSome(t *testing.T) {
 func TestWhatIsWrittenLintsClean(t *testing.T) {
 	tests := []struct {
 		name, method string
-		answers      assist.Answers
+		answers      answered
 	}{
 		{"environment", "bitbucket", bitbucket("environment", "{"+environment+"}")},
 		{"branch", "bitbucket", bitbucket("branch", "main")},
@@ -192,19 +191,19 @@ func TestWhatIsWrittenLintsClean(t *testing.T) {
 		{"patterns of repositories and refs", "circleci", circleci("project", project, "origin", "github.com/acme/*", "ref", "refs/heads/v?")},
 		{"several logins", "bitbucket", bitbucket("branch", "main", "logins", "deploy,web")},
 		{"project", "circleci", circleci("project", project)},
-		{"context", "circleci", circleci("context", context)},
-		{"project and context", "circleci", circleci("project", project, "context", context)},
-		{"everything", "circleci", circleci("project", project, "context", context, "ref", "refs/heads/main", "definition", definition)},
-		{"context and definition", "circleci", circleci("context", context, "definition", definition)},
+		{"context", "circleci", circleci("context", contextID)},
+		{"project and context", "circleci", circleci("project", project, "context", contextID)},
+		{"everything", "circleci", circleci("project", project, "context", contextID, "ref", "refs/heads/main", "definition", definition)},
+		{"context and definition", "circleci", circleci("context", contextID, "definition", definition)},
 		{"issuer of all organizations", "circleci", circleci("project", project, "issuer", "https://oidc.circleci.com")},
 		{"bot that looks like a number", "circleci", circleci("project", project, "bot", "123")},
 	}
 	for _, tt := range tests {
 		t.Run(tt.method+", "+tt.name, func(t *testing.T) {
-			if err := assist.Complete(tt.method, tt.answers, now); err != nil {
+			if missing, err := complete(tt.method, tt.answers, now); err != nil || len(missing) > 0 {
 				t.Fatal(err)
 			}
-			text, findings, err := assist.Write(tt.method, tt.answers)
+			text, findings, err := writeRules(tt.method, tt.answers)
 			if err != nil {
 				t.Fatalf("%v\n%s", err, text)
 			}
@@ -240,18 +239,18 @@ func TestWhatIsWrittenLintsClean(t *testing.T) {
 func TestCompleteNamesAllThatIsMissing(t *testing.T) {
 	tests := []struct {
 		name, method string
-		answers      assist.Answers
+		answers      answered
 		want         string
 	}{
-		{"nothing given", "bitbucket", assist.Answers{}, "bot, issuer, workspace, repository, audience, environment or branch missing"},
-		{"nothing given", "circleci", assist.Answers{}, "bot, organization, origin, audience, project or context missing"},
+		{"nothing given", "bitbucket", answered{}, "bot, issuer, workspace, repository, audience, environment or branch missing"},
+		{"nothing given", "circleci", answered{}, "bot, organization, origin, audience, project or context missing"},
 		{"no gate", "bitbucket", bitbucket(), "environment or branch missing"},
 		{"no project", "circleci", circleci(), "project or context missing"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.method+", "+tt.name, func(t *testing.T) {
-			err := assist.Complete(tt.method, tt.answers, now)
-			if _, ok := errors.AsType[*assist.MissingError](err); !ok || err.Error() != tt.want {
+			missing, err := complete(tt.method, tt.answers, now)
+			if err != nil || strings.Join(missing, ", ")+" missing" != tt.want {
 				t.Errorf("got  %v\nwant %s", err, tt.want)
 			}
 			if tt.answers["logins"] == "" || tt.answers["expires"] != "2027-01-15T00:00:00Z" {
@@ -263,16 +262,16 @@ func TestCompleteNamesAllThatIsMissing(t *testing.T) {
 
 func TestAskGoesOnUntilItUnderstands(t *testing.T) {
 	var out bytes.Buffer
-	a := assist.Answers{"bot": "shop-deploy"}
+	a := answered{"bot": "shop-deploy"}
 	in := strings.Join([]string{
 		"acme", "acme" /* a name */, workspace, "{" + repository + "}",
 		"" /* no environment */, "" /* so a branch is needed */, "main",
 		"ari:cloud:bitbucket::workspace/" + workspace, audience, "", "",
 	}, "\n") + "\n"
-	if err := assist.Ask(t.Context(), "bitbucket", a, now, strings.NewReader(in), &out); err != nil {
+	if err := askAll(t.Context(), "bitbucket", a, now, strings.NewReader(in), &out); err != nil {
 		t.Fatalf("%v\n%s", err, &out)
 	}
-	if err := assist.Complete("bitbucket", a, now); err != nil {
+	if missing, err := complete("bitbucket", a, now); err != nil || len(missing) > 0 {
 		t.Fatal(err)
 	}
 	if a["workspace"] != "{"+workspace+"}" || a["branch"] != "main" || a["environment"] != "" || a["audience"] != audience || a["logins"] != "deploy" {
@@ -289,7 +288,7 @@ func TestAskGoesOnUntilItUnderstands(t *testing.T) {
 	if strings.Contains(out.String(), "name of the bot") {
 		t.Error("what was known was asked for")
 	}
-	if err := assist.Ask(t.Context(), "circleci", assist.Answers{}, now, strings.NewReader("shop\n"), &out); !errors.Is(err, assist.ErrNoAnswer) {
+	if err := askAll(t.Context(), "circleci", answered{}, now, strings.NewReader("shop\n"), &out); !errors.Is(err, errNoAnswer) {
 		t.Errorf("an input that ends: %v", err)
 	}
 }
@@ -298,16 +297,16 @@ func TestAskGoesOnUntilItUnderstands(t *testing.T) {
 func TestAskEndsWhenInterrupted(t *testing.T) {
 	silent, end := io.Pipe()
 	defer end.Close()
-	ctx, interrupt := contexts.WithCancel(t.Context())
+	ctx, interrupt := context.WithCancel(t.Context())
 	time.AfterFunc(10*time.Millisecond, interrupt)
-	if err := assist.Ask(ctx, "circleci", assist.Answers{}, now, silent, io.Discard); !errors.Is(err, contexts.Canceled) {
+	if err := askAll(ctx, "circleci", answered{}, now, silent, io.Discard); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestFromClaims(t *testing.T) {
 	const circle = `{"iss":"https://oidc.circleci.com/org/` + org + `","aud":"` + org + `",
-		"oidc.circleci.com/project-id":"` + project + `","oidc.circleci.com/context-ids":["` + context + `","` + definition + `"],
+		"oidc.circleci.com/project-id":"` + project + `","oidc.circleci.com/context-ids":["` + contextID + `","` + definition + `"],
 		"oidc.circleci.com/vcs-origin":"github.com/acme/shop","oidc.circleci.com/vcs-ref":"refs/heads/main"}`
 	const bucket = `{"iss":"` + issuer + `","aud":"` + audience + `","workspaceUuid":"{` + workspace + `}",
 		"repositoryUuid":"{` + repository + `}","branchName":"main"}`
@@ -318,7 +317,7 @@ func TestFromClaims(t *testing.T) {
 		}
 		return u
 	}
-	a, notes, err := assist.FromClaims("circleci", claims("circleci", circle))
+	a, notes, err := answersOfClaims("circleci", claims("circleci", circle))
 	if err != nil || a["organization"] != org || a["project"] != project || a["origin"] != "github.com/acme/shop" || a["ref"] != "refs/heads/main" {
 		t.Errorf("answers %v, %v", a, err)
 	}
@@ -328,29 +327,29 @@ func TestFromClaims(t *testing.T) {
 	if said := strings.Join(notes, "\n"); !strings.Contains(said, "several of context_id") || !strings.Contains(said, "--audience is not taken from the token") {
 		t.Errorf("notes %q", said)
 	}
-	a, notes, err = assist.FromClaims("bitbucket", claims("bitbucket", bucket))
+	a, notes, err = answersOfClaims("bitbucket", claims("bitbucket", bucket))
 	if err != nil || len(notes) > 0 || a["issuer"] != issuer || a["audience"] != audience || a["branch"] != "main" {
 		t.Errorf("answers %v, notes %v, %v", a, notes, err)
 	}
 	// A rule made of a job's claims matches that job, letter for letter.
 	odd := strings.NewReplacer(audience, audience+"/", `"main"`, `"'main'"`).Replace(bucket)
-	if a, _, err = assist.FromClaims("bitbucket", claims("bitbucket", odd)); err != nil || a["audience"] != audience+"/" || a["branch"] != "'main'" {
+	if a, _, err = answersOfClaims("bitbucket", claims("bitbucket", odd)); err != nil || a["audience"] != audience+"/" || a["branch"] != "'main'" {
 		t.Errorf("odd claims: %v, %v", a, err)
 	}
 	odd = strings.Replace(circle, "acme/shop", "acme/shop.git", 1)
-	if a, _, err = assist.FromClaims("circleci", claims("circleci", odd)); err != nil || a["origin"] != "github.com/acme/shop.git" {
+	if a, _, err = answersOfClaims("circleci", claims("circleci", odd)); err != nil || a["origin"] != "github.com/acme/shop.git" {
 		t.Errorf("odd claims: %v, %v", a, err)
 	}
 	odd = strings.Replace(circle, "refs/heads/main", "refs/heads/*", 1)
-	if a, notes, err = assist.FromClaims("circleci", claims("circleci", odd)); err != nil || a["ref"] != "" || !strings.Contains(strings.Join(notes, "\n"), "would be a pattern") {
+	if a, notes, err = answersOfClaims("circleci", claims("circleci", odd)); err != nil || a["ref"] != "" || !strings.Contains(strings.Join(notes, "\n"), "would be a pattern") {
 		t.Errorf("a claim became a pattern: %v, %v, %v", a, notes, err)
 	}
 	server := strings.Replace(circle, `"iss":"https://oidc.circleci.com/org/`+org, `"oidc.circleci.com/org-id":"`+org+`","iss":"https://circleci.example.com`, 1)
-	if a, _, err = assist.FromClaims("circleci", claims("circleci", server)); err != nil || a["issuer"] != "https://circleci.example.com" || a["organization"] != org {
+	if a, _, err = answersOfClaims("circleci", claims("circleci", server)); err != nil || a["issuer"] != "https://circleci.example.com" || a["organization"] != org {
 		t.Errorf("a server of one's own: %v, %v", a, err)
 	}
 	for method, payload := range map[string]string{"bitbucket": circle, "circleci": bucket} {
-		if _, _, err := assist.FromClaims(method, claims(method, payload)); err == nil {
+		if _, _, err := answersOfClaims(method, claims(method, payload)); err == nil {
 			t.Errorf("a token of the other system was taken for one of %s", method)
 		}
 	}

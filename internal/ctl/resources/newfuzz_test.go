@@ -1,4 +1,4 @@
-package assist_test
+package resources
 
 import (
 	"os"
@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gatepass-ci/gatepass/internal/assist"
 	"github.com/gatepass-ci/gatepass/pkg/provider"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
@@ -23,16 +22,16 @@ func FuzzAnswers(f *testing.F) {
 			method, given = "circleci", map[string]string{"origin": first, "context": second, "project": third, "ref": fourth, "organization": org}
 		}
 		given["bot"], given["audience"], given["logins"] = bot, audience, logins
-		a := assist.Answers{}
-		for _, q := range assist.Questions(method, now) {
+		a := answered{}
+		for _, q := range questionsOf(method, now) {
 			if answer, err := q.Read(given[q.Name]); err == nil && given[q.Name] != "" {
 				a[q.Name] = answer
 			}
 		}
-		if assist.Complete(method, a, now) != nil {
+		if missing, err := complete(method, a, now); err != nil || len(missing) > 0 {
 			return
 		}
-		text, _, err := assist.Write(method, a)
+		text, _, err := writeRules(method, a)
 		if err != nil {
 			t.Fatalf("%v\n%q\n%s", err, a, text)
 		}
@@ -44,8 +43,8 @@ func FuzzAnswers(f *testing.F) {
 	})
 }
 
-func check(t *testing.T, a assist.Answers, role *rules.Role, token *rules.TokenRule) {
-	got := assist.Answers{
+func check(t *testing.T, a answered, role *rules.Role, token *rules.TokenRule) {
+	got := answered{
 		"bot": token.BotName, "audience": token.Audience(), "logins": strings.Join(role.Allow.Logins, ","),
 		"expires": token.Metadata.Expires.Format("2006-01-02T15:04:05Z07:00"),
 	}

@@ -1,4 +1,4 @@
-package assist
+package resources
 
 import (
 	"reflect"
@@ -6,7 +6,9 @@ import (
 	"time"
 )
 
-// generator makes schemas of types, with what notes say of their fields.
+// generator makes JSON Schemas (draft-07, which editors understand) of the files that
+// administrators write. The fields and their types come from the Go types that those
+// files are read into and from the table of CIs; what they mean is in notes.
 type generator struct{ notes map[string]note }
 
 // generate makes a schema of a type. at is the path of what it describes, such as

@@ -1,4 +1,4 @@
-package assist_test
+package resources
 
 import (
 	"bytes"
@@ -16,7 +16,7 @@ var update = flag.Bool("update", false, "write the tables of docs/rules.md inste
 // TestFieldTables holds the tables of docs/rules.md between the markers of a CI to the
 // CI's table. make generate writes them.
 func TestFieldTables(t *testing.T) {
-	const page = "../../docs/rules.md"
+	const page = "../../../docs/rules.md"
 	text, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)

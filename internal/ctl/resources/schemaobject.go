@@ -1,4 +1,4 @@
-package assist
+package resources
 
 import (
 	"bytes"
@@ -56,7 +56,8 @@ func marshal(v any) ([]byte, error) {
 	return bytes.TrimSpace(out.Bytes()), err
 }
 
-func write(o object) ([]byte, error) {
+// writeSchema writes a schema as its file has it.
+func writeSchema(o object) ([]byte, error) {
 	plain, err := marshal(o)
 	if err != nil {
 		return nil, err
