@@ -20,7 +20,7 @@ type order struct {
 }
 
 // issue is step 8. The signatures are made while the use and the record are stored,
-// by one call, and the answer is given only when all three are there. If one fails,
+// by one call, or before that where nothing is remote; the answer is given only when all three are there. If one fails,
 // the record is overwritten: it may tell of a credential that was never delivered,
 // never the reverse.
 func (s *Service) issue(ctx context.Context, o order, at arrival, d *diary) (*api.JoinResponse, error) {
@@ -65,9 +65,15 @@ func (s *Service) signAndUse(ctx context.Context, o order, at arrival, d *diary)
 		return err
 	})
 	sign := guarded(func() (err error) { products, err = s.sign(ctx, o, at, drafts); return err })
-	wg.Go(func() { useErr = use() })
-	wg.Go(func() { signErr = sign() })
-	wg.Wait()
+	if s.Local { // nothing is used for what cannot be signed
+		if signErr = sign(); signErr == nil {
+			useErr = use()
+		}
+	} else {
+		wg.Go(func() { useErr = use() })
+		wg.Go(func() { signErr = sign() })
+		wg.Wait()
+	}
 
 	switch {
 	case errors.Is(useErr, store.ErrUsed):

@@ -8,9 +8,18 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// parallel runs fs at the same time and returns the first error; the others'
-// context ends with it.
-func parallel(ctx context.Context, fs ...func(context.Context) error) error {
+// all runs fs and returns the first error: at the same time, the others' context
+// ending with it, or one after the other where nothing is remote. There a goroutine
+// would cost more than what it waits for.
+func (s *Service) all(ctx context.Context, fs ...func(context.Context) error) error {
+	if s.Local {
+		for _, f := range fs {
+			if err := f(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	g, gctx := errgroup.WithContext(ctx)
 	for _, f := range fs {
 		g.Go(guarded(func() error { return f(gctx) }))

@@ -33,6 +33,9 @@ type Config struct {
 	Refresher   Refresher
 	Authorities authority.Authorities
 
+	// Local says that neither the store nor a signer is across a network.
+	Local bool
+
 	// PublicURL is the issuer of the JWTs, without a trailing slash.
 	PublicURL string
 	// TrustDomain is the SPIFFE trust domain of identity certificates.

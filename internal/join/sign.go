@@ -81,7 +81,7 @@ func (s *Service) sign(ctx context.Context, o order, at arrival, drafts []draft)
 			return err
 		}
 	}
-	if err := parallel(ctx, signatures...); err != nil {
+	if err := s.all(ctx, signatures...); err != nil {
 		return nil, err
 	}
 	return products, nil

@@ -64,7 +64,7 @@ func parseIDToken(text string) (presented, error) {
 // readRule reads the token rule and the locks, and which keys the authorities have. A
 // rule that is unknown and one that has expired look alike to the caller.
 func (s *Service) readRule(ctx context.Context, req *api.JoinRequest, now time.Time) (rule *rules.TokenRule, locks []*rules.Lock, err error) {
-	err = parallel(ctx, func(ctx context.Context) (err error) {
+	err = s.all(ctx, func(ctx context.Context) (err error) {
 		rule, err = store.Token(ctx, s.Store, req.Token)
 		return unavailable("reading the token rule", err)
 	}, func(ctx context.Context) (err error) {
@@ -106,7 +106,7 @@ func precheckIDToken(p presented, rule *rules.TokenRule, now time.Time) (plausib
 // issuer, never of the one that the ID token names. A bot that does not exist is nil:
 // it is told only to a job that the rules let in.
 func (s *Service) readBotAndKeys(ctx context.Context, rule *rules.TokenRule, p plausible) (bot *rules.Bot, keys *token.KeySet, err error) {
-	err = parallel(ctx, func(ctx context.Context) error {
+	err = s.all(ctx, func(ctx context.Context) error {
 		found, err := store.Bot(ctx, s.Store, rule.BotName)
 		if errors.Is(err, store.ErrNotFound) {
 			return nil
@@ -176,7 +176,7 @@ func decide(u unlocked, job verified, d *diary) (allowed, error) {
 
 // readRolesAndUses reads what the grants need, and what the ID token was used for.
 func (s *Service) readRolesAndUses(ctx context.Context, a allowed) (roles []*rules.Role, uses map[string]store.Answer, err error) {
-	err = parallel(ctx, func(ctx context.Context) (err error) {
+	err = s.all(ctx, func(ctx context.Context) (err error) {
 		if len(a.bot.Roles) > 0 {
 			roles, err = store.Roles(ctx, s.Store, a.bot.Roles)
 		}

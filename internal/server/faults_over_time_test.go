@@ -73,7 +73,9 @@ func TestARacingRetryNeverOutlivesTheFirstAnswer(t *testing.T) {
 func TestARecordOfAFailedGrantIsOverwritten(t *testing.T) {
 	for name, fail := range map[string]func(*service){
 		"the use":       func(s *service) { s.config.Store = noUses{s.config.Store} },
-		"the signature": func(s *service) { s.config.Authorities = brokenSigner{s.config.Authorities} },
+		"the signature": func(s *service) {
+			s.config.Authorities, s.config.Local = brokenSigner{s.config.Authorities}, false
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var rec *recordings
@@ -93,6 +95,23 @@ func TestARecordOfAFailedGrantIsOverwritten(t *testing.T) {
 				t.Errorf("the record is left as %+v", r)
 			}
 		})
+	}
+}
+
+// Where nothing is remote the signatures come first, and one that fails spends nothing.
+func TestAFailedSignatureSpendsNothingLocally(t *testing.T) {
+	var rec *recordings
+	s := newService(t, func(s *service, _ *server.Config) {
+		s.config.Authorities = brokenSigner{s.config.Authorities}
+		rec = &recordings{Store: s.config.Store}
+		s.config.Store = rec
+	})
+	a := s.join(s.bitbucketRequest())
+	if a.problem == nil || len(rec.all) != 1 || rec.all[0].Code != string(a.problem.Code) {
+		t.Fatalf("answered %s, stored %+v", a.body, rec.all)
+	}
+	if uses, err := s.store.Uses(t.Context(), rec.all[0].IDToken); err != nil || len(uses) > 0 {
+		t.Errorf("used %v, %v", uses, err)
 	}
 }
 

@@ -162,7 +162,7 @@ func newService(t testing.TB, change ...func(*service, *server.Config)) *service
 	log := slog.New(slog.NewJSONHandler(s.log, nil))
 	s.config = join.Config{
 		Store:     s.store,
-		Refresher: refresherFunc(func(context.Context, string) error { return nil }), Authorities: authorities,
+		Refresher: refresherFunc(func(context.Context, string) error { return nil }), Authorities: authorities, Local: true,
 		PublicURL: publicURL, TrustDomain: "example.com",
 		Now: s.clock.Now, Rand: rand.Reader, Wait: s.clock.wait, Log: log,
 	}

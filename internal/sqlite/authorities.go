@@ -20,7 +20,7 @@ const (
 
 // RotatedAuthorities implements authority.Reader.
 func (s *Store) RotatedAuthorities(ctx context.Context) ([]authority.Stored, error) {
-	rows, err := s.stmts.rotated.QueryContext(ctx)
+	rows, err := queryShort(ctx, s.stmts.rotated)
 	all, err := collect(rows, err, func(rows *sql.Rows) (authority.Stored, error) {
 		var (
 			name    string

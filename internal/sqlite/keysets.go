@@ -27,7 +27,7 @@ const (
 
 // KeySet implements store.KeySetReader.
 func (s *Store) KeySet(ctx context.Context, issuer string) (store.KeySet, error) {
-	rows, err := s.stmts.keySet.QueryContext(ctx, issuer)
+	rows, err := queryShort(ctx, s.stmts.keySet, issuer)
 	sets, err := collect(rows, err, scanKeySet)
 	if err != nil {
 		return store.KeySet{}, s.fail(ctx, fmt.Sprintf("reading the key set of %s", issuer), err)

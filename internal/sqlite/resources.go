@@ -26,7 +26,10 @@ func (s *Store) Get(ctx context.Context, kind rules.Kind, name string) (store.St
 		found row
 		body  []byte
 	)
-	err := s.stmts.resource.QueryRowContext(ctx, kind, name, known.revision).Scan(&found.revision, &found.updated, &found.edited, &body)
+	read, err := short(ctx)
+	if err == nil {
+		err = s.stmts.resource.QueryRowContext(read, kind, name, known.revision).Scan(&found.revision, &found.updated, &found.edited, &body)
+	}
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return store.Stored{}, fmt.Errorf("%s: %w", key, store.ErrNotFound)
@@ -60,7 +63,7 @@ func (s *Store) List(ctx context.Context, kind rules.Kind) ([]store.Stored, erro
 		all     []store.Stored
 		invalid []error
 	)
-	rows, err := s.stmts.resourcesOf.QueryContext(ctx, kind)
+	rows, err := queryShort(ctx, s.stmts.resourcesOf, kind)
 	_, err = collect(rows, err, func(rows *sql.Rows) (none struct{}, err error) {
 		var (
 			name  string

@@ -65,6 +65,22 @@ func changed(ctx context.Context, stmt *sql.Stmt, args ...any) (bool, error) {
 	return n > 0, err
 }
 
+// short is the context of a read that takes no longer than to notice that its context
+// has ended: to watch it costs database/sql and SQLite's driver a goroutine each. It
+// is an error if ctx has ended already.
+func short(ctx context.Context) (context.Context, error) {
+	return context.WithoutCancel(ctx), ctx.Err()
+}
+
+// queryShort starts a short read, for collect.
+func queryShort(ctx context.Context, stmt *sql.Stmt, args ...any) (*sql.Rows, error) {
+	ctx, err := short(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return stmt.QueryContext(ctx, args...)
+}
+
 // collect returns what scan makes of each row.
 func collect[T any](rows *sql.Rows, err error, scan func(*sql.Rows) (T, error)) ([]T, error) {
 	if err != nil {

@@ -27,7 +27,7 @@ const (
 // Uses implements store.Ledger.
 func (s *Store) Uses(ctx context.Context, idToken string) (map[string]store.Answer, error) {
 	uses := make(map[string]store.Answer)
-	rows, err := s.stmts.uses.QueryContext(ctx, idToken)
+	rows, err := queryShort(ctx, s.stmts.uses, idToken)
 	_, err = collect(rows, err, func(rows *sql.Rows) (struct{}, error) {
 		var (
 			digest   string

@@ -142,7 +142,7 @@ func (s *Server) listen() error {
 func (s *Server) assemble(authorities authority.Authorities) error {
 	s.publicURL = cmp.Or(s.c.PublicURL, s.url)
 	service, err := join.New(join.Config{
-		Store: s.store, Refresher: s.refresher, Authorities: authorities,
+		Store: s.store, Refresher: s.refresher, Authorities: authorities, Local: true,
 		PublicURL: s.publicURL, TrustDomain: cmp.Or(s.c.TrustDomain, cert.TrustDomainOf(s.publicURL)), MaxTTL: s.c.MaxTTL,
 		Now: s.c.Now, Rand: rand.Reader, Wait: wait.For, Log: s.c.Log,
 	})
