@@ -8,10 +8,7 @@ func ShellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''
 // ShellWord is ShellQuote for commands that people copy: a plain path or name goes
 // without quotes.
 func ShellWord(s string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+:,@%=", r)
-	}
-	if s != "" && strings.TrimLeftFunc(s, plain) == "" {
+	if Plain(s, "/._-+:,@%=") {
 		return s
 	}
 	return ShellQuote(s)

@@ -31,6 +31,14 @@ func Clean(s string) string {
 	return strings.TrimSpace(s)
 }
 
+// Plain reports whether text is of ASCII letters, digits and some other characters alone,
+// and not empty.
+func Plain(text, others string) bool {
+	return text != "" && !strings.ContainsFunc(text, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(others, r))
+	})
+}
+
 // OneLine is Printable for a message of several lines, which become clauses of one.
 func OneLine(s string) string {
 	return Printable(strings.ReplaceAll(strings.TrimSpace(s), "\n", "; "))

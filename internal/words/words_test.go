@@ -5,6 +5,14 @@ import (
 	"testing"
 )
 
+func TestPlain(t *testing.T) {
+	for text, want := range map[string]bool{"": false, "aZ09": true, "a-b": true, "a_b": false, "a b": false, "ä": false, "a\n": false, "-": true} {
+		if Plain(text, "-") != want {
+			t.Errorf("%q: %v", text, !want)
+		}
+	}
+}
+
 func TestClean(t *testing.T) {
 	for in, want := range map[string]string{
 		"plain text, ünïcode": "plain text, ünïcode",

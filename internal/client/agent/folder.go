@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/gatepass-ci/gatepass/internal/client/destination"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // folderPrefix begins the name of every private folder.
@@ -47,12 +48,9 @@ func newFolder(getenv func(string) string) (string, error) {
 // plain reports whether paths below dir can stand in an ssh_config, in
 // GIT_SSH_COMMAND, which a shell reads, and in the address of a socket.
 func plain(dir string) bool {
-	strange := strings.IndexFunc(dir, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+", r))
-	})
 	// MkdirTemp adds up to ten digits, and below is the longest name of a socket.
 	const below = len("/" + folderPrefix + "4294967295" + "/login/agent.sock")
-	return strange < 0 && len(dir)+below <= maxSocketPath
+	return words.Plain(dir, "/._-+") && len(dir)+below <= maxSocketPath
 }
 
 // write puts a file into a private folder, 0600, below it in directories 0700.

@@ -33,10 +33,7 @@ func hostPatterns(patterns []string) (string, error) {
 
 // plainPattern refuses what would end the field, the line, or begin a hash or a comment.
 func plainPattern(p string) bool {
-	p = strings.TrimPrefix(p, "!")
-	return p != "" && strings.IndexFunc(p, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(".-_*?:[]%", r))
-	}) < 0
+	return words.Plain(strings.TrimPrefix(p, "!"), ".-_*?:[]%")
 }
 
 // knownHostsLines checks that every line of the file can be read: OpenSSH

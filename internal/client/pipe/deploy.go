@@ -211,15 +211,12 @@ func interpreter(script string) (string, bool) {
 		return "sh", true
 	}
 	line = strings.TrimSpace(line)
-	words := strings.Fields(line)
-	if len(words) > 0 && path.Base(words[0]) == "env" {
-		words = words[1:]
+	command := strings.Fields(line)
+	if len(command) > 0 && path.Base(command[0]) == "env" {
+		command = command[1:]
 	}
-	plain := !strings.ContainsFunc(line, func(c rune) bool {
-		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune(" /._+-", c))
-	})
 	known := []string{"sh", "bash", "dash", "ash", "ksh", "zsh", "python", "python3"}
-	return line, plain && len(words) > 0 && slices.Contains(known, path.Base(words[0]))
+	return line, words.Plain(line, " /._+-") && len(command) > 0 && slices.Contains(known, path.Base(command[0]))
 }
 
 // cause is an error without the operation and the path that package os puts before it.

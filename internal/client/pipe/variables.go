@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // Variables that callers name too.
@@ -124,9 +126,7 @@ func unset(value string) string {
 	if inner, braces := strings.CutPrefix(name, "{"); braces {
 		name = strings.TrimSuffix(inner, "}")
 	}
-	if name == "" || strings.ContainsFunc(name, func(c rune) bool {
-		return !(c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '_')
-	}) {
+	if !words.Plain(name, "_") {
 		return ""
 	}
 	return name

@@ -69,15 +69,11 @@ func badTarget(text, why string) error {
 }
 
 func plainUser(name string) bool {
-	return name != "" && name[0] != '-' && strings.IndexFunc(name, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._@-+", r))
-	}) < 0
+	return words.Plain(name, "._@-+") && name[0] != '-'
 }
 
 func plainHost(name string) bool {
-	return name != "" && name[0] != '-' && strings.IndexFunc(name, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-:%", r))
-	}) < 0
+	return words.Plain(name, "._-:%") && name[0] != '-'
 }
 
 // Or fills in what the target does not say.
