@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -25,7 +26,7 @@ func (e *explainer) roles(ctx context.Context, bot *rules.Bot) (err error) {
 		e.add("roles", "not_permitted", "these do not exist: "+strings.Join(missing, ", "))
 		return nil
 	}
-	e.add("roles", store.CodeOK, dashIfEmpty(strings.Join(bot.Roles, ", ")))
+	e.add("roles", store.CodeOK, cmp.Or(strings.Join(bot.Roles, ", "), "-"))
 	for _, g := range bot.Granted(roles) {
 		e.Grants = append(e.Grants, RoleGrants{g.Role, describe(g.Allow)})
 	}
@@ -87,12 +88,5 @@ func describe(c rules.Conditions) string {
 			parts = append(parts, "node_labels "+hosts)
 		}
 	}
-	return dashIfEmpty(strings.Join(parts, "; "))
-}
-
-func dashIfEmpty(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
+	return cmp.Or(strings.Join(parts, "; "), "-")
 }

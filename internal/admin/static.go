@@ -8,6 +8,13 @@ import (
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
+// Reasons is what a verdict comes from: the rules, locks and key sets of a store,
+// or the resources of files.
+type Reasons interface {
+	store.ResourceReader
+	store.KeySetReader
+}
+
 // Static answers from resources at hand, such as those of files, where a store
 // would be asked. It has no key sets.
 type Static struct {

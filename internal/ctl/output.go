@@ -1,7 +1,6 @@
 package ctl
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -9,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -35,14 +33,6 @@ func short(d time.Duration) string {
 
 // Stamp writes a time as machines and people read it.
 func Stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
-
-// Dash stands in a table for what is empty.
-func Dash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
-}
 
 // Plural counts: 1 key, 2 keys.
 func Plural(n int, one, many string) string {
@@ -96,9 +86,6 @@ func Presented(got []string) string {
 
 // Quiet is a log for commands that print what happened themselves.
 func Quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
-
-// IsNotFound reports whether what was asked for is not stored.
-func IsNotFound(err error) bool { return errors.Is(err, store.ErrNotFound) }
 
 // Kinds are the kinds of resources, in the order in which they are shown.
 func Kinds() []rules.Kind {

@@ -116,8 +116,8 @@ func (c *commands) revokeLsCommand() *cobra.Command {
 func (c *commands) printRevocations(all []store.Revocation) {
 	rows := [][]string{{"REVOKED", "BOT", "TOKEN", "CERTIFICATES", "WHEN", "BY", "UNTIL", "REASON"}}
 	for _, r := range all {
-		rows = append(rows, []string{r.ID, ctl.Dash(ctl.Plain(r.Bot)), ctl.Dash(ctl.Plain(r.Token)), fmt.Sprint(len(r.Certificates)),
-			ctl.Ago(c.Now(), r.At), ctl.Plain(r.By), ctl.Stamp(r.Ends()), ctl.Dash(ctl.Plain(r.Reason))})
+		rows = append(rows, []string{r.ID, cmp.Or(ctl.Plain(r.Bot), "-"), cmp.Or(ctl.Plain(r.Token), "-"), fmt.Sprint(len(r.Certificates)),
+			ctl.Ago(c.Now(), r.At), ctl.Plain(r.By), ctl.Stamp(r.Ends()), cmp.Or(ctl.Plain(r.Reason), "-")})
 	}
 	c.Table(rows)
 }

@@ -1,6 +1,7 @@
 package authorities
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -239,7 +240,7 @@ func (c *commands) printRotations(all []rotationStatus) {
 		if s.From.After(c.Now()) {
 			next += " from " + ctl.Stamp(s.From)
 		}
-		rows = append(rows, []string{string(s.Type), phase, names[authority.Signs], ctl.Dash(names[authority.Trusted]), since, next})
+		rows = append(rows, []string{string(s.Type), phase, names[authority.Signs], cmp.Or(names[authority.Trusted], "-"), since, next})
 	}
 	c.Table(rows)
 	for _, s := range all {

@@ -1,6 +1,7 @@
 package joins
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -119,7 +120,7 @@ func (f *follower) show(r store.Record) error {
 		}
 		return f.c.PrintYAML(r)
 	}
-	return f.row(r.JoinID, ctl.Stamp(r.Time), r.Code, ctl.Plain(r.Bot), ctl.Plain(r.Token), ctl.Dash(r.SourceAddr))
+	return f.row(r.JoinID, ctl.Stamp(r.Time), r.Code, ctl.Plain(r.Bot), ctl.Plain(r.Token), cmp.Or(r.SourceAddr, "-"))
 }
 
 // row writes columns of fixed widths: what comes later is not known yet.

@@ -2,6 +2,7 @@
 package joins
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -136,7 +137,7 @@ stand before them.`,
 func (c *commands) printJoins(records []store.Record) {
 	rows := [][]string{{"JOIN", "WHEN", "CODE", "BOT", "TOKEN", "FROM"}}
 	for _, r := range records {
-		rows = append(rows, []string{r.JoinID, ctl.Ago(c.Now(), r.Time), r.Code, ctl.Plain(r.Bot), ctl.Plain(r.Token), ctl.Dash(r.SourceAddr)})
+		rows = append(rows, []string{r.JoinID, ctl.Ago(c.Now(), r.Time), r.Code, ctl.Plain(r.Bot), ctl.Plain(r.Token), cmp.Or(r.SourceAddr, "-")})
 	}
 	c.Table(rows)
 }

@@ -1,6 +1,7 @@
 package joins
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -43,8 +44,8 @@ func (c *commands) printJoin(r store.Record) {
 		rows := [][]string{{"NAME", "TYPE", "FOR", "ROLES", "UNTIL", "SERIAL"}}
 		for _, cr := range r.Credentials {
 			kind := strings.TrimSuffix(cr.Type+" "+cr.Usage, " ")
-			who := ctl.Dash(strings.TrimPrefix(cr.Subject+" "+strings.Join(cr.Principals, ","), " "))
-			rows = append(rows, []string{ctl.Plain(cr.Name), kind, ctl.Plain(who), ctl.Dash(strings.Join(cr.Roles, ",")), c.until(cr.ExpiresAt), cr.Serial})
+			who := cmp.Or(strings.TrimPrefix(cr.Subject+" "+strings.Join(cr.Principals, ","), " "), "-")
+			rows = append(rows, []string{ctl.Plain(cr.Name), kind, ctl.Plain(who), cmp.Or(strings.Join(cr.Roles, ","), "-"), c.until(cr.ExpiresAt), cr.Serial})
 		}
 		c.Section("credentials", rows)
 	}
@@ -74,9 +75,9 @@ func (c *commands) joinRows(r store.Record) [][]string {
 		}
 	}
 	row("detail", r.Detail)
-	row("bot", ctl.Dash(r.Bot))
+	row("bot", cmp.Or(r.Bot, "-"))
 	row("token", r.Token+" ("+r.Method+")")
-	row("from", ctl.Dash(r.SourceAddr))
+	row("from", cmp.Or(r.SourceAddr, "-"))
 	if cl := r.Client; cl != nil {
 		row("client", fmt.Sprintf("%s %s/%s", cl.Version, cl.OS, cl.Arch))
 	}

@@ -2,6 +2,7 @@ package resources
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -221,13 +222,7 @@ func withoutNotes(text []byte) []byte {
 
 // runEditor runs $VISUAL, $EDITOR or vi, which may have arguments of their own, as git does.
 func (c *commands) runEditor(path string) error {
-	editor := c.Getenv("VISUAL")
-	if editor == "" {
-		editor = c.Getenv("EDITOR")
-	}
-	if editor == "" {
-		editor = "vi"
-	}
+	editor := cmp.Or(c.Getenv("VISUAL"), c.Getenv("EDITOR"), "vi")
 	cmd := exec.Command("/bin/sh", "-c", editor+` "$@"`, editor, path)
 	if runtime.GOOS == "windows" {
 		words := append(strings.Fields(editor), path)

@@ -1,6 +1,7 @@
 package resources
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -235,7 +236,7 @@ var columns = map[rules.Kind]struct {
 	cells func(rules.Resource) []string
 }{
 	rules.KindBot: {[]string{"ROLES"}, func(r rules.Resource) []string {
-		return []string{ctl.Dash(strings.Join(r.(*rules.Bot).Roles, ","))}
+		return []string{cmp.Or(strings.Join(r.(*rules.Bot).Roles, ","), "-")}
 	}},
 	rules.KindToken: {[]string{"METHOD", "BOT", "RULES", "EXPIRES"}, func(r rules.Resource) []string {
 		t := r.(*rules.TokenRule)
@@ -247,7 +248,7 @@ var columns = map[rules.Kind]struct {
 	}},
 	rules.KindRole: {[]string{"LOGINS", "ON HOSTS WITH", "DB USERS", "KUBERNETES GROUPS"}, func(r rules.Resource) []string {
 		a := r.(*rules.Role).Allow
-		return []string{ctl.Dash(strings.Join(a.Logins, ",")), ctl.Dash(a.Hosts()), ctl.Dash(strings.Join(a.DBUsers, ",")), ctl.Dash(strings.Join(a.KubernetesGroups, ","))}
+		return []string{cmp.Or(strings.Join(a.Logins, ","), "-"), cmp.Or(a.Hosts(), "-"), cmp.Or(strings.Join(a.DBUsers, ","), "-"), cmp.Or(strings.Join(a.KubernetesGroups, ","), "-")}
 	}},
 	rules.KindLock: {[]string{"STOPS", "EXPIRES", "MESSAGE"}, func(r rules.Resource) []string {
 		l := r.(*rules.Lock)
@@ -255,6 +256,6 @@ var columns = map[rules.Kind]struct {
 		if !l.Expires.IsZero() {
 			expires = ctl.Stamp(l.Expires)
 		}
-		return []string{admin.TargetID(l.Target), expires, ctl.Dash(l.Message)}
+		return []string{admin.TargetID(l.Target), expires, cmp.Or(l.Message, "-")}
 	}},
 }

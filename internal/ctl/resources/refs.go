@@ -2,12 +2,14 @@ package resources
 
 import (
 	"encoding/json"
+	"errors"
 	"path"
 	"slices"
 	"strings"
 
 	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 	"github.com/spf13/cobra"
 )
@@ -91,7 +93,7 @@ func parseID(s string) (rules.Kind, string, error) {
 }
 
 func notStored(kind rules.Kind, name string, err error) error {
-	if ctl.IsNotFound(err) {
+	if errors.Is(err, store.ErrNotFound) {
 		return cli.Failed("%s/%s does not exist", kind, name).Hint("see what there is with gatepassctl get %s", kind)
 	}
 	return err

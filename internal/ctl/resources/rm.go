@@ -2,12 +2,14 @@ package resources
 
 import (
 	"context"
+	"errors"
 
 	"github.com/spf13/cobra"
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
+	"github.com/gatepass-ci/gatepass/internal/store"
 )
 
 type rmFlags struct {
@@ -99,7 +101,7 @@ func planRemoval(state admin.State, refs []ref, ignoreMissing bool) (*plan, erro
 		seen[r] = true
 		step, err := state.PlanRemove(r.kind, r.name)
 		switch {
-		case ctl.IsNotFound(err):
+		case errors.Is(err, store.ErrNotFound):
 			missing = append(missing, r.String()+" does not exist")
 		case err != nil:
 			return nil, err

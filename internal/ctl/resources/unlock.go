@@ -64,7 +64,7 @@ func (c *commands) unlock(ctx context.Context, s store.Store, t rules.Target) er
 // unlockWhere removes the locks that fit; none is what there is none.
 func (c *commands) unlockWhere(ctx context.Context, s store.Store, fits func(*rules.Lock) bool, none string) error {
 	removed, err := admin.Unlock(ctx, s, fits, c.Now())
-	if ctl.IsNotFound(err) {
+	if errors.Is(err, store.ErrNotFound) {
 		return cli.Failed("%s", none).Hint("see what is locked with gatepassctl lock ls")
 	}
 	if conflict, ok := errors.AsType[*store.ConflictError](err); ok {
