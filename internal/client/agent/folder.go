@@ -84,5 +84,5 @@ func removeFolder(path string) error {
 		return err
 	}
 	defer above.Close()
-	return destination.Destroy(above, filepath.Base(path)) // what the child put here too
+	return destination.Destroy(above, filepath.Base(path), true) // what the child put here too
 }

@@ -113,13 +113,14 @@ func (d *Dir) remove(ctx context.Context, removed *Removed) error {
 // Destroy overwrites the regular files below a name in a directory of ours and removes
 // it. The overwriting is an effort and no promise: a copying or journaling file system
 // may keep what a file no longer shows. The certificates end by themselves within minutes.
-func Destroy(dir *os.Root, name string) error {
+// With sync it waits until the disk has what was overwritten.
+func Destroy(dir *os.Root, name string, sync bool) error {
 	if info, err := dir.Lstat(name); err == nil && info.Mode().Type() == fs.ModeSymlink {
 		return dir.Remove(name)
 	}
 	_ = fs.WalkDir(dir.FS(), name, func(path string, entry fs.DirEntry, err error) error {
 		if err == nil && entry.Type().IsRegular() {
-			overwrite(dir, path)
+			overwrite(dir, path, sync)
 		}
 		return nil
 	})
@@ -130,7 +131,7 @@ func Destroy(dir *os.Root, name string) error {
 const maxOverwritten = 1 << 20
 
 // overwrite leaves a file alone that has a second name: what is behind it is somebody's own.
-func overwrite(dir *os.Root, name string) {
+func overwrite(dir *os.Root, name string, sync bool) {
 	file, err := dir.OpenFile(name, os.O_WRONLY, 0)
 	if err != nil {
 		return
@@ -142,6 +143,8 @@ func overwrite(dir *os.Root, name string) {
 	}
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Nlink == 1 {
 		_, _ = file.WriteAt(make([]byte, info.Size()), 0)
-		_ = file.Sync()
+		if sync {
+			_ = file.Sync()
+		}
 	}
 }

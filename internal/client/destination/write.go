@@ -23,7 +23,7 @@ import (
 // leaves one of the two whole. Files of the old set are overwritten before
 // they are removed.
 //
-// Nothing of the new set is synced to disk: after a power cut the job is gone too, and a new
+// Nothing is synced to disk: after a power cut the job is gone too, and a new
 // join is a second's work.
 func (d *Dir) Replace(ctx context.Context, files []File) error {
 	return explain(d.path, d.replace(ctx, files))
@@ -184,7 +184,7 @@ func sweep(state *os.Root, keep string) error {
 		switch name := entry.Name(); {
 		case name == keep, name == currentLink, name == lockFile:
 		default:
-			failed = errors.Join(failed, Destroy(state, name))
+			failed = errors.Join(failed, Destroy(state, name, false))
 		}
 	}
 	return failed
