@@ -3,6 +3,7 @@ package authority_test
 import (
 	"context"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -110,5 +111,50 @@ func TestAdd(t *testing.T) {
 	_, err := authority.Export(a, authority.FormDER, authority.ExportOptions{})
 	if wrong, ok := errors.AsType[*authority.ExportError](err); !ok || wrong.Wrong != authority.ExportOneOnly {
 		t.Errorf("DER of two certificates: %v", err)
+	}
+}
+
+// What is published is made once, and anew with every key or certificate that is added,
+// replaced or left out.
+func TestPublisherMakesNothingTwice(t *testing.T) {
+	g := deployment{cert.X509Database: signing(t, cert.X509Database), cert.SSHHost: signing(t, cert.SSHHost), cert.SSHUser: signing(t, cert.SSHUser)}
+	var p authority.Publisher
+	last := &api.Authorities{}
+	made := func(what string, again bool) {
+		t.Helper()
+		got, err := p.Publish(t.Context(), g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := authority.Publish(t.Context(), g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: published %+v, want %+v", what, got, want)
+		}
+		if same := got == last; same == again {
+			t.Errorf("%s: the same as before: %t", what, same)
+		}
+		last = got
+	}
+	made("at first", true)
+	made("unchanged", false)
+	same := *g[cert.SSHUser]
+	g[cert.SSHUser] = &same
+	made("the same keys, given anew", false)
+	g[cert.SSHUser] = signing(t, cert.SSHUser)
+	made("another key", true)
+	key, c := newAuthority(t, cert.X509Database)
+	g[cert.X509Database].Add(false, key, c)
+	made("one key more", true)
+	g[cert.X509Database] = signing(t, cert.X509Database)
+	made("another certificate", true)
+	delete(g, cert.SSHHost)
+	made("one authority less", true)
+	made("unchanged", false)
+	g[cert.SSHHost] = signing(t, cert.SSHUser)
+	if _, err := p.Publish(t.Context(), g); err == nil {
+		t.Error("an authority of another purpose was published")
 	}
 }

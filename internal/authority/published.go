@@ -3,8 +3,11 @@ package authority
 import (
 	"context"
 	"crypto"
+	"crypto/x509"
 	"fmt"
+	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/pkg/api"
@@ -16,11 +19,20 @@ var comments = map[cert.Purpose]string{cert.SSHUser: "gatepass-user-ca", cert.SS
 // Publish returns what servers trust. An authority that this deployment lacks is
 // left out. The keys of JWTs are published by themselves: see JWTKeys.
 func Publish(ctx context.Context, from Authorities) (*api.Authorities, error) {
-	all, err := All(ctx, from, append([]cert.Purpose{cert.SSHUser, cert.SSHHost}, cert.X509Purposes()...)...)
+	all, err := published(ctx, from)
 	if err != nil {
 		return nil, err
 	}
-	to := &api.Authorities{SSHUser: []string{}, SSHHost: []string{}, X509: map[string]string{}}
+	return publish(all)
+}
+
+// published are the authorities that servers trust by what is published.
+func published(ctx context.Context, from Authorities) ([]*Authority, error) {
+	return All(ctx, from, append([]cert.Purpose{cert.SSHUser, cert.SSHHost}, cert.X509Purposes()...)...)
+}
+
+func publish(all []*Authority) (to *api.Authorities, err error) {
+	to = &api.Authorities{SSHUser: []string{}, SSHHost: []string{}, X509: map[string]string{}}
 	for _, a := range all {
 		switch a.Purpose {
 		case cert.SSHUser:
@@ -35,6 +47,50 @@ func Publish(ctx context.Context, from Authorities) (*api.Authorities, error) {
 		}
 	}
 	return to, nil
+}
+
+// Publisher is Publish for one caller that asks often. The zero value is ready for use,
+// by any number of goroutines.
+type Publisher struct{ last atomic.Pointer[publication] }
+
+// publication is what was made of what servers trust.
+type publication struct {
+	of   []trust
+	made *api.Authorities
+}
+
+// trust is what servers trust of an authority. Neither a key nor a certificate changes
+// once it was read: another one has another address.
+type trust struct {
+	purpose      cert.Purpose
+	keys         []crypto.PublicKey
+	certificates []*x509.Certificate
+}
+
+func (t trust) isOf(a *Authority) bool {
+	return t.purpose == a.Purpose && slices.Equal(t.keys, a.TrustedKeys) && slices.Equal(t.certificates, a.TrustedCertificates)
+}
+
+// Publish is the function of that name. What it returns is made once for the same keys
+// and certificates, and not to be changed.
+func (p *Publisher) Publish(ctx context.Context, from Authorities) (*api.Authorities, error) {
+	all, err := published(ctx, from)
+	if err != nil {
+		return nil, err
+	}
+	if last := p.last.Load(); last != nil && slices.EqualFunc(last.of, all, trust.isOf) {
+		return last.made, nil
+	}
+	made, err := publish(all)
+	if err != nil {
+		return nil, err
+	}
+	of := make([]trust, len(all))
+	for i, a := range all {
+		of[i] = trust{a.Purpose, slices.Clone(a.TrustedKeys), slices.Clone(a.TrustedCertificates)}
+	}
+	p.last.Store(&publication{of, made})
+	return made, nil
 }
 
 // JWTKeys returns the public keys that verify our JWTs, none if this deployment signs no JWTs.

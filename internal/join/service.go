@@ -60,7 +60,8 @@ type Config struct {
 // Service joins jobs. It is safe for concurrent use.
 type Service struct {
 	Config
-	keys *keyCache
+	keys      *keyCache
+	published authority.Publisher
 }
 
 // New checks c and returns a Service.

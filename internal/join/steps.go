@@ -191,7 +191,7 @@ func (s *Service) readRolesAndUses(ctx context.Context, a allowed) (roles []*rul
 // readAuthorities finds what servers trust, before the use is stored: nothing that can
 // fail comes between that and the answer.
 func (s *Service) readAuthorities(ctx context.Context) (*api.Authorities, error) {
-	authorities, err := authority.Publish(ctx, s.Authorities)
+	authorities, err := s.published.Publish(ctx, s.Authorities)
 	if err != nil {
 		return nil, signerUnavailable(err)
 	}

@@ -72,7 +72,7 @@ func TestARacingRetryNeverOutlivesTheFirstAnswer(t *testing.T) {
 // before the answer: it never tells of a credential that was not delivered.
 func TestARecordOfAFailedGrantIsOverwritten(t *testing.T) {
 	for name, fail := range map[string]func(*service){
-		"the use":       func(s *service) { s.config.Store = noUses{s.config.Store} },
+		"the use": func(s *service) { s.config.Store = noUses{s.config.Store} },
 		"the signature": func(s *service) {
 			s.config.Authorities, s.config.Local = brokenSigner{s.config.Authorities}, false
 		},
