@@ -39,7 +39,7 @@ var (
 
 	// forTests are made for tests; programs link none of them.
 	forTests = []string{"testing/...", "net/http/httptest",
-		"internal/awstest", "internal/worldtest", "internal/awstest", "internal/issuertest",
+		"internal/awstest", "internal/issuertest",
 		"internal/sshdtest", "internal/worldtest", "internal/storetest", "test/..."}
 
 	// importRules are docs/decisions/0001-layout.md's.

@@ -53,3 +53,8 @@ func (s *Store) Stall(ctx context.Context, begun chan<- struct{}, goOn <-chan st
 		return nil
 	})
 }
+
+// Panic is a write of the ledger that panics.
+func (s *Store) Panic(ctx context.Context) error {
+	return s.commit(ctx, func(*sql.Tx) error { panic("this one panics") })
+}

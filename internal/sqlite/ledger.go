@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"sync"
 )
 
@@ -171,14 +173,21 @@ func (s *Store) writeGroup(tx *sql.Tx, group []*ledgerWrite) (written, left []*l
 	return written, nil, false
 }
 
-func (s *Store) writeOne(tx *sql.Tx, w *ledgerWrite) error {
+// writeOne writes one of a group. A panic is an error of that write alone: it would end
+// the process here, where nothing of the caller's is above it.
+func (s *Store) writeOne(tx *sql.Tx, w *ledgerWrite) (err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			err = fmt.Errorf("panic: %v\n%s", fault, debug.Stack())
+		}
+	}()
 	if _, err := tx.Stmt(s.stmts.savepoint).Exec(); err != nil {
 		return err
 	}
 	if err := w.do(tx); err != nil {
 		return err
 	}
-	_, err := tx.Stmt(s.stmts.release).Exec()
+	_, err = tx.Stmt(s.stmts.release).Exec()
 	return err
 }
 

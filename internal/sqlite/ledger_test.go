@@ -104,6 +104,25 @@ func TestGroup(t *testing.T) {
 	}
 }
 
+// TestGroupWithAPanic has the write in the middle of a group panic.
+func TestGroupWithAPanic(t *testing.T) {
+	s := open(t, t.TempDir())
+	letGo := holdDatabase(t, s.Dir())
+	before, after := use("before", 1), use("after", 2)
+	first := started(t, t.Context(), s, 1, before)
+	second := make(chan error, 1)
+	go func() { second <- s.Panic(t.Context()) }()
+	waiting(t, s, 2)
+	third := started(t, t.Context(), s, 3, after)
+	letGo()
+	if err := errors.Join(<-first, <-third); err != nil {
+		t.Error(err)
+	}
+	saysAll(t, <-second, "this one panics")
+	isStored(t, s, before, true)
+	isStored(t, s, after, true)
+}
+
 // TestGroupWhoseCommitFails has one of ten joins make the commit fail: SQLite checks a
 // deferred constraint only then.
 func TestGroupWhoseCommitFails(t *testing.T) {
