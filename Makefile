@@ -102,6 +102,8 @@ $(programs): RELEASE_FLAGS := -buildvcs=false
 $(programs): RELEASE_LDFLAGS := -X github.com/gatepass-ci/gatepass/internal/cli.version=$(VERSION)
 # What go build would take from the environment.
 $(programs) pipe: export GOFLAGS :=
+# A release links the standard library that `make lint` checked, whatever Go builds it.
+$(programs) pipe: export GOTOOLCHAIN := $(shell sed -n 's/^toolchain //p' go.mod)
 $(programs) pipe: export GOEXPERIMENT :=
 $(programs) pipe: export GOAMD64 := v1
 $(programs) pipe: export GOARM64 := v8.0
@@ -115,6 +117,10 @@ sboms: clients
 .PHONY: deps
 deps: ## list the modules that are linked, check their sums and that go.mod is tidy
 	@tools/deps.sh
+
+.PHONY: vulndb
+vulndb: ## pin the newest vulnerability database for make lint
+	@tools/vulndb.sh newest
 
 .PHONY: clean
 clean: ## remove what make has built, and tools that it has downloaded

@@ -1,6 +1,8 @@
 module github.com/gatepass-ci/gatepass
 
-go 1.26.4
+go 1.26.8
+
+toolchain go1.26.10
 
 require (
 	code.dny.dev/ssrf v0.3.0

@@ -2,7 +2,7 @@
 // that none of their requirements reaches the service or the client.
 module github.com/gatepass-ci/gatepass/tools
 
-go 1.26.4
+go 1.26.8
 
 tool (
 	golang.org/x/perf/cmd/benchstat

@@ -1,6 +1,6 @@
 module github.com/gatepass-ci/gatepass/test/clientgo
 
-go 1.26.4
+go 1.26.8
 
 require (
 	k8s.io/api v0.34.1

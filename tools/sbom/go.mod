@@ -2,7 +2,7 @@
 // the tools of `make lint`, which need none of what it requires.
 module github.com/gatepass-ci/gatepass/tools/sbom
 
-go 1.26.4
+go 1.26.8
 
 require (
 	dario.cat/mergo v1.0.0 // indirect
