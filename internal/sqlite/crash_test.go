@@ -62,15 +62,26 @@ func crashNotAfter(digest string) time.Time {
 	return time.Unix(int64(4e9)+int64(len(digest)), 0).UTC()
 }
 
+// crashWriters are how many calls of a child are under way at once, so that it is
+// killed in the middle of a group.
+const crashWriters = 16
+
 // writeForever uses ID tokens, the same as every other such process, by digests
 // of its own, and records each use. It prints what it was told is stored.
 func writeForever(dir string) error {
-	ctx := context.Background()
-	s, err := sqlite.Open(ctx, dir, sqlite.Options{})
+	s, err := sqlite.Open(context.Background(), dir, sqlite.Options{})
 	if err != nil {
 		return err
 	}
-	me := fmt.Sprintf("%d-%d", os.Getpid(), time.Now().UnixNano())
+	failed := make(chan error)
+	for writer := range crashWriters {
+		go func() { failed <- writeOnAndOn(s, fmt.Sprintf("%d-%d-%d", os.Getpid(), time.Now().UnixNano(), writer)) }()
+	}
+	return <-failed
+}
+
+func writeOnAndOn(s *sqlite.Store, me string) error {
+	ctx := context.Background()
 	for i := 0; ; i++ {
 		token := fmt.Sprintf("token-%d", i/4) // four tries each, of which three can succeed
 		digest := fmt.Sprintf("%s-%d", me, i)
