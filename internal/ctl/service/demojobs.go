@@ -19,7 +19,7 @@ func (d *demo) bitbucket(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.indented("The step has oidc: true, so Bitbucket sets BITBUCKET_STEP_OIDC_TOKEN.\nThe guide's commands, save for the service's address, and of ssh the port and the login.")
+	d.indented("The step has oidc: true, so Bitbucket sets BITBUCKET_STEP_OIDC_TOKEN.\nThe guide's commands, with another service address, and another port and login for ssh.")
 	if err := d.succeed(ctx, []string{"BITBUCKET_BUILD_NUMBER=7", "BITBUCKET_STEP_OIDC_TOKEN=" + token},
 		"gatepass", "start", "identity", "--destination=./tbot-user", "--join-method=bitbucket",
 		"--proxy-server="+d.server, "--token=example-bot", "--oneshot"); err != nil {
