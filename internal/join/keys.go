@@ -80,6 +80,11 @@ func (s *Service) findKeySet(ctx context.Context, issuer, kid, alg string) (*tok
 	case current && (before.Pinned || now.Sub(before.FetchedAt) < refreshEvery):
 		return nil, unknownKey()
 	}
+	done, err := s.waiters.wait(issuer)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	return s.refreshKeySet(ctx, issuer, kid, alg, before)
 }
 

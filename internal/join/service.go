@@ -61,6 +61,7 @@ type Config struct {
 type Service struct {
 	Config
 	keys      *keyCache
+	waiters   waiters
 	published authority.Publisher
 }
 
