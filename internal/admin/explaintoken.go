@@ -9,6 +9,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/internal/token"
+	"github.com/gatepass-ci/gatepass/internal/words"
 	"github.com/gatepass-ci/gatepass/pkg/provider"
 )
 
@@ -34,29 +35,45 @@ func (q Question) Unverified(method string) (*token.Unverified, error) {
 	return parsed.Unverified(method)
 }
 
-// idToken checks the form, the claims and the signature; nil if the form is wrong.
+// idToken checks the form, the signature and the claims, in the order of a join; nil if
+// the form is wrong.
 func (e *explainer) idToken(ctx context.Context) *token.Unverified {
 	claims, err := e.q.Unverified(e.rule.JoinMethod)
 	if err != nil {
 		e.addError("form", err, "")
-	}
-	if e.rule.Expired(e.q.Now) {
-		e.add("token rule", codeTokenNotFound, "it expired at "+e.rule.Metadata.Expires.Format(time.RFC3339))
-	} else {
-		e.add("token rule", store.CodeOK, fmt.Sprintf("%s, for bot/%s", e.rule.JoinMethod, e.rule.BotName))
-	}
-	if err != nil {
+		e.tokenRule("")
 		return nil
 	}
+	early := claims.Precheck(e.q.Presented)
+	if early != nil {
+		e.addError("claims", early, "")
+	}
+	e.tokenRule(claims.Issuer())
 	e.Presented = claims.Fields
-	expect := join.Expectations(e.rule)
-	err = claims.Precheck(expect, e.q.Presented)
-	e.addError("claims", err, "issuer, audience and times")
 	e.signature(ctx)
-	if err == nil {
+	expect := join.Expectations(e.rule)
+	if early == nil {
+		early = claims.CheckDemands(expect, e.q.Presented)
+		e.addError("claims", early, "issuer, audience and times")
+	}
+	if early == nil && claims.Issuer() == expect.Issuer {
 		e.addError("job", claims.Check(expect, e.q.Presented), "the claims that every job has")
 	}
 	return claims
+}
+
+// tokenRule says whether the token rule takes ID tokens of an issuer at all; of any, if
+// it is "". A join is told the same in each case. An administrator knows the rule.
+func (e *explainer) tokenRule(issuer string) {
+	switch {
+	case e.rule.Expired(e.q.Now):
+		e.add("token rule", codeTokenNotFound, "it expired at "+e.rule.Metadata.Expires.Format(time.RFC3339))
+	case issuer != "" && issuer != e.rule.Issuer():
+		e.add("token rule", codeTokenNotFound, fmt.Sprintf("it takes ID tokens of %s, and this one is of %s: the two must be the same letter for letter",
+			e.rule.Issuer(), words.Clean(issuer)))
+	default:
+		e.add("token rule", store.CodeOK, fmt.Sprintf("%s, for bot/%s", e.rule.JoinMethod, e.rule.BotName))
+	}
 }
 
 func (e *explainer) signature(ctx context.Context) {

@@ -90,7 +90,7 @@ func hints(problem *api.Problem, idToken source.Token, tokenRule, audience strin
 		show = "an administrator sees why with: gatepassctl joins show " + words.Clean(problem.JoinID)
 	}
 	rule := words.Clean(tokenRule)
-	fill := strings.NewReplacer("{show}", show, "{rule}", "gatepassctl get token/"+rule, "{name}", strconv.Quote(rule), "{source}", idToken.Source)
+	fill := strings.NewReplacer("{show}", show, "{rule}", "gatepassctl get token/"+rule, "{name}", strconv.Quote(rule), "{source}", idToken.Source, "{issuer}", issuer(idToken))
 	known, ok := advice()[problem.Code]
 	if !ok {
 		known = []string{"{show}"}
@@ -105,30 +105,44 @@ func hints(problem *api.Problem, idToken source.Token, tokenRule, audience strin
 	return all
 }
 
+// issuer says who minted the ID token, and by which join method it is sent: the service
+// tells a stranger nothing of what its token rule takes instead.
+func issuer(idToken source.Token) string {
+	iss, _ := idToken.Claims()["iss"].(string)
+	said := "of the issuer " + words.Clean(iss)
+	if idToken.Method != "" {
+		said += " and is sent by the join method " + idToken.Method
+	}
+	return said
+}
+
 // advice is what to do about each code. {rule} is how to look at the token rule, {name}
-// its name, {show} how to look at the join, and {source} where the ID token is from.
+// its name, {show} how to look at the join, {source} where the ID token is from, and
+// {issuer} who minted it.
 func advice() map[api.Code][]string {
 	const (
 		untouched   = "use the token as {source} holds it"
 		signature   = untouched + "; if it is untouched, an administrator checks the issuer's keys with: gatepassctl keys ls"
 		otherAge    = "join early in the step, or run the step again: a CI system mints one ID token as the job starts; max_token_age in the token rule sets the limit"
 		version     = "this gatepass and the service do not fit together: compare `gatepass version` with the version at /healthz of the service"
+		name        = "check --token and GATEPASS_TOKEN: {name} may be misspelt, or may have expired; administrators list them with: gatepassctl get token"
 		unavailable = "run the job again in a few minutes, or give a longer --timeout; an administrator checks with: gatepassctl status"
 	)
+	settings := strings.Join(provider.IssuerSettings(), " or ")
+	otherIssuer := "this ID token is {issuer}: compare that with join_method and " + settings + " in {rule}; the job may run in another workspace or organisation"
 	return map[api.Code][]string{
 		api.CodeNoRuleMatched:               {"compare the marked values with the allow rules of {rule}", "{show}"},
 		api.CodeDeniedByRule:                {"a deny rule names this job on purpose; {show}"},
 		api.CodeIDTokenWrongAudience:        {"the audience is the one that the token rule names: {rule}"},
-		api.CodeTokenNotFound:               {"check --token and GATEPASS_TOKEN: {name} is unknown or has expired; administrators list them with: gatepassctl get token"},
+		api.CodeTokenNotFound:               {name, otherIssuer},
 		api.CodeIDTokenAlreadyUsed:          {"join once in a step and ask for all credentials in that join, or raise max_joins in the token rule"},
 		api.CodeNotPermitted:                {"the bot's roles do not grant what was asked; {show}"},
 		api.CodeSSHRerunRefused:             {provider.Hint(string(api.CodeSSHRerunRefused))},
 		api.CodeLocked:                      {"an administrator locked this; they list locks with: gatepassctl get lock"},
-		api.CodeJoinMethodMismatch:          {"leave out --join-method, or give the join_method of {rule}"},
 		api.CodeIDTokenExpired:              {otherAge},
 		api.CodeIDTokenTooOld:               {otherAge},
 		api.CodeIDTokenNotYetValid:          {"the clock of the CI system or of the service is wrong; run the job again, then tell who administers the service"},
-		api.CodeIDTokenWrongIssuer:          {"the job runs in another workspace or organisation than the token rule expects; check --token, or " + strings.Join(provider.IssuerSettings(), " or ") + " in {rule}"},
+		api.CodeIDTokenWrongIssuer:          {"the job runs in another organisation than the token rule expects; check --token, or " + settings + " in {rule}"},
 		api.CodeIDTokenMalformed:            {untouched + ", and only one that a CI job got for itself"},
 		api.CodeIDTokenMissingClaim:         {untouched + ", and only one that a CI job got for itself"},
 		api.CodeIDTokenBadSignature:         {signature},

@@ -103,6 +103,9 @@ func (s *Service) log(ctx context.Context, d *diary, r *Refusal) {
 	if r != nil {
 		level, code = slog.LevelWarn, string(r.Problem.Code)
 		args = append(args, slog.String("code", code), slog.String("detail", r.Problem.Detail))
+		if r.Reason != "" {
+			args = append(args, slog.String("reason", r.Reason))
+		}
 		if r.Cause != nil {
 			level = slog.LevelError
 			args = append(args, slog.String("cause", r.Cause.Error()))

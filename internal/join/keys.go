@@ -62,30 +62,31 @@ func (c *keyCache) put(issuer string, set cachedKeySet) {
 }
 
 // findKeySet returns a current key set of the issuer that has the key: from the
-// cache, else from the store, else after a refresh. The issuer is the rule's,
-// never the token's.
-func (s *Service) findKeySet(ctx context.Context, issuer, kid, alg string) (*token.KeySet, error) {
+// cache, else from the store, else after a refresh, which waited says. The issuer is
+// the rule's, never the token's.
+func (s *Service) findKeySet(ctx context.Context, issuer, kid, alg string) (set *token.KeySet, waited bool, err error) {
 	now := s.Now()
 	if c, ok := s.keys.get(issuer); ok && c.fresh(now) && !c.stored.Stale(now) && c.parsed.Has(kid, alg) {
-		return c.parsed, nil
+		return c.parsed, false, nil
 	}
 	before, parsed, err := s.readKeySet(ctx, issuer)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	current := parsed != nil && !before.Stale(now)
 	switch {
 	case current && parsed.Has(kid, alg):
-		return parsed, nil
+		return parsed, false, nil
 	case current && (before.Pinned || now.Sub(before.FetchedAt) < refreshEvery):
-		return nil, unknownKey()
+		return nil, false, unknownKey()
 	}
 	done, err := s.waiters.wait(issuer)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	defer done()
-	return s.refreshKeySet(ctx, issuer, kid, alg, before)
+	set, err = s.refreshKeySet(ctx, issuer, kid, alg, before)
+	return set, true, err
 }
 
 // refreshKeySet has the issuer's keys fetched, once a minute across all

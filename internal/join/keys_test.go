@@ -184,12 +184,15 @@ func TestFindKeySet(t *testing.T) {
 			if c.world != nil {
 				c.world(t, w)
 			}
-			set, err := s.findKeySet(t.Context(), "https://issuer.example.com", w.kid, issuertest.ES256)
+			set, waited, err := s.findKeySet(t.Context(), "https://issuer.example.com", w.kid, issuertest.ES256)
 			if c.code == "" && (err != nil || !set.Has(w.kid, issuertest.ES256)) {
 				t.Errorf("not found: %v", err)
 			}
 			if c.code != "" && (err == nil || asRefusal(err).Problem.Code != c.code) {
 				t.Errorf("got %v, want %s", err, c.code)
+			}
+			if err == nil && waited != (w.fetches > 0 || w.waits > 0) {
+				t.Errorf("waited for an issuer: %t, after %d fetches and %d waits", waited, w.fetches, w.waits)
 			}
 			if w.fetches != c.fetches {
 				t.Errorf("%d fetches, want %d", w.fetches, c.fetches)
@@ -207,7 +210,7 @@ func TestUnknownKeysAskTheIssuerOnceAMinute(t *testing.T) {
 	w.now, w.kid = w.now.Add(time.Hour), "nobody"
 	began := w.now
 	for w.now.Sub(began) < 10*time.Minute {
-		if _, err := s.findKeySet(t.Context(), "https://issuer.example.com", w.kid, issuertest.ES256); err == nil {
+		if _, _, err := s.findKeySet(t.Context(), "https://issuer.example.com", w.kid, issuertest.ES256); err == nil {
 			t.Fatal("found a key that nobody has")
 		}
 		w.now = w.now.Add(time.Second)
@@ -220,7 +223,7 @@ func TestUnknownKeysAskTheIssuerOnceAMinute(t *testing.T) {
 func TestKeySetIsReadOnceAMinute(t *testing.T) {
 	w, s := newKeyWorld(t)
 	for range 59 {
-		if _, err := s.findKeySet(t.Context(), "https://issuer.example.com", issuertest.FirstKeyID, issuertest.ES256); err != nil {
+		if _, _, err := s.findKeySet(t.Context(), "https://issuer.example.com", issuertest.FirstKeyID, issuertest.ES256); err != nil {
 			t.Fatal(err)
 		}
 		w.now = w.now.Add(time.Second)
@@ -229,7 +232,7 @@ func TestKeySetIsReadOnceAMinute(t *testing.T) {
 		t.Errorf("%d reads in a minute", w.reads)
 	}
 	w.now = w.now.Add(2 * time.Second)
-	if _, err := s.findKeySet(t.Context(), "https://issuer.example.com", issuertest.FirstKeyID, issuertest.ES256); err != nil || w.reads != 2 {
+	if _, _, err := s.findKeySet(t.Context(), "https://issuer.example.com", issuertest.FirstKeyID, issuertest.ES256); err != nil || w.reads != 2 {
 		t.Errorf("%d reads after a minute, %v", w.reads, err)
 	}
 }
@@ -258,11 +261,11 @@ func TestACallerThatHangsUpDoesNotEndTheRefresh(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	s.Refresher = hangUp{w, cancel}
-	_, _ = s.findKeySet(ctx, "https://issuer.example.com", "nobody", issuertest.ES256)
+	_, _, _ = s.findKeySet(ctx, "https://issuer.example.com", "nobody", issuertest.ES256)
 	if w.fetches != 1 {
 		t.Fatalf("%d fetches", w.fetches)
 	}
-	if _, err := s.findKeySet(t.Context(), "https://issuer.example.com", "second", issuertest.ES256); err != nil {
+	if _, _, err := s.findKeySet(t.Context(), "https://issuer.example.com", "second", issuertest.ES256); err != nil {
 		t.Errorf("the next caller is refused: %v", err)
 	}
 }
@@ -280,12 +283,12 @@ func TestARefreshHasAnEnd(t *testing.T) {
 		deadlines = append(deadlines, deadline)
 		return errors.New("down")
 	})
-	_, _ = s.findKeySet(t.Context(), "https://a.example.com", w.kid, issuertest.ES256)
+	_, _, _ = s.findKeySet(t.Context(), "https://a.example.com", w.kid, issuertest.ES256)
 	w.held = time.Time{}
 	soon := time.Now().Add(5 * time.Second)
 	ctx, cancel := context.WithDeadline(t.Context(), soon)
 	defer cancel()
-	_, _ = s.findKeySet(ctx, "https://b.example.com", w.kid, issuertest.ES256)
+	_, _, _ = s.findKeySet(ctx, "https://b.example.com", w.kid, issuertest.ES256)
 	if len(deadlines) != 2 || time.Until(deadlines[0]) > refreshTimeout || !deadlines[1].Equal(soon) {
 		t.Errorf("deadlines %v", deadlines)
 	}
@@ -300,7 +303,7 @@ func TestAClockSetBackReadsTheKeySetAgain(t *testing.T) {
 	w, s := newKeyWorld(t)
 	for _, step := range []time.Duration{0, -time.Hour} {
 		w.now = w.now.Add(step)
-		if _, err := s.findKeySet(t.Context(), "https://issuer.example.com", w.kid, issuertest.ES256); err != nil {
+		if _, _, err := s.findKeySet(t.Context(), "https://issuer.example.com", w.kid, issuertest.ES256); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -316,7 +319,7 @@ func TestLeaseOfEachIssuer(t *testing.T) {
 	leases := &namedLeases{Store: w}
 	s.Store = leases
 	for _, issuer := range []string{"https://a.example.com", "https://b.example.com"} {
-		_, _ = s.findKeySet(t.Context(), issuer, "nobody", issuertest.ES256)
+		_, _, _ = s.findKeySet(t.Context(), issuer, "nobody", issuertest.ES256)
 		w.stored.FetchedAt = w.now.Add(-time.Hour)
 	}
 	if len(leases.names) != 2 || leases.names[0] == leases.names[1] {
@@ -346,7 +349,7 @@ func TestTheCacheKeepsNothingTooLong(t *testing.T) {
 	const name = "https://issuer.example.com"
 	t.Run("a key that was withdrawn", func(t *testing.T) {
 		w, s := newKeyWorld(t)
-		if _, err := s.findKeySet(t.Context(), name, w.kid, issuertest.ES256); err != nil {
+		if _, _, err := s.findKeySet(t.Context(), name, w.kid, issuertest.ES256); err != nil {
 			t.Fatal(err)
 		}
 		if err := w.issuer.AddKey("second", issuertest.ES256); err != nil {
@@ -355,21 +358,21 @@ func TestTheCacheKeepsNothingTooLong(t *testing.T) {
 		w.issuer.RemoveKey(issuertest.FirstKeyID)
 		w.now = w.now.Add(time.Minute)
 		w.fetched()
-		if _, err := s.findKeySet(t.Context(), name, issuertest.FirstKeyID, issuertest.ES256); err == nil || asRefusal(err).Problem.Code != api.CodeIDTokenUnknownKey {
+		if _, _, err := s.findKeySet(t.Context(), name, issuertest.FirstKeyID, issuertest.ES256); err == nil || asRefusal(err).Problem.Code != api.CodeIDTokenUnknownKey {
 			t.Errorf("got %v", err)
 		}
-		if _, err := s.findKeySet(t.Context(), name, "second", issuertest.ES256); err != nil {
+		if _, _, err := s.findKeySet(t.Context(), name, "second", issuertest.ES256); err != nil {
 			t.Error(err)
 		}
 	})
 	t.Run("a set that grows too old", func(t *testing.T) {
 		w, s := newKeyWorld(t)
 		w.now, w.down = w.now.Add(store.MaxKeySetAge-10*time.Second), errors.New("connection refused")
-		if _, err := s.findKeySet(t.Context(), name, w.kid, issuertest.ES256); err != nil {
+		if _, _, err := s.findKeySet(t.Context(), name, w.kid, issuertest.ES256); err != nil {
 			t.Fatal(err)
 		}
 		w.now = w.now.Add(20 * time.Second)
-		if _, err := s.findKeySet(t.Context(), name, w.kid, issuertest.ES256); err == nil || asRefusal(err).Problem.Code != api.CodeIssuerKeysUnavailable {
+		if _, _, err := s.findKeySet(t.Context(), name, w.kid, issuertest.ES256); err == nil || asRefusal(err).Problem.Code != api.CodeIssuerKeysUnavailable {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -389,7 +392,7 @@ func TestARefreshThatStoresNothing(t *testing.T) {
 			w, s := newKeyWorld(t)
 			prepare(w)
 			s.Refresher = refresherFunc(func(context.Context, string) error { return nil })
-			_, err := s.findKeySet(t.Context(), "https://issuer.example.com", w.kid, issuertest.ES256)
+			_, _, err := s.findKeySet(t.Context(), "https://issuer.example.com", w.kid, issuertest.ES256)
 			if err == nil || asRefusal(err).Problem.Code != api.CodeIssuerKeysUnavailable {
 				t.Errorf("got %v", err)
 			}

@@ -14,7 +14,9 @@ type Refusal struct {
 	Problem *api.Problem
 	// RetryAfter is when the same request may succeed; 0 if sending it again is of no use.
 	RetryAfter time.Duration
-	// Cause is for the log.
+	// Reason is for the log: what the caller, who may be a stranger, is not told.
+	Reason string
+	// Cause is for the log too: a fault of ours, or of what we depend on.
 	Cause error
 }
 

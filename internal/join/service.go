@@ -126,7 +126,8 @@ func (s *Service) Join(ctx context.Context, req *api.JoinRequest, caller Caller)
 }
 
 // run is the whole join, in the order of docs/protocol.md. What is cheap and
-// local comes first, and nothing remote before it passes. A step is given what it
+// local comes first, and nothing remote before it passes. What can stop a join is read
+// after all that waits for an issuer. A step is given what it
 // decides by, and returns what the steps after it cannot do without. The diary is
 // written and never read: no step decides by it.
 func (s *Service) run(ctx context.Context, req *api.JoinRequest, at arrival, d *diary) (*api.JoinResponse, error) {
@@ -139,20 +140,15 @@ func (s *Service) run(ctx context.Context, req *api.JoinRequest, at arrival, d *
 		return nil, err
 	}
 	d.idToken(presented)
-	rule, locks, err := s.readRule(ctx, req, at.time)
+	plausible, err := precheckIDToken(presented, at.time)
 	if err != nil {
 		return nil, err
 	}
-	d.rule(rule)
-	plausible, err := precheckIDToken(presented, rule, at.time)
+	keyed, err := s.readRuleAndKeys(ctx, req, plausible, d)
 	if err != nil {
 		return nil, err
 	}
-	bot, keys, err := s.readBotAndKeys(ctx, rule, plausible)
-	if err != nil {
-		return nil, err
-	}
-	signed, err := verifySignature(plausible, keys)
+	signed, err := verifySignature(keyed)
 	if err != nil {
 		return nil, err
 	}
@@ -161,11 +157,15 @@ func (s *Service) run(ctx context.Context, req *api.JoinRequest, at arrival, d *
 	if err != nil {
 		return nil, err
 	}
-	unlocked, err := checkLocks(locks, rule, bot, at.time, d)
+	latest, err := s.readLatest(ctx, job)
 	if err != nil {
 		return nil, err
 	}
-	allowed, err := decide(unlocked, job, d)
+	unlocked, err := checkLocks(latest, at.time, d)
+	if err != nil {
+		return nil, err
+	}
+	allowed, err := decide(unlocked, d)
 	if err != nil {
 		return nil, err
 	}
@@ -180,22 +180,18 @@ func (s *Service) run(ctx context.Context, req *api.JoinRequest, at arrival, d *
 // credential asked for is granted, for how long, and the ID token has a use left. A
 // refusal up to here spends nothing.
 func (s *Service) prepare(ctx context.Context, req *api.JoinRequest, at arrival, job allowed, d *diary) (order, error) {
-	roles, uses, err := s.readRolesAndUses(ctx, job)
+	grants, err := s.checkGrants(ctx, req, job.bot, job.roles, at.addr)
 	if err != nil {
 		return order{}, err
 	}
-	grants, err := s.checkGrants(ctx, req, job.bot, roles, at.addr)
-	if err != nil {
-		return order{}, err
-	}
-	lifetime := limitTTL(req, s.MaxTTL, job.bot, roles, at.second())
+	lifetime := limitTTL(req, s.MaxTTL, job.bot, job.roles, at.second())
 	d.lifetime(lifetime)
 	digest, err := requestDigest(req, grants, s.Rand)
 	if err != nil {
 		return order{}, err
 	}
 	d.digest(digest)
-	lifetime, err = checkUses(uses, digest, job.rule, lifetime, at.second())
+	lifetime, err = checkUses(job.uses, digest, job.rule, lifetime, at.second())
 	d.lifetime(lifetime)
 	if err != nil {
 		return order{}, err

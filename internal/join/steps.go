@@ -23,31 +23,49 @@ type (
 		*token.Parsed
 		hash string // lower-case hexadecimal SHA-256 of its signing input
 	}
-	// plausible is an ID token that the token rule would take if its signature is good.
-	plausible struct {
-		presented
+	// plausible is an ID token that says who issued it, and that it is valid now.
+	plausible struct{ presented }
+	// matched is an ID token and the token rule that takes those of its issuer.
+	matched struct {
+		plausible
+		rule   *rules.TokenRule
 		expect token.Expect
+	}
+	// keyed is a matched ID token with the keys of its issuer, and the rule's bot, nil if
+	// it does not exist. Nothing after it waits for an issuer.
+	keyed struct {
+		matched
+		bot  *rules.Bot
+		keys *token.KeySet
 	}
 	// signed is an ID token whose signature is its issuer's. What it said before that
 	// was known is not in it.
 	signed struct {
 		*token.Verified
 		hash   string
+		rule   *rules.TokenRule
 		expect token.Expect
+		bot    *rules.Bot
 	}
 	// verified is an ID token that says what the token rule demands of all: a job's.
 	verified struct{ signed }
-	// unlocked is a token rule and its bot, which no lock stops. The bot is nil if it
-	// does not exist.
-	unlocked struct {
-		rule *rules.TokenRule
-		bot  *rules.Bot
+	// latest is a job with what may stop it, read after all that waits for an issuer: a
+	// lock that was stored meanwhile is among them.
+	latest struct {
+		verified
+		locks []*rules.Lock
+		roles []*rules.Role
+		uses  map[string]store.Answer // of the ID token, by digest of the request
 	}
-	// allowed is a job that a token rule lets join as a bot.
+	// unlocked is a job that no lock stops.
+	unlocked struct{ latest }
+	// allowed is a job that its token rule lets join as a bot, which exists.
 	allowed struct {
-		job  verified
-		rule *rules.TokenRule
-		bot  *rules.Bot
+		job   verified
+		rule  *rules.TokenRule
+		bot   *rules.Bot
+		roles []*rules.Role
+		uses  map[string]store.Answer
 	}
 )
 
@@ -61,31 +79,57 @@ func parseIDToken(text string) (presented, error) {
 	return presented{parsed, hex.EncodeToString(sum[:])}, nil
 }
 
-// readRule reads the token rule and the locks, and which keys the authorities have. A
-// rule that is unknown and one that has expired look alike to the caller.
-func (s *Service) readRule(ctx context.Context, req *api.JoinRequest, now time.Time) (rule *rules.TokenRule, locks []*rules.Lock, err error) {
-	err = s.all(ctx, func(ctx context.Context) (err error) {
-		rule, err = store.Token(ctx, s.Store, req.Token)
+// precheckIDToken is step 2: the issuer and the times, not verified yet, may already
+// refuse. No token rule has a say in it, so that what it answers tells nothing of one.
+func precheckIDToken(p presented, now time.Time) (plausible, error) {
+	if err := p.Precheck(now); err != nil {
+		return plausible{}, err
+	}
+	return plausible{p}, nil
+}
+
+// readRule reads the token rule, and which keys the authorities have.
+func (s *Service) readRule(ctx context.Context, req *api.JoinRequest, p plausible) (matched, error) {
+	var rule *rules.TokenRule
+	err := s.all(ctx, func(ctx context.Context) error {
+		found, err := store.Token(ctx, s.Store, req.Token)
+		if errors.Is(err, store.ErrNotFound) { // no error here: it would end the other call early
+			return nil
+		}
+		rule = found
 		return unavailable("reading the token rule", err)
-	}, func(ctx context.Context) (err error) {
-		locks, err = store.Locks(ctx, s.Store)
-		return unavailable("reading the locks", err)
 	}, func(ctx context.Context) error {
 		s.Authorities.Prepare(ctx)
 		return nil
 	})
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return nil, nil, err
+	if err != nil {
+		return matched{}, err
 	}
-	if err != nil || rule.Expired(now) {
-		return nil, nil, refuse(api.CodeTokenNotFound,
-			"there is no token rule %q, or it has expired; check the name, and ask an administrator to run: gatepassctl get token", req.Token)
+	return matchRule(req, p, rule, s.Now())
+}
+
+// matchRule gives a rule that is unknown (nil), expired, of another method or of another
+// issuer one answer, after the same work: a stranger, whose ID token nobody has signed,
+// learns nothing of the rules by trying names. The log says which of the four it was.
+func matchRule(req *api.JoinRequest, p plausible, rule *rules.TokenRule, now time.Time) (matched, error) {
+	var reason string
+	switch {
+	case rule == nil:
+		reason = "the token rule does not exist"
+	case rule.Expired(now):
+		reason = "the token rule has expired"
+	case req.JoinMethod != "" && req.JoinMethod != rule.JoinMethod:
+		reason = "the token rule has another join method than the request"
+	case p.Issuer() != rule.Issuer():
+		reason = "the token rule names another issuer than the ID token"
+	default:
+		return matched{p, rule, Expectations(rule)}, nil
 	}
-	if m := req.JoinMethod; m != "" && m != rule.JoinMethod {
-		return nil, nil, refuse(api.CodeJoinMethodMismatch,
-			"this request joins by %q and the token rule %q by %q; leave join_method out, or name another token rule", m, req.Token, rule.JoinMethod)
-	}
-	return rule, locks, nil
+	r := refuse(api.CodeTokenNotFound,
+		"no token rule %q takes ID tokens of %s; check the name, and that the job runs where the rule expects it; an administrator compares by: gatepassctl get token",
+		req.Token, p.QuotedIssuer())
+	r.Reason = reason
+	return matched{}, r
 }
 
 // Expectations are what the rule demands of the ID token itself.
@@ -93,40 +137,49 @@ func Expectations(t *rules.TokenRule) token.Expect {
 	return token.Expect{Method: t.JoinMethod, Issuer: t.Issuer(), Audience: t.Audience(), MaxAge: t.MaxTokenAge, Section: *t.Section()}
 }
 
-// precheckIDToken is step 2: the claims, not verified yet, may already refuse.
-func precheckIDToken(p presented, rule *rules.TokenRule, now time.Time) (plausible, error) {
-	expect := Expectations(rule)
-	if err := p.Precheck(expect, now); err != nil {
-		return plausible{}, err
-	}
-	return plausible{p, expect}, nil
-}
-
 // readBotAndKeys reads what the next steps need. The keys are those of the rule's
 // issuer, never of the one that the ID token names. A bot that does not exist is nil:
-// it is told only to a job that the rules let in.
-func (s *Service) readBotAndKeys(ctx context.Context, rule *rules.TokenRule, p plausible) (bot *rules.Bot, keys *token.KeySet, err error) {
+// it is told only to a job that the rules let in. waited says that an issuer was asked.
+func (s *Service) readBotAndKeys(ctx context.Context, m matched) (k keyed, waited bool, err error) {
+	k.matched = m
 	err = s.all(ctx, func(ctx context.Context) error {
-		found, err := store.Bot(ctx, s.Store, rule.BotName)
+		found, err := store.Bot(ctx, s.Store, m.rule.BotName)
 		if errors.Is(err, store.ErrNotFound) {
 			return nil
 		}
-		bot = found
+		k.bot = found
 		return unavailable("reading the bot", err)
 	}, func(ctx context.Context) (err error) {
-		keys, err = s.findKeySet(ctx, p.expect.Issuer, p.KeyID(), p.Algorithm())
+		k.keys, waited, err = s.findKeySet(ctx, m.expect.Issuer, m.KeyID(), m.Algorithm())
 		return err
 	})
-	return bot, keys, err
+	return k, waited, err
+}
+
+// readRuleAndKeys reads the rule, then the bot and the keys. If it waited for an issuer, it
+// begins again: the rule may be gone meanwhile, or the bot may have other roles.
+func (s *Service) readRuleAndKeys(ctx context.Context, req *api.JoinRequest, p plausible, d *diary) (keyed, error) {
+	for range 2 {
+		m, err := s.readRule(ctx, req, p)
+		if err != nil {
+			return keyed{}, err
+		}
+		d.rule(m.rule)
+		k, waited, err := s.readBotAndKeys(ctx, m)
+		if err != nil || !waited {
+			return k, err
+		}
+	}
+	return keyed{}, keysUnavailable(errors.New("the key set that was just fetched is no longer stored"))
 }
 
 // verifySignature is step 3.
-func verifySignature(p plausible, keys *token.KeySet) (signed, error) {
-	verified, err := p.VerifySignature(keys, p.expect.Method)
+func verifySignature(k keyed) (signed, error) {
+	verified, err := k.VerifySignature(k.keys, k.expect.Method)
 	if err != nil {
 		return signed{}, err
 	}
-	return signed{verified, p.hash, p.expect}, nil
+	return signed{verified, k.hash, k.rule, k.expect, k.bot}, nil
 }
 
 // checkClaims is steps 4 and 5.
@@ -137,15 +190,34 @@ func checkClaims(s signed, now time.Time) (verified, error) {
 	return verified{s}, nil
 }
 
-// checkLocks is step 6: it refuses what an administrator has stopped.
-func checkLocks(locks []*rules.Lock, rule *rules.TokenRule, bot *rules.Bot, now time.Time, d *diary) (unlocked, error) {
+// readLatest reads what may stop the job, and what its grants need. It comes after all
+// that waits for an issuer, and is one round of calls.
+func (s *Service) readLatest(ctx context.Context, job verified) (l latest, err error) {
+	l.verified = job
+	err = s.all(ctx, func(ctx context.Context) (err error) {
+		l.locks, err = store.Locks(ctx, s.Store)
+		return unavailable("reading the locks", err)
+	}, func(ctx context.Context) (err error) {
+		if job.bot != nil && len(job.bot.Roles) > 0 {
+			l.roles, err = store.Roles(ctx, s.Store, job.bot.Roles)
+		}
+		return unavailable("reading the roles", err)
+	}, func(ctx context.Context) (err error) {
+		l.uses, err = s.Store.Uses(ctx, job.hash)
+		return unavailable("reading the uses of the ID token", err)
+	})
+	return l, err
+}
+
+// checkLocks refuses what an administrator has stopped.
+func checkLocks(l latest, now time.Time, d *diary) (unlocked, error) {
 	var roles []string
-	if bot != nil {
-		roles = bot.Roles
+	if l.bot != nil {
+		roles = l.bot.Roles
 	}
-	lock := rules.ActiveLock(locks, rule.BotName, rule.Name(), roles, now)
+	lock := rules.ActiveLock(l.locks, l.rule.BotName, l.rule.Name(), roles, now)
 	if lock == nil {
-		return unlocked{rule, bot}, nil
+		return unlocked{l}, nil
 	}
 	d.lock(lock)
 	reason := "no reason was given"
@@ -156,8 +228,8 @@ func checkLocks(locks []*rules.Lock, rule *rules.TokenRule, bot *rules.Bot, now 
 }
 
 // decide asks the rules.
-func decide(u unlocked, job verified, d *diary) (allowed, error) {
-	decision := u.rule.Decide(rules.Claims(job.Fields))
+func decide(u unlocked, d *diary) (allowed, error) {
+	decision := u.rule.Decide(rules.Claims(u.Fields))
 	d.decision(decision)
 	switch decision.Outcome {
 	case rules.Allowed:
@@ -165,27 +237,13 @@ func decide(u unlocked, job verified, d *diary) (allowed, error) {
 			return allowed{}, refuse(api.CodeNotPermitted,
 				"the token rule %q is for a bot that does not exist; ask an administrator to create bot/%s", u.rule.Name(), u.rule.BotName)
 		}
-		return allowed{job, u.rule, u.bot}, nil
+		return allowed{u.verified, u.rule, u.bot, u.roles, u.uses}, nil
 	case rules.Denied:
 		return allowed{}, refuse(api.CodeDeniedByRule, "a deny rule of %q matches this job; run it as one that the rule does not exclude, or ask an administrator", u.rule.Name())
 	}
 	r := refuse(api.CodeNoRuleMatched, "no allow rule of %q matches this job; compare what it presented with what you meant to allow", u.rule.Name())
 	r.Problem.UnmatchedFields = decision.UnmatchedFields()
 	return allowed{}, r
-}
-
-// readRolesAndUses reads what the grants need, and what the ID token was used for.
-func (s *Service) readRolesAndUses(ctx context.Context, a allowed) (roles []*rules.Role, uses map[string]store.Answer, err error) {
-	err = s.all(ctx, func(ctx context.Context) (err error) {
-		if len(a.bot.Roles) > 0 {
-			roles, err = store.Roles(ctx, s.Store, a.bot.Roles)
-		}
-		return unavailable("reading the roles", err)
-	}, func(ctx context.Context) (err error) {
-		uses, err = s.Store.Uses(ctx, a.job.hash)
-		return unavailable("reading the uses of the ID token", err)
-	})
-	return roles, uses, err
 }
 
 // readAuthorities finds what servers trust, before the use is stored: nothing that can

@@ -33,7 +33,7 @@ func TestWaitersForKeysAreBounded(t *testing.T) {
 			for i := range c.issuers {
 				for range each {
 					wg.Go(func() {
-						_, err := s.findKeySet(t.Context(), fmt.Sprintf("https://%d.example.com", i), "nobody", issuertest.ES256)
+						_, _, err := s.findKeySet(t.Context(), fmt.Sprintf("https://%d.example.com", i), "nobody", issuertest.ES256)
 						refused <- err
 					})
 				}

@@ -35,11 +35,6 @@ var errDown = errors.New("connection refused")
 var provocations = []provocation{
 	{code: api.CodeMalformedRequest, name: "not JSON", unrecorded: true, do: func(s *service) answer { return s.post([]byte("{")) }},
 	{code: api.CodeMalformedRequest, name: "no token", unrecorded: true, do: func(s *service) answer { return s.post([]byte("{}")) }},
-	{code: api.CodeJoinMethodMismatch, name: "the rule is for the other CI", unrecorded: true, do: func(s *service) answer {
-		r := s.bitbucketRequest()
-		r.JoinMethod = api.MethodCircleCI
-		return s.join(r)
-	}},
 	{code: api.CodeUnsupportedKey, name: "DSA key", do: func(s *service) answer {
 		r := s.bitbucketRequest()
 		r.Credentials[0].PublicKey = "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIEX/dQ0v4127bEo8eeG1EV0ApO2lWbSnN6RWusn/NjqIAAAABHNzaDo="
@@ -57,16 +52,16 @@ var provocations = []provocation{
 	{code: api.CodeIDTokenNotYetValid, name: "issued in an hour", unrecorded: true, do: func(s *service) answer {
 		return s.join(s.request("example-bot", s.bitbucket(issuertest.BitbucketJob{}, issuertest.WithClaim("nbf", noon.Add(time.Hour).Unix()))))
 	}},
-	{code: api.CodeIDTokenTooOld, name: "valid for a day and two hours old", unrecorded: true, do: func(s *service) answer {
+	{code: api.CodeIDTokenTooOld, name: "valid for a day and two hours old", do: func(s *service) answer {
 		token := s.bitbucket(issuertest.BitbucketJob{}, issuertest.WithClaim("exp", noon.Add(24*time.Hour).Unix()))
 		s.clock.advance(2 * time.Hour)
 		return s.join(s.request("example-bot", token))
 	}},
-	{code: api.CodeIDTokenWrongIssuer, name: "another workspace's issuer", unrecorded: true, do: func(s *service) answer {
-		iss := strings.Replace(s.issuer.BitbucketURL(), "/acme/", "/evil/", 1)
-		return s.join(s.request("example-bot", s.bitbucket(issuertest.BitbucketJob{}, issuertest.WithClaim("iss", iss))))
+	{code: api.CodeIDTokenWrongIssuer, name: "another organization's job", do: func(s *service) answer {
+		return s.join(s.request("circle-bot", s.circleci(issuertest.CircleCIJob{},
+			issuertest.WithClaim("oidc.circleci.com/org-id", "00000000-0000-0000-0000-00000000000f"))))
 	}},
-	{code: api.CodeIDTokenWrongAudience, name: "another audience", unrecorded: true, do: func(s *service) answer {
+	{code: api.CodeIDTokenWrongAudience, name: "another audience", do: func(s *service) answer {
 		return s.join(s.request("example-bot", s.bitbucket(issuertest.BitbucketJob{Audience: []string{"https://aws.example.com"}})))
 	}},
 	{code: api.CodeIDTokenBadSignature, name: "another token's signature", unrecorded: true, do: func(s *service) answer {
@@ -90,6 +85,15 @@ var provocations = []provocation{
 	{code: api.CodeTokenNotFound, name: "expired token rule", unrecorded: true, do: func(s *service) answer {
 		s.apply(strings.Replace(tokenRule("example-bot", ""), "{name: example-bot}", `{name: example-bot, expires: "2026-01-15T11:59:59Z"}`, 1))
 		return s.join(s.bitbucketRequest())
+	}},
+	{code: api.CodeTokenNotFound, name: "the rule is for the other CI", unrecorded: true, do: func(s *service) answer {
+		r := s.bitbucketRequest()
+		r.JoinMethod = api.MethodCircleCI
+		return s.join(r)
+	}},
+	{code: api.CodeTokenNotFound, name: "another workspace's issuer", unrecorded: true, do: func(s *service) answer {
+		iss := strings.Replace(s.issuer.BitbucketURL(), "/acme/", "/evil/", 1)
+		return s.join(s.request("example-bot", s.bitbucket(issuertest.BitbucketJob{}, issuertest.WithClaim("iss", iss))))
 	}},
 	{code: api.CodeNoRuleMatched, name: "another branch", do: func(s *service) answer {
 		return s.join(s.request("example-bot", s.bitbucket(issuertest.BitbucketJob{BranchName: "feature/x"})))

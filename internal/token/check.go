@@ -21,12 +21,23 @@ type Expect struct {
 	Section provider.Section
 }
 
-// Precheck is step 2: the claims, not verified yet, may already refuse, so that
-// a stray token costs nothing remote. A nil error accepts nothing. The error
-// is an *Error.
-func (p *Parsed) Precheck(e Expect, now time.Time) error {
-	return check{claims: p.claims, Expect: e, now: now}.run()
+// Precheck is step 2: what the token says of its issuer and its times, not verified
+// yet, may already refuse, so that a stray token costs nothing remote. It is told
+// nothing of a token rule, so that what it answers tells a stranger nothing of one.
+// A nil error accepts nothing. The error is an *Error.
+func (p *Parsed) Precheck(now time.Time) error {
+	return check{claims: p.claims, now: now}.early()
 }
+
+// Issuer is the claim iss, and "" if there is none. It is the caller's word: which
+// keys verify the token, the token rule says.
+func (p *Parsed) Issuer() string {
+	iss, _ := p.claims.text("iss") // Precheck refuses a token without it
+	return iss
+}
+
+// QuotedIssuer is Issuer for a message: short, and without what moves a terminal.
+func (p *Parsed) QuotedIssuer() string { return quoteList([]string{p.Issuer()}) }
 
 // Check is steps 4 and 5: what RFC 7519 and OpenID Connect ask of every ID
 // token, then what the CI's tokens must have. The error is an *Error, save when
@@ -51,12 +62,21 @@ type check struct {
 	Expect
 	now time.Time
 	// verified is whether the claims are known to be the caller's own, so that
-	// their times and audience may be told.
+	// their times may be told.
 	verified bool
 }
 
-func (k check) run() error {
-	for _, step := range []func() error{k.issuer, k.audience, k.subject, k.times} {
+// run makes every check, of a token whose signature was verified.
+func (k check) run() error { return first(k.issuer, k.audience, k.subject, k.times, k.age) }
+
+// early makes the checks that no token rule has a say in.
+func (k check) early() error {
+	return first(func() error { _, err := k.claims.text("iss"); return err }, k.times)
+}
+
+// first returns the error of the first step that fails.
+func first(steps ...func() error) error {
+	for _, step := range steps {
 		if err := step(); err != nil {
 			return err
 		}
@@ -101,19 +121,12 @@ func (k check) audience() error {
 }
 
 func (k check) wrongAudience(list []string) error {
-	whose := "an audience"
-	if k.verified {
-		whose = "the audience " + quoteList(list) + ","
-	}
-	return refuse(WrongAudience, "the ID token is for %s other than its token rule names; set that audience in the CI file: "+
-		"oidc: {audiences: [...]} on the step in Bitbucket Pipelines, circleci run oidc get --claims '{\"aud\":\"...\"}' on CircleCI", whose)
+	return refuse(WrongAudience, "the ID token is for the audience %s, other than its token rule names; set that audience in the CI file: "+
+		"oidc: {audiences: [...]} on the step in Bitbucket Pipelines, circleci run oidc get --claims '{\"aud\":\"...\"}' on CircleCI", quoteList(list))
 }
 
 // subject is required (OpenID Connect Core §2) and decides nothing.
 func (k check) subject() error {
-	if !k.verified {
-		return nil
-	}
 	_, err := k.claims.text("sub")
 	return err
 }
@@ -143,7 +156,17 @@ func (k check) times() error {
 	case k.now.Before(iat.Add(-Leeway)):
 		return refuse(NotYetValid, "the ID token was issued %s in the future%s; check the clocks of the CI's runner and of the service",
 			seconds(iat.Sub(k.now)), k.at(iat))
-	case k.now.After(iat.Add(Leeway + k.MaxAge)):
+	}
+	return nil
+}
+
+// age is the token rule's own limit, which is not told to a stranger.
+func (k check) age() error {
+	iat, err := k.claims.time("iat")
+	if err != nil {
+		return err
+	}
+	if k.now.After(iat.Add(Leeway + k.MaxAge)) {
 		return refuse(TooOld, "the ID token was issued %s ago%s, longer than its token rule allows; join earlier in the job, or let the CI mint a new token",
 			seconds(k.now.Sub(iat)), k.at(iat))
 	}

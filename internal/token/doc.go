@@ -3,7 +3,7 @@
 // A token goes through five steps, in this order, cheap ones first:
 //
 //	p, err := token.Parse(raw)              // 1: form and header, nothing believed
-//	err = p.Precheck(expect, now)           // 2: unverified claims may refuse, never accept
+//	err = p.Precheck(now)                   // 2: unverified claims may refuse, never accept
 //	v, err := p.VerifySignature(keys, m)    // 3: by a key of the rule's issuer
 //	err = v.Check(expect, now)              // 4 and 5: the claims, then the CI's own
 //

@@ -51,12 +51,16 @@ func TestUnverifiedPrecheckIsTheServicesFirstLook(t *testing.T) {
 	now := time.Unix(1_768_478_400, 0)
 	expect := Expect{Method: "bitbucket", Issuer: "https://i.example.com", Audience: "a", MaxAge: time.Hour}
 	for _, c := range []struct {
-		name, payload string
-		code          Code // empty if the checks pass
+		name, payload   string
+		first, demanded Code // empty if the checks pass
 	}{
-		{"no subject and no job are for later", `{"iss":"https://i.example.com","aud":"a","iat":1768478400,"exp":1768482000}`, ""},
-		{"expired, and without a subject", `{"iss":"https://i.example.com","aud":"a","iat":1,"exp":2}`, Expired},
-		{"another audience, and expired", `{"iss":"https://i.example.com","aud":"b","iat":1,"exp":2}`, WrongAudience},
+		{"no subject and no job are for later", `{"iss":"https://i.example.com","aud":"a","iat":1768478400,"exp":1768482000}`, "", ""},
+		{"expired, and without a subject", `{"iss":"https://i.example.com","aud":"a","iat":1,"exp":2}`, Expired, Expired},
+		{"no issuer, and expired", `{"aud":"a","iat":1,"exp":2}`, MissingClaim, Expired},
+		{"another audience, and expired", `{"iss":"https://i.example.com","aud":"b","iat":1,"exp":2}`, Expired, WrongAudience},
+		{"another audience", `{"iss":"https://i.example.com","aud":"b","iat":1768478400,"exp":1768482000}`, "", WrongAudience},
+		{"older than its rule allows", `{"iss":"https://i.example.com","aud":"a","iat":1,"exp":1768482000}`, "", TooOld},
+		{"another issuer, which is not asked here", `{"iss":"https://j.example.com","aud":"a","iat":1768478400,"exp":1768482000}`, "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			u, err := ParseClaims([]byte(c.payload), "bitbucket")
@@ -64,11 +68,17 @@ func TestUnverifiedPrecheckIsTheServicesFirstLook(t *testing.T) {
 				t.Fatal(err)
 			}
 			parsed := &Parsed{claims: u.Claims}
-			for who, err := range map[string]error{"unverified": u.Precheck(expect, now), "service": parsed.Precheck(expect, now)} {
+			is := func(who string, err error, want Code) {
 				var refusal *Error
-				if c.code == "" && err != nil || c.code != "" && (!errors.As(err, &refusal) || refusal.Code != c.code) {
-					t.Errorf("%s: got %v, want %q", who, err, c.code)
+				if want == "" && err != nil || want != "" && (!errors.As(err, &refusal) || refusal.Code != want) {
+					t.Errorf("%s: got %v, want %q", who, err, want)
 				}
+			}
+			is("unverified", u.Precheck(now), c.first)
+			is("service", parsed.Precheck(now), c.first)
+			is("demands", u.CheckDemands(expect, now), c.demanded)
+			if u.Issuer() != parsed.Issuer() {
+				t.Errorf("the issuers are %q and %q", u.Issuer(), parsed.Issuer())
 			}
 		})
 	}

@@ -45,10 +45,12 @@ func FuzzParse(f *testing.F) {
 		if p.Hash() != sha256.Sum256([]byte(raw[:strings.LastIndexByte(raw, '.')])) {
 			t.Fatal("the hash is not that of header.payload")
 		}
+		if err := p.Precheck(now()); err != nil {
+			expectAnyCode(t, err, token.Malformed, token.MissingClaim, token.Expired, token.NotYetValid)
+		} else if p.Issuer() == "" {
+			t.Fatal("the token passed without an issuer")
+		}
 		for _, e := range []token.Expect{fixedBitbucket(), fixedCircleCI()} {
-			if err := p.Precheck(e, now()); err != nil {
-				expectAnyCode(t, err, token.Malformed, token.MissingClaim, token.WrongIssuer, token.WrongAudience, token.Expired, token.NotYetValid, token.TooOld)
-			}
 			_, err := p.VerifySignature(keys, e.Method)
 			expectAnyCode(t, err, token.UnknownKey, token.BadSignature)
 		}

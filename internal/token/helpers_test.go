@@ -90,7 +90,7 @@ func verify(raw string, keys *token.KeySet, e token.Expect, now time.Time) (*tok
 	if err != nil {
 		return nil, err
 	}
-	if err := p.Precheck(e, now); err != nil {
+	if err := p.Precheck(now); err != nil {
 		return nil, err
 	}
 	v, err := p.VerifySignature(keys, e.Method)

@@ -46,7 +46,7 @@ const (
 type JoinRequest struct {
 	// Token is the name of the token rule to join by.
 	Token string `json:"token"`
-	// JoinMethod, if given, must be the method of that rule.
+	// JoinMethod, if given, must be the method of that rule; any other is token_not_found.
 	JoinMethod string `json:"join_method,omitempty"`
 	// IDToken is the OIDC token that the CI system minted for the job (compact JWS, RFC 7515 §3.1).
 	IDToken string `json:"id_token"`

@@ -7,9 +7,8 @@ type Code string
 
 // The codes. Each has one status, found by Code.Status.
 const (
-	CodeMalformedRequest   Code = "malformed_request"
-	CodeJoinMethodMismatch Code = "join_method_mismatch"
-	CodeUnsupportedKey     Code = "unsupported_key"
+	CodeMalformedRequest Code = "malformed_request"
+	CodeUnsupportedKey   Code = "unsupported_key"
 
 	CodeIDTokenMalformed            Code = "id_token_malformed"
 	CodeIDTokenExpired              Code = "id_token_expired"
@@ -49,22 +48,21 @@ var codes = map[Code]struct {
 	status int
 	title  string
 }{
-	CodeMalformedRequest:   {400, "the request is not well-formed"},
-	CodeJoinMethodMismatch: {400, "the token rule is for another join method"},
-	CodeUnsupportedKey:     {400, "the public key is of a kind that is not signed"},
+	CodeMalformedRequest: {400, "the request is not well-formed"},
+	CodeUnsupportedKey:   {400, "the public key is of a kind that is not signed"},
 
 	CodeIDTokenMalformed:            {401, "the ID token is not well-formed"},
 	CodeIDTokenExpired:              {401, "the ID token has expired"},
 	CodeIDTokenNotYetValid:          {401, "the ID token is not valid yet"},
 	CodeIDTokenTooOld:               {401, "the ID token is older than its rule allows"},
-	CodeIDTokenWrongIssuer:          {401, "the ID token is from another issuer"},
+	CodeIDTokenWrongIssuer:          {401, "the ID token is from another issuer or organization"},
 	CodeIDTokenWrongAudience:        {401, "the ID token is for another audience"},
 	CodeIDTokenBadSignature:         {401, "the ID token's signature does not verify"},
 	CodeIDTokenUnsupportedAlgorithm: {401, "the ID token is signed with an algorithm that is not accepted"},
 	CodeIDTokenUnknownKey:           {401, "the ID token is signed by a key that its issuer does not publish"},
 	CodeIDTokenMissingClaim:         {401, "the ID token lacks a claim"},
 
-	CodeTokenNotFound:   {403, "there is no such token rule"},
+	CodeTokenNotFound:   {403, "no such token rule takes this ID token"},
 	CodeNoRuleMatched:   {403, "no allow rule matches this job"},
 	CodeDeniedByRule:    {403, "a deny rule matches this job"},
 	CodeSSHRerunRefused: {403, "the job was re-run with SSH"},
