@@ -26,14 +26,16 @@ type Record struct {
 	// kept under; Digest is that of the request.
 	IDToken string `json:"id_token_sha256"`
 	Digest  string `json:"digest,omitempty"`
-	// Claims are all claims of the verified ID token.
-	Claims map[string]any `json:"claims"`
+	// Claims are all claims of the verified ID token. ClaimsCut counts those that were
+	// shortened or left out so that the record fits MaxRecordBytes.
+	Claims    map[string]any `json:"claims"`
+	ClaimsCut int            `json:"claims_cut,omitempty"`
 
 	// Rule is the number of the allow rule that matched, or of the deny rule,
 	// counted from 0 as in allow[0]; absent if none did.
 	Rule *int `json:"rule,omitempty"`
 	// Mismatches says for each allow rule which fields did not match.
-	// It has about maxMismatches bytes at most; the rest are counted.
+	// Those that do not fit MaxRecordBytes are counted.
 	Mismatches        []RuleMismatch `json:"mismatches,omitempty"`
 	MismatchesLeftOut int            `json:"mismatches_left_out,omitempty"`
 	// Lock names the lock that refused the join.
@@ -43,6 +45,15 @@ type Record struct {
 	TTLLimitedBy string             `json:"ttl_limited_by,omitempty"`
 	Retry        bool               `json:"retry,omitempty"`
 	Credentials  []RecordCredential `json:"credentials,omitempty"`
+	// ValuesCut counts the other values that were shortened or left out: of mismatches,
+	// and of credentials' lists.
+	ValuesCut int `json:"values_cut,omitempty"`
+
+	// Repeated is set if refusals of the same ID token, rule and code were recorded
+	// before this one within a minute, and it and others of that minute are only
+	// counted. There were Repeated of them or more, but fewer than twice as many, in one
+	// instance of the service. Their claims are in the records before.
+	Repeated int `json:"repeated,omitempty"`
 }
 
 // CodeOK is the Code of a record of a join that was granted.
@@ -61,20 +72,19 @@ type FieldMismatch struct {
 	Got   []string `json:"got"` // empty if the claim is absent
 }
 
-// maxMismatches bounds the mismatches of a record, in bytes: a token may have a
-// thousand rules and a job hundreds of contexts, and a DynamoDB item takes 400 KB.
-const maxMismatches = 64 << 10
+// maxMismatches is about how many bytes of mismatches are looked at for a record: a token
+// may have a thousand rules and a job hundreds of contexts. EncodeRecord bounds what is stored.
+const maxMismatches = 32 << 10
 
-// Mismatches returns the mismatches of a decision as recorded, as many as fit, and how
+// Mismatches returns the mismatches of a decision as recorded, the first ones, and how
 // many are left out.
 func Mismatches(all []rules.RuleMismatch) (kept []RuleMismatch, leftOut int) {
-	const perField = 64 // for the names and the punctuation in JSON
 	size := 0
 	for i, m := range all {
 		mismatch := RuleMismatch{Rule: m.Rule}
 		for _, f := range m.Fields {
 			mismatch.Fields = append(mismatch.Fields, FieldMismatch(f))
-			size += perField + len(f.Want)
+			size += len(f.Field) + len(f.Want)
 			for _, got := range f.Got {
 				size += len(got)
 			}

@@ -9,14 +9,22 @@ import (
 	"slices"
 )
 
-// EncodeRecord writes a record as stores keep it: JSON, with its times in UTC.
+// EncodeRecord writes a record as stores keep it: JSON of at most MaxRecordBytes, with its
+// times in UTC. One that would be larger is shortened, and says so. r is not changed.
 func EncodeRecord(r Record) ([]byte, error) {
 	r.Time = r.Time.UTC()
 	r.Credentials = slices.Clone(r.Credentials)
 	for i := range r.Credentials {
 		r.Credentials[i].ExpiresAt = r.Credentials[i].ExpiresAt.UTC()
 	}
-	return json.Marshal(r)
+	body, err := encode(r)
+	if err != nil || len(body) <= MaxRecordBytes {
+		return body, err
+	}
+	if body, err = encode(r.Fit()); err == nil && len(body) > MaxRecordBytes {
+		err = fmt.Errorf("the record %s takes more than %d bytes", r.JoinID, MaxRecordBytes)
+	}
+	return body, err
 }
 
 // DecodeRecord reads what EncodeRecord wrote and was stored under a join id. Its error
