@@ -80,7 +80,8 @@ func Issuers(ctx context.Context, s store.KeySets, now time.Time) ([]IssuerStatu
 type Overview struct {
 	Resources map[rules.Kind]int `json:"resources"`
 	Issuers   []IssuerStatus     `json:"issuers"`
-	// Granted and Refused count the records of the last hour.
+	// Granted and Refused count the joins of the last hour that have a record or are
+	// counted in one. Of those that are counted there may be up to twice as many.
 	Granted int            `json:"granted"`
 	Refused int            `json:"refused"`
 	Codes   map[string]int `json:"codes,omitempty"` // of those refused
@@ -111,8 +112,9 @@ func Look(ctx context.Context, s store.Store, now time.Time) (Overview, error) {
 			o.Granted++
 			continue
 		}
-		o.Refused++
-		o.Codes[r.Code]++
+		refused := max(1, r.Repeated)
+		o.Refused += refused
+		o.Codes[r.Code] += refused
 	}
 	return o, nil
 }

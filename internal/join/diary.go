@@ -20,6 +20,9 @@ type diary struct {
 	isVerified bool
 	presented  map[string][]string
 	recorded   bool
+	countedIn  string // the join id of the record that counts this refusal; empty if none does
+	// mayHaveRecord says that a record of this join may be stored, as one that is granted.
+	mayHaveRecord bool
 }
 
 func newDiary(at arrival) *diary {
@@ -72,23 +75,36 @@ func (d *diary) grant(o order, at arrival, drafts []draft) {
 // recordTimeout bounds the write of a record after the caller has gone away.
 const recordTimeout = 5 * time.Second
 
-// recordRefusal stores the record of a refused join whose ID token was verified.
-// One refused earlier leaves a log line only, so that a stranger's flood costs
-// no writes. A refusal that cannot be recorded becomes store_unavailable.
+// recordRefusal stores the record of a refused join whose ID token was verified, or
+// counts it with others like it. One refused earlier leaves a log line only, so that a
+// stranger's flood costs no writes. A refusal that cannot be recorded becomes
+// store_unavailable.
 func (s *Service) recordRefusal(ctx context.Context, d *diary, r *Refusal) *Refusal {
 	if !d.isVerified {
 		return r
 	}
 	d.record.Code, d.record.Detail = string(r.Problem.Code), r.Problem.Detail
 	d.record.Credentials = nil
-	// The caller may have gone away; its record is written all the same.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
-	defer cancel()
-	// A panic of the store must not take the line in the log along.
-	if err := guarded(func() error { return s.Store.Record(ctx, d.record, s.recordUntil(d)) })(); err != nil {
-		return storeUnavailable(fmt.Errorf("recording the refusal %s: %w", r.Problem.Code, err))
+	toStore, write := d.record, true
+	if !d.mayHaveRecord { // one that says "granted" must be written over
+		toStore, write = s.refusals.note(d.record)
 	}
-	d.recorded = true
+	if toStore.Repeated > 0 {
+		d.record = withoutClaims(d.record) // the log has them of those before
+	}
+	if write {
+		// The caller may have gone away; its record is written all the same.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+		defer cancel()
+		// A panic of the store must not take the line in the log along.
+		if err := guarded(func() error { return s.Store.Record(ctx, toStore, s.recordUntil(d)) })(); err != nil {
+			s.refusals.failed(toStore)
+			return storeUnavailable(fmt.Errorf("recording the refusal %s: %w", r.Problem.Code, err))
+		}
+	}
+	if d.recorded = toStore.JoinID == d.record.JoinID; !d.recorded {
+		d.countedIn = toStore.JoinID
+	}
 	r.Problem.Presented = d.presented
 	return r
 }
@@ -99,7 +115,14 @@ func (s *Service) recordUntil(d *diary) time.Time { return d.record.Time.Add(s.R
 // log writes the join's one line. r is nil if the join was granted.
 func (s *Service) log(ctx context.Context, d *diary, r *Refusal) {
 	level, code := slog.LevelInfo, store.CodeOK
-	args := []any{slog.Any("join", d.record), slog.Bool("recorded", d.recorded)}
+	record := d.record
+	if r != nil {
+		record = record.Fit()
+	}
+	args := []any{slog.Any("join", record), slog.Bool("recorded", d.recorded)}
+	if d.countedIn != "" {
+		args = append(args, slog.String("counted_in", d.countedIn))
+	}
 	if r != nil {
 		level, code = slog.LevelWarn, string(r.Problem.Code)
 		args = append(args, slog.String("code", code), slog.String("detail", r.Problem.Detail))

@@ -56,7 +56,9 @@ func (s *Service) signAndUse(ctx context.Context, o order, at arrival, d *diary)
 		wg              sync.WaitGroup
 		useErr, signErr error
 	)
+	hadRecord := d.mayHaveRecord
 	use := guarded(func() (err error) {
+		d.mayHaveRecord = true
 		first, err = s.Store.Use(ctx, store.Use{
 			IDToken: o.job.hash, Digest: o.digest, NotAfter: o.notAfter, MaxJoins: o.rule.MaxJoins,
 			KeepUntil: o.job.Expires.Add(useGrace),
@@ -77,6 +79,9 @@ func (s *Service) signAndUse(ctx context.Context, o order, at arrival, d *diary)
 
 	switch {
 	case errors.Is(useErr, store.ErrUsed):
+		if s.Local { // it stored nothing
+			d.mayHaveRecord = hadRecord
+		}
 		return nil, first, alreadyUsed(o.rule)
 	case useErr != nil:
 		return nil, first, storeUnavailable(fmt.Errorf("storing the use of the ID token and the record: %w", useErr))

@@ -63,6 +63,7 @@ type Service struct {
 	keys      *keyCache
 	waiters   waiters
 	published authority.Publisher
+	refusals  refusals
 }
 
 // New checks c and returns a Service.

@@ -33,10 +33,12 @@ func (s *Store) Pragma(ctx context.Context, name string) (write, read string, er
 // Impatient are Options with another wait for locks.
 func Impatient(wait time.Duration) Options { return Options{lockWait: wait} }
 
-// MaxCached and PurgeBatch are limits.
+// MaxCached and those below it are limits.
 const (
 	MaxCached  = maxCached
 	PurgeBatch = purgeBatch
+
+	MaxWaitingRefusals = maxWaitingRefusals
 )
 
 // Cached is how many resources are in memory.

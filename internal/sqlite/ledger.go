@@ -9,9 +9,17 @@ import (
 	"sync"
 )
 
-// maxGroup is how many writes one commit makes durable, so that other writes of this
-// process get their turn.
-const maxGroup = 256
+const (
+	// maxGroup is how many writes one commit makes durable, so that other writes of this
+	// process get their turn.
+	maxGroup = 256
+	// maxRefusals is how many of a group are records of refusals. They come after what
+	// grants: a grant waits for few of them, however many there are.
+	maxRefusals = 32
+	// maxWaitingRefusals bounds the refusals that wait, and what they hold in memory. One
+	// more is refused at once, and so is its join.
+	maxWaitingRefusals = 128
+)
 
 // A write of the ledger is undone to the savepoint if it fails, and the others of its
 // group are not.
@@ -21,35 +29,54 @@ const (
 	undo      = `ROLLBACK TO one; RELEASE one`
 )
 
-var errClosed = errors.New("the store is closed")
+var (
+	errClosed = errors.New("the store is closed")
+	errFull   = fmt.Errorf("%d refusals wait to be recorded already", maxWaitingRefusals)
+)
 
 // ledger is the queue of what joins write. One goroutine takes all that waits, writes
 // it in one transaction and commits it: the disk is waited for once a group, not once
 // a join. Nobody is answered before the commit.
 type ledger struct {
 	mu      sync.Mutex
-	waiting []*ledgerWrite
+	waiting waiting
 	closed  bool
 	wake    chan struct{} // holds one token while something may wait; closed by close
 	ended   chan struct{}
 }
 
+// waiting are the writes that wait, each kind in the order of their calls.
+type waiting struct{ grants, refusals []*ledgerWrite }
+
+func (w waiting) len() int { return len(w.grants) + len(w.refusals) }
+
 // ledgerWrite is one write that is stored whole or not at all.
 type ledgerWrite struct {
-	ctx  context.Context
-	do   func(*sql.Tx) error
-	done chan error // has room for the answer, which a caller that has gone does not take
+	ctx     context.Context
+	refusal bool
+	do      func(*sql.Tx) error
+	done    chan error // has room for the answer, which a caller that has gone does not take
 }
 
 // commit has do written and committed. If ctx ends before do's turn it is not written;
-// if it ends later it may be. Writes of one process are made in the order of their calls.
+// if it ends later it may be. Writes of one process and kind are made in the order of
+// their calls.
 func (s *Store) commit(ctx context.Context, do func(*sql.Tx) error) error {
+	return s.await(&ledgerWrite{ctx: ctx, do: do, done: make(chan error, 1)})
+}
+
+// commitRefusal is commit for the record of a refusal, which never waits before a grant.
+func (s *Store) commitRefusal(ctx context.Context, do func(*sql.Tx) error) error {
+	return s.await(&ledgerWrite{ctx: ctx, refusal: true, do: do, done: make(chan error, 1)})
+}
+
+func (s *Store) await(w *ledgerWrite) error {
+	ctx := w.ctx
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	w := &ledgerWrite{ctx, do, make(chan error, 1)}
-	if !s.ledger.add(w) {
-		return errClosed
+	if err := s.ledger.add(w); err != nil {
+		return err
 	}
 	select {
 	case err := <-w.done:
@@ -59,36 +86,55 @@ func (s *Store) commit(ctx context.Context, do func(*sql.Tx) error) error {
 	}
 }
 
-func (l *ledger) add(w *ledgerWrite) bool {
+func (l *ledger) add(w *ledgerWrite) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed {
-		return false
+	switch {
+	case l.closed:
+		return errClosed
+	case !w.refusal:
+		l.waiting.grants = append(l.waiting.grants, w)
+	case len(l.waiting.refusals) >= maxWaitingRefusals:
+		return errFull
+	default:
+		l.waiting.refusals = append(l.waiting.refusals, w)
 	}
-	l.waiting = append(l.waiting, w)
 	select {
 	case l.wake <- struct{}{}:
 	default:
 	}
-	return true
+	return nil
 }
 
 // len is how many writes wait.
 func (l *ledger) len() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.waiting)
+	return l.waiting.len()
 }
 
-// take removes the n writes that have waited longest, or all if there are fewer.
-func (l *ledger) take(n int) []*ledgerWrite {
+// now is what waits, which only take removes.
+func (l *ledger) now() waiting {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	n = min(n, len(l.waiting))
-	group := l.waiting[:n:n]
-	l.waiting = l.waiting[n:]
-	if len(l.waiting) == 0 {
-		l.waiting = nil // it holds what callers gave it
+	return l.waiting
+}
+
+// take removes the writes of each kind that have waited longest, at most so many. It
+// returns the grants first.
+func (l *ledger) take(grants, refusals int) []*ledgerWrite {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var group []*ledgerWrite
+	for _, kind := range []struct {
+		waiting *[]*ledgerWrite
+		most    int
+	}{{&l.waiting.grants, grants}, {&l.waiting.refusals, refusals}} {
+		n := min(kind.most, len(*kind.waiting))
+		group = append(group, (*kind.waiting)[:n]...)
+		if *kind.waiting = (*kind.waiting)[n:]; len(*kind.waiting) == 0 {
+			*kind.waiting = nil // it holds what callers gave it
+		}
 	}
 	return group
 }
@@ -122,13 +168,13 @@ func (l *ledger) close() {
 // commitWaiting commits one group. Which writes are in it is decided once the database
 // is ours: what came while another process held it does not wait again.
 func (s *Store) commitWaiting() {
-	before := s.ledger.len()
+	before := s.ledger.now()
 	tx, err := s.begin()
 	if err != nil { // those that came later have not waited long enough yet
-		answer(s.ledger.take(before), err)
+		answer(s.ledger.take(len(before.grants), len(before.refusals)), err)
 		return
 	}
-	group := s.ledger.take(maxGroup)
+	group := s.ledger.take(maxGroup-maxRefusals, maxRefusals)
 	for {
 		written, left, lost := s.writeGroup(tx, group)
 		if !lost {

@@ -233,3 +233,41 @@ func TestCloseWaitsForTheLedger(t *testing.T) {
 	}
 	isStored(t, open(t, dir), u, true)
 }
+
+// A flood of refusals waited before honest joins: one took six seconds, and what waited
+// took a gigabyte.
+func TestRefusalsWaitAfterGrantsAndAreBounded(t *testing.T) {
+	s := open(t, t.TempDir())
+	letGo := holdDatabase(t, s.Dir())
+	// The first write is taken by the ledger, which waits for the database with nothing taken yet.
+	refused := make(chan error, sqlite.MaxWaitingRefusals+1)
+	for i := range sqlite.MaxWaitingRefusals + 1 {
+		go func() {
+			now := time.Now()
+			refused <- s.Record(t.Context(), store.Record{JoinID: joinID(i), Time: now, Code: "locked"}, now.Add(time.Hour))
+		}()
+	}
+	if err := <-refused; err == nil || !strings.Contains(err.Error(), "refusals wait") {
+		t.Errorf("one more than may wait: %v", err)
+	}
+	honest := use("honest", 1000)
+	granted := started(t, t.Context(), s, sqlite.MaxWaitingRefusals+1, honest)
+	letGo()
+	if err := <-granted; err != nil {
+		t.Fatal(err)
+	}
+	for range sqlite.MaxWaitingRefusals {
+		if err := <-refused; err != nil {
+			t.Error(err)
+		}
+	}
+	var before, after int
+	const count = `SELECT count(*) FILTER (WHERE rowid < one), count(*) FILTER (WHERE rowid > one) FROM records,
+		(SELECT rowid AS one FROM records WHERE join_id = ?)`
+	if err := raw(t, s.Dir()).QueryRow(count, honest.Record.JoinID).Scan(&before, &after); err != nil {
+		t.Fatal(err)
+	}
+	if before != 0 || after != sqlite.MaxWaitingRefusals {
+		t.Errorf("%d refusals were written before the grant that came after them, and %d after it", before, after)
+	}
+}

@@ -66,7 +66,7 @@ func TestARecordIsBoundedAsEncoded(t *testing.T) {
 		"a deep value":                  {Claims: map[string]any{"deep": nested(900, long("\x00", 10<<10)), "sub": "job"}},
 		"more claims than fit":          {Claims: manyClaims},
 		"a thousand rules":              {Claims: map[string]any{"sub": "job"}, Mismatches: rules},
-		"huge rules":         {Claims: map[string]any{"sub": "job"}, Mismatches: hugeRules},
+		"huge rules":                    {Claims: map[string]any{"sub": "job"}, Mismatches: hugeRules},
 		"credentials of long lists":     {Claims: map[string]any{"sub": "job"}, Credentials: credentials},
 		"texts that nobody has bounded": {Detail: long("<", 80<<10), Token: long("\x00", 80<<10), Bot: long("b", 80<<10), Lock: long("l", 80<<10), Client: &api.ClientInfo{Version: long("\x7f", 80<<10)}},
 		"all of it":                     {Claims: map[string]any{"branchName": long("<", 90<<10), "sub": "job"}, Mismatches: hugeRules, Credentials: credentials},

@@ -136,7 +136,7 @@ func fullRecord() store.Record {
 			"list": []any{"a", json.Number("1"), map[string]any{"$": "<"}}},
 		Rule: &rule, Mismatches: []store.RuleMismatch{{Rule: 1, Fields: []store.FieldMismatch{
 			{Field: "branch_name", Want: "main", Got: []string{"", "größe"}}, {Field: "workspace_uuid", Want: "{w}"},
-		}}}, MismatchesLeftOut: 3, Lock: "stop", TTLSeconds: 900, TTLLimitedBy: "role:deployer", Retry: true,
+		}}}, MismatchesLeftOut: 3, ClaimsCut: 2, ValuesCut: 1, Repeated: 64, Lock: "stop", TTLSeconds: 900, TTLLimitedBy: "role:deployer", Retry: true,
 		Credentials: []store.RecordCredential{
 			{Name: "ssh", Type: "ssh", Serial: "18446744073709551615", Principals: []string{"deploy"}, Roles: []string{"deployer"}, ExpiresAt: base.Add(time.Hour)},
 			{Name: "tls", Type: "x509", Usage: "identity", Serial: "abc", Subject: "CN=example", ExpiresAt: base.Add(time.Hour)},

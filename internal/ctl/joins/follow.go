@@ -29,8 +29,8 @@ type follower struct {
 }
 
 type followed struct {
-	code string
-	at   time.Time
+	outcome string
+	at      time.Time
 }
 
 // followJoins prints the records that fit q and those that come, until ctx ends,
@@ -84,8 +84,9 @@ func (f *follower) print(ctx context.Context, s store.Records, q store.Query) er
 		if err != nil {
 			return err
 		}
-		// One that was recorded before it failed is recorded again, with another code.
-		if f.known(r.JoinID, r.Code, r.Time) {
+		// One that was recorded before it failed is recorded again, with another code, and
+		// one that counts others with another count.
+		if f.known(r.JoinID, outcome(r), r.Time) {
 			continue
 		}
 		if err := f.show(r); err != nil {
@@ -95,10 +96,10 @@ func (f *follower) print(ctx context.Context, s store.Records, q store.Query) er
 	return nil
 }
 
-func (f *follower) known(id, code string, at time.Time) bool {
+func (f *follower) known(id, outcome string, at time.Time) bool {
 	before, ok := f.seen[id]
-	f.seen[id] = followed{code, at}
-	return ok && before.code == code
+	f.seen[id] = followed{outcome, at}
+	return ok && before.outcome == outcome
 }
 
 // forget drops what will not be read again.
@@ -120,7 +121,7 @@ func (f *follower) show(r store.Record) error {
 		}
 		return f.c.PrintYAML(r)
 	}
-	return f.row(r.JoinID, ctl.Stamp(r.Time), r.Code, ctl.Plain(r.Bot), ctl.Plain(r.Token), cmp.Or(r.SourceAddr, "-"))
+	return f.row(r.JoinID, ctl.Stamp(r.Time), outcome(r), ctl.Plain(r.Bot), ctl.Plain(r.Token), cmp.Or(r.SourceAddr, "-"))
 }
 
 // row writes columns of fixed widths: what comes later is not known yet.

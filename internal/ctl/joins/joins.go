@@ -3,6 +3,7 @@ package joins
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 
@@ -137,7 +138,15 @@ stand before them.`,
 func (c *commands) printJoins(records []store.Record) {
 	rows := [][]string{{"JOIN", "WHEN", "CODE", "BOT", "TOKEN", "FROM"}}
 	for _, r := range records {
-		rows = append(rows, []string{r.JoinID, ctl.Ago(c.Now(), r.Time), r.Code, ctl.Plain(r.Bot), ctl.Plain(r.Token), cmp.Or(r.SourceAddr, "-")})
+		rows = append(rows, []string{r.JoinID, ctl.Ago(c.Now(), r.Time), outcome(r), ctl.Plain(r.Bot), ctl.Plain(r.Token), cmp.Or(r.SourceAddr, "-")})
 	}
 	c.Table(rows)
+}
+
+// outcome is what a join came to, and how often where that is counted.
+func outcome(r store.Record) string {
+	if r.Repeated > 1 {
+		return fmt.Sprintf("%s (%d or more)", r.Code, r.Repeated)
+	}
+	return r.Code
 }

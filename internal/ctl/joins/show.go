@@ -75,6 +75,9 @@ func (c *commands) joinRows(r store.Record) [][]string {
 		}
 	}
 	row("detail", r.Detail)
+	if r.Repeated > 0 {
+		row("repeated", fmt.Sprintf("%d times or more within a minute, without records of their own; the claims are in the records before", r.Repeated))
+	}
 	row("bot", cmp.Or(r.Bot, "-"))
 	row("token", r.Token+" ("+r.Method+")")
 	row("from", cmp.Or(r.SourceAddr, "-"))
@@ -102,6 +105,12 @@ func (c *commands) joinRows(r store.Record) [][]string {
 	row("id token", "sha256:"+r.IDToken)
 	if r.Digest != "" {
 		row("request", "sha256:"+r.Digest)
+	}
+	if r.ClaimsCut > 0 {
+		row("claims cut", fmt.Sprintf("%s, shortened or left out because the record was too large", ctl.Plural(r.ClaimsCut, "claim", "claims")))
+	}
+	if r.ValuesCut > 0 {
+		row("values cut", fmt.Sprintf("%s, shortened or left out because the record was too large", ctl.Plural(r.ValuesCut, "value", "values")))
 	}
 	return rows
 }
