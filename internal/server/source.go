@@ -1,14 +1,10 @@
 package server
 
 import (
-	"context"
 	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
-
-	"github.com/sethvargo/go-limiter/memorystore"
 )
 
 // SourceAddr returns a function that tells who sent a request: the connection's
@@ -40,30 +36,4 @@ func SourceAddr(trusted []netip.Prefix) func(*http.Request) netip.Addr {
 		}
 		return addr
 	}
-}
-
-// RateLimit returns a Config.Limit that lets each address make perMinute
-// requests a minute. An IPv6 caller is known by its /64.
-func RateLimit(perMinute int) (func(netip.Addr) (bool, time.Duration), error) {
-	store, err := memorystore.New(&memorystore.Config{
-		Tokens: uint64(perMinute), Interval: time.Minute,
-		// By default an address is remembered for half a day: whoever has many could
-		// fill the memory.
-		SweepInterval: time.Minute, SweepMinTTL: 2 * time.Minute,
-	})
-	if err != nil {
-		return nil, err
-	}
-	return func(addr netip.Addr) (bool, time.Duration) {
-		if addr.Is6() {
-			if p, err := addr.WithZone("").Prefix(64); err == nil {
-				addr = p.Addr()
-			}
-		}
-		_, _, reset, ok, err := store.Take(context.Background(), addr.String())
-		if err != nil || ok {
-			return err == nil, time.Minute
-		}
-		return false, time.Until(time.Unix(0, int64(reset)))
-	}, nil
 }

@@ -2,11 +2,15 @@ package server_test
 
 import (
 	"crypto/x509"
+	"encoding/binary"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -224,8 +228,8 @@ func TestSourceAddr(t *testing.T) {
 }
 
 func TestRateLimit(t *testing.T) {
-	limit, err := server.RateLimit(3)
-	must(t, err)
+	now, log := &clock{now: noon}, &syncBuffer{}
+	limit := server.RateLimit(3, now.Now, slog.New(slog.NewJSONHandler(log, nil)))
 	passes := func(addr string) int {
 		n := 0
 		for range 5 {
@@ -253,14 +257,45 @@ func TestRateLimit(t *testing.T) {
 			t.Errorf("%s: %d of 5 requests pass, want %d", c.name, got, c.want)
 		}
 	}
+	now.advance(20 * time.Second)
+	if got := passes("203.0.113.7"); got != 1 {
+		t.Errorf("after a third of the minute %d requests pass, want 1", got)
+	}
+	now.advance(time.Hour)
+	if got := passes("203.0.113.7"); got != 3 {
+		t.Errorf("after an hour %d requests pass, want 3", got)
+	}
+	if n := strings.Count(log.String(), "--trusted-proxy"); n != 2 {
+		t.Errorf("it is logged %d times, want once a minute: %s", n, log)
+	}
+}
+
+// A stranger with a network of IPv6 addresses filled the memory of a limit that knew
+// each of them.
+func TestTheLimitsMemoryDoesNotGrow(t *testing.T) {
+	limit := server.RateLimit(100, time.Now, slog.New(slog.DiscardHandler))
+	addr := netip.MustParseAddr("2001:db8::1").As16()
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	for i := range uint32(1 << 20) {
+		binary.BigEndian.PutUint32(addr[4:], i)
+		limit(netip.AddrFrom16(addr))
+	}
+	if grown := int64(heap() - before); grown > 1<<20 {
+		t.Errorf("a million networks take %d bytes", grown)
+	}
+	runtime.KeepAlive(limit)
 }
 
 // Health checks are not limited: a load balancer asks more often than a job.
 func TestHealthIsNotLimited(t *testing.T) {
-	s := newService(t, func(_ *service, c *server.Config) {
-		limit, err := server.RateLimit(1)
-		must(t, err)
-		c.Limit = limit
+	s := newService(t, func(s *service, c *server.Config) {
+		c.Limit = server.RateLimit(1, s.clock.Now, c.Log)
 	})
 	for range 5 {
 		if a := s.do(http.MethodGet, api.PathHealth, nil); a.status != http.StatusOK {

@@ -25,7 +25,7 @@ type Serve struct {
 func StartServe(tb testing.TB, data string, env ...string) *Serve {
 	tb.Helper()
 	s := &Serve{Data: data, tb: tb}
-	s.cmd = exec.Command(Binary(tb, "gatepassctl"), "serve", "--data", data, "--listen", "127.0.0.1:0")
+	s.cmd = exec.Command(Binary(tb, "gatepassctl"), "serve", "--data", data, "--listen", "127.0.0.1:0", "--rate-limit", "0")
 	s.cmd.Env = append(os.Environ(), env...)
 	log, err := os.OpenFile(filepath.Join(tb.TempDir(), "serve.log"), os.O_CREATE|os.O_RDWR, 0o600)
 	Must(tb, err)

@@ -109,7 +109,7 @@ func (b *bench) serve(name, dir string, flags ...string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := b.start(name, "gatepassctl", append([]string{"serve", "--data", dir, "--listen", "127.0.0.1:0"}, flags...)...)
+	s, err := b.start(name, "gatepassctl", append([]string{"serve", "--data", dir, "--listen", "127.0.0.1:0", "--rate-limit", "0"}, flags...)...)
 	if err != nil {
 		return nil, err
 	}

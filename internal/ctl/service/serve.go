@@ -58,6 +58,9 @@ GATEPASS_ISSUER_CA a file of certificates to trust beside the system's.`,
 			if (config.TLSCert == "") != (config.TLSKey == "") {
 				return cli.Misused("half of the server's certificate is missing").Hint("give both --tls-cert and --tls-key, or neither")
 			}
+			if config.RateLimit < 0 {
+				return cli.Misused("--rate-limit %d is less than none", config.RateLimit).Hint("write how many requests a minute one address may make, or 0 for no limit")
+			}
 			return c.serve(cmd, config)
 		},
 	}
@@ -68,7 +71,7 @@ GATEPASS_ISSUER_CA a file of certificates to trust beside the system's.`,
 	f.StringVar(&config.TLSCert, "tls-cert", "", "file of the server's certificate chain, PEM")
 	f.StringVar(&config.TLSKey, "tls-key", "", "file of its private key, PEM")
 	f.DurationVar(&config.MaxTTL, "max-ttl", cert.MaxTTL, "longest lifetime of a credential")
-	f.IntVar(&config.RateLimit, "rate-limit", 0, "requests a minute from one address; 0 for no limit")
+	f.IntVar(&config.RateLimit, "rate-limit", DefaultRateLimit, "requests a minute from one address; 0 for no limit")
 	f.StringSliceVar(&proxies, "trusted-proxy", nil, "networks of proxies whose X-Forwarded-For is believed")
 	return cmd
 }

@@ -34,6 +34,11 @@ const (
 	stopWithin   = 10 * time.Second // for requests under way when the server stops
 )
 
+// DefaultRateLimit is how many requests a minute one address may make unless the command
+// line says otherwise. All jobs of a company may come from one address: it is for strangers
+// who flood, not for them.
+const DefaultRateLimit = 1200
+
 // Config is what a Server is made of.
 type Config struct {
 	// Data is the directory of the store and the key files; made if missing.
@@ -155,9 +160,7 @@ func (s *Server) assemble(authorities authority.Authorities) error {
 		SourceAddr: server.SourceAddr(s.c.TrustedProxies), Log: s.c.Log,
 	}
 	if s.c.RateLimit > 0 {
-		if config.Limit, err = server.RateLimit(s.c.RateLimit); err != nil {
-			return err
-		}
+		config.Limit = server.RateLimit(s.c.RateLimit, s.c.Now, s.c.Log)
 	}
 	s.http = &http.Server{
 		Handler:           server.New(config),
