@@ -1,6 +1,7 @@
 package authority
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,13 +18,21 @@ const lag = 5 * time.Minute
 
 // Issued is what joins issued that may still be accepted.
 type Issued struct {
-	// Revocations are of one join each, and lack who, when and why.
+	// Revocations are of one join and its retries each, and lack who, when and why.
 	Revocations []store.Revocation
 	// JWTs that are still valid cannot be revoked.
 	JWTs      int
 	JWTsUntil time.Time
 	// Damaged records may have certificates that are not among those.
 	Damaged []*store.DamagedError
+
+	added map[issuedSerial]bool
+}
+
+// issuedSerial is a credential: its retries have the same.
+type issuedSerial struct {
+	authority cert.Purpose
+	serial    string
 }
 
 // Certificates counts what can be revoked, by authority.
@@ -55,11 +64,21 @@ func ValidOf(ctx context.Context, records store.Records, q store.Query, now time
 	return issued, nil
 }
 
-// Add adds what a join issued.
+// Add adds what a join issued. A retry issued what the join did that it repeats, by whose
+// id that is known.
 func (i *Issued) Add(r store.Record, now time.Time) {
-	one := store.Revocation{ID: r.JoinID, JoinID: r.JoinID, Bot: r.Bot, Token: r.Token}
+	if i.added == nil {
+		i.added = map[issuedSerial]bool{}
+	}
+	first := cmp.Or(r.RetryOf, r.JoinID)
+	one := store.Revocation{ID: first, JoinID: first, Bot: r.Bot, Token: r.Token}
 	for _, c := range r.Credentials {
 		p := SignerOf(c.Type, c.Usage)
+		known := issuedSerial{p, c.Serial}
+		if i.added[known] {
+			continue
+		}
+		i.added[known] = true
 		switch {
 		case now.After(c.ExpiresAt.Add(lag)):
 		case p == cert.JWT:

@@ -79,6 +79,25 @@ func TestValidOf(t *testing.T) {
 	}
 }
 
+// A join and its retries issued one set of certificates, which is one revocation, by
+// whichever of their records it is known first.
+func TestRetriesAreOneRevocation(t *testing.T) {
+	one := store.Record{JoinID: "one", Bot: "example", Token: "example-bot", Credentials: []store.RecordCredential{
+		given("ssh", "", "1", time.Hour), given("x509", "database", "1", time.Hour), given("jwt", "", "one-0", time.Hour)}}
+	retry := one
+	retry.JoinID, retry.RetryOf = "two", "one"
+	for name, all := range map[string][]store.Record{"the retry first": {retry, one, retry}, "the retry last": {one, retry}, "the retry alone": {retry}} {
+		issued, err := authority.ValidOf(t.Context(), &records{all: all}, store.Query{}, at)
+		if err != nil || len(issued.Revocations) != 1 || issued.JWTs != 1 {
+			t.Errorf("%s: %+v, %v", name, issued, err)
+			continue
+		}
+		if r := issued.Revocations[0]; r.ID != "one" || r.JoinID != "one" || len(r.Certificates) != 2 {
+			t.Errorf("%s: the revocation is %+v", name, r)
+		}
+	}
+}
+
 func TestValidOfWhatCannotBeRead(t *testing.T) {
 	s := &records{all: []store.Record{{JoinID: "one", Credentials: []store.RecordCredential{given("ssh", "", "1", time.Hour)}}}}
 	s.fails = &store.DamagedError{JoinID: "bad", Err: errors.New("no JSON")}

@@ -37,7 +37,7 @@ func role(name string) *rules.Role {
 }
 
 func use(digest string, maxJoins int) store.Use {
-	return store.Use{IDToken: "token", Digest: digest, MaxJoins: maxJoins,
+	return store.Use{IDToken: "token", Digest: digest, MaxJoins: maxJoins, MaxAnswers: 100,
 		NotAfter: base.Add(15 * time.Minute), KeepUntil: base.Add(2 * time.Hour),
 		Record: stored, RecordUntil: base.Add(time.Hour)}
 }

@@ -58,7 +58,7 @@ func TestMalformedItems(t *testing.T) {
 		names      string   // what the error must name
 		calls      []func() error
 	}{
-		"claim": {names.Joins, claim, []string{"not_after/first"}, []string{"digests"}, "token", []func() error{
+		"claim": {names.Joins, claim, []string{"join/first", "not_after/first", "answers/first"}, []string{"digests"}, "token", []func() error{
 			func() error { _, err := s.Uses(t.Context(), "token"); return err },
 			func() error { _, err := s.Use(t.Context(), use("first", 1)); return err },
 			func() error { _, err := s.Use(t.Context(), use("second", 1)); return err },

@@ -16,15 +16,20 @@ import (
 
 // The conditional write of a use, and why it is as it is: docs/storage.md.
 const (
-	attrDigests    = "digests"
-	notAfterPrefix = "not_after/" // and a digest
+	attrDigests = "digests"
+	// Before a digest.
+	joinPrefix     = "join/"
+	notAfterPrefix = "not_after/"
+	answersPrefix  = "answers/"
 
-	// addUse changes nothing if the digest is there. What is set already stays:
-	// the end of the first use is the one that counts.
-	addUse = "ADD #digests :digests SET #notAfter = if_not_exists(#notAfter, :notAfter), #ttl = "
+	// addUse counts an answer. The digest is added unless it is there, and what is set
+	// already stays: the first answer is the one that counts.
+	addUse = "ADD #digests :digests, #answers :one " +
+		"SET #join = if_not_exists(#join, :join), #notAfter = if_not_exists(#notAfter, :notAfter), #ttl = "
 
-	// A use is allowed if the digest is there (and its end too, or the item is damaged).
-	useAgain = "contains(#digests, :digest) AND attribute_exists(#notAfter)"
+	// A use is allowed if the digest is there (and its answer too, or the item is
+	// damaged) and has answers left.
+	useAgain = "contains(#digests, :digest) AND attribute_exists(#join) AND attribute_exists(#notAfter) AND #answers < :answers"
 	// Or if fewer than :max are there and the item is kept for long enough.
 	useKept = useAgain + " OR NOT contains(#digests, :digest) AND " +
 		"(size(#digests) < :max OR attribute_not_exists(#digests)) AND " +
@@ -32,7 +37,7 @@ const (
 	setTTL = "if_not_exists(#ttl, :keep)"
 
 	// The same for an item that exists and is not kept for long enough.
-	useLonger    = "size(#digests) < :max AND #ttl < :keep"
+	useLonger    = "NOT contains(#digests, :digest) AND size(#digests) < :max AND #ttl < :keep"
 	setTTLLonger = ":keep"
 )
 
@@ -62,7 +67,11 @@ func usesOf(found item) (map[string]store.Answer, error) {
 	r := reader{item: found}
 	uses := make(map[string]store.Answer)
 	for _, digest := range r.texts(attrDigests) {
-		uses[digest] = store.Answer{NotAfter: r.seconds(notAfterPrefix + digest)}
+		uses[digest] = store.Answer{
+			JoinID:   r.text(joinPrefix + digest),
+			NotAfter: r.seconds(notAfterPrefix + digest),
+			Answers:  int(r.number(answersPrefix + digest)),
+		}
 	}
 	return uses, r.err
 }
@@ -86,7 +95,7 @@ func (s *Store) Use(ctx context.Context, u store.Use) (store.Answer, error) {
 	first, useErr := s.use(ctx, u)
 	recordErr := g.Wait() // whatever came of the use: no write is under way when the caller goes on
 	switch {
-	case errors.Is(useErr, store.ErrUsed):
+	case errors.Is(useErr, store.ErrUsed) || errors.Is(useErr, store.ErrAnswered):
 		return store.Answer{}, fmt.Errorf("ID token %s: %w", u.IDToken, useErr)
 	case useErr != nil:
 		return store.Answer{}, fail("storing a use of the ID token "+u.IDToken, useErr)
@@ -115,8 +124,13 @@ func (s *Store) use(ctx context.Context, u store.Use) (store.Answer, error) {
 		}
 		first, used := uses[u.Digest]
 		switch {
-		case used: // now, before, or by a try of this call whose answer was lost
+		case used && (!late || first.JoinID == u.Record.JoinID): // now, before, or by a try of this call whose answer was lost
 			return first, nil
+		case used && first.Answers >= u.MaxAnswers:
+			return store.Answer{}, store.ErrAnswered
+		case used: // by another call, since the last try
+			condition, ttl = allowed, setTTL
+			continue
 		case !late:
 			return store.Answer{}, errors.New("the item does not have the use that was stored")
 		case len(uses) >= u.MaxJoins:
@@ -139,12 +153,15 @@ func (s *Store) use(ctx context.Context, u store.Use) (store.Answer, error) {
 func (s *Store) updateUses(ctx context.Context, u store.Use, condition, ttl string) (found item, late bool, err error) {
 	values := item{
 		":digests":  &types.AttributeValueMemberSS{Value: []string{u.Digest}},
+		":digest":   text(u.Digest),
+		":join":     text(u.Record.JoinID),
 		":notAfter": number(store.Seconds(u.NotAfter)),
+		":one":      number(1),
 		":keep":     number(store.Seconds(u.KeepUntil)),
 	}
 	// DynamoDB refuses values that are not used.
 	if condition != useLonger {
-		values[":digest"] = text(u.Digest)
+		values[":answers"] = number(int64(u.MaxAnswers))
 	}
 	if condition != useAgain {
 		values[":max"] = number(int64(u.MaxJoins))
@@ -155,7 +172,8 @@ func (s *Store) updateUses(ctx context.Context, u store.Use, condition, ttl stri
 		ConditionExpression: &condition,
 		UpdateExpression:    aws.String(addUse + ttl),
 		ExpressionAttributeNames: map[string]string{
-			"#digests": attrDigests, "#notAfter": notAfterPrefix + u.Digest, "#ttl": attrTTL,
+			"#digests": attrDigests, "#ttl": attrTTL, "#join": joinPrefix + u.Digest,
+			"#notAfter": notAfterPrefix + u.Digest, "#answers": answersPrefix + u.Digest,
 		},
 		ExpressionAttributeValues:           values,
 		ReturnValues:                        types.ReturnValueAllNew,

@@ -57,7 +57,10 @@ func (d *diary) decision(made rules.Decision) {
 }
 
 func (d *diary) lifetime(l lifetime) {
-	d.record.TTLLimitedBy, d.record.Retry = l.limitedBy, l.retry
+	d.record.TTLLimitedBy, d.record.RetryOf = l.limitedBy, ""
+	if l.first != d.record.JoinID {
+		d.record.RetryOf = l.first
+	}
 }
 
 func (d *diary) digest(digest string) { d.record.Digest = digest }

@@ -24,71 +24,74 @@ type order struct {
 // the record is overwritten: it may tell of a credential that was never delivered,
 // never the reverse.
 func (s *Service) issue(ctx context.Context, o order, at arrival, d *diary) (*api.JoinResponse, error) {
-	for {
-		products, first, err := s.signAndUse(ctx, o, at, d)
-		if err != nil {
-			return nil, err
-		}
-		if !first.NotAfter.Before(o.notAfter) {
-			d.recorded = true
-			return respond(o, at, products), nil
-		}
-		// Another call used the ID token for the same request since the uses were read,
-		// for credentials that end earlier. These may not outlive them.
-		o.lifetime, err = limitToFirst(o.lifetime, first, at.second())
+	var first store.Answer
+	products, err := s.signAndStore(ctx, o, at, d, func() (err error) {
+		first, err = s.Store.Use(ctx, store.Use{
+			IDToken: o.job.hash, Digest: o.digest, NotAfter: o.notAfter, MaxJoins: o.rule.MaxJoins,
+			MaxAnswers: MaxAnswers, KeepUntil: o.job.Expires.Add(useGrace),
+			Record: d.record, RecordUntil: s.recordUntil(d),
+		})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if first.JoinID != o.first {
+		// Another call used the ID token for the same request since the uses were read.
+		// What was signed here is not its set of certificates, and is thrown away.
+		o.lifetime, err = o.again(first, at.second())
 		d.lifetime(o.lifetime)
 		if err != nil {
 			return nil, err
 		}
+		products, err = s.signAndStore(ctx, o, at, d, func() error { return s.Store.Record(ctx, d.record, s.recordUntil(d)) })
+		if err != nil {
+			return nil, err
+		}
 	}
+	d.recorded = true
+	return respond(o, at, products), nil
 }
 
-// signAndUse returns what was signed, and the answer of the ID token's first use with
-// this request.
-func (s *Service) signAndUse(ctx context.Context, o order, at arrival, d *diary) (products []api.Credential, first store.Answer, err error) {
-	drafts, err := s.draft(o, at.joinID)
+// signAndStore returns what was signed when save has stored that it was.
+func (s *Service) signAndStore(ctx context.Context, o order, at arrival, d *diary, save func() error) (products []api.Credential, err error) {
+	drafts, err := draftAll(o)
 	if err != nil {
-		return nil, store.Answer{}, err
+		return nil, err
 	}
 	d.grant(o, at, drafts)
 
 	var (
-		wg              sync.WaitGroup
-		useErr, signErr error
+		wg               sync.WaitGroup
+		saveErr, signErr error
 	)
-	hadRecord := d.mayHaveRecord
-	use := guarded(func() (err error) {
-		d.mayHaveRecord = true
-		first, err = s.Store.Use(ctx, store.Use{
-			IDToken: o.job.hash, Digest: o.digest, NotAfter: o.notAfter, MaxJoins: o.rule.MaxJoins,
-			KeepUntil: o.job.Expires.Add(useGrace),
-			Record:    d.record, RecordUntil: s.recordUntil(d),
-		})
-		return err
-	})
+	saved := guarded(func() error { d.mayHaveRecord = true; return save() })
 	sign := guarded(func() (err error) { products, err = s.sign(ctx, o, at, drafts); return err })
 	if s.Local { // nothing is used for what cannot be signed
 		if signErr = sign(); signErr == nil {
-			useErr = use()
+			saveErr = saved()
 		}
 	} else {
-		wg.Go(func() { useErr = use() })
+		wg.Go(func() { saveErr = saved() })
 		wg.Go(func() { signErr = sign() })
 		wg.Wait()
 	}
 
 	switch {
-	case errors.Is(useErr, store.ErrUsed):
+	case errors.Is(saveErr, store.ErrUsed) || errors.Is(saveErr, store.ErrAnswered):
 		if s.Local { // it stored nothing
-			d.mayHaveRecord = hadRecord
+			d.mayHaveRecord = false
 		}
-		return nil, first, alreadyUsed(o.rule)
-	case useErr != nil:
-		return nil, first, storeUnavailable(fmt.Errorf("storing the use of the ID token and the record: %w", useErr))
+		if errors.Is(saveErr, store.ErrUsed) {
+			return nil, alreadyUsed(o.rule)
+		}
+		return nil, answeredTooOften()
+	case saveErr != nil:
+		return nil, storeUnavailable(fmt.Errorf("storing the use of the ID token and the record: %w", saveErr))
 	case signErr != nil:
-		return nil, first, signerUnavailable(signErr)
+		return nil, signerUnavailable(signErr)
 	}
-	return products, first, nil
+	return products, nil
 }
 
 // respond builds the answer.

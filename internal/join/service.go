@@ -185,7 +185,7 @@ func (s *Service) prepare(ctx context.Context, req *api.JoinRequest, at arrival,
 	if err != nil {
 		return order{}, err
 	}
-	lifetime := limitTTL(req, s.MaxTTL, job.bot, job.roles, at.second())
+	lifetime := limitTTL(req, s.MaxTTL, job.bot, job.roles, at)
 	d.lifetime(lifetime)
 	digest, err := requestDigest(req, grants, s.Rand)
 	if err != nil {

@@ -2,7 +2,9 @@ package join
 
 import (
 	"context"
+	"crypto/sha3"
 	"fmt"
+	"io"
 	"maps"
 	"math/big"
 	"slices"
@@ -14,7 +16,7 @@ import (
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
-// draft is a credential ready to be signed: its serial is drawn beforehand, so
+// draft is a credential ready to be signed: its serial is known beforehand, so
 // that the record can be written while it is signed.
 type draft struct {
 	grant
@@ -23,17 +25,20 @@ type draft struct {
 	jti        string
 }
 
-func (s *Service) draft(o order, joinID string) ([]draft, error) {
+// draftAll gives each credential its serial, which follows from the join id of the
+// use's first answer and the credential's name: every answer has the same. Why that is
+// as good as one drawn at random: docs/decisions/0023-one-set-of-serials.md.
+func draftAll(o order) ([]draft, error) {
 	drafts := make([]draft, len(o.grants))
 	for i, g := range o.grants {
 		d, err := draft{grant: g}, error(nil)
 		switch g.request.Type {
 		case api.TypeSSH:
-			d.sshSerial, err = cert.NewSSHSerial(s.Rand)
+			d.sshSerial, err = cert.NewSSHSerial(drawn(o.first, g.request.Name))
 		case api.TypeX509:
-			d.x509Serial, err = cert.NewX509Serial(s.Rand)
+			d.x509Serial, err = cert.NewX509Serial(drawn(o.first, g.request.Name))
 		case api.TypeJWT:
-			d.jti = fmt.Sprintf("%s-%d", joinID, i)
+			d.jti = fmt.Sprintf("%s-%d", o.first, place(o.grants, g))
 		}
 		if err != nil {
 			return nil, fmt.Errorf("drawing a serial: %w", err)
@@ -41,6 +46,24 @@ func (s *Service) draft(o order, joinID string) ([]draft, error) {
 		drafts[i] = d
 	}
 	return drafts, nil
+}
+
+// drawn is an endless stream of bytes (cSHAKE256, NIST SP 800-185) of a credential of a
+// join. The 80 random bits of the join id are its randomness.
+func drawn(joinID, name string) io.Reader {
+	stream := sha3.NewCSHAKE256(nil, []byte("gatepass serial"))
+	stream.Write([]byte(joinID + "/" + name)) // it never fails, and a join id has no slash
+	return stream
+}
+
+// place is how many credentials come before g by name: a retry may have them in another order.
+func place(all []grant, g grant) (n int) {
+	for _, other := range all {
+		if other.request.Name < g.request.Name {
+			n++
+		}
+	}
+	return n
 }
 
 // serial is the draft's serial as answers and records show it.
@@ -120,13 +143,13 @@ func (s *Service) signSSH(o order, at arrival, d draft) (string, error) {
 		Extensions:      d.granted.Extensions,
 		CriticalOptions: critical,
 		Serial:          d.sshSerial,
-		ValidAfter:      at.second().Add(-backdate),
+		ValidAfter:      o.from.Add(-backdate),
 		ValidBefore:     o.notAfter,
 	})
 }
 
 func (s *Service) signX509(o order, at arrival, d draft) (string, error) {
-	r := cert.X509Request{Key: d.key.x509, Serial: d.x509Serial, NotBefore: at.second().Add(-backdate), NotAfter: o.notAfter}
+	r := cert.X509Request{Key: d.key.x509, Serial: d.x509Serial, NotBefore: o.from.Add(-backdate), NotAfter: o.notAfter}
 	c := d.request
 	switch c.Usage {
 	case api.UsageIdentity:
@@ -154,7 +177,7 @@ func (s *Service) signJWT(o order, at arrival, d draft) (string, error) {
 		"sub":      "bot:" + o.bot.Name(),
 		"aud":      d.request.Audience,
 		"exp":      o.notAfter.Unix(),
-		"iat":      at.second().Unix(),
+		"iat":      o.from.Unix(),
 		"jti":      d.jti,
 		"gatepass": provider,
 	}

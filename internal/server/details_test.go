@@ -191,7 +191,7 @@ func TestRecordOfCredentials(t *testing.T) {
 			t.Errorf("%s: recorded %+v, want %+v", got.Name, got, w)
 		}
 	}
-	if record.Token != "example-bot" || record.Method != api.MethodBitbucket || record.Client == nil || *record.Client != *r.Client || record.TTLSeconds != 900 || record.Retry {
+	if record.Token != "example-bot" || record.Method != api.MethodBitbucket || record.Client == nil || *record.Client != *r.Client || record.TTLSeconds != 900 || record.RetryOf != "" {
 		t.Errorf("recorded %+v", record)
 	}
 }
@@ -295,7 +295,7 @@ func TestRetryInOtherWords(t *testing.T) {
 			r.Credentials[0].Roles = []string{"deployer", "second"}
 			s.granted(r)
 			change(r)
-			if a := s.join(r); a.granted == nil || !s.record(a.granted.JoinID).Retry {
+			if a := s.join(r); a.granted == nil || s.record(a.granted.JoinID).RetryOf == "" {
 				t.Errorf("answered %s", a.body)
 			}
 		})

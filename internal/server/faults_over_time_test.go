@@ -9,11 +9,17 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oklog/ulid/v2"
+
+	"github.com/gatepass-ci/gatepass/internal/issuertest"
 	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/server"
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
+
+// racingJoin is the join id of the call that comes first, a second before noon.
+var racingJoin = ulid.MustNew(ulid.Timestamp(noon.Add(-time.Second)), ulid.DefaultEntropy()).String()
 
 // racing is a store in which another call used the ID token for the same request, for
 // credentials that end earlier, after this call read the uses.
@@ -25,6 +31,7 @@ type racing struct {
 func (r racing) Use(ctx context.Context, u store.Use) (store.Answer, error) {
 	other := u
 	other.NotAfter = u.NotAfter.Add(-r.earlier)
+	other.Record.JoinID = racingJoin
 	if _, err := r.Store.Use(ctx, other); err != nil {
 		return store.Answer{}, err
 	}
@@ -159,12 +166,14 @@ func (p *panicsAfter) Read(b []byte) (int, error) {
 // and spends nothing that was not spent.
 func TestAPanicAfterTheChecksIsRecorded(t *testing.T) {
 	s := newService(t, func(s *service, _ *server.Config) { s.config.Rand = &panicsAfter{n: 1} }) // the join id's
-	a := s.join(s.bitbucketRequest())
+	request := s.everything("example-bot", s.bitbucket(issuertest.BitbucketJob{}))
+	request.RetryKey = "" // with a JWT, so that its digest is random
+	a := s.join(request)
 	if a.problem == nil || a.problem.Code != api.CodeInternal || a.problem.JoinID == "" {
 		t.Fatalf("answered %s", a.body)
 	}
 	r := s.record(a.problem.JoinID)
-	if r.Code != string(api.CodeInternal) || r.Digest == "" || len(r.Credentials) > 0 {
+	if r.Code != string(api.CodeInternal) || r.Rule == nil || len(r.Credentials) > 0 {
 		t.Errorf("recorded %+v", r)
 	}
 	if uses, err := s.store.Uses(t.Context(), r.IDToken); err != nil || len(uses) > 0 {

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"bytes"
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
@@ -87,6 +88,13 @@ func checkSSH(t *testing.T, resp *api.JoinResponse) {
 	}
 }
 
+func parseSSHCert(t *testing.T, line string) *ssh.Certificate {
+	t.Helper()
+	key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(line))
+	must(t, err)
+	return key.(*ssh.Certificate)
+}
+
 func parseCert(t *testing.T, text string) *x509.Certificate {
 	t.Helper()
 	c, err := x509.ParseCertificate(decodePEM(t, text))
@@ -155,8 +163,8 @@ func checkGrantRecord(t *testing.T, s *service, resp *api.JoinResponse) {
 	}
 }
 
-// Two hundred at once with one ID token: never more than max_joins win, and
-// those who send the same request again all do.
+// Two hundred at once with one ID token: never more than max_joins win, and the same
+// request is answered no more often than any may be.
 func TestConcurrentJoins(t *testing.T) {
 	const callers = 200
 	for _, maxJoins := range []int{1, 3} {
@@ -178,8 +186,17 @@ func TestConcurrentJoins(t *testing.T) {
 		s := newService(t)
 		request := s.bitbucketRequest()
 		codes := s.joinAll(slices.Repeat([]*api.JoinRequest{request}, callers))
-		if codes["ok"] != callers {
+		if codes["ok"] != join.MaxAnswers || codes[string(api.CodeIDTokenAlreadyUsed)] != callers-join.MaxAnswers {
 			t.Errorf("outcomes %v", codes)
+		}
+		serials := map[string]bool{}
+		for _, r := range s.records() {
+			for _, c := range r.Credentials {
+				serials[c.Serial] = true
+			}
+		}
+		if len(serials) != len(request.Credentials) {
+			t.Errorf("%d serials for %d credentials", len(serials), len(request.Credentials))
 		}
 		if uses := s.uses(request); uses != 1 {
 			t.Errorf("%d uses in the claim", uses)
@@ -227,17 +244,40 @@ func TestRetry(t *testing.T) {
 		if again.ExpiresAt.After(first.ExpiresAt) || again.TTLLimitedBy != "retry" || again.TTLSeconds != 600 {
 			t.Errorf("first until %s, again %+v", first.ExpiresAt, again)
 		}
-		if !s.record(again.JoinID).Retry {
-			t.Error("the record does not say that it was a retry")
+		if of := s.record(again.JoinID).RetryOf; of != first.JoinID {
+			t.Errorf("the record says that it is a retry of %q", of)
 		}
 	})
-	t.Run("may ask for less", func(t *testing.T) {
+	t.Run("ends with the first answer, whatever it asks for", func(t *testing.T) {
+		for _, ttl := range []int64{60, 1200} {
+			s := newService(t)
+			r := s.bitbucketRequest()
+			s.granted(r)
+			s.clock.advance(time.Minute)
+			r.TTLSeconds = &ttl
+			if again := s.granted(r); again.TTLSeconds != 840 || again.TTLLimitedBy != "retry" {
+				t.Errorf("asked for %d s: again %+v", ttl, again)
+			}
+		}
+	})
+	t.Run("is refused when the bot may no longer be given as much", func(t *testing.T) {
 		s := newService(t)
 		r := s.bitbucketRequest()
 		s.granted(r)
-		r.TTLSeconds = new(int64(60))
-		if again := s.granted(r); again.TTLSeconds != 60 || again.TTLLimitedBy != "" {
-			t.Errorf("again %+v", again)
+		s.apply("kind: bot\nversion: v1\nmetadata: {name: example}\nspec: {roles: [deployer], max_session_ttl: 5m}")
+		a := s.join(r)
+		if a.problem == nil || a.problem.Code != api.CodeIDTokenAlreadyUsed || !strings.Contains(a.problem.Detail, "for longer than") {
+			t.Errorf("answered %s", a.body)
+		}
+	})
+	t.Run("is answered by an instance whose clock is behind", func(t *testing.T) {
+		s := newService(t)
+		r := s.bitbucketRequest()
+		r.TTLSeconds = new(int64(12 * 60 * 60))
+		first := s.granted(r)
+		s.clock.advance(-20 * time.Second)
+		if again := s.granted(r); !again.ExpiresAt.Equal(first.ExpiresAt) {
+			t.Errorf("first until %s, again until %s", first.ExpiresAt, again.ExpiresAt)
 		}
 	})
 	t.Run("is refused when the first answer's credentials have ended", func(t *testing.T) {
@@ -295,4 +335,57 @@ func TestRetry(t *testing.T) {
 			t.Errorf("%d uses in the claim", uses)
 		}
 	})
+}
+
+// All answers to one use are one set of credentials: the serials, the times and the
+// names are the same, in whichever order the request has them, and a JWT is the same token.
+func TestARetryIsTheSameSetOfCredentials(t *testing.T) {
+	s := newService(t)
+	r := s.everything("example-bot", s.bitbucket(issuertest.BitbucketJob{}))
+	first := s.granted(r)
+	s.clock.advance(7*time.Minute + 300*time.Millisecond)
+	slices.Reverse(r.Credentials)
+	again := s.granted(r)
+	if again.JoinID == first.JoinID {
+		t.Error("two joins have one id")
+	}
+	for _, c := range first.Credentials {
+		other := credential(t, again, c.Name)
+		if c.Serial == "" || other.Serial != c.Serial {
+			t.Errorf("%s: serial %q, and %q in the retry", c.Name, c.Serial, other.Serial)
+		}
+		switch c.Type {
+		case api.TypeJWT:
+			x, y := c.Token[:strings.LastIndex(c.Token, ".")], other.Token[:strings.LastIndex(other.Token, ".")]
+			if x != y {
+				t.Errorf("%s: the retry's JWT says something else:\n%s\n%s", c.Name, x, y)
+			}
+		case api.TypeX509:
+			x, y := parseCert(t, c.Certificate), parseCert(t, other.Certificate)
+			if !bytes.Equal(x.RawTBSCertificate, y.RawTBSCertificate) {
+				t.Errorf("%s: the retry's certificate says something else", c.Name)
+			}
+		case api.TypeSSH:
+			x, y := parseSSHCert(t, c.Certificate), parseSSHCert(t, other.Certificate)
+			if x.ValidAfter != y.ValidAfter || x.ValidBefore != y.ValidBefore {
+				t.Errorf("%s: valid %d to %d, and %d to %d", c.Name, x.ValidAfter, x.ValidBefore, y.ValidAfter, y.ValidBefore)
+			}
+		}
+	}
+	recorded := func(id string) (serials []string) {
+		for _, c := range s.record(id).Credentials {
+			serials = append(serials, c.Name+" "+c.Serial)
+		}
+		slices.Sort(serials)
+		return serials
+	}
+	if x, y := recorded(first.JoinID), recorded(again.JoinID); !slices.Equal(x, y) || len(x) != len(r.Credentials) {
+		t.Errorf("recorded %q, and %q of the retry", x, y)
+	}
+	other := s.granted(s.everything("example-bot", s.bitbucket(issuertest.BitbucketJob{})))
+	for _, c := range other.Credentials {
+		if c.Serial == credential(t, first, c.Name).Serial {
+			t.Errorf("another join has the serial %s too", c.Serial)
+		}
+	}
 }

@@ -87,11 +87,15 @@ func writeOnAndOn(s *sqlite.Store, me string) error {
 		digest := fmt.Sprintf("%s-%d", me, i)
 		now := time.Now()
 		r := store.Record{JoinID: digest, Time: now, Code: store.CodeOK, Token: token, Digest: digest}
-		_, err := s.Use(ctx, store.Use{IDToken: token, Digest: digest, MaxJoins: crashMaxJoins,
-			NotAfter: crashNotAfter(digest), KeepUntil: now.Add(time.Hour), Record: r, RecordUntil: now.Add(time.Hour)})
+		u := store.Use{IDToken: token, Digest: digest, MaxJoins: crashMaxJoins, MaxAnswers: 2,
+			NotAfter: crashNotAfter(digest), KeepUntil: now.Add(time.Hour), Record: r, RecordUntil: now.Add(time.Hour)}
+		_, err := s.Use(ctx, u)
 		switch {
 		case err == nil:
 			fmt.Println("use", token, digest)
+			if i%8 == 0 {
+				err = retryUse(ctx, s, u)
+			}
 		case errors.Is(err, store.ErrUsed):
 			r.Code = "id_token_already_used"
 			err = s.Record(ctx, r, now.Add(time.Hour))
@@ -101,6 +105,17 @@ func writeOnAndOn(s *sqlite.Store, me string) error {
 		}
 		fmt.Println("record", token, digest)
 	}
+}
+
+// retryUse sends a use again, by another join, which is given the first answer.
+func retryUse(ctx context.Context, s *sqlite.Store, u store.Use) error {
+	first := u.Record.JoinID
+	u.Record.JoinID += "-again"
+	got, err := s.Use(ctx, u)
+	if err == nil && got.JoinID != first {
+		err = fmt.Errorf("the retry of %s got the answer of %s", first, got.JoinID)
+	}
+	return err
 }
 
 // TestKilled kills processes that write, several times and several at once.
@@ -187,8 +202,8 @@ func checkAcknowledged(t *testing.T, dir string, acknowledged []string) {
 		}
 		switch what {
 		case "use":
-			if got := all[token][digest].NotAfter; !got.Equal(crashNotAfter(digest)) {
-				t.Errorf("the use %s of %s ends %s, want %s", digest, token, got, crashNotAfter(digest))
+			if got := all[token][digest]; !got.NotAfter.Equal(crashNotAfter(digest)) || got.JoinID != digest || got.Answers < 1 || got.Answers > 2 {
+				t.Errorf("the use %s of %s is %+v, want its own join id and the end %s", digest, token, got, crashNotAfter(digest))
 			}
 		case "record":
 			if r, err := s.Join(t.Context(), digest); err != nil || r.Token != token {

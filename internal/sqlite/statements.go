@@ -19,7 +19,8 @@ type statements struct {
 	revocations         *sql.Stmt
 
 	// Within a transaction of the ledger.
-	use, useNotAfter, putRecord *sql.Stmt
+	use, countAnswer, useAnswer *sql.Stmt
+	putRecord                   *sql.Stmt
 	savepoint, release          *sql.Stmt
 }
 
@@ -38,7 +39,8 @@ func (s *Store) prepare(ctx context.Context) error {
 		{&s.stmts.record, s.read, selectRecord},
 		{&s.stmts.rotated, s.read, selectRotated},
 		{&s.stmts.use, s.write, insertUse},
-		{&s.stmts.useNotAfter, s.write, selectUseNotAfter},
+		{&s.stmts.countAnswer, s.write, countAnswer},
+		{&s.stmts.useAnswer, s.write, selectUse},
 		{&s.stmts.savepoint, s.write, savepoint},
 		{&s.stmts.release, s.write, release},
 		{&s.stmts.lease, s.write, upsertLease},
@@ -57,7 +59,11 @@ func (s *Store) prepare(ctx context.Context) error {
 
 // changed runs a statement that writes and reports whether it changed anything.
 func changed(ctx context.Context, stmt *sql.Stmt, args ...any) (bool, error) {
-	result, err := stmt.ExecContext(ctx, args...)
+	return affected(stmt.ExecContext(ctx, args...))
+}
+
+// affected reports whether a statement changed anything.
+func affected(result sql.Result, err error) (bool, error) {
 	if err != nil {
 		return false, err
 	}

@@ -41,10 +41,12 @@ type Record struct {
 	// Lock names the lock that refused the join.
 	Lock string `json:"lock,omitempty"`
 
-	TTLSeconds   int64              `json:"ttl_seconds,omitempty"`
-	TTLLimitedBy string             `json:"ttl_limited_by,omitempty"`
-	Retry        bool               `json:"retry,omitempty"`
-	Credentials  []RecordCredential `json:"credentials,omitempty"`
+	TTLSeconds   int64  `json:"ttl_seconds,omitempty"`
+	TTLLimitedBy string `json:"ttl_limited_by,omitempty"`
+	// RetryOf is the join that this one repeats: the same request, answered before. Its
+	// credentials have that answer's serials and end with them. Empty in a first answer.
+	RetryOf     string             `json:"retry_of,omitempty"`
+	Credentials []RecordCredential `json:"credentials,omitempty"`
 	// ValuesCut counts the other values that were shortened or left out: of mismatches,
 	// and of credentials' lists.
 	ValuesCut int `json:"values_cut,omitempty"`

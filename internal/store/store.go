@@ -88,11 +88,14 @@ type Ledger interface {
 	Uses(ctx context.Context, idToken string) (map[string]Answer, error)
 	// Use stores one use of an ID token and the record of its join, both durable
 	// before it returns without an error. If the token was used with the same digest
-	// before, it returns the answer of that first use and stores the record alone,
-	// whatever MaxJoins is by now. Otherwise, if the token has fewer than MaxJoins
+	// before, it returns the answer of that first use, counts one more and stores the
+	// record alone, whatever MaxJoins is by now; if the use has MaxAnswers answers,
+	// ErrAnswered. Otherwise, if the token has fewer than MaxJoins
 	// uses, this is another one and its own answer is returned; if it has not,
 	// ErrUsed, and nothing is used. Of any number of concurrent calls, never more
-	// than MaxJoins digests succeed. A use is forgotten no earlier than KeepUntil.
+	// than MaxJoins digests succeed, and never more than MaxAnswers of one digest; all
+	// of these get one JoinID and one NotAfter. A store that sends a write again may
+	// count one answer more than once. A use is forgotten no earlier than KeepUntil.
 	//
 	// What cannot be encoded is refused before anything is stored. An error of the
 	// embedded store leaves neither the use nor the record. A store that several

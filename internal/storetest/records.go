@@ -50,7 +50,7 @@ func (s suite) full() store.Record {
 	r.Mismatches = []store.RuleMismatch{{Rule: 1, Fields: []store.FieldMismatch{
 		{Field: "branch_name", Want: "main", Got: []string{"", "größe"}}, {Field: "workspace_uuid", Want: workspace},
 	}}}
-	r.TTLSeconds, r.TTLLimitedBy, r.Retry = 900, "role:deployer", true
+	r.TTLSeconds, r.TTLLimitedBy, r.RetryOf = 900, "role:deployer", "01ARYZ6S41TSV4RRFFQ69G5FAV"
 	r.Credentials = []store.RecordCredential{{
 		Name: "ssh", Type: "ssh", Usage: "identity", Serial: "18446744073709551615", Subject: "CN=example",
 		Principals: []string{"deploy"}, Roles: []string{"deployer"}, ExpiresAt: s.base.Add(time.Hour).In(time.FixedZone("", 3600)),

@@ -56,6 +56,7 @@ func Run(t *testing.T, open func(t *testing.T) Store, opts Options) {
 		{"rules", s.testRules},
 		{"uses", s.testUses},
 		{"concurrent uses", s.testConcurrentUses},
+		{"concurrent answers", s.testConcurrentAnswers},
 		{"uses together with records", s.testTogether},
 		{"leases", s.testLeases},
 		{"key sets", s.testKeySets},

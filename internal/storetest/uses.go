@@ -22,7 +22,7 @@ func hash(label string) string {
 // use is a use of the ID token "token" that is allowed max uses.
 func (s suite) use(digest string, max int) store.Use {
 	return store.Use{
-		IDToken: hash("token"), Digest: hash(digest), MaxJoins: max,
+		IDToken: hash("token"), Digest: hash(digest), MaxJoins: max, MaxAnswers: 1000,
 		NotAfter: s.base.Add(15 * time.Minute), KeepUntil: s.base.Add(2 * time.Hour),
 		Record: s.record(0), RecordUntil: s.keep(),
 	}
@@ -60,6 +60,13 @@ func usesAre(t *testing.T, s Store, want map[string]time.Time) {
 	}
 }
 
+func sameAnswer(t *testing.T, got, want store.Answer) {
+	t.Helper()
+	if got.JoinID != want.JoinID || got.Answers != want.Answers || !got.NotAfter.Equal(want.NotAfter) {
+		t.Errorf("the answer is %+v, want %+v", got, want)
+	}
+}
+
 func (s suite) testUses(t *testing.T) {
 	t.Run("uses are counted, and seen by every instance", func(t *testing.T) {
 		a, b := s.pair(t)
@@ -88,6 +95,35 @@ func (s suite) testUses(t *testing.T) {
 		usesAre(t, a, map[string]time.Time{"first": first.NotAfter, "second": first.NotAfter})
 		mustUse(t, a, s.use("third", 3), first.NotAfter)
 		mustBeUsed(t, a, s.use("fourth", 3))
+	})
+	t.Run("a retry gets the first answer's join id, and no more answers than it may have", func(t *testing.T) {
+		a, b := s.pair(t)
+		const most = 3
+		answer := func(st Store, n int) (store.Answer, error) {
+			u := s.use("first", 2)
+			u.MaxAnswers, u.Record = most, s.record(n)
+			return st.Use(ctx(t), u)
+		}
+		first := store.Answer{JoinID: s.record(1).JoinID, NotAfter: s.use("", 0).NotAfter.UTC()}
+		for n := 1; n <= most; n++ {
+			got, err := answer([]Store{a, b}[n%2], n)
+			check(t, "using the ID token", err)
+			first.Answers = n
+			sameAnswer(t, got, first)
+		}
+		for n := most + 1; n < most+3; n++ {
+			if got, err := answer([]Store{a, b}[n%2], n); !errors.Is(err, store.ErrAnswered) {
+				t.Errorf("answer %d: %v, %v; want store.ErrAnswered", n, got, err)
+			}
+			if _, err := a.Join(ctx(t), s.record(n).JoinID); !errors.Is(err, store.ErrNotFound) && !s.opts.RecordsApart {
+				t.Errorf("the record of answer %d: %v, want none", n, err)
+			}
+		}
+		uses, err := b.Uses(ctx(t), hash("token"))
+		check(t, "reading the uses", err)
+		sameAnswer(t, uses[hash("first")], first)
+		mustUse(t, a, s.use("second", 2), first.NotAfter) // it has answers of its own
+		mustBeUsed(t, a, s.use("third", 2))
 	})
 	t.Run("the maximum is that of the call", func(t *testing.T) {
 		a := s.open(t)
@@ -125,25 +161,29 @@ func (s suite) testUses(t *testing.T) {
 // answers collects what concurrent calls of Use came to, by digest.
 type answers struct {
 	mu         sync.Mutex
-	granted    map[string]map[time.Time]int // how often each NotAfter was answered
+	granted    map[string]map[store.Answer]int // how often each first answer was given, its count aside
 	refused    map[string]int
 	unexpected error
 }
 
-func (a *answers) note(digest string, notAfter time.Time, err error) {
+func (a *answers) note(digest string, first store.Answer, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {
-	case errors.Is(err, store.ErrUsed):
+	case errors.Is(err, store.ErrUsed) || errors.Is(err, store.ErrAnswered):
 		a.refused[digest]++
 	case err != nil:
 		a.unexpected = err
 	default:
 		if a.granted[digest] == nil {
-			a.granted[digest] = map[time.Time]int{}
+			a.granted[digest] = map[store.Answer]int{}
 		}
-		a.granted[digest][notAfter]++
+		a.granted[digest][withoutCount(first)]++
 	}
+}
+
+func withoutCount(a store.Answer) store.Answer {
+	return store.Answer{JoinID: a.JoinID, NotAfter: a.NotAfter.UTC()}
 }
 
 // testConcurrentUses is the promise that the service stands on: of any number
@@ -163,12 +203,13 @@ func (s suite) testConcurrentUses(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%d digests with max_joins %d", c.digests, c.max), func(t *testing.T) {
 			a, b := s.pair(t)
-			got := answers{granted: map[string]map[time.Time]int{}, refused: map[string]int{}}
+			got := answers{granted: map[string]map[store.Answer]int{}, refused: map[string]int{}}
 			all(calls, a, b, func(i int, st Store) {
 				u := s.use(fmt.Sprint(i%c.digests), c.max)
 				u.NotAfter = u.NotAfter.Add(time.Duration(i) * time.Second) // each call its own
+				u.Record = s.record(i)
 				first, err := st.Use(ctx(t), u)
-				got.note(u.Digest, first.NotAfter, err)
+				got.note(u.Digest, first, err)
 			})
 			check(t, "using the ID token", got.unexpected)
 			if want := min(c.digests, c.max); len(got.granted) != want {
@@ -179,14 +220,39 @@ func (s suite) testConcurrentUses(t *testing.T) {
 			if len(uses) != len(got.granted) {
 				t.Errorf("%d digests are stored, and %d won", len(uses), len(got.granted))
 			}
-			for digest, times := range got.granted {
-				if at := uses[digest].NotAfter; len(times) != 1 || times[at] == 0 {
-					t.Errorf("one digest was answered %v, and %s is stored", times, at)
+			for digest, given := range got.granted {
+				if first := withoutCount(uses[digest]); len(given) != 1 || given[first] == 0 {
+					t.Errorf("one digest was answered %v, and %v is stored", given, first)
 				}
 				if n := got.refused[digest]; n > 0 {
 					t.Errorf("a digest that won was refused %d times", n)
 				}
 			}
 		})
+	}
+}
+
+// testConcurrentAnswers is the promise that a request is answered a bounded number of
+// times, by one set of serials, however many send it at once.
+func (s suite) testConcurrentAnswers(t *testing.T) {
+	const calls, most = 200, 16
+	a, b := s.pair(t)
+	got := answers{granted: map[string]map[store.Answer]int{}, refused: map[string]int{}}
+	all(calls, a, b, func(i int, st Store) {
+		u := s.use("first", 1)
+		u.MaxAnswers, u.Record = most, s.record(i)
+		first, err := st.Use(ctx(t), u)
+		got.note(u.Digest, first, err)
+	})
+	check(t, "using the ID token", got.unexpected)
+	uses, err := b.Uses(ctx(t), hash("token"))
+	check(t, "reading the uses", err)
+	first := uses[hash("first")]
+	given := got.granted[hash("first")]
+	if len(given) != 1 || given[withoutCount(first)] != most || first.Answers != most {
+		t.Errorf("answered %v, and %+v is stored; want %d answers, all the same", given, first, most)
+	}
+	if n := got.refused[hash("first")]; n != calls-most {
+		t.Errorf("%d calls were refused, want %d", n, calls-most)
 	}
 }

@@ -99,7 +99,7 @@ func fill(t *testing.T, s storetest.Store, documents []rules.Document, rotated a
 		must(t, s.Record(ctx, r, base.Add(90*24*time.Hour).Truncate(time.Second)))
 	}
 	for _, digest := range []string{strings.Repeat("1", 64), strings.Repeat("2", 64), strings.Repeat("1", 64)} {
-		_, err := s.Use(ctx, store.Use{IDToken: strings.Repeat("a", 64), Digest: digest, MaxJoins: 2,
+		_, err := s.Use(ctx, store.Use{IDToken: strings.Repeat("a", 64), Digest: digest, MaxJoins: 2, MaxAnswers: 2,
 			NotAfter: base.Add(time.Hour).Truncate(time.Second), KeepUntil: base.Add(25 * time.Hour).Truncate(time.Second),
 			Record: leastRecord(), RecordUntil: base.Add(90 * 24 * time.Hour).Truncate(time.Second)})
 		must(t, err)
@@ -136,7 +136,7 @@ func fullRecord() store.Record {
 			"list": []any{"a", json.Number("1"), map[string]any{"$": "<"}}},
 		Rule: &rule, Mismatches: []store.RuleMismatch{{Rule: 1, Fields: []store.FieldMismatch{
 			{Field: "branch_name", Want: "main", Got: []string{"", "größe"}}, {Field: "workspace_uuid", Want: "{w}"},
-		}}}, MismatchesLeftOut: 3, ClaimsCut: 2, ValuesCut: 1, Repeated: 64, Lock: "stop", TTLSeconds: 900, TTLLimitedBy: "role:deployer", Retry: true,
+		}}}, MismatchesLeftOut: 3, ClaimsCut: 2, ValuesCut: 1, Repeated: 64, Lock: "stop", TTLSeconds: 900, TTLLimitedBy: "role:deployer", RetryOf: "7ZZZZZZZZZZZZZZZZZZZZZZZZ2",
 		Credentials: []store.RecordCredential{
 			{Name: "ssh", Type: "ssh", Serial: "18446744073709551615", Principals: []string{"deploy"}, Roles: []string{"deployer"}, ExpiresAt: base.Add(time.Hour)},
 			{Name: "tls", Type: "x509", Usage: "identity", Serial: "abc", Subject: "CN=example", ExpiresAt: base.Add(time.Hour)},

@@ -29,7 +29,7 @@ const rules = `
 kind: role
 version: v7
 metadata: {name: deployer}
-spec: {allow: {logins: [deploy], app_names: [grafana], db_users: [app]}}
+spec: {allow: {logins: [deploy], app_names: [grafana], db_users: [app], jwt_audiences: ["https://vault.example.com"]}}
 ---
 kind: bot
 version: v1

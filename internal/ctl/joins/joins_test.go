@@ -28,7 +28,7 @@ func TestJoinsShowHasEveryField(t *testing.T) {
 		JoinID: "the-join", Time: at, Code: "the_code", Detail: "the-detail", Token: "the-token", Bot: "the-bot", Method: "the-method",
 		SourceAddr: "192.0.2.1", Client: &api.ClientInfo{Version: "the-version", OS: "the-os", Arch: "the-arch"},
 		IDToken: "the-id-token", Digest: "the-digest", Claims: map[string]any{"claim": map[string]any{"nested": []any{json.Number("12345678901234567890")}}},
-		Rule: &rule, MismatchesLeftOut: 4711, Lock: "the-lock", TTLSeconds: 754, TTLLimitedBy: "role:limits", Retry: true,
+		Rule: &rule, MismatchesLeftOut: 4711, Lock: "the-lock", TTLSeconds: 754, TTLLimitedBy: "role:limits", RetryOf: "the-first-join",
 		ClaimsCut: 17, ValuesCut: 18, Repeated: 4096,
 		Mismatches: []store.RuleMismatch{{Rule: 3, Fields: []store.FieldMismatch{{Field: "the_field", Want: "the-want", Got: []string{"got-1", "got-2"}}, {Field: "lacking"}}}},
 		Credentials: []store.RecordCredential{{Name: "the-name", Type: "the-type", Usage: "the-usage", Serial: "the-serial", Subject: "the-subject",
@@ -47,7 +47,7 @@ func TestJoinsShowHasEveryField(t *testing.T) {
 		"method": {"the-method"}, "source_addr": {"192.0.2.1"}, "client": {"the-version", "the-os", "the-arch"}, "id_token_sha256": {"the-id-token"},
 		"digest": {"the-digest"}, "claims": {"claim", `{"nested":[12345678901234567890]}`}, "rule": {"allow[7]"}, "mismatches_left_out": {"4711 rules"},
 		"claims_cut": {"17 claims"}, "values_cut": {"18 values"}, "repeated": {"4096 times or more"},
-		"lock": {"the-lock"}, "ttl_seconds": {"12m34s"}, "ttl_limited_by": {"role:limits"}, "retry": {"retry"},
+		"lock": {"the-lock"}, "ttl_seconds": {"12m34s"}, "ttl_limited_by": {"role:limits"}, "retry_of": {"the-first-join"},
 		"mismatches":  {"allow[3]", "the_field", "the-want", "got-1, got-2", "lacking", "(absent)"},
 		"credentials": {"the-name", "the-type", "the-usage", "the-serial", "the-subject", "principal-1", "principal-2", "role-1", "role-2", ctl.Stamp(at.Add(time.Hour))},
 	}

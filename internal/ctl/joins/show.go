@@ -99,8 +99,8 @@ func (c *commands) joinRows(r store.Record) [][]string {
 		}
 		row("lifetime", ttl)
 	}
-	if r.Retry {
-		row("retry", "yes: the same request was answered before, and these credentials end with those")
+	if r.RetryOf != "" {
+		row("retry of", r.RetryOf+": the same request, answered before; these credentials have its serials and its end")
 	}
 	row("id token", "sha256:"+r.IDToken)
 	if r.Digest != "" {

@@ -23,7 +23,9 @@ CREATE TABLE key_sets (
 CREATE TABLE uses (
   id_token   TEXT    NOT NULL,
   digest     TEXT    NOT NULL,
+  join_id    TEXT    NOT NULL, -- of the first answer
   not_after  INTEGER NOT NULL,
+  answers    INTEGER NOT NULL, -- how many there were, the first included
   keep_until INTEGER NOT NULL,
   PRIMARY KEY (id_token, digest)
 ) STRICT, WITHOUT ROWID;
