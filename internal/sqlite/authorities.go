@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"database/sql"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/authority"
@@ -20,6 +21,15 @@ const (
 
 // RotatedAuthorities implements authority.Reader.
 func (s *Store) RotatedAuthorities(ctx context.Context) ([]authority.Stored, error) {
+	const doing = "reading the keys of authorities"
+	changes, err := s.changes(ctx)
+	if err != nil {
+		return nil, s.fail(ctx, doing, err)
+	}
+	if known := s.authorities.get(store.KindAuthority); known.changes == changes {
+		return slices.Clone(known.value), nil
+	}
+	size := 0
 	rows, err := queryShort(ctx, s.stmts.rotated)
 	all, err := collect(rows, err, func(rows *sql.Rows) (authority.Stored, error) {
 		var (
@@ -31,20 +41,19 @@ func (s *Store) RotatedAuthorities(ctx context.Context) ([]authority.Stored, err
 		if err := rows.Scan(&name, &found.Revision, &updated, &body); err != nil {
 			return authority.Stored{}, err
 		}
+		size += len(body)
 		found.UpdatedAt = store.FromNanoseconds(updated)
-		key := store.Key{Kind: store.KindAuthority, Name: name}
-		if known := s.authorities.get(key); known.revision == found.Revision {
-			found.State = known.value
-			return found, nil
-		}
 		var err error
 		if found.State, err = authority.ParseState(cert.Purpose(name), body); err != nil {
 			return authority.Stored{}, fmt.Errorf("the keys of authority %s are stored but not valid: restore the database from a backup: %w", name, err)
 		}
-		s.authorities.put(key, found.Revision, found.State)
 		return found, nil
 	})
-	return all, s.fail(ctx, "reading the keys of authorities", err)
+	if err != nil {
+		return nil, s.fail(ctx, doing, err)
+	}
+	s.authorities.put(store.KindAuthority, remembered[[]authority.Stored]{slices.Clone(all), changes, size})
+	return all, nil
 }
 
 // PutRotatedAuthority stores a in place of the one of this revision; see authority.Store.

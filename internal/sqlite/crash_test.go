@@ -36,6 +36,8 @@ func TestMain(m *testing.M) {
 		exit(err)
 	case "write":
 		exit(writeForever(dir))
+	case "change":
+		exit(changeOnAndOn(dir))
 	}
 }
 

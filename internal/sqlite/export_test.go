@@ -33,16 +33,25 @@ func (s *Store) Pragma(ctx context.Context, name string) (write, read string, er
 // Impatient are Options with another wait for locks.
 func Impatient(wait time.Duration) Options { return Options{lockWait: wait} }
 
-// MaxCached and those below it are limits.
+// MaxInMemory and those below it are limits.
 const (
-	MaxCached  = maxCached
-	PurgeBatch = purgeBatch
+	MaxInMemory = maxInMemory
+	PurgeBatch  = purgeBatch
 
 	MaxWaitingRefusals = maxWaitingRefusals
 )
 
-// Cached is how many resources are in memory.
-func (s *Store) Cached() int { return len(s.resources.entries) }
+// InMemory is how much is kept of resources and of their lists, in bytes as stored.
+func (s *Store) InMemory() (resources, lists int) {
+	sum := 0
+	for _, e := range s.resources.entries {
+		sum += e.size
+	}
+	if sum != s.resources.size {
+		panic("the sizes do not add up")
+	}
+	return s.resources.size, s.lists.size
+}
 
 // Waiting is how many writes of the ledger wait for a transaction.
 func (s *Store) Waiting() int { return s.ledger.len() }

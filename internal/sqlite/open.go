@@ -43,8 +43,9 @@ type Store struct {
 	// where a context ends the wait, and do not poll SQLite's lock.
 	write, read *sql.DB
 	stmts       statements
-	resources   cache[rules.Resource]
-	authorities cache[authority.State]
+	resources   memory[store.Key, store.Stored]
+	lists       memory[rules.Kind, []store.Stored]
+	authorities memory[rules.Kind, []authority.Stored]
 	ledger      ledger
 }
 

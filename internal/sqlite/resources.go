@@ -5,13 +5,14 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
 const (
-	// A body that is in the cache is not read.
+	// A body that is in memory is not read.
 	selectResource = `SELECT revision, updated_at, edited, CASE WHEN revision = ?3 THEN NULL ELSE body END
 		FROM resources WHERE kind = ?1 AND name = ?2`
 	selectResourcesOf = `SELECT name, revision, updated_at, edited, body FROM resources WHERE kind = ?1 ORDER BY name`
@@ -21,24 +22,33 @@ const (
 // Get implements store.ResourceReader.
 func (s *Store) Get(ctx context.Context, kind rules.Kind, name string) (store.Stored, error) {
 	key := store.Key{Kind: kind, Name: name}
+	changes, err := s.changes(ctx)
+	if err != nil {
+		return store.Stored{}, s.fail(ctx, fmt.Sprintf("reading %s", key), err)
+	}
 	known := s.resources.get(key)
+	if known.changes == changes {
+		return known.value, nil
+	}
 	var (
 		found row
 		body  []byte
 	)
 	read, err := short(ctx)
 	if err == nil {
-		err = s.stmts.resource.QueryRowContext(read, kind, name, known.revision).Scan(&found.revision, &found.updated, &found.edited, &body)
+		err = s.stmts.resource.QueryRowContext(read, kind, name, known.value.Revision).Scan(&found.revision, &found.updated, &found.edited, &body)
 	}
 	switch {
-	case errors.Is(err, sql.ErrNoRows):
+	case errors.Is(err, sql.ErrNoRows): // not kept: a stranger may ask for any name
 		return store.Stored{}, fmt.Errorf("%s: %w", key, store.ErrNotFound)
 	case err != nil:
 		return store.Stored{}, s.fail(ctx, fmt.Sprintf("reading %s", key), err)
-	case found.revision == known.revision:
-		return found.stored(known.value), nil
+	case found.revision == known.value.Revision:
+		known.changes = changes
+		s.resources.put(key, known)
+		return known.value, nil
 	}
-	return s.decode(key, found, body)
+	return s.decode(key, found, body, changes)
 }
 
 // row is what is read of a resource beside its body.
@@ -48,10 +58,6 @@ type row struct {
 	edited   bool
 }
 
-func (r row) stored(resource rules.Resource) store.Stored {
-	return store.Stored{Resource: resource, Revision: r.revision, UpdatedAt: store.FromNanoseconds(r.updated), Edited: r.edited}
-}
-
 // GetEach implements store.ResourceReader: a read costs little here.
 func (s *Store) GetEach(ctx context.Context, kind rules.Kind, names []string) ([]store.Stored, error) {
 	return store.GetEachByGet(ctx, s, kind, names)
@@ -59,8 +65,17 @@ func (s *Store) GetEach(ctx context.Context, kind rules.Kind, names []string) ([
 
 // List implements store.ResourceReader.
 func (s *Store) List(ctx context.Context, kind rules.Kind) ([]store.Stored, error) {
+	doing := fmt.Sprintf("reading all of kind %s", kind)
+	changes, err := s.changes(ctx)
+	if err != nil {
+		return nil, s.fail(ctx, doing, err)
+	}
+	if known := s.lists.get(kind); known.changes == changes {
+		return slices.Clone(known.value), nil
+	}
 	var (
 		all     []store.Stored
+		size    int
 		invalid []error
 	)
 	rows, err := queryShort(ctx, s.stmts.resourcesOf, kind)
@@ -74,9 +89,10 @@ func (s *Store) List(ctx context.Context, kind rules.Kind) ([]store.Stored, erro
 			return none, err
 		}
 		key := store.Key{Kind: kind, Name: name}
-		if known := s.resources.get(key); known.revision == found.revision {
-			all = append(all, found.stored(known.value))
-		} else if stored, err := s.decode(key, found, body); err != nil {
+		size += len(body)
+		if known := s.resources.get(key).value; known.Resource != nil && known.Revision == found.revision {
+			all = append(all, known)
+		} else if stored, err := s.decode(key, found, body, changes); err != nil {
 			invalid = append(invalid, err)
 		} else {
 			all = append(all, stored)
@@ -84,19 +100,23 @@ func (s *Store) List(ctx context.Context, kind rules.Kind) ([]store.Stored, erro
 		return none, nil
 	})
 	if err != nil {
-		return nil, s.fail(ctx, fmt.Sprintf("reading all of kind %s", kind), err)
+		return nil, s.fail(ctx, doing, err)
+	}
+	if len(invalid) == 0 {
+		s.lists.put(kind, remembered[[]store.Stored]{slices.Clone(all), changes, size})
 	}
 	return all, errors.Join(invalid...)
 }
 
-// decode makes a resource of a row and remembers it. Its error is a *store.InvalidError.
-func (s *Store) decode(key store.Key, found row, body []byte) (store.Stored, error) {
+// decode makes a resource of a row and keeps it. Its error is a *store.InvalidError.
+func (s *Store) decode(key store.Key, found row, body []byte, changes int64) (store.Stored, error) {
 	resource, err := store.DecodeResource(key, found.revision, body)
 	if err != nil {
 		return store.Stored{}, err
 	}
-	s.resources.put(key, found.revision, resource)
-	return found.stored(resource), nil
+	stored := store.Stored{Resource: resource, Revision: found.revision, UpdatedAt: store.FromNanoseconds(found.updated), Edited: found.edited}
+	s.resources.put(key, remembered[store.Stored]{stored, changes, len(body)})
+	return stored, nil
 }
 
 // Issuers implements store.KeySets.

@@ -11,6 +11,19 @@ CREATE TABLE resources (
   PRIMARY KEY (kind, name)
 ) STRICT;
 
+-- How often resources was changed. What a process has in memory of them is current as
+-- long as this is as it was. Triggers count, so that no writer can leave it out.
+CREATE TABLE changes (
+  one       INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
+  resources INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO changes VALUES (1, 1);
+
+CREATE TRIGGER resources_inserted AFTER INSERT ON resources BEGIN UPDATE changes SET resources = resources + 1; END;
+CREATE TRIGGER resources_updated  AFTER UPDATE ON resources BEGIN UPDATE changes SET resources = resources + 1; END;
+CREATE TRIGGER resources_deleted  AFTER DELETE ON resources BEGIN UPDATE changes SET resources = resources + 1; END;
+
 CREATE TABLE key_sets (
   issuer     TEXT    NOT NULL PRIMARY KEY,
   jwks       BLOB,             -- NULL if no fetch ever succeeded
