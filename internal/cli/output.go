@@ -1,17 +1,17 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
-	"go.yaml.in/yaml/v3"
-	"golang.org/x/term"
+
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // Formats are those of --format.
@@ -62,41 +62,32 @@ func (e *Env) Print(v any, text func()) error {
 	return nil
 }
 
-// PrintJSON writes v as indented JSON.
+// PrintJSON writes v as indented JSON. What would move a terminal is escaped in it.
 func (e *Env) PrintJSON(v any) error {
-	encoder := json.NewEncoder(e.Out)
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
-	return encoder.Encode(v)
+	if err := encoder.Encode(v); err != nil {
+		return err
+	}
+	_, err := e.Out.Write(words.EscapeJSON(out.Bytes()))
+	return err
 }
 
-// PrintYAML writes v by the names that it has in JSON.
+// PrintYAML writes v by the names that it has in JSON. What would move a terminal is
+// escaped in it.
 func (e *Env) PrintYAML(v any) error {
 	encoded, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
-	var node yaml.Node // JSON is YAML; a node keeps the order of fields
-	if err := yaml.Unmarshal(encoded, &node); err != nil {
+	text, err := words.YAML(encoded)
+	if err != nil {
 		return err
 	}
-	blockStyle(&node)
-	encoder := yaml.NewEncoder(e.Out)
-	encoder.SetIndent(2)
-	if err := encoder.Encode(&node); err != nil {
-		return err
-	}
-	return encoder.Close()
-}
-
-func blockStyle(n *yaml.Node) {
-	n.Style &^= yaml.FlowStyle
-	if n.Kind == yaml.ScalarNode && n.Tag == "!!str" {
-		n.Style = 0 // the encoder quotes what needs it
-	}
-	for _, child := range n.Content {
-		blockStyle(child)
-	}
+	_, err = e.Out.Write(text)
+	return err
 }
 
 // Table writes aligned columns. The first row is the head.
@@ -108,12 +99,6 @@ func (e *Env) Table(rows [][]string) {
 	w.Flush()
 }
 
-// IsTerminal reports whether a person sees what is written to w.
-func IsTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
-}
-
 // Style colours text, or leaves it as it is if it is false.
 type Style bool
 
@@ -122,21 +107,32 @@ func (e *Env) Style(w io.Writer) Style {
 	return Style(IsTerminal(w) && e.Getenv("NO_COLOR") == "" && e.Getenv("TERM") != "dumb")
 }
 
-// Bold writes text in bold (ECMA-48, section 8.3.117).
-func (s Style) Bold(text string) string { return s.with("1", text) }
+// The colours (ECMA-48, section 8.3.117).
+const (
+	plain  = "0"
+	bold   = "1"
+	red    = "31"
+	green  = "32"
+	yellow = "33"
+)
+
+// Bold writes text in bold.
+func (s Style) Bold(text string) string { return s.with(bold, text) }
 
 // Red writes text in red.
-func (s Style) Red(text string) string { return s.with("31", text) }
+func (s Style) Red(text string) string { return s.with(red, text) }
 
 // Green writes text in green.
-func (s Style) Green(text string) string { return s.with("32", text) }
+func (s Style) Green(text string) string { return s.with(green, text) }
 
 // Yellow writes text in yellow.
-func (s Style) Yellow(text string) string { return s.with("33", text) }
+func (s Style) Yellow(text string) string { return s.with(yellow, text) }
 
 func (s Style) with(code, text string) string {
 	if !s {
 		return text
 	}
-	return "\x1b[" + code + "m" + text + "\x1b[0m"
+	return sequence(code) + text + sequence(plain)
 }
+
+func sequence(code string) string { return "\x1b[" + code + "m" }

@@ -3,10 +3,7 @@
 // pure, so that every other package may use it.
 package words
 
-import (
-	"strings"
-	"unicode"
-)
+import "strings"
 
 // maxForeign bounds how much of a stranger's text is shown, in characters.
 const maxForeign = 600
@@ -14,10 +11,21 @@ const maxForeign = 600
 // Printable replaces control characters (escape sequences, line breaks) by spaces.
 func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
+		if !Harmless(r) {
 			return ' '
 		}
 		return r
+	}, s)
+}
+
+// Visible is text that a stranger chose, without what would move a terminal's cursor or
+// change its colours. Each such character is seen to have been there, as U+FFFD.
+func Visible(s string) string {
+	return strings.Map(func(r rune) rune {
+		if Harmless(r) {
+			return r
+		}
+		return '\uFFFD'
 	}, s)
 }
 
