@@ -97,7 +97,7 @@ func (d *deployment) testRotation(t *testing.T) {
 func (d *deployment) rotator(t *testing.T) *authority.Rotator {
 	t.Helper()
 	env := &ctl.Env{Env: cli.Env{Now: time.Now}, CacheFor: authority.CacheFor, Stack: d.name}
-	stack, err := env.Open(t.Context(), false)
+	stack, err := env.Open(t.Context())
 	must(t, err)
 	rotator := stack.Rotator(t.Context())
 	rotator.Published = func(ctx context.Context) (authority.Published, error) {

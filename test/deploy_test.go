@@ -78,7 +78,7 @@ func (d *deployment) testGuides(t *testing.T) {
 	must(t, err)
 	file := write(t, t.TempDir(), "jwks.json", string(keys))
 	for _, issuer := range []string{real.BitbucketURL(), real.CircleCIURL()} {
-		d.mustCtl(t, "keys", "import", "--issuer", issuer, file)
+		d.mustCtl(t, "keys", "import", "--yes", "--issuer", issuer, file)
 	}
 	if out := d.mustCtl(t, "apply", "-f", guides(t, real)); !strings.Contains(out, "4 created") {
 		t.Errorf("apply said:\n%s", out)

@@ -39,7 +39,7 @@ func TestGitHubJobsJoin(t *testing.T) {
 	w := worldtest.Local(t)
 	keys, err := w.Issuer.JWKS()
 	worldtest.Must(t, err)
-	w.Ctl("keys", "import", "--issuer", issuertest.GitHubURL, worldtest.Write(t, t.TempDir(), "jwks.json", string(keys)))
+	w.Ctl("keys", "import", "--yes", "--issuer", issuertest.GitHubURL, worldtest.Write(t, t.TempDir(), "jwks.json", string(keys)))
 	w.Apply(githubRules)
 	for _, tt := range []struct {
 		name   string

@@ -118,6 +118,7 @@ func agreeService(t *testing.T, issuer *issuertest.Issuer, text string) (url str
 	data := filepath.Join(dir, "data")
 	file := filepath.Join(dir, "rules.yaml")
 	must(t, os.WriteFile(file, []byte(text), 0o600))
+	must(t, beginDirectory(data))
 	var out bytes.Buffer
 	if code := runIn(t.Context(), []string{"apply", "-f", file, "--data", data}, func(string) string { return "" }, nil, &out, &out); code != cli.ExitDone {
 		t.Fatalf("apply: exit code %d\n%s", code, &out)

@@ -17,7 +17,7 @@ func TestExplainPage(t *testing.T) {
 	must(t, err)
 	t.Chdir(t.TempDir())
 	must(t, os.Mkdir("rules", 0o700))
-	files := []string{"rules/shop.yaml", "claims.json", "cases.yaml", "wrong.yaml"} // in the order of the page
+	files := []string{"rules/shop.yaml", "claims.json", "cases.yaml", "wrong.yaml", "slips.yaml"} // in the order of the page
 	ran := 0
 	parts := strings.Split("\n"+string(data), "\n```")
 	for i := 1; i+1 < len(parts); i += 2 {
@@ -32,7 +32,7 @@ func TestExplainPage(t *testing.T) {
 			checkOutput(t, strings.Fields(command)[2:], want)
 		}
 	}
-	if ran != 3 || len(files) > 0 {
+	if ran != 4 || len(files) > 0 {
 		t.Errorf("%d commands were run, and there are no files for %v", ran, files)
 	}
 }

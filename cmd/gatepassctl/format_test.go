@@ -21,7 +21,6 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
-	"github.com/gatepass-ci/gatepass/internal/ctl/service"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
 	"github.com/gatepass-ci/gatepass/internal/store"
@@ -79,7 +78,7 @@ var jsonRuns = [][]string{
 	{"revoke", "join", recordedJoin},
 	{"revoke", "bot", "example"},
 	{"revoke", "token", "example-bot"},
-	{"revoke", "serial", "5577006791947779410", "--type", "ssh-user"},
+	{"revoke", "serial", "5577006791947779410", "--type", "ssh-user", "--yes"},
 	{"revoke", "all", "--yes"},
 	{"revoke", "ls"},
 	{"revoke", "export", "--krl", "revoked.krl"},
@@ -105,7 +104,8 @@ func TestEveryCommandWritesJSON(t *testing.T) {
 		"GATEPASS_PRIVATE_ISSUERS": online.Host(), "GATEPASS_ISSUER_CA": "ca.pem",
 	}
 	seen := map[string]bool{}
-	for _, args := range append(jsonRuns, []string{"keys", "refresh", "--issuer", online.CircleCIURL()}) {
+	must(t, os.WriteFile("circle.yaml", []byte(strings.ReplaceAll(jsonCircle, "ISSUER", online.CircleCIURL())), 0o600))
+	for _, args := range append(jsonRuns, []string{"apply", "-f", "circle.yaml"}, []string{"keys", "refresh", "--issuer", online.CircleCIURL()}) {
 		var out, errs bytes.Buffer
 		code := runIn(t.Context(), append(args, "--format", "json"), func(name string) string { return env[name] }, strings.NewReader(""), &out, &errs)
 		seen[commandOf(args)] = true
@@ -179,9 +179,7 @@ func writeJSONFixtures(t *testing.T) {
 	} {
 		must(t, os.WriteFile(name, []byte(text), 0o600))
 	}
-	server, err := service.Open(t.Context(), service.Config{Data: "data", Listen: "127.0.0.1:0", Log: ctl.Quiet()}) // makes the authorities
-	must(t, err)
-	must(t, server.Close())
+	must(t, beginDirectory("data"))
 	s, err := sqlite.Open(t.Context(), filepath.Join(".", "data"), sqlite.Options{MustExist: true})
 	must(t, err)
 	defer s.Close()
@@ -214,4 +212,18 @@ spec:
     identity_provider_url: https://api.bitbucket.org/2.0/workspaces/acme/pipelines-config/identity/oidc
     audience: https://join.example.com
     allow: [{workspace_uuid: "{922e118c-f34f-4226-a897-0e0afbec553d}", branch_name: main}]
+`
+
+const jsonCircle = `
+kind: token
+version: v2
+metadata: {name: circle-bot}
+spec:
+  roles: [Bot]
+  join_method: circleci
+  bot_name: other
+  circleci:
+    organization_id: 00000000-0000-0000-0000-000000000001
+    issuer: ISSUER
+    allow: [{project_id: 00000000-0000-0000-0000-000000000003, vcs_origin: github.com/acme/shop}]
 `

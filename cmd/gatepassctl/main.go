@@ -15,7 +15,7 @@ import (
 )
 
 func main() {
-	env := &ctl.Env{Env: cli.Env{Name: "gatepassctl", Version: cli.Version(), Getenv: os.Getenv, In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Now: time.Now}, CacheFor: authority.CacheFor}
+	env := &ctl.Env{Env: cli.Env{Name: "gatepassctl", Version: cli.Version(), Getenv: os.Getenv, In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Now: time.Now}, CacheFor: authority.CacheFor, Lookup: os.LookupEnv}
 	os.Exit(int(run(env, os.Args[1:])))
 }
 

@@ -16,6 +16,7 @@ import (
 func TestMend(t *testing.T) {
 	dir := t.TempDir()
 	data := filepath.Join(dir, "data")
+	must(t, beginDirectory(data))
 	command := func(input string, want cli.Exit, args ...string) (out, errs string) {
 		t.Helper()
 		var stdout, stderr bytes.Buffer

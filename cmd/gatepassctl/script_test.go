@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 
 // hasty is main for stories, whose functions go by nothing that they read before.
 func hasty() {
-	os.Exit(int(run(&ctl.Env{Env: cli.Env{Name: "gatepassctl", Getenv: os.Getenv, In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Now: time.Now}, CacheFor: 100 * time.Millisecond}, os.Args[1:])))
+	os.Exit(int(run(&ctl.Env{Env: cli.Env{Name: "gatepassctl", Getenv: os.Getenv, In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Now: time.Now}, CacheFor: 100 * time.Millisecond, Lookup: os.LookupEnv}, os.Args[1:])))
 }
 
 // TestScripts runs the real binary, one story a file.
@@ -38,12 +38,13 @@ func TestScripts(t *testing.T) {
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
-			env.Setenv("GATEPASS_DATA", filepath.Join(env.WorkDir, "data"))
+			if err := beginData(env); err != nil {
+				return err
+			}
 			return writeFixtures(env.WorkDir, issuer)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"authorities": makeAuthorities,
-			"mode":        checkMode,
+			"mode": checkMode,
 		},
 	})
 }
@@ -70,11 +71,20 @@ func writeFixtures(dir string, issuer *issuertest.Issuer) error {
 	return nil
 }
 
-// makeAuthorities makes what a first start of serve makes.
-func makeAuthorities(ts *testscript.TestScript, _ bool, _ []string) {
-	server, err := service.Open(context.Background(), service.Config{Data: ts.Getenv("GATEPASS_DATA"), Listen: "127.0.0.1:0", Log: ctl.Quiet()})
-	ts.Check(err)
-	ts.Check(server.Close())
+// beginData makes what a first start of serve makes, in $GATEPASS_DATA.
+func beginData(env *testscript.Env) error {
+	data := filepath.Join(env.WorkDir, "data")
+	env.Setenv("GATEPASS_DATA", data)
+	env.Setenv("STORE", data) // as changes name it
+	return beginDirectory(data)
+}
+
+func beginDirectory(data string) error {
+	server, err := service.Open(context.Background(), service.Config{Data: data, Listen: "127.0.0.1:0", Now: time.Now, Log: ctl.Quiet()})
+	if err != nil {
+		return err
+	}
+	return server.Close()
 }
 
 // checkMode checks a file's permissions: mode FILE 0600.

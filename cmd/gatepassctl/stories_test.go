@@ -94,9 +94,7 @@ type localStory struct {
 }
 
 func dataStory(env *testscript.Env) (story, error) {
-	s := &localStory{data: filepath.Join(env.WorkDir, "data")}
-	env.Setenv("GATEPASS_DATA", s.data)
-	return s, nil
+	return &localStory{data: filepath.Join(env.WorkDir, "data")}, beginData(env)
 }
 
 func (s *localStory) start() (string, error) {
@@ -128,6 +126,7 @@ func newStackStory(cloud *worldtest.Cloud, name string, env *testscript.Env) (st
 	}
 	env.Vars = append(env.Vars, cloud.Env()...)
 	env.Setenv("GATEPASS_STACK", name)
+	env.Setenv("STORE", "stack "+name+" (123456789012/eu-central-1)") // as changes name it
 	return &stackStory{s}, nil
 }
 

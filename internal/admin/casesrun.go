@@ -5,14 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/store"
-	"github.com/gatepass-ci/gatepass/pkg/provider"
-	"github.com/gatepass-ci/gatepass/pkg/rules"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // CaseResult is what a case came to.
@@ -24,6 +22,8 @@ type CaseResult struct {
 	Got   string `json:"got"`
 	// Problems say in what the join differs from what is wanted; none if it passes.
 	Problems []string `json:"problems"`
+	// Notes say why a case that passes shows less than it seems to.
+	Notes []string `json:"notes,omitempty"`
 	// Explanation tells why, of a case that does not pass.
 	Explanation *Explanation `json:"explanation,omitempty"`
 }
@@ -72,12 +72,17 @@ func (c CaseConfig) run(ctx context.Context, k *Case, defaults Defaults) (CaseRe
 		if k.Want != r.Got {
 			r.problem("want %s, got token_not_found: token/%s does not exist", k.Want, r.Token)
 		}
+		r.note("token/%s does not exist%s, so this passes whatever the rules are", r.Token, c.near(ctx, r.Token))
 		return r, nil
 	}
 	if err != nil {
 		return r, err
 	}
-	if q.Claims, err = c.claims(k, defaults, token, now); err != nil {
+	claims, err := c.claims(k, defaults, token, now)
+	if err != nil {
+		return r, err
+	}
+	if q.Claims, err = json.Marshal(claims.all); err != nil {
 		return r, err
 	}
 	e, err := Explain(ctx, c.Reasons, q)
@@ -85,6 +90,12 @@ func (c CaseConfig) run(ctx context.Context, k *Case, defaults Defaults) (CaseRe
 		return r, err
 	}
 	r.judge(k, e)
+	for _, problem := range claims.problems {
+		r.problem("%s", problem)
+	}
+	if r.Passed() && k.Want == "no_rule_matched" && claims.showNothing(e, token) {
+		r.note("none of the claims given differs from what the rules want: it would pass with no claims at all; give those that the job has, or null for one that it lacks")
+	}
 	return r, nil
 }
 
@@ -95,41 +106,24 @@ func or(s, otherwise string) string {
 	return otherwise
 }
 
-// claims are those of the case over those of its file, over the defaults, over what
-// every ID token that the rule is about has.
-func (c CaseConfig) claims(k *Case, defaults Defaults, token *rules.TokenRule, now time.Time) ([]byte, error) {
-	claims := usual(token, now)
-	maps.Copy(claims, defaults.Claims)
-	if k.ClaimsFile != "" {
-		data, err := c.ReadFile(k.ClaimsFile)
-		if err != nil {
-			return nil, err
-		}
-		var ofFile map[string]any
-		if err := json.Unmarshal(data, &ofFile); err != nil {
-			return nil, fmt.Errorf("%s is not a JSON object of claims: %w", k.ClaimsFile, err)
-		}
-		maps.Copy(claims, ofFile)
-	}
-	maps.Copy(claims, k.Claims)
-	maps.DeleteFunc(claims, func(_ string, v any) bool { return v == nil })
-	return json.Marshal(claims)
-}
-
-// usual are the claims that say nothing of the job: a case need not write them.
-func usual(t *rules.TokenRule, now time.Time) map[string]any {
-	claims := map[string]any{
-		"iss": t.Issuer(), "aud": t.Audience(), "sub": "a job",
-		"iat": now.Unix(), "exp": now.Add(time.Hour).Unix(),
-	}
-	if p := provider.Of(t.JoinMethod); p != nil {
-		maps.Copy(claims, p.Usual(t.Section()))
-	}
-	return claims
-}
-
 func (r *CaseResult) problem(format string, args ...any) {
 	r.Problems = append(r.Problems, fmt.Sprintf(format, args...))
+}
+
+func (r *CaseResult) note(format string, args ...any) {
+	if r.Passed() {
+		r.Notes = append(r.Notes, fmt.Sprintf(format, args...))
+	}
+}
+
+// near names the token rule that was likely meant; "" if no name is near.
+func (c CaseConfig) near(ctx context.Context, name string) string {
+	tokens, _ := store.Tokens(ctx, c.Reasons) // it is only a hint
+	var names []string
+	for _, t := range tokens {
+		names = append(names, t.Name())
+	}
+	return didYouMean(words.Nearest(name, names))
 }
 
 // judge compares what the join came to with what is wanted.

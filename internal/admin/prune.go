@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/gatepass-ci/gatepass/internal/store"
+	"github.com/gatepass-ci/gatepass/internal/words"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -54,6 +55,23 @@ func (s Selector) Selects(r rules.Resource) bool {
 		}
 	}
 	return len(s.labels) > 0
+}
+
+// Unlabelled returns the first label=value of a selector that no resource carries, and the
+// nearest one that some resource does; "" if each is carried, or nothing is stored.
+func (s State) Unlabelled(selector Selector) (label, near string) {
+	carried := map[string]bool{}
+	for _, stored := range s.order {
+		for name, value := range stored.Resource.Meta().Labels {
+			carried[name+"="+value] = true
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(selector.labels)) {
+		if label = name + "=" + selector.labels[name]; !carried[label] {
+			return label, words.Nearest(label, slices.Sorted(maps.Keys(carried)))
+		}
+	}
+	return "", ""
 }
 
 // Pruned is what a prune comes to.

@@ -1,6 +1,7 @@
 package ctl
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/jwks"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
 	"github.com/gatepass-ci/gatepass/internal/store"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // Backend is what commands work on: a deployed stack, or a data directory. Its String
@@ -59,11 +61,11 @@ const (
 	askWithin = 20 * time.Second
 )
 
-// Open opens the backend that the command line or the environment names. A data
-// directory must exist, unless create says that this command may begin it.
-func (c *Env) Open(ctx context.Context, create bool) (Backend, error) {
-	if c.Stack == "" && c.Data == "" {
-		c.Stack, c.Data = c.Getenv("GATEPASS_STACK"), c.Getenv("GATEPASS_DATA")
+// Open opens the backend that the command line or the environment names. It makes none: a
+// data directory begins with gatepassctl serve, so that a slip in a path is told.
+func (c *Env) Open(ctx context.Context) (Backend, error) {
+	if _, err := c.Named(); err != nil {
+		return nil, err
 	}
 	switch {
 	case c.Stack != "" && c.Data != "":
@@ -71,16 +73,30 @@ func (c *Env) Open(ctx context.Context, create bool) (Backend, error) {
 	case c.Stack != "":
 		return c.openStack(ctx)
 	case c.Data != "":
-		return c.openData(ctx, create)
+		return c.openData(ctx)
 	}
 	return nil, cli.Misused("neither a stack nor a data directory was given").Hint("write --stack NAME or --data DIR, or set GATEPASS_STACK or GATEPASS_DATA")
+}
+
+// Named reports whether a flag or the environment names a store. What no flag names is
+// taken from the environment.
+func (c *Env) Named() (bool, error) {
+	if c.Stack == "" && c.Data == "" {
+		stack, stackErr := c.Setting("GATEPASS_STACK")
+		data, dataErr := c.Setting("GATEPASS_DATA")
+		if err := cmp.Or(stackErr, dataErr); err != nil {
+			return false, err
+		}
+		c.Stack, c.Data = stack, data
+	}
+	return c.Stack != "" || c.Data != "", nil
 }
 
 // On makes the RunE of a command that works on a backend, which is closed after it. What
 // can be said of flags without one is a command's PreRunE.
 func (c *Env) On(run func(ctx context.Context, b Backend, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
-		b, err := c.Open(cmd.Context(), false)
+		b, err := c.Open(cmd.Context())
 		if err != nil {
 			return err
 		}
@@ -89,10 +105,10 @@ func (c *Env) On(run func(ctx context.Context, b Backend, args []string) error) 
 	}
 }
 
-func (c *Env) openData(ctx context.Context, create bool) (Backend, error) {
-	store, err := sqlite.Open(ctx, c.Data, sqlite.Options{MustExist: !create})
+func (c *Env) openData(ctx context.Context) (Backend, error) {
+	store, err := sqlite.Open(ctx, c.Data, sqlite.Options{MustExist: true})
 	if errors.Is(err, sqlite.ErrNoData) {
-		return nil, cli.Failed("there is %w in %s", sqlite.ErrNoData, c.Data).Hint("check the path, or start with: gatepassctl serve --data %s", c.Data)
+		return nil, cli.Failed("there is %w in %s", sqlite.ErrNoData, c.Data).Hint("check the path; only serve begins one: gatepassctl serve --data %s", words.ShellWord(c.Data))
 	}
 	if err != nil {
 		return nil, err
@@ -100,13 +116,18 @@ func (c *Env) openData(ctx context.Context, create bool) (Backend, error) {
 	return &directory{env: c, path: c.Data, store: store}, nil
 }
 
-// Authority returns one authority of the backend, ready to sign.
+// Authority returns one authority of the backend that the command line names.
 func (c *Env) Authority(ctx context.Context, p cert.Purpose) (*authority.Authority, error) {
-	b, err := c.Open(ctx, false)
+	b, err := c.Open(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer b.Close()
+	return Authority(ctx, b, p)
+}
+
+// Authority returns one authority of a backend, ready to sign.
+func Authority(ctx context.Context, b Backend, p cert.Purpose) (*authority.Authority, error) {
 	all, err := b.Authorities(ctx)
 	if err != nil {
 		return nil, err

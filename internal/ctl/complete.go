@@ -63,7 +63,7 @@ func (c *Env) quietly(cmd *cobra.Command, ask func(context.Context, Backend) err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	b, err := c.Open(ctx, false)
+	b, err := c.Open(ctx)
 	if err != nil {
 		return
 	}

@@ -26,7 +26,14 @@ type directory struct {
 	store *sqlite.Store
 }
 
-func (d *directory) String() string           { return d.path }
+// String is the absolute path: a relative one says nothing in a log.
+func (d *directory) String() string {
+	if path, err := filepath.Abs(d.path); err == nil {
+		return path
+	}
+	return d.path
+}
+
 func (d *directory) Store() store.Store       { return d.store }
 func (d *directory) MakesAuthorities() string { return "start gatepassctl serve once: it makes them" }
 func (d *directory) Close() error             { return d.store.Close() }

@@ -25,12 +25,18 @@ type Env struct {
 	// CacheFor is how long functions go by what they read of the authorities' keys.
 	CacheFor time.Duration
 
+	// Lookup finds a variable of the environment, and tells whether it is set; nil if only
+	// its value is known.
+	Lookup func(string) (string, bool)
+
 	// What the flags of every command say, beside --format.
 	Stack, Data string
 }
 
-// Execute runs the command of root that args name, and returns the exit code.
+// Execute runs the command of root that args name, and returns the exit code. Whatever a
+// command prints, what strangers chose in it moves no terminal.
 func (c *Env) Execute(ctx context.Context, root *cobra.Command, args []string) cli.Exit {
+	c.Out, c.Err = cli.Guard(c.Out), cli.Guard(c.Err)
 	cmd, err := c.Env.Execute(ctx, root, args)
 	return c.Report(cmd, hideIDTokens(err))
 }

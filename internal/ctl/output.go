@@ -1,13 +1,15 @@
 package ctl
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/gatepass-ci/gatepass/internal/words"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -65,23 +67,12 @@ func NonNil[T any](s []T) []T {
 	return s
 }
 
-// Plain is text that a job chose, without what would move a terminal's cursor or
-// change its colours. What was there is seen to have been there.
-func Plain(s string) string {
-	return strings.Map(func(r rune) rune {
-		if strconv.IsPrint(r) {
-			return r
-		}
-		return '\uFFFD'
-	}, s)
-}
-
 // Presented is what a job presented of a field that a rule names.
 func Presented(got []string) string {
 	if len(got) == 0 {
 		return "(absent)"
 	}
-	return Plain(strings.Join(got, ", "))
+	return words.Visible(strings.Join(got, ", "))
 }
 
 // Quiet is a log for commands that print what happened themselves.
@@ -90,4 +81,43 @@ func Quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)
 // Kinds are the kinds of resources, in the order in which they are shown.
 func Kinds() []rules.Kind {
 	return []rules.Kind{rules.KindBot, rules.KindToken, rules.KindRole, rules.KindLock}
+}
+
+// PrintChange prints the answer of a command that changed a store, and which store that
+// was: the same command on another looks the same. answer is a struct.
+func (c *Env) PrintChange(b Backend, answer any, text func()) error {
+	return c.Print(changed{b.String(), answer}, func() {
+		text()
+		c.printStore(c.Out, b)
+	})
+}
+
+// PrintSigned is PrintChange for what a store's keys signed: what is printed is a file, so
+// that the store is named beside it.
+func (c *Env) PrintSigned(b Backend, answer any, text func()) error {
+	return c.Print(changed{b.String(), answer}, func() {
+		text()
+		c.printStore(c.Err, b)
+	})
+}
+
+func (c *Env) printStore(w io.Writer, b Backend) { fmt.Fprintf(w, "store: %s\n", b) }
+
+// changed is an answer with the store before its own fields.
+type changed struct {
+	store  string
+	answer any
+}
+
+// MarshalJSON implements json.Marshaler.
+func (a changed) MarshalJSON() ([]byte, error) {
+	answer, err := json.Marshal(a.answer)
+	if err != nil {
+		return nil, err
+	}
+	store, err := json.Marshal(map[string]string{"store": a.store})
+	if err != nil || string(answer) == "{}" {
+		return store, err
+	}
+	return append(append(bytes.TrimSuffix(store, []byte("}")), ','), answer[1:]...), nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/arn"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	"github.com/aws/smithy-go"
 
@@ -16,6 +17,7 @@ import (
 
 // Outputs are the outputs of the stack, as template.yaml names them.
 type Outputs struct {
+	Account, Region string // where the stack is
 	JoinURL         string // where the API listens
 	PublicURL       string // where clients reach it
 	TrustDomain     string
@@ -50,7 +52,11 @@ func FindStack(ctx context.Context, api Describer, name string) (Outputs, error)
 	for _, o := range described.Stacks[0].Outputs {
 		values[aws.ToString(o.OutputKey)] = aws.ToString(o.OutputValue)
 	}
-	return parseOutputs(name, values)
+	outputs, err := parseOutputs(name, values)
+	if id, badID := arn.Parse(aws.ToString(described.Stacks[0].StackId)); badID == nil {
+		outputs.Account, outputs.Region = id.AccountID, id.Region
+	}
+	return outputs, err
 }
 
 func noStack(name string) error {

@@ -72,7 +72,11 @@ func noCredentials(stack string, cause error) error {
 	return cli.Failed("the stack %s cannot be read: no AWS credentials or no region: %w", stack, cause).Hint("log in, such as by aws sso login, and set AWS_REGION")
 }
 
-func (s *stack) String() string     { return "the stack " + s.name }
+// String names the account and the region too: stacks of one name are in several.
+func (s *stack) String() string {
+	return fmt.Sprintf("stack %s (%s/%s)", s.name, s.Account, s.Region)
+}
+
 func (s *stack) Store() store.Store { return s.store }
 func (s *stack) MakesAuthorities() string {
 	return "deploy the stack with a key for it; see docs/deploy.md"

@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// keyCacheAge is how long a key set is used without reading it again.
-	keyCacheAge = time.Minute
+	// KeyCacheAge is how long a key set is used without reading it again.
+	KeyCacheAge = time.Minute
 	// refreshEvery is how often an unknown key may make us ask an issuer again,
 	// counted across all instances.
 	refreshEvery = time.Minute
@@ -39,11 +39,11 @@ type cachedKeySet struct {
 	readAt time.Time
 }
 
-// fresh reports whether the set was read less than keyCacheAge ago. By wall
+// fresh reports whether the set was read less than KeyCacheAge ago. By wall
 // time, since Go's monotonic clock may stand still while a machine sleeps; and
 // a clock that was set back makes no set fresh.
 func (c cachedKeySet) fresh(now time.Time) bool {
-	return now.Round(0).Sub(c.readAt.Round(0)).Abs() < keyCacheAge
+	return now.Round(0).Sub(c.readAt.Round(0)).Abs() < KeyCacheAge
 }
 
 func newKeyCache() *keyCache { return &keyCache{sets: map[string]cachedKeySet{}} }

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gatepass-ci/gatepass/internal/sqlite"
 )
 
 // Serve is a running gatepassctl serve.
@@ -18,6 +20,14 @@ type Serve struct {
 
 	tb  testing.TB
 	cmd *exec.Cmd
+}
+
+// Begin makes the data directory of a service that never ran, for commands that need none.
+func Begin(tb testing.TB, data string) {
+	tb.Helper()
+	store, err := sqlite.Open(tb.Context(), data, sqlite.Options{})
+	Must(tb, err)
+	Must(tb, store.Close())
 }
 
 // StartServe starts gatepassctl serve on a data directory and a free port. It is

@@ -65,7 +65,7 @@ func (w *World) begin() {
 	Must(w.tb, err)
 	file := Write(w.tb, w.tb.TempDir(), "jwks.json", string(keys))
 	for _, name := range []string{w.Issuer.BitbucketURL(), w.Issuer.CircleCIURL()} {
-		w.Ctl("keys", "import", "--issuer", name, file)
+		w.Ctl("keys", "import", "--yes", "--issuer", name, file)
 	}
 }
 

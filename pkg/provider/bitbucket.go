@@ -41,6 +41,7 @@ func init() {
 		Issuer:     func(s *Section) string { return s.Get("identity_provider_url") },
 		Audience:   func(s *Section) string { return s.Get("audience") },
 		Required:   []string{"workspaceUuid", "repositoryUuid", "stepUuid"},
+		Others:     []string{"accountUuid", "deploymentEnvironment", "pipelineRunUuid", "pipelineUuid"},
 		Usual: func(*Section) Claims {
 			nobody := "{" + nobodyUUID + "}"
 			return Claims{"workspaceUuid": nobody, "repositoryUuid": nobody, "stepUuid": nobody}

@@ -51,6 +51,7 @@ func init() {
 			return s.Get("organization_id")
 		},
 		Required: []string{circleClaim + "project-id"},
+		Others:   []string{circleClaim + "job-id", circleClaim + "org-id", circleClaim + "pipeline-id", circleClaim + "ssh-rerun", circleClaim + "workflow-id"},
 		Check:    checkCircle,
 		Usual: func(s *Section) Claims {
 			return Claims{circleClaim + "org-id": s.Get("organization_id"), circleClaim + "project-id": nobodyUUID}

@@ -1,5 +1,7 @@
 package provider
 
+import "slices"
+
 // Claims are those of an ID token, by the CI's own names: nil, bool, string, int64,
 // json.Number, []any and map[string]any.
 type Claims map[string]any
@@ -41,6 +43,28 @@ func (p *Provider) Read(c Claims) map[string][]string {
 		}
 	}
 	return fields
+}
+
+// registered are the claims that ID tokens of every CI may have (RFC 7519, section 4.1, and
+// OpenID Connect Core, section 2).
+var registered = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "azp"}
+
+// ClaimNames returns the names of all claims that the CI's ID tokens may have.
+func (p *Provider) ClaimNames() []string {
+	names := slices.Concat(registered, p.Required, p.Others)
+	for _, f := range p.Fields {
+		names = append(names, f.Claim)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Claimed returns what a claim has for a rule's field to read value.
+func (f *Field) Claimed(value any) any {
+	if _, list := value.([]any); f.Many && value != nil && !list {
+		return []any{value}
+	}
+	return value
 }
 
 func (f *Field) read(claim any) []string {

@@ -44,6 +44,8 @@ func init() {
 		Issuer:     func(*Section) string { return githubIssuer },
 		Audience:   func(s *Section) string { return s.Get("audience") },
 		Required:   []string{"repository", "repository_id", "repository_owner_id", "event_name", "run_id"},
+		Others: []string{"actor_id", "base_ref", "check_run_id", "enterprise", "enterprise_id", "environment_node_id", "head_ref", "job_workflow_sha",
+			"ref_protected", "repository_visibility", "run_attempt", "run_number", "runner_environment", "sha", "workflow_ref", "workflow_sha"},
 		Usual: func(*Section) Claims {
 			return Claims{"repository": "nobody/nothing", "repository_id": "1", "repository_owner_id": "1", "event_name": "push", "run_id": "1"}
 		},

@@ -30,6 +30,9 @@ type Provider struct {
 
 	// Required are claims that the ID token of every job has: texts that are not empty.
 	Required []string
+	// Others are claims that the CI's ID tokens may have and that no field tests, beside those
+	// of every JWT: so that a test of rules knows a name that is misspelt.
+	Others []string
 	// Check is the CI's own check of claims that are verified and have what is Required;
 	// nil if there is none. It returns nil for a job that may go on.
 	Check func(Claims, *Section) *Refusal

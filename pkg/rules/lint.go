@@ -2,8 +2,11 @@ package rules
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
+
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // Severity says how bad a finding is.
@@ -12,19 +15,16 @@ type Severity int
 // The severities, the lightest first.
 const (
 	SeverityInfo    Severity = iota // worth knowing
-	SeverityWarning                 // wider, or weaker, than it need be
-	SeverityError                   // it cannot work
+	SeverityWarning                 // wider or weaker than it need be, or of no use as it is
 )
 
-// String returns "info", "warning" or "error".
+// String returns "info" or "warning".
 func (s Severity) String() string {
 	switch s {
 	case SeverityInfo:
 		return "info"
 	case SeverityWarning:
 		return "warning"
-	case SeverityError:
-		return "error"
 	}
 	return fmt.Sprintf("severity %d", int(s))
 }
@@ -103,7 +103,7 @@ func (l *linter) bot(b *Bot) {
 	for i, name := range b.Roles {
 		role := l.roles[name]
 		if role == nil {
-			l.find(SeverityError, fmt.Sprintf("spec.roles[%d]", i), "there is no role %q, and no job can join as this bot without it; create it or remove it here", name)
+			l.warn(fmt.Sprintf("spec.roles[%d]", i), "there is no role %q%s, and no job can join as this bot without it; create it or remove it here", name, didYouMean(name, l.roles))
 			continue
 		}
 		for _, field := range grantFields() {
@@ -195,16 +195,24 @@ func powerful(field, s string) string {
 }
 
 func (l *linter) lock(k *Lock) {
-	missing := func(kind Kind, name string) {
-		l.warn("spec.target."+string(kind), "there is no %s %q: the lock stops nothing as yet", kind, name)
+	missing := func(kind Kind, name, near string) {
+		l.warn("spec.target."+string(kind), "there is no %s %q%s: the lock stops nothing as yet", kind, name, near)
 	}
 	t := k.Target
 	switch {
 	case t.Bot != "" && !l.bots[t.Bot]:
-		missing(KindBot, t.Bot)
+		missing(KindBot, t.Bot, didYouMean(t.Bot, l.bots))
 	case t.Token != "" && !l.tokens[t.Token]:
-		missing(KindToken, t.Token)
+		missing(KindToken, t.Token, didYouMean(t.Token, l.tokens))
 	case t.Role != "" && l.roles[t.Role] == nil:
-		missing(KindRole, t.Role)
+		missing(KindRole, t.Role, didYouMean(t.Role, l.roles))
 	}
+}
+
+// didYouMean names the resource that was likely meant; "" if no name is near.
+func didYouMean[T any](name string, named map[string]T) string {
+	if near := words.Nearest(name, slices.Sorted(maps.Keys(named))); near != "" {
+		return fmt.Sprintf(" (did you mean %q?)", near)
+	}
+	return ""
 }

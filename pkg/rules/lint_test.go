@@ -57,11 +57,11 @@ func TestLint(t *testing.T) {
 
 		{"bot without roles", clean + "---\n{kind: bot, version: v1, metadata: {name: idle}, spec: {}}\n", rules.SeverityWarning, "bot/idle spec.roles", "has no roles"},
 		{"role that nobody has", clean + "---\n{kind: role, version: v7, metadata: {name: idle}, spec: {}}\n", rules.SeverityWarning, "role/idle ", "no bot has this role"},
-		{"role that does not exist", bitbucket("roles: [deployer]", "roles: [deployer, deploier]"), rules.SeverityError, "bot/example spec.roles[1]", `there is no role "deploier"`},
-		{"token of no bot", bitbucket("bot_name: example\n  max", "bot_name: exmaple\n  max"), rules.SeverityError, "token/example-bot spec.bot_name", `there is no bot "exmaple"`},
+		{"role that does not exist", bitbucket("roles: [deployer]", "roles: [deployer, deploier]"), rules.SeverityWarning, "bot/example spec.roles[1]", `there is no role "deploier" (did you mean "deployer"?)`},
+		{"token of no bot", bitbucket("bot_name: example\n  max", "bot_name: exmaple\n  max"), rules.SeverityWarning, "token/example-bot spec.bot_name", `there is no bot "exmaple" (did you mean "example"?), so no job can join`},
 		{"expires missing", bitbucket(`example-bot, expires: "2100-01-01T00:00:00Z"`, "example-bot"), rules.SeverityWarning, "token/example-bot metadata.expires", "until somebody removes it"},
 
-		{"lock of no bot", bitbucket("{bot: example}", "{bot: exmaple}"), rules.SeverityWarning, "lock/stop-example spec.target.bot", "stops nothing"},
+		{"lock of no bot", bitbucket("{bot: example}", "{bot: exmaple}"), rules.SeverityWarning, "lock/stop-example spec.target.bot", `there is no bot "exmaple" (did you mean "example"?): the lock stops nothing`},
 		{"lock of no token", bitbucket("{bot: example}", "{token: example}"), rules.SeverityWarning, "lock/stop-example spec.target.token", "stops nothing"},
 		{"lock of no role", bitbucket("{bot: example}", "{role: example}"), rules.SeverityWarning, "lock/stop-example spec.target.role", "stops nothing"},
 	}
@@ -89,7 +89,7 @@ func TestLintPassesCarefulGlobs(t *testing.T) {
 }
 
 func TestSeveritiesHaveNames(t *testing.T) {
-	for s, want := range map[rules.Severity]string{rules.SeverityInfo: "info", rules.SeverityWarning: "warning", rules.SeverityError: "error", 7: "severity 7"} {
+	for s, want := range map[rules.Severity]string{rules.SeverityInfo: "info", rules.SeverityWarning: "warning", 7: "severity 7"} {
 		if s.String() != want {
 			t.Errorf("%d is %q, want %q", int(s), s, want)
 		}

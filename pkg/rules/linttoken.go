@@ -4,7 +4,7 @@ import "github.com/gatepass-ci/gatepass/pkg/provider"
 
 func (l *linter) token(t *TokenRule) {
 	if !l.bots[t.BotName] {
-		l.find(SeverityError, "spec.bot_name", "there is no bot %q, so no job can join; create it or name another", t.BotName)
+		l.warn("spec.bot_name", "there is no bot %q%s, so no job can join; create it or name another", t.BotName, didYouMean(t.BotName, l.bots))
 	}
 	if t.Metadata.Expires.IsZero() {
 		l.warn("metadata.expires", "is missing: the rule holds until somebody removes it; write when it shall end")

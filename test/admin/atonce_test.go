@@ -24,7 +24,7 @@ func editedAtOnce(p *place) {
 			default:
 			}
 			// It is refused as soon as someone has edited the role.
-			out, err := p.command("apply", "-f", f.dir, "--prune", "--selector", "from=folder").CombinedOutput()
+			out, err := p.command("apply", "-f", f.dir, "--prune", "--selector", "from=folder", "--yes").CombinedOutput()
 			if err != nil && !strings.Contains(string(out), "role/deployer was changed by") {
 				p.t.Errorf("apply: %v: %s", err, out)
 			}

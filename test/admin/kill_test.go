@@ -27,7 +27,7 @@ import (
 func killedInTheMiddle(p *place) {
 	f := newFolder(p.t)
 	f.tokens(0, 400, "main")
-	apply := []string{"apply", "-f", f.dir, "--prune", "--selector", "from=folder"}
+	apply := []string{"apply", "-f", f.dir, "--prune", "--selector", "from=folder", "--yes"}
 	p.killed("apply that creates", apply, apply)
 
 	f.tokens(100, 250, "release")

@@ -58,6 +58,7 @@ type place struct {
 
 func onData(t *testing.T) *place {
 	dir := filepath.Join(t.TempDir(), "data")
+	worldtest.Begin(t, dir)
 	p := &place{t: t}
 	p.command = func(args ...string) *exec.Cmd {
 		return exec.CommandContext(t.Context(), worldtest.Binary(t, "gatepassctl"), append(args, "--data", dir)...)

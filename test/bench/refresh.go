@@ -61,6 +61,11 @@ func (b *bench) refresh() error {
 	}
 	data := filepath.Join(dir, "data")
 	env := []string{jwks.EnvPrivateIssuers + "=" + issuers.Listener.Addr().String(), jwks.EnvIssuerCA + "=" + ca}
+	server, err := b.start("refresh", "gatepassctl", "serve", "--data", data, "--listen", "127.0.0.1:0") // begins the store
+	if err != nil {
+		return err
+	}
+	server.stop()
 	if err := b.ctl(env, "apply", "-f", file, "--data", data); err != nil {
 		return err
 	}

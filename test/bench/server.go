@@ -90,7 +90,7 @@ func (b *bench) prepare(env []string, where ...string) error {
 	if err := errors.Join(os.WriteFile(keysFile, keys, 0o600), os.WriteFile(rulesFile, []byte(text), 0o600)); err != nil {
 		return err
 	}
-	if err := b.ctl(env, append([]string{"keys", "import", "--issuer", b.issuer.BitbucketURL(), keysFile}, where...)...); err != nil {
+	if err := b.ctl(env, append([]string{"keys", "import", "--yes", "--issuer", b.issuer.BitbucketURL(), keysFile}, where...)...); err != nil {
 		return err
 	}
 	return b.ctl(env, append([]string{"apply", "-f", rulesFile}, where...)...)

@@ -18,6 +18,7 @@ func apply(t *testing.T, yaml string) (data, stdout, stderr string, err error) {
 	dir := t.TempDir()
 	data = filepath.Join(dir, "data")
 	file := worldtest.Write(t, dir, "file.yaml", yaml)
+	worldtest.Begin(t, data)
 	var out, errs bytes.Buffer
 	cmd := exec.CommandContext(t.Context(), worldtest.Binary(t, "gatepassctl"), "apply", "-f", file, "--data", data)
 	cmd.Stdout, cmd.Stderr = &out, &errs
@@ -65,8 +66,8 @@ func checkRefused(t *testing.T, samples []sample) {
 			if !strings.Contains(stderr, ": "+s.refused) {
 				t.Errorf("got\n%swant %s", stderr, s.refused)
 			}
-			if found, err := filepath.Glob(data); err != nil || len(found) > 0 {
-				t.Errorf("a refused file left %v, %v", found, err)
+			if found := worldtest.Output(t, worldtest.Binary(t, "gatepassctl"), "get", "all", "-o", "name", "--data", data); found != "" {
+				t.Errorf("a refused file left %s", found)
 			}
 		})
 	}

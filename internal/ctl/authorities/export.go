@@ -173,7 +173,7 @@ func (c *commands) writeExport(a *authority.Authority, form authority.Form, cont
 	if c.Format != "text" {
 		return c.Print(e, nil)
 	}
-	_, err = c.Out.Write(content)
+	_, err = cli.Unguarded(c.Out).Write(content)
 	return err
 }
 

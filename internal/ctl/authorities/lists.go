@@ -14,6 +14,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/store"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // listFiles are where the lists are written; empty names are not.
@@ -116,8 +117,8 @@ func (c *commands) revokeLsCommand() *cobra.Command {
 func (c *commands) printRevocations(all []store.Revocation) {
 	rows := [][]string{{"REVOKED", "BOT", "TOKEN", "CERTIFICATES", "WHEN", "BY", "UNTIL", "REASON"}}
 	for _, r := range all {
-		rows = append(rows, []string{r.ID, cmp.Or(ctl.Plain(r.Bot), "-"), cmp.Or(ctl.Plain(r.Token), "-"), fmt.Sprint(len(r.Certificates)),
-			ctl.Ago(c.Now(), r.At), ctl.Plain(r.By), ctl.Stamp(r.Ends()), cmp.Or(ctl.Plain(r.Reason), "-")})
+		rows = append(rows, []string{r.ID, cmp.Or(words.Visible(r.Bot), "-"), cmp.Or(words.Visible(r.Token), "-"), fmt.Sprint(len(r.Certificates)),
+			ctl.Ago(c.Now(), r.At), words.Visible(r.By), ctl.Stamp(r.Ends()), cmp.Or(words.Visible(r.Reason), "-")})
 	}
 	c.Table(rows)
 }

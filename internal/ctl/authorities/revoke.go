@@ -60,6 +60,9 @@ before. docs/incident.md says what reaches whom.`,
 			Example: "  gatepassctl revoke bot example --reason 'incident 42' --data ./gatepass-data",
 			Args:    cli.Exactly("NAME"),
 		}, func(ctx context.Context, b ctl.Backend, args []string) (string, authority.Issued, error) {
+			if err := ctl.KnownIf(ctx, b.Store(), rules.KindBot, args[0]); err != nil {
+				return "", authority.Issued{}, err
+			}
 			issued, err := authority.ValidOf(ctx, b.Store(), store.Query{Bot: args[0]}, c.Now())
 			return "bot/" + args[0], issued, err
 		}),
@@ -69,6 +72,9 @@ before. docs/incident.md says what reaches whom.`,
 			Example: "  gatepassctl revoke token example --reason 'incident 42' --data ./gatepass-data",
 			Args:    cli.Exactly("NAME"),
 		}, func(ctx context.Context, b ctl.Backend, args []string) (string, authority.Issued, error) {
+			if err := ctl.KnownIf(ctx, b.Store(), rules.KindToken, args[0]); err != nil {
+				return "", authority.Issued{}, err
+			}
 			issued, err := authority.ValidOf(ctx, b.Store(), store.Query{Token: args[0]}, c.Now())
 			return "token/" + args[0], issued, err
 		}),
@@ -120,6 +126,7 @@ func (c *commands) revoking(cmd *cobra.Command, find finder) *cobra.Command {
 
 func (c *commands) revokeSerialCommand() *cobra.Command {
 	var purpose string
+	var yes bool
 	cmd := c.revoking(&cobra.Command{
 		Use:   "serial SERIAL… --type AUTHORITY",
 		Short: "revoke certificates by their serials",
@@ -138,18 +145,24 @@ openssl x509 -serial prints it.`,
 			return nil
 		},
 	}, func(ctx context.Context, b ctl.Backend, args []string) (what string, issued authority.Issued, err error) {
+		var unknown []string
 		for _, serial := range args {
 			r, found, err := authority.BySerial(ctx, b.Store(), cert.Purpose(purpose), serial, c.Now())
 			if err != nil {
 				return "", issued, err
 			}
 			if !found {
-				c.Warn("no record has the serial %s of %s: it is revoked for %s, as long as any certificate lives", serial, purpose, cert.MaxTTL)
+				unknown = append(unknown, serial)
 			}
 			issued.Revocations = append(issued.Revocations, r)
 		}
-		return "the serial " + strings.Join(args, ", "), issued, nil
+		if len(unknown) > 0 && !yes {
+			err = c.Confirm(fmt.Sprintf("No record has the serial %s of %s: what it revokes for %s may not be what was meant",
+				strings.Join(unknown, ", "), purpose, cert.MaxTTL), "unknown")
+		}
+		return "the serial " + strings.Join(args, ", "), issued, err
 	})
+	cmd.Flags().BoolVar(&yes, "yes", false, "revoke a serial that no record has, and do not ask")
 	cmd.Flags().StringVar(&purpose, "type", "", "the authority that signed them: "+revocableList())
 	completeType(cmd)
 	return cmd
@@ -161,20 +174,23 @@ func revocableList() string {
 
 func (c *commands) revokeAllCommand() *cobra.Command {
 	var yes bool
-	cmd := c.revoking(&cobra.Command{
+	var cmd *cobra.Command
+	cmd = c.revoking(&cobra.Command{
 		Use:     "all",
 		Short:   "revoke everything that was issued",
 		Example: "  gatepassctl revoke all --yes --reason 'incident 42' --stack gatepass",
 		Args:    cobra.NoArgs,
-		PreRunE: func(cmd *cobra.Command, _ []string) error {
-			if dryRun, err := cmd.Flags().GetBool("dry-run"); yes || dryRun || err != nil {
-				return err
-			}
-			return c.Confirm("This revokes every certificate of every bot", "all")
-		},
 	}, func(ctx context.Context, b ctl.Backend, _ []string) (string, authority.Issued, error) {
 		issued, err := authority.ValidOf(ctx, b.Store(), store.Query{}, c.Now())
-		return "everything", issued, err
+		if dryRun, _ := cmd.Flags().GetBool("dry-run"); yes || dryRun || err != nil {
+			return "everything", issued, err
+		}
+		total := 0
+		for _, n := range issued.Certificates() {
+			total += n
+		}
+		return "everything", issued, c.Confirm(fmt.Sprintf("This revokes every certificate of every bot, %s of %s in %s",
+			ctl.Plural(total, "certificate", "certificates"), ctl.Plural(len(issued.Revocations), "join", "joins"), b), "all")
 	})
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	return cmd
@@ -200,7 +216,7 @@ func (c *commands) revoke(ctx context.Context, b ctl.Backend, what string, issue
 	if issued.JWTs > 0 {
 		done.JWTsUntil = &issued.JWTsUntil
 	}
-	if err := c.Print(done, func() { c.printRevoked(done, issued, b.PublicURL(ctx)) }); err != nil {
+	if err := c.PrintChange(b, done, func() { c.printRevoked(done, issued, b.PublicURL(ctx)) }); err != nil {
 		return err
 	}
 	c.suggestLock(ctx, b, issued.Revocations)

@@ -91,6 +91,11 @@ func purposesOf(types []string) (all []cert.Purpose, err error) {
 	return slices.Compact(all), nil
 }
 
+// rotationsAnswer is what ca rotate prints for machines.
+type rotationsAnswer struct {
+	Authorities []rotationStatus `json:"authorities"`
+}
+
 // rotationStatus is how an authority stands.
 type rotationStatus struct {
 	Type    cert.Purpose  `json:"type"`
@@ -165,7 +170,7 @@ func (c *commands) showRotations(ctx context.Context, b ctl.Backend, purposes []
 	if len(all) == 0 {
 		return cli.Failed("there are no authorities in %s", b).Hint("%s", b.MakesAuthorities())
 	}
-	return c.Print(all, func() { c.printRotations(all) })
+	return c.PrintChange(b, rotationsAnswer{all}, func() { c.printRotations(all) })
 }
 
 func (c *commands) rotate(ctx context.Context, b ctl.Backend, step authority.Step, force bool, purposes []cert.Purpose) error {
@@ -184,7 +189,7 @@ func (c *commands) rotate(ctx context.Context, b ctl.Backend, step authority.Ste
 			all[i].Remove = append(all[i].Remove, b.RemoveKey(left))
 		}
 	}
-	return c.Print(all, func() { c.printRotated(all) })
+	return c.PrintChange(b, rotationsAnswer{all}, func() { c.printRotated(all) })
 }
 
 // rotateFailed says what to do about a step that was not made, or not to its end.

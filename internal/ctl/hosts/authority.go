@@ -31,6 +31,10 @@ const howToPin = "take the fingerprints where the store can be read: gatepassctl
 // userAuthority returns the public keys of the ssh-user authority, one on each line: of
 // a file, of the running service if their fingerprints are known, or of the store.
 func (c *commands) userAuthority(cmd *cobra.Command, from *authoritySource) (string, error) {
+	hasStore, err := c.Named()
+	if err != nil {
+		return "", err
+	}
 	switch {
 	case from.file != "" && from.server != "":
 		return "", cli.Misused("both --authority and --server were given").Hint("write one of them")
@@ -43,14 +47,10 @@ func (c *commands) userAuthority(cmd *cobra.Command, from *authoritySource) (str
 		return "", cli.Misused("--server needs --fingerprint SHA256:…, by which the keys are known as the service's").Hint("%s", howToPin)
 	case from.server != "":
 		return fetchAuthority(cmd.Context(), from)
-	case !c.hasStore():
+	case !hasStore:
 		return "", cli.Misused("no authority was given for the host to trust").Hint("write --authority FILE, or --server URL and --fingerprint SHA256:…, or --stack NAME or --data DIR")
 	}
 	return c.storedAuthority(cmd, cert.SSHUser)
-}
-
-func (c *commands) hasStore() bool {
-	return c.Stack != "" || c.Data != "" || c.Getenv("GATEPASS_STACK") != "" || c.Getenv("GATEPASS_DATA") != ""
 }
 
 func (c *commands) storedAuthority(cmd *cobra.Command, p cert.Purpose) (string, error) {

@@ -84,11 +84,21 @@ type signedKey struct {
 	File string `json:"file,omitempty"` // where it was written
 }
 
+// signedKeys is what host sign prints for machines.
+type signedKeys struct {
+	Certificates []signedKey `json:"certificates"`
+}
+
 func (c *commands) signHost(cmd *cobra.Command, s *hostSign, keys []string) error {
 	if err := s.check(keys, c.Format); err != nil {
 		return err
 	}
-	a, err := c.Authority(cmd.Context(), cert.SSHHost)
+	b, err := c.Open(cmd.Context())
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	a, err := ctl.Authority(cmd.Context(), b, cert.SSHHost)
 	if err != nil {
 		return err
 	}
@@ -117,7 +127,7 @@ func (c *commands) signHost(cmd *cobra.Command, s *hostSign, keys []string) erro
 			return err
 		}
 	}
-	return c.Print(signed, func() {
+	return c.PrintSigned(b, signedKeys{signed}, func() {
 		for _, k := range signed {
 			if k.File == "" {
 				fmt.Fprintln(c.Out, k.Certificate)

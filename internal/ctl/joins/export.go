@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/store"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 func (c *commands) joinsExportCommand() *cobra.Command {
@@ -30,11 +31,14 @@ docs/gatepassctl.md. Records have no ID tokens and no credentials.`,
 				return err
 			}
 			q.OldestFirst = true
-			b, err := c.Open(cmd.Context(), false)
+			b, err := c.Open(cmd.Context())
 			if err != nil {
 				return err
 			}
 			defer b.Close()
+			if err := filter.known(cmd.Context(), b.Store()); err != nil {
+				return err
+			}
 			var damaged []*store.DamagedError
 			write := func(w io.Writer) (err error) {
 				damaged, err = exportJoins(w, b.Store().Joins(cmd.Context(), q))
@@ -72,12 +76,13 @@ func exportJoins(w io.Writer, records func(func(store.Record, error) bool)) ([]*
 	return damaged, lines.Flush()
 }
 
-// writeLine writes a record as stores keep it, in one line.
+// writeLine writes a record as stores keep it, in one line, save that what would move a
+// terminal is escaped.
 func writeLine(w io.Writer, r store.Record) error {
 	line, err := store.EncodeRecord(r)
 	if err != nil {
 		return err
 	}
-	_, err = w.Write(append(line, '\n'))
+	_, err = w.Write(append(words.EscapeJSON(line), '\n'))
 	return err
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/internal/wait"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 const (
@@ -121,7 +122,7 @@ func (f *follower) show(r store.Record) error {
 		}
 		return f.c.PrintYAML(r)
 	}
-	return f.row(r.JoinID, ctl.Stamp(r.Time), outcome(r), ctl.Plain(r.Bot), ctl.Plain(r.Token), cmp.Or(r.SourceAddr, "-"))
+	return f.row(r.JoinID, ctl.Stamp(r.Time), outcome(r), words.Visible(r.Bot), words.Visible(r.Token), cmp.Or(r.SourceAddr, "-"))
 }
 
 // row writes columns of fixed widths: what comes later is not known yet.

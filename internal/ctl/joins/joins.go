@@ -3,6 +3,7 @@ package joins
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/store"
+	"github.com/gatepass-ci/gatepass/internal/words"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
@@ -85,6 +87,14 @@ func (f *joinsFilter) query(now time.Time) (q store.Query, err error) {
 	return q, nil
 }
 
+// known refuses a name that nothing has: it would list nothing, as if nothing had joined.
+func (f *joinsFilter) known(ctx context.Context, s store.Store) error {
+	if err := ctl.KnownIf(ctx, s, rules.KindBot, f.bot); err != nil {
+		return err
+	}
+	return ctl.KnownIf(ctx, s, rules.KindToken, f.token)
+}
+
 func (c *commands) joinsLsCommand() *cobra.Command {
 	var (
 		filter joinsFilter
@@ -110,11 +120,14 @@ stand before them.`,
 			if follow && !q.Until.IsZero() {
 				return cli.Misused("--follow has no end, and --until is one").Hint("leave one of them out")
 			}
-			b, err := c.Open(cmd.Context(), false)
+			b, err := c.Open(cmd.Context())
 			if err != nil {
 				return err
 			}
 			defer b.Close()
+			if err := filter.known(cmd.Context(), b.Store()); err != nil {
+				return err
+			}
 			if follow {
 				return c.followJoins(cmd.Context(), b.Store(), q)
 			}
@@ -138,7 +151,7 @@ stand before them.`,
 func (c *commands) printJoins(records []store.Record) {
 	rows := [][]string{{"JOIN", "WHEN", "CODE", "BOT", "TOKEN", "FROM"}}
 	for _, r := range records {
-		rows = append(rows, []string{r.JoinID, ctl.Ago(c.Now(), r.Time), outcome(r), ctl.Plain(r.Bot), ctl.Plain(r.Token), cmp.Or(r.SourceAddr, "-")})
+		rows = append(rows, []string{r.JoinID, ctl.Ago(c.Now(), r.Time), outcome(r), words.Visible(r.Bot), words.Visible(r.Token), cmp.Or(r.SourceAddr, "-")})
 	}
 	c.Table(rows)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/store"
+	"github.com/gatepass-ci/gatepass/internal/words"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
@@ -45,13 +46,13 @@ func (c *commands) printJoin(r store.Record) {
 		for _, cr := range r.Credentials {
 			kind := strings.TrimSuffix(cr.Type+" "+cr.Usage, " ")
 			who := cmp.Or(strings.TrimPrefix(cr.Subject+" "+strings.Join(cr.Principals, ","), " "), "-")
-			rows = append(rows, []string{ctl.Plain(cr.Name), kind, ctl.Plain(who), cmp.Or(strings.Join(cr.Roles, ","), "-"), c.until(cr.ExpiresAt), cr.Serial})
+			rows = append(rows, []string{words.Visible(cr.Name), kind, words.Visible(who), cmp.Or(strings.Join(cr.Roles, ","), "-"), c.until(cr.ExpiresAt), cr.Serial})
 		}
 		c.Section("credentials", rows)
 	}
 	var claims [][]string
 	for _, name := range slices.Sorted(maps.Keys(r.Claims)) {
-		claims = append(claims, []string{ctl.Plain(name), ctl.Plain(claimText(r.Claims[name]))})
+		claims = append(claims, []string{words.Visible(name), words.Visible(claimText(r.Claims[name]))})
 	}
 	c.Section("claims of the ID token", claims)
 }
@@ -71,7 +72,7 @@ func (c *commands) joinRows(r store.Record) [][]string {
 	}
 	row := func(name, value string) {
 		if value != "" {
-			rows = append(rows, []string{name, ctl.Plain(value)})
+			rows = append(rows, []string{name, words.Visible(value)})
 		}
 	}
 	row("detail", r.Detail)
@@ -143,7 +144,7 @@ func (c *commands) printMismatches(all []store.RuleMismatch, leftOut int) {
 	rows := [][]string{{"RULE", "FIELD", "RULE WANTS", "JOB PRESENTED"}}
 	for _, m := range all {
 		for _, f := range m.Fields {
-			rows = append(rows, []string{fmt.Sprintf("allow[%d]", m.Rule), f.Field, ctl.Plain(f.Want), ctl.Presented(f.Got)})
+			rows = append(rows, []string{fmt.Sprintf("allow[%d]", m.Rule), f.Field, words.Visible(f.Want), ctl.Presented(f.Got)})
 		}
 	}
 	c.Section("why no rule matched", rows)

@@ -4,7 +4,6 @@ package resources
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -13,7 +12,6 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
-	"github.com/gatepass-ci/gatepass/internal/sqlite"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -37,6 +35,7 @@ type applyFlags struct {
 	createOnly     bool
 	overwrite      bool // what was changed by hand
 	prune, force   bool
+	yes            bool // do not ask before something is pruned
 	selector       string
 
 	// What check makes of them.
@@ -52,14 +51,15 @@ func (c *commands) applyCommand() *cobra.Command {
 		Long: `apply stores resources as the files say, and changes nothing that they do not
 name. Everything is validated before anything is stored, and up to 100 changes
 are stored together or not at all; more are stored in several transactions, and
-running the command again completes what was cut short.
+running the command again completes what was cut short. Only gatepassctl serve
+begins a data directory.
 
 What was changed by gatepassctl edit since it was last applied is not undone
 unless --overwrite says so. With --prune --selector what carries the labels and
-is no longer in the files is removed.`,
+is no longer in the files is removed, once you have confirmed it or written --yes.`,
 		Example: `  gatepassctl apply -f rules.yaml --data ./gatepass-data
   gatepassctl apply -f rules/ --dry-run --strict
-  gatepassctl apply -f rules/ --prune --selector team=shop`,
+  gatepassctl apply -f rules/ --prune --selector team=shop --yes`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.apply(cmd.Context(), &f) },
 	}
@@ -68,6 +68,7 @@ is no longer in the files is removed.`,
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "tell what would change, field by field, and store nothing")
 	cmd.Flags().BoolVar(&f.strict, "strict", false, "refuse what lint warns of")
 	cmd.Flags().BoolVar(&f.overwrite, "overwrite", false, "undo what was changed by gatepassctl edit")
+	cmd.Flags().BoolVar(&f.yes, "yes", false, "do not ask before something is pruned, as with --force")
 	cmd.Flags().BoolVar(&f.force, "force", false, "prune what others still refer to, and even everything that carries the labels")
 	c.OutputFlag(cmd)
 	return cmd
@@ -109,17 +110,14 @@ func (f *applyFlags) addPrune(cmd *cobra.Command) {
 }
 
 func (c *commands) apply(ctx context.Context, f *applyFlags) error {
-	var state admin.State
-	b, err := c.Open(ctx, !f.dryRun)
-	switch {
-	case f.dryRun && errors.Is(err, sqlite.ErrNoData): // it begins no data directory, and nothing is stored there
-	case err != nil:
+	b, err := c.Open(ctx)
+	if err != nil {
 		return err
-	default:
-		defer b.Close()
-		if state, err = admin.Read(ctx, b.Store()); err != nil {
-			return err
-		}
+	}
+	defer b.Close()
+	state, err := admin.Read(ctx, b.Store())
+	if err != nil {
+		return err
 	}
 	p, err := c.plan(state, f)
 	if err != nil {
@@ -133,12 +131,15 @@ func (c *commands) apply(ctx context.Context, f *applyFlags) error {
 	}
 	if f.dryRun {
 		c.warnOf(p)
-		return c.printSteps(p, dryRun)
+		return c.printSteps(b, p, dryRun)
+	}
+	if err := c.confirmPrune(b, p, f); err != nil {
+		return err
 	}
 	if err := c.execute(ctx, b.Store(), p.steps); err != nil {
 		return err
 	}
-	if err := c.printSteps(p, done); err != nil {
+	if err := c.printSteps(b, p, done); err != nil {
 		return err
 	}
 	return c.refreshNew(ctx, b, p.steps)
@@ -170,6 +171,29 @@ func parseSelector(s string) (admin.Selector, error) {
 	return selector, nil
 }
 
+// confirmPrune asks before resources are removed, which no file names.
+func (c *commands) confirmPrune(b ctl.Backend, p *plan, f *applyFlags) error {
+	var ids []string
+	for _, s := range p.steps {
+		if s.Action == admin.Remove {
+			ids = append(ids, s.ID())
+		}
+	}
+	if len(ids) == 0 || f.yes || f.force {
+		return nil
+	}
+	return c.Confirm(fmt.Sprintf("This removes %s from %s: %s", ctl.Plural(len(ids), "resource", "resources"), b, shortened(ids)), "prune")
+}
+
+// selectable refuses a selector with a label that nothing carries.
+func selectable(state admin.State, selector admin.Selector) error {
+	label, near := state.Unlabelled(selector)
+	if label == "" {
+		return nil
+	}
+	return cli.Failed("nothing carries the label %s", label).Hint("%ssee the labels with gatepassctl get all -o yaml", ctl.DidYouMean("", near))
+}
+
 // plan is what is to be done, and to what.
 type plan struct {
 	state admin.State
@@ -191,6 +215,11 @@ func (c *commands) plan(state admin.State, f *applyFlags) (*plan, error) {
 		return nil, err
 	}
 	p := &plan{state: state, steps: steps, selector: f.selected}
+	if len(wanted) == 0 {
+		if err := selectable(state, f.selected); err != nil {
+			return nil, err
+		}
+	}
 	pruned := p.state.Prune(wanted, f.selected)
 	p.steps, p.everything = append(p.steps, pruned.Removals...), pruned.Everything
 	c.warnInvalid(p.state.Invalid(p.steps))

@@ -48,7 +48,7 @@ func (c *commands) diff(ctx context.Context, b ctl.Backend, f *applyFlags) error
 	if err != nil {
 		return err
 	}
-	if err := c.Print(reports, func() {
+	if err := c.Print(stepsAnswer{reports}, func() {
 		for i, r := range reports {
 			c.printStep(r, p.steps[i], dryRun)
 		}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/cli"
+	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
@@ -52,7 +53,7 @@ write the change into the files too.`,
 }
 
 func (c *commands) edit(ctx context.Context, r ref) error {
-	b, err := c.Open(ctx, false)
+	b, err := c.Open(ctx)
 	if err != nil {
 		return err
 	}
@@ -65,7 +66,7 @@ func (c *commands) edit(ctx context.Context, r ref) error {
 	stored, ok := state.Get(r.kind, r.name)
 	if !ok {
 		_, err := b.Store().Get(ctx, r.kind, r.name)
-		return notStored(r.kind, r.name, err)
+		return notStored(ctx, b.Store(), r.kind, r.name, err)
 	}
 	s, err := c.openSession(r, stored)
 	if err != nil {
@@ -77,7 +78,7 @@ func (c *commands) edit(ctx context.Context, r ref) error {
 	}
 	if step.Action == admin.Unchanged {
 		s.remove()
-		return c.printUnchanged(&plan{state: state, steps: []admin.Step{step}}, r)
+		return c.printUnchanged(b, &plan{state: state, steps: []admin.Step{step}}, r)
 	}
 	p := &plan{state: state, steps: []admin.Step{step}}
 	// The editor had the terminal: what was typed into it is no interrupt of this.
@@ -90,18 +91,18 @@ func (c *commands) edit(ctx context.Context, r ref) error {
 	if err := c.lint(p, false); err != nil {
 		return err
 	}
-	if err := c.printSteps(p, done); err != nil {
+	if err := c.printSteps(b, p, done); err != nil {
 		return err
 	}
 	return c.refreshNew(ctx, b, p.steps)
 }
 
-func (c *commands) printUnchanged(p *plan, r ref) error {
+func (c *commands) printUnchanged(b ctl.Backend, p *plan, r ref) error {
 	reports, err := p.report()
 	if err != nil {
 		return err
 	}
-	return c.Print(reports, func() { fmt.Fprintf(c.Out, "unchanged  %s\n", r) })
+	return c.PrintChange(b, stepsAnswer{reports}, func() { fmt.Fprintf(c.Out, "unchanged  %s\n", r) })
 }
 
 // session is a text that is edited until it is right.
@@ -228,7 +229,7 @@ func (c *commands) runEditor(path string) error {
 		words := append(strings.Fields(editor), path)
 		cmd = exec.Command(words[0], words[1:]...)
 	}
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.In, c.Out, c.Err
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.In, cli.Unguarded(c.Out), cli.Unguarded(c.Err)
 	if err := cmd.Run(); err != nil {
 		return cli.Failed("the editor %s failed: %w; nothing was stored", editor, err).Hint("set VISUAL or EDITOR to an editor that waits until the file is closed, such as: export EDITOR=nano")
 	}

@@ -78,10 +78,11 @@ func (c *commands) explain(ctx context.Context, f explainFlags) error {
 	defer done()
 	e, err := admin.Explain(ctx, reasons, q)
 	if errors.Is(err, store.ErrNotFound) && len(f.files) > 0 {
-		return cli.Failed("token/%s is not in %s", q.Token, strings.Join(f.files, ", ")).Hint("see which there are: grep -A2 'kind: token'")
+		stored, _ := reasons.List(ctx, rules.KindToken)
+		return cli.Failed("token/%s is not in %s", q.Token, strings.Join(f.files, ", ")).Hint("%ssee which there are: grep -A2 'kind: token'", nearest(ref{rules.KindToken, q.Token}, stored))
 	}
 	if errors.Is(err, store.ErrNotFound) {
-		return notStored(rules.KindToken, q.Token, err)
+		return notStored(ctx, reasons, rules.KindToken, q.Token, err)
 	}
 	if _, ok := errors.AsType[*admin.AmbiguousError](err); ok {
 		return cli.Misused("%w", err).Hint("write --token NAME")
@@ -115,7 +116,7 @@ func (c *commands) reasons(ctx context.Context, files []string) (reasons admin.R
 		static, err := admin.NewStatic(resources)
 		return static, func() error { return nil }, err
 	}
-	b, err := c.Open(ctx, false)
+	b, err := c.Open(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -127,7 +128,7 @@ func (c *commands) explainLast(ctx context.Context, f explainFlags) error {
 	if f.token != "" {
 		return cli.Misused("--last and --token do not go together").Hint("leave out --token: the record names it")
 	}
-	b, err := c.Open(ctx, false)
+	b, err := c.Open(ctx)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/store"
+	"github.com/gatepass-ci/gatepass/internal/words"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -17,14 +18,14 @@ func (c *commands) printExplanation(e admin.Explanation) {
 	bold := c.Style(c.Out).Bold
 	rows := [][]string{{"CHECK", "RESULT", "DETAIL"}}
 	for _, check := range e.Checks {
-		rows = append(rows, []string{check.Name, check.Code, ctl.Plain(check.Detail)})
+		rows = append(rows, []string{check.Name, check.Code, words.Visible(check.Detail)})
 	}
 	c.Table(rows)
 	c.printVerdicts(e.Rules)
 	if len(e.Presented) > 0 {
 		var rows [][]string
 		for _, field := range slices.Sorted(maps.Keys(e.Presented)) {
-			rows = append(rows, []string{field, ctl.Plain(strings.Join(e.Presented[field], ", "))})
+			rows = append(rows, []string{field, words.Visible(strings.Join(e.Presented[field], ", "))})
 		}
 		c.Section("what the job presents", rows)
 	}
@@ -121,5 +122,5 @@ func (c *commands) printRecorded(r *admin.Recorded) {
 	case r.Differs:
 		verdict = "and the rules say otherwise now"
 	}
-	fmt.Fprintf(c.Out, "join %s %s was recorded as %s, %s\n", r.JoinID, ctl.Ago(c.Now(), r.Time), r.Code, ctl.Plain(verdict))
+	fmt.Fprintf(c.Out, "join %s %s was recorded as %s, %s\n", r.JoinID, ctl.Ago(c.Now(), r.Time), r.Code, words.Visible(verdict))
 }

@@ -22,7 +22,7 @@ func (c *commands) readResources(files []string) ([]rules.Resource, error) {
 
 // readDocuments is the same with where each resource stands.
 func (c *commands) readDocuments(files []string, mayBeEmpty bool) ([]rules.Document, error) {
-	paths, err := expand(files)
+	paths, err := expand(files, mayBeEmpty)
 	if err != nil {
 		return nil, err
 	}
@@ -89,8 +89,9 @@ func resourcesOf(documents []rules.Document) []rules.Resource {
 	return resources
 }
 
-// expand returns the files that are meant, each once, those of a directory by name.
-func expand(names []string) ([]string, error) {
+// expand returns the files that are meant, each once, those of a directory by name. A
+// directory without any is an error unless it may be empty: it is a wrong one.
+func expand(names []string, mayBeEmpty bool) ([]string, error) {
 	var paths []string
 	for _, name := range names {
 		if name == "-" {
@@ -111,6 +112,9 @@ func expand(names []string) ([]string, error) {
 		below, err := resourceFiles(name + string(filepath.Separator)) // also of what a link leads to
 		if err != nil {
 			return nil, err
+		}
+		if len(below) == 0 && !mayBeEmpty {
+			return nil, cli.Failed("%s has no .yaml, .yml or .json file in it or below it", name).Hint("check the path")
 		}
 		paths = append(paths, below...)
 	}

@@ -70,7 +70,7 @@ func (c *commands) get(cmd *cobra.Command, args []string, f getFlags) error {
 	if err := f.check(refs); err != nil {
 		return err
 	}
-	b, err := c.Open(cmd.Context(), false)
+	b, err := c.Open(cmd.Context())
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func (c *commands) get(cmd *cobra.Command, args []string, f getFlags) error {
 	if filtered := f.selector != "" || f.filter.Relates() || f.filter.Method != ""; len(refs) == 1 && refs[0].one() && !filtered {
 		stored, err := b.Store().Get(cmd.Context(), refs[0].kind, refs[0].name)
 		if err != nil {
-			return notStored(refs[0].kind, refs[0].name, err)
+			return notStored(cmd.Context(), b.Store(), refs[0].kind, refs[0].name, err)
 		}
 		if !f.table && !f.names {
 			return c.printResource(stored.Resource)
@@ -96,9 +96,20 @@ func (c *commands) get(cmd *cobra.Command, args []string, f getFlags) error {
 	if err != nil {
 		return err
 	}
+	if err := ctl.KnownIf(cmd.Context(), b.Store(), rules.KindBot, f.filter.Bot); err != nil {
+		return err
+	}
+	if err := ctl.KnownIf(cmd.Context(), b.Store(), rules.KindRole, f.filter.Role); err != nil {
+		return err
+	}
 	chosen, err := choose(state, refs, f.filter)
 	if err != nil {
 		return err
+	}
+	if len(chosen) == 0 {
+		if err := selectable(state, f.filter.Labels); err != nil {
+			return err
+		}
 	}
 	if err := c.printList(chosen, f); err != nil {
 		return err
@@ -146,8 +157,10 @@ func choose(state admin.State, refs []ref, filter admin.Filter) ([]store.Stored,
 		}
 	}
 	var missing []string
+	var near string
 	for _, r := range refs {
 		if r.one() && !found[r] {
+			near = cmp.Or(near, nearest(r, state.Choose(admin.Filter{})))
 			missing = append(missing, r.String()+" does not exist, or does not fit the filters")
 			if _, ok := state.Get(r.kind, r.name); !ok {
 				missing[len(missing)-1] = r.String() + " does not exist"
@@ -155,7 +168,7 @@ func choose(state admin.State, refs []ref, filter admin.Filter) ([]store.Stored,
 		}
 	}
 	if len(missing) > 0 {
-		return nil, cli.Failed("%s", atMost(missing)).Hint("see what there is with gatepassctl get all")
+		return nil, cli.Failed("%s", atMost(missing)).Hint("%ssee what there is with gatepassctl get all", near)
 	}
 	return chosen, nil
 }

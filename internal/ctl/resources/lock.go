@@ -13,7 +13,6 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
-	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -60,7 +59,10 @@ func targetOf(kind rules.Kind, name string) rules.Target {
 }
 
 // lockFlags say how to lock.
-type lockFlags struct{ message, ttl, expires string }
+type lockFlags struct {
+	message, ttl, expires string
+	yes                   bool
+}
 
 // locking makes cmd lock a target.
 func (c *commands) locking(cmd *cobra.Command, target func(args []string) rules.Target) *cobra.Command {
@@ -68,36 +70,25 @@ func (c *commands) locking(cmd *cobra.Command, target func(args []string) rules.
 	cmd.Flags().StringVar(&f.message, "message", "", "why; jobs that are refused are told it")
 	cmd.Flags().StringVar(&f.ttl, "ttl", "", "unlock after so long, such as 4h or 2d")
 	cmd.Flags().StringVar(&f.expires, "expires", "", "unlock at this time, such as 2026-01-31T08:00:00Z")
-	check := cmd.PreRunE
+	cmd.Flags().BoolVar(&f.yes, "yes", false, "do not ask: before everything is locked, or a name that nothing has")
 	var expires time.Time
 	cmd.PreRunE = func(cmd *cobra.Command, args []string) (err error) {
-		if expires, err = f.end(c.Now()); err == nil && check != nil {
-			err = check(cmd, args)
-		}
+		expires, err = f.end(c.Now())
 		return err
 	}
 	cmd.RunE = c.On(func(ctx context.Context, b ctl.Backend, args []string) error {
-		return c.lock(ctx, b.Store(), target(args), f.message, expires)
+		return c.lock(ctx, b, target(args), f, expires)
 	})
 	return cmd
 }
 
 func (c *commands) lockAllCommand() *cobra.Command {
-	var yes bool
-	cmd := c.locking(&cobra.Command{
+	return c.locking(&cobra.Command{
 		Use:     "all",
 		Short:   "stop every join: the emergency stop",
 		Example: "  gatepassctl lock all --yes --message 'incident 42' --stack gatepass",
 		Args:    cobra.NoArgs,
-		PreRunE: func(*cobra.Command, []string) error {
-			if yes {
-				return nil
-			}
-			return c.Confirm("This refuses every join of every job", "all")
-		},
 	}, func([]string) rules.Target { return rules.Target{All: true} })
-	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
-	return cmd
 }
 
 func (c *commands) lockLsCommand() *cobra.Command {
@@ -140,8 +131,13 @@ func (f lockFlags) end(now time.Time) (time.Time, error) {
 	return time.Time{}, nil
 }
 
-func (c *commands) lock(ctx context.Context, s store.Store, target rules.Target, message string, expires time.Time) error {
-	lock, err := admin.Lock(ctx, s, target, message, expires, c.Now())
+func (c *commands) lock(ctx context.Context, b ctl.Backend, target rules.Target, f lockFlags, expires time.Time) error {
+	if !f.yes {
+		if err := c.confirmLock(ctx, b, target); err != nil {
+			return err
+		}
+	}
+	lock, err := admin.Lock(ctx, b.Store(), target, f.message, expires, c.Now())
 	if longer, ok := errors.AsType[*admin.LongerError](err); ok {
 		return cli.Failed("%s: %s", admin.TargetID(target), longer).Hint("unlock it first if it shall end earlier: %s", unlockLine(target))
 	}
@@ -151,8 +147,33 @@ func (c *commands) lock(ctx context.Context, s store.Store, target rules.Target,
 	if err != nil {
 		return err
 	}
-	c.warnUnknown(ctx, s, target)
-	return c.printLocked(lock)
+	return c.printLocked(b, lock)
+}
+
+// confirmLock asks before everything is locked, and before a lock of what there is not: a
+// slip in a name would leave the joins going that somebody wants to stop.
+func (c *commands) confirmLock(ctx context.Context, b ctl.Backend, target rules.Target) error {
+	if target.All {
+		bots, err := b.Store().List(ctx, rules.KindBot)
+		if err != nil {
+			bots = nil // what cannot be read stops nobody in an emergency
+		}
+		return c.Confirm(fmt.Sprintf("This refuses every join of every job, of %s in %s", ctl.Plural(len(bots), "bot", "bots"), b), "all")
+	}
+	kind, name, _ := strings.Cut(admin.TargetID(target), "/")
+	if _, err := rules.CheckField("name", name); err != nil {
+		return nil // the lock is refused for it
+	}
+	err := ctl.Known(ctx, b.Store(), rules.Kind(kind), name)
+	unknown, ok := errors.AsType[*ctl.UnknownError](err)
+	if !ok {
+		return err
+	}
+	if err := c.Confirm("T"+unknown.Error()[1:], name); err != nil {
+		hints := cli.Of(err).Hints
+		return cli.Misused("%w", unknown).Hint("%s%s", ctl.DidYouMean("gatepassctl lock "+kind+" ", unknown.Nearest), strings.Join(hints, "; "))
+	}
+	return nil
 }
 
 // lockedAnswer is what lock prints for machines.
@@ -163,7 +184,7 @@ type lockedAnswer struct {
 	Lock   json.RawMessage `json:"lock"`
 }
 
-func (c *commands) printLocked(lock *rules.Lock) error {
+func (c *commands) printLocked(b ctl.Backend, lock *rules.Lock) error {
 	resource, err := resourceJSON(lock)
 	if err != nil {
 		return err
@@ -174,7 +195,7 @@ func (c *commands) printLocked(lock *rules.Lock) error {
 	if !lock.Expires.IsZero() {
 		until, answer.Until = "until "+ctl.Stamp(lock.Expires), &lock.Expires
 	}
-	return c.Print(answer, func() {
+	return c.PrintChange(b, answer, func() {
 		fmt.Fprintf(c.Out, "locked %s from %s %s\n", answer.Target, ctl.Stamp(now), until)
 		fmt.Fprintf(c.Out, "the next join is refused, without a deployment (lock/%s)\n", lock.Name())
 		fmt.Fprintln(c.Out, "what was issued before goes on working until it ends: "+revokeLine(lock.Target))
@@ -198,16 +219,4 @@ func targetWords(t rules.Target) string {
 		return "all"
 	}
 	return strings.Replace(admin.TargetID(t), "/", " ", 1)
-}
-
-// warnUnknown warns of a target that does not exist. It was locked all the same: in
-// an emergency it may be created again at any moment.
-func (c *commands) warnUnknown(ctx context.Context, s store.Resources, t rules.Target) {
-	kind, name, named := strings.Cut(admin.TargetID(t), "/")
-	if !named {
-		return
-	}
-	if _, err := s.Get(ctx, rules.Kind(kind), name); errors.Is(err, store.ErrNotFound) {
-		c.Warn("there is no %s/%s: check the name. It is locked all the same", kind, name)
-	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/token"
+	"github.com/gatepass-ci/gatepass/internal/words"
 	"github.com/gatepass-ci/gatepass/pkg/provider"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
@@ -179,7 +180,7 @@ func (c *commands) answersOfToken(method string, answers answered, f newFlags) e
 		}
 	}
 	for _, note := range notes {
-		fmt.Fprintln(c.Err, "note:", ctl.Plain(note))
+		fmt.Fprintln(c.Err, "note:", words.Visible(note))
 	}
 	return nil
 }

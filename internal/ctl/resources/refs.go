@@ -1,6 +1,7 @@
 package resources
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"path"
@@ -10,6 +11,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/store"
+	"github.com/gatepass-ci/gatepass/internal/words"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 	"github.com/spf13/cobra"
 )
@@ -92,11 +94,24 @@ func parseID(s string) (rules.Kind, string, error) {
 	return k, name, nil
 }
 
-func notStored(kind rules.Kind, name string, err error) error {
-	if errors.Is(err, store.ErrNotFound) {
-		return cli.Failed("%s/%s does not exist", kind, name).Hint("see what there is with gatepassctl get %s", kind)
+// notStored is the error of what does not exist, with the nearest name that does.
+func notStored(ctx context.Context, s store.ResourceReader, kind rules.Kind, name string, err error) error {
+	if !errors.Is(err, store.ErrNotFound) {
+		return err
 	}
-	return err
+	stored, _ := s.List(ctx, kind) // it is only for the hint
+	return cli.Failed("%s/%s does not exist", kind, name).Hint("%ssee what there is with gatepassctl get %s", nearest(ref{kind, name}, stored), kind)
+}
+
+// nearest begins a hint with the resource that was likely meant.
+func nearest(r ref, stored []store.Stored) string {
+	var names []string
+	for _, one := range stored {
+		if one.Resource.Kind() == r.kind {
+			names = append(names, one.Resource.Name())
+		}
+	}
+	return ctl.DidYouMean(string(r.kind)+"/", words.Nearest(r.name, names))
 }
 
 // completeID completes KIND, then KIND/NAME.

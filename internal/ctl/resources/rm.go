@@ -1,6 +1,7 @@
 package resources
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -82,17 +83,18 @@ func (c *commands) remove(ctx context.Context, b ctl.Backend, refs []ref, f rmFl
 	c.warnInvalid(state.Invalid(p.steps))
 	p.findUnlocks(c.Now())
 	if f.dryRun {
-		return c.printSteps(p, dryRun)
+		return c.printSteps(b, p, dryRun)
 	}
 	if err := c.execute(ctx, b.Store(), p.steps); err != nil {
 		return err
 	}
-	return c.printSteps(p, done)
+	return c.printSteps(b, p, done)
 }
 
 func planRemoval(state admin.State, refs []ref, ignoreMissing bool) (*plan, error) {
 	p := &plan{state: state}
 	var missing []string
+	var near string
 	seen := map[ref]bool{}
 	for _, r := range refs {
 		if seen[r] {
@@ -103,6 +105,7 @@ func planRemoval(state admin.State, refs []ref, ignoreMissing bool) (*plan, erro
 		switch {
 		case errors.Is(err, store.ErrNotFound):
 			missing = append(missing, r.String()+" does not exist")
+			near = cmp.Or(near, nearest(r, state.Choose(admin.Filter{})))
 		case err != nil:
 			return nil, err
 		default:
@@ -110,7 +113,7 @@ func planRemoval(state admin.State, refs []ref, ignoreMissing bool) (*plan, erro
 		}
 	}
 	if len(missing) > 0 && !ignoreMissing {
-		return nil, cli.Failed("%s; nothing was removed", atMost(missing)).Hint("see what there is with gatepassctl get all, or write --ignore-not-found")
+		return nil, cli.Failed("%s; nothing was removed", atMost(missing)).Hint("%ssee what there is with gatepassctl get all, or write --ignore-not-found", near)
 	}
 	admin.Sort(p.steps)
 	return p, nil

@@ -129,9 +129,10 @@ func (c *commands) progress(done, total int) {
 	if !cli.IsTerminal(c.Err) || total <= store.MaxChanges {
 		return
 	}
-	fmt.Fprintf(c.Err, "\rstored %d of %d changes", done, total)
+	terminal := cli.Unguarded(c.Err) // whose cursor this moves
+	fmt.Fprintf(terminal, "\rstored %d of %d changes", done, total)
 	if done == total {
-		fmt.Fprintln(c.Err)
+		fmt.Fprintln(terminal)
 	}
 }
 
@@ -167,13 +168,18 @@ func (p *plan) report() ([]stepReport, error) {
 	return reports, nil
 }
 
+// stepsAnswer is what commands that change resources print for machines.
+type stepsAnswer struct {
+	Steps []stepReport `json:"steps"`
+}
+
 // printSteps prints the steps, and how many of each kind there were.
-func (c *commands) printSteps(p *plan, t tense) error {
+func (c *commands) printSteps(b ctl.Backend, p *plan, t tense) error {
 	reports, err := p.report()
 	if err != nil {
 		return err
 	}
-	return c.Print(reports, func() {
+	return c.PrintChange(b, stepsAnswer{reports}, func() {
 		for i, r := range reports {
 			c.printStep(r, p.steps[i], t)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
+	"github.com/gatepass-ci/gatepass/internal/words"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -128,12 +129,15 @@ func (c *commands) printReport(r testReport) {
 	for _, f := range r.Files {
 		for _, result := range f.Cases {
 			if result.Passed() {
-				fmt.Fprintf(c.Out, "ok    %s: %s (%s)\n", result.Token, ctl.Plain(result.Name), result.Want)
+				fmt.Fprintf(c.Out, "ok    %s: %s (%s)\n", result.Token, words.Visible(result.Name), result.Want)
+				for _, note := range result.Notes {
+					fmt.Fprintf(c.Out, "      %s:%d: note: %s\n", f.File, result.Line, words.Visible(note))
+				}
 				continue
 			}
-			fmt.Fprintf(c.Out, "%s  %s: %s\n", red("FAIL"), result.Token, ctl.Plain(result.Name))
+			fmt.Fprintf(c.Out, "%s  %s: %s\n", red("FAIL"), result.Token, words.Visible(result.Name))
 			for _, problem := range result.Problems {
-				fmt.Fprintf(c.Out, "      %s:%d: %s\n", f.File, result.Line, ctl.Plain(problem))
+				fmt.Fprintf(c.Out, "      %s:%d: %s\n", f.File, result.Line, words.Visible(problem))
 			}
 			c.printWhy(result)
 		}

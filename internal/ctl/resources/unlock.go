@@ -12,6 +12,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/store"
+	"github.com/gatepass-ci/gatepass/internal/words"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -32,7 +33,7 @@ stops the target all the same, it says which.`,
 			Example: "  gatepassctl unlock " + string(kind) + " example --data ./gatepass-data",
 			Args:    cli.Exactly("NAME"),
 			RunE: c.On(func(ctx context.Context, b ctl.Backend, args []string) error {
-				return c.unlock(ctx, b.Store(), targetOf(kind, args[0]))
+				return c.unlock(ctx, b, targetOf(kind, args[0]))
 			}),
 		})
 	}
@@ -42,7 +43,7 @@ stops the target all the same, it says which.`,
 		Example: "  gatepassctl unlock all --data ./gatepass-data",
 		Args:    cobra.NoArgs,
 		RunE: c.On(func(ctx context.Context, b ctl.Backend, _ []string) error {
-			return c.unlock(ctx, b.Store(), rules.Target{All: true})
+			return c.unlock(ctx, b, rules.Target{All: true})
 		}),
 	}, &cobra.Command{
 		Use:     "lock NAME",
@@ -51,21 +52,51 @@ stops the target all the same, it says which.`,
 		Args:    cli.Exactly("NAME"),
 		RunE: c.On(func(ctx context.Context, b ctl.Backend, args []string) error {
 			name := strings.TrimPrefix(args[0], "lock/")
-			return c.unlockWhere(ctx, b.Store(), func(l *rules.Lock) bool { return l.Name() == name }, "there is no lock/"+name)
+			return c.unlockWhere(ctx, b, lockFilter{
+				func(l *rules.Lock) bool { return l.Name() == name },
+				func(l *rules.Lock) string { return l.Name() }, name,
+				"there is no lock/" + name, "gatepassctl unlock lock ",
+			})
 		}),
 	})
 	return cmd
 }
 
-func (c *commands) unlock(ctx context.Context, s store.Store, t rules.Target) error {
-	return c.unlockWhere(ctx, s, func(l *rules.Lock) bool { return l.Target == t }, "no lock stops "+admin.TargetID(t)+" by itself")
+func (c *commands) unlock(ctx context.Context, b ctl.Backend, t rules.Target) error {
+	return c.unlockWhere(ctx, b, lockFilter{
+		func(l *rules.Lock) bool { return l.Target == t },
+		func(l *rules.Lock) string { return targetWords(l.Target) }, targetWords(t),
+		"no lock stops " + admin.TargetID(t) + " by itself", "gatepassctl unlock ",
+	})
 }
 
-// unlockWhere removes the locks that fit; none is what there is none.
-func (c *commands) unlockWhere(ctx context.Context, s store.Store, fits func(*rules.Lock) bool, none string) error {
-	removed, err := admin.Unlock(ctx, s, fits, c.Now())
+// lockFilter is which locks are removed, and how people name them.
+type lockFilter struct {
+	fits    func(*rules.Lock) bool
+	name    func(*rules.Lock) string
+	wanted  string
+	none    string // what is said if no lock fits
+	command string // before a name
+}
+
+// near begins a hint with the lock that was likely meant.
+func (f lockFilter) near(ctx context.Context, s store.Resources) string {
+	stored, _ := s.List(ctx, rules.KindLock) // it is only a hint
+	var names []string
+	for _, one := range stored {
+		if l, ok := one.Resource.(*rules.Lock); ok {
+			names = append(names, f.name(l))
+		}
+	}
+	return ctl.DidYouMean(f.command, words.Nearest(f.wanted, names))
+}
+
+// unlockWhere removes the locks that fit.
+func (c *commands) unlockWhere(ctx context.Context, b ctl.Backend, f lockFilter) error {
+	s := b.Store()
+	removed, err := admin.Unlock(ctx, s, f.fits, c.Now())
 	if errors.Is(err, store.ErrNotFound) {
-		return cli.Failed("%s", none).Hint("see what is locked with gatepassctl lock ls")
+		return cli.Failed("%s", f.none).Hint("%ssee what is locked with gatepassctl lock ls", f.near(ctx, s))
 	}
 	if conflict, ok := errors.AsType[*store.ConflictError](err); ok {
 		return cli.Failed("%w; nothing was unlocked", conflict).Hint("look at it with gatepassctl lock ls, then run the command again")
@@ -81,7 +112,9 @@ func (c *commands) unlockWhere(ctx context.Context, s store.Store, fits func(*ru
 	for i, l := range removed {
 		answers[i] = answer{l.Name(), admin.TargetID(l.Target)}
 	}
-	if err := c.Print(answers, func() {
+	if err := c.PrintChange(b, struct {
+		Unlocked []answer `json:"unlocked"`
+	}{answers}, func() {
 		for _, a := range answers {
 			fmt.Fprintf(c.Out, "unlocked %s (lock/%s)\n", a.Target, a.Lock)
 		}

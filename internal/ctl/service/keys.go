@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -11,8 +12,10 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
+	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/jwks"
 	"github.com/gatepass-ci/gatepass/internal/store"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 func (c *commands) keysCommand() *cobra.Command {
@@ -84,7 +87,34 @@ GATEPASS_ISSUER_CA a file of certificates to trust beside the system's.`,
 	return cmd
 }
 
+// unknownIssuer is the error for an issuer that no token rule names and that has no keys
+// stored; nil if there is one.
+func unknownIssuer(ctx context.Context, s store.KeySets, issuer string, now time.Time) (*cli.Error, error) {
+	all, err := admin.Issuers(ctx, s, now)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, one := range all {
+		if one.Issuer == issuer {
+			return nil, nil
+		}
+		names = append(names, one.Issuer)
+	}
+	return cli.Failed("no token rule names the issuer %s, and no keys of it are stored", issuer).
+		Hint("%ssee gatepassctl keys ls", ctl.DidYouMean("--issuer ", words.Nearest(issuer, names))), nil
+}
+
 func (c *commands) refresh(ctx context.Context, b ctl.Backend, issuer string, unpin bool) error {
+	if issuer != "" {
+		unknown, err := unknownIssuer(ctx, b.Store(), issuer, c.Now())
+		if err != nil {
+			return err
+		}
+		if unknown != nil {
+			return unknown
+		}
+	}
 	refresher, err := b.Refresher()
 	if err != nil {
 		return err
@@ -108,7 +138,7 @@ func (c *commands) refresh(ctx context.Context, b ctl.Backend, issuer string, un
 	if err != nil {
 		return err
 	}
-	return c.printResults(results)
+	return c.printResults(b, results)
 }
 
 func (c *commands) printRefreshed(ctx context.Context, b ctl.Backend, issuer string) error {
@@ -117,30 +147,34 @@ func (c *commands) printRefreshed(ctx context.Context, b ctl.Backend, issuer str
 		return err
 	}
 	status := admin.Status(set, c.Now())
-	return c.Print(status, func() { c.printKeys("refreshed", issuer, status.Keys) })
+	return c.PrintChange(b, status, func() { c.printKeys("refreshed", issuer, status.Keys) })
 }
 
 func (c *commands) printKeys(what, issuer string, keys int) {
 	fmt.Fprintf(c.Out, "%-10s %s: %s\n", what, issuer, ctl.Plural(keys, "key", "keys"))
 }
 
-func (c *commands) printResults(results []jwks.Result) error {
-	type line struct {
-		Issuer string `json:"issuer"`
-		Keys   int    `json:"keys"`
-		Pinned bool   `json:"pinned,omitempty"`
-		Error  string `json:"error,omitempty"`
-	}
-	lines := make([]line, len(results))
+// refreshedIssuer is what came of one issuer's refresh.
+type refreshedIssuer struct {
+	Issuer string `json:"issuer"`
+	Keys   int    `json:"keys"`
+	Pinned bool   `json:"pinned,omitempty"`
+	Error  string `json:"error,omitempty"`
+}
+
+func (c *commands) printResults(b ctl.Backend, results []jwks.Result) error {
+	lines := make([]refreshedIssuer, len(results))
 	failures := 0
 	for i, r := range results {
-		lines[i] = line{Issuer: r.Issuer, Keys: r.Keys, Pinned: r.Pinned}
+		lines[i] = refreshedIssuer{Issuer: r.Issuer, Keys: r.Keys, Pinned: r.Pinned}
 		if r.Err != nil {
 			lines[i].Error = r.Err.Error()
 			failures++
 		}
 	}
-	err := c.Print(lines, func() {
+	err := c.PrintChange(b, struct {
+		Issuers []refreshedIssuer `json:"issuers"`
+	}{lines}, func() {
 		for _, l := range lines {
 			switch {
 			case l.Error != "":
@@ -163,11 +197,13 @@ func (c *commands) printResults(results []jwks.Result) error {
 
 func (c *commands) keysImportCommand() *cobra.Command {
 	var issuer string
+	var yes bool
 	cmd := &cobra.Command{
 		Use:   "import --issuer URL FILE",
 		Short: "pin an issuer's keys by hand",
 		Long: `import stores a JWK set (RFC 7517) for an issuer that cannot be reached. It is
-never fetched over and never grows stale; a key that is not in it is refused.
+never fetched over and never grows stale; a key that is not in it is refused, once
+the service no longer goes by keys that it read before: within a minute.
 Let go of it with gatepassctl keys refresh --issuer URL --unpin.`,
 		Example: "  gatepassctl keys import --issuer https://circleci.example.com jwks.json --data ./gatepass-data",
 		Args:    cli.Exactly("FILE"),
@@ -175,23 +211,38 @@ Let go of it with gatepassctl keys refresh --issuer URL --unpin.`,
 			if err := cli.Required(cmd, "issuer"); err != nil {
 				return err
 			}
-			return c.importKeys(cmd.Context(), issuer, args[0], c.Now())
+			return c.importKeys(cmd.Context(), issuer, args[0], yes)
 		},
 	}
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask before keys of an issuer that no token rule names")
 	cmd.Flags().StringVar(&issuer, "issuer", "", "the issuer, as the token rule names it")
 	return cmd
 }
 
-func (c *commands) importKeys(ctx context.Context, issuer, file string, now time.Time) error {
+// imported is what import prints for machines.
+type imported struct {
+	admin.IssuerStatus
+	// Until is when the last key ends that the service may have read before: until then it
+	// may take a key that is not among those imported.
+	Until time.Time `json:"old_keys_until"`
+}
+
+func (c *commands) importKeys(ctx context.Context, issuer, file string, yes bool) error {
 	data, err := c.ReadInput(file)
 	if err != nil {
 		return err
 	}
-	b, err := c.Open(ctx, true)
+	b, err := c.Open(ctx)
 	if err != nil {
 		return err
 	}
 	defer b.Close()
+	if err := jwks.ValidateIssuer(issuer); err == nil && !yes {
+		if err := c.confirmIssuer(ctx, b.Store(), issuer); err != nil {
+			return err
+		}
+	}
+	now := c.Now()
 	set, dropped, err := jwks.Import(ctx, b.Store(), issuer, data, now)
 	for _, d := range dropped {
 		fmt.Fprintf(c.Err, "warning: key %q is left out: %s\n", d.KID, d.Reason)
@@ -199,6 +250,22 @@ func (c *commands) importKeys(ctx context.Context, issuer, file string, now time
 	if err != nil {
 		return cli.Failed("importing %s: %w", file, err).Hint("give the issuer's JWK set as it publishes it; see docs/issuers.md")
 	}
-	status := admin.Status(set, now)
-	return c.Print(status, func() { c.printKeys("pinned", issuer, status.Keys) })
+	done := imported{admin.Status(set, now), c.Now().Add(join.KeyCacheAge).UTC().Truncate(time.Second).Add(time.Second)}
+	return c.PrintChange(b, done, func() {
+		c.printKeys("pinned", issuer, done.Keys)
+		fmt.Fprintf(c.Out, "a key that the service read before may still be taken until %s\n", ctl.Stamp(done.Until))
+	})
+}
+
+// confirmIssuer asks before keys are pinned for an issuer that nothing names: of one that
+// is misspelt they help no join.
+func (c *commands) confirmIssuer(ctx context.Context, s store.KeySets, issuer string) error {
+	unknown, err := unknownIssuer(ctx, s, issuer, c.Now())
+	if unknown == nil || err != nil {
+		return err
+	}
+	if err := c.Confirm("N"+unknown.Error()[1:], "import"); err != nil {
+		return cli.Misused("%w", unknown).Hint("%s; %s", unknown.Hints[0], strings.Join(cli.Of(err).Hints, "; "))
+	}
+	return nil
 }

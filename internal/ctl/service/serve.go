@@ -4,6 +4,7 @@ package service
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"net/netip"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/jwks"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // commands are those of this package.
@@ -76,9 +78,22 @@ GATEPASS_ISSUER_CA a file of certificates to trust beside the system's.`,
 	return cmd
 }
 
+// escaped is a writer of JSON in which what would move a terminal is escaped.
+type escaped struct{ io.Writer }
+
+// Write implements io.Writer.
+func (e escaped) Write(p []byte) (int, error) {
+	if _, err := e.Writer.Write(words.EscapeJSON(p)); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
 func (c *commands) serve(cmd *cobra.Command, config Config) (err error) {
 	if c.Data == "" {
-		c.Data = c.Getenv("GATEPASS_DATA")
+		if c.Data, err = c.Setting("GATEPASS_DATA"); err != nil {
+			return err
+		}
 	}
 	if c.Data == "" || c.Stack != "" {
 		return cli.Misused("serve runs on a data directory").Hint("write gatepassctl serve --data DIR, or set GATEPASS_DATA")
@@ -87,7 +102,7 @@ func (c *commands) serve(cmd *cobra.Command, config Config) (err error) {
 		return err
 	}
 	config.Data, config.Version, config.Now = c.Data, c.Version, c.Now
-	config.Log = slog.New(slog.NewJSONHandler(c.Err, nil))
+	config.Log = slog.New(slog.NewJSONHandler(escaped{c.Err}, nil))
 	server, err := Open(cmd.Context(), config)
 	if err != nil {
 		return err

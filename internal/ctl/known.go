@@ -1,0 +1,118 @@
+package ctl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/gatepass-ci/gatepass/internal/cli"
+	"github.com/gatepass-ci/gatepass/internal/store"
+	"github.com/gatepass-ci/gatepass/internal/words"
+	"github.com/gatepass-ci/gatepass/pkg/rules"
+)
+
+// lookBack is in how many records, the newest, a name is looked for that is nearly the one
+// that was written.
+const lookBack = 200
+
+// UnknownError says that neither a resource nor a record has a name.
+type UnknownError struct {
+	Kind    rules.Kind
+	Name    string
+	Nearest string // the name that was likely meant; "" if none is near
+}
+
+func (e *UnknownError) Error() string {
+	text := fmt.Sprintf("there is no %s/%s", e.Kind, e.Name)
+	if recorded(e.Kind) {
+		text += ", and no join of one is recorded"
+	}
+	return text
+}
+
+// Refused is the error of a command that goes by the name.
+func (e *UnknownError) Refused() *cli.Error {
+	return cli.Failed("%w", e).Hint("%ssee what there is with gatepassctl get %s", DidYouMean(string(e.Kind)+"/", e.Nearest), e.Kind)
+}
+
+// DidYouMean begins a hint with the name that was likely meant; "" if none is near.
+func DidYouMean(before, near string) string {
+	if near == "" {
+		return ""
+	}
+	return "did you mean " + before + near + "? "
+}
+
+// recorded reports whether records name resources of the kind.
+func recorded(kind rules.Kind) bool { return kind == rules.KindBot || kind == rules.KindToken }
+
+// Known returns nil if a resource has the name, or the record of a join: a bot that was
+// removed may have certificates that are valid. Else the error is an *UnknownError.
+func Known(ctx context.Context, s store.Store, kind rules.Kind, name string) error {
+	_, err := s.Get(ctx, kind, name)
+	if _, invalid := errors.AsType[*store.InvalidError](err); err == nil || invalid {
+		return nil
+	}
+	if !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	if !recorded(kind) {
+		return unknown(ctx, s, kind, name)
+	}
+	q := store.Query{Bot: name, Limit: 1}
+	if kind == rules.KindToken {
+		q = store.Query{Token: name, Limit: 1}
+	}
+	for _, err := range s.Joins(ctx, q) {
+		if _, damaged := errors.AsType[*store.DamagedError](err); damaged {
+			return nil // the command says so itself
+		}
+		return err
+	}
+	return unknown(ctx, s, kind, name)
+}
+
+// KnownIf is Known for a flag, which was not given if the name is empty.
+func KnownIf(ctx context.Context, s store.Store, kind rules.Kind, name string) error {
+	if name == "" {
+		return nil
+	}
+	err := Known(ctx, s, kind, name)
+	if unknown, ok := errors.AsType[*UnknownError](err); ok {
+		return unknown.Refused()
+	}
+	return err
+}
+
+func unknown(ctx context.Context, s store.Store, kind rules.Kind, name string) error {
+	stored, err := s.List(ctx, kind)
+	if _, invalid := errors.AsType[*store.InvalidError](err); err != nil && !invalid {
+		return err
+	}
+	var names []string
+	for _, one := range stored {
+		names = append(names, one.Resource.Name())
+	}
+	near := words.Nearest(name, names)
+	if near == "" && recorded(kind) {
+		near = words.Nearest(name, recordedNames(ctx, s, kind))
+	}
+	return &UnknownError{Kind: kind, Name: name, Nearest: near}
+}
+
+func recordedNames(ctx context.Context, s store.Records, kind rules.Kind) (names []string) {
+	for r, err := range s.Joins(ctx, store.Query{Limit: lookBack}) {
+		if err != nil {
+			continue // it is only a hint
+		}
+		name := r.Bot
+		if kind == rules.KindToken {
+			name = r.Token
+		}
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
