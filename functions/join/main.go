@@ -4,7 +4,6 @@
 package main
 
 import (
-	"context"
 	"crypto/rand"
 	"fmt"
 	"io"
@@ -25,7 +24,7 @@ import (
 )
 
 func main() {
-	handler, err := newHandler(context.Background(), os.Getenv, os.Stdout)
+	handler, err := newHandler(os.Getenv, os.Stdout)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "join:", err)
 		os.Exit(1)
@@ -33,12 +32,15 @@ func main() {
 	lambda.StartWithOptions(handler)
 }
 
-func newHandler(ctx context.Context, getenv func(string) string, metrics io.Writer) (lambda.Handler, error) {
+func newHandler(getenv func(string) string, metrics io.Writer) (lambda.Handler, error) {
+	if err := functions.SetUp(); err != nil {
+		return nil, err
+	}
 	s, err := functions.ReadJoinSettings(getenv)
 	if err != nil {
 		return nil, err
 	}
-	config, err := functions.AWSConfig(ctx)
+	config, err := functions.AWSConfig(getenv)
 	if err != nil {
 		return nil, err
 	}

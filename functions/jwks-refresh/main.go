@@ -4,7 +4,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"os"
@@ -18,7 +17,7 @@ import (
 )
 
 func main() {
-	handler, err := newHandler(context.Background(), os.Getenv, os.Stdout)
+	handler, err := newHandler(os.Getenv, os.Stdout)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "jwks-refresh:", err)
 		os.Exit(1)
@@ -26,12 +25,15 @@ func main() {
 	lambda.StartWithOptions(handler.Handle)
 }
 
-func newHandler(ctx context.Context, getenv func(string) string, metrics io.Writer) (*functions.Refresh, error) {
+func newHandler(getenv func(string) string, metrics io.Writer) (*functions.Refresh, error) {
+	if err := functions.SetUp(); err != nil {
+		return nil, err
+	}
 	s, err := functions.ReadRefreshSettings(getenv)
 	if err != nil {
 		return nil, err
 	}
-	config, err := functions.AWSConfig(ctx)
+	config, err := functions.AWSConfig(getenv)
 	if err != nil {
 		return nil, err
 	}

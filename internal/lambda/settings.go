@@ -93,7 +93,7 @@ func ReadJoinSettings(getenv func(string) string) (JoinSettings, error) {
 		}
 	}
 	e.required(EnvKey(cert.SSHUser), "the id or ARN of the KMS key of SSH users; this authority cannot be left out")
-	return s, errors.Join(e.problems...)
+	return s, e.problem()
 }
 
 // ReadRefreshSettings reads the settings of jwks-refresh, as ReadJoinSettings does.
@@ -107,7 +107,7 @@ func ReadRefreshSettings(getenv func(string) string) (RefreshSettings, error) {
 	if s.Issuers, err = jwks.ReadClientConfig(getenv); err != nil {
 		e.problems = append(e.problems, err)
 	}
-	return s, errors.Join(e.problems...)
+	return s, e.problem()
 }
 
 const day = 24 * time.Hour
@@ -122,6 +122,9 @@ type environment struct {
 func (e *environment) wrong(name string, err error) {
 	e.problems = append(e.problems, fmt.Errorf("%s: %w", name, err))
 }
+
+// problem is all that is wrong; nil if nothing is.
+func (e *environment) problem() error { return errors.Join(e.problems...) }
 
 // required returns a variable that must be set.
 func (e *environment) required(name, what string) string {
