@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	awskms "github.com/aws/aws-sdk-go-v2/service/kms"
@@ -51,7 +52,9 @@ type Config struct {
 
 // Authorities are the authorities of a deployment. It is safe for concurrent use.
 type Authorities struct {
-	c Config
+	c     Config
+	once  sync.Once // of begin
+	early atomic.Pointer[early]
 
 	mu      sync.Mutex
 	ready   map[slot]*loaded
@@ -85,8 +88,10 @@ func New(c Config) *Authorities {
 	return &Authorities{c: c, ready: map[slot]*loaded{}, leftOut: map[slot]time.Time{}}
 }
 
-// Prepare implements authority.Authorities.
+// Prepare implements authority.Authorities. The first time it also begins to read the keys
+// themselves, without waiting for them.
 func (a *Authorities) Prepare(ctx context.Context) {
+	a.once.Do(func() { a.begin(ctx) })
 	_, _ = a.current(ctx) // what it could not read Authority reads, and tells of
 }
 
@@ -106,6 +111,7 @@ func (a *Authorities) Authority(ctx context.Context, p cert.Purpose) (*authority
 		return nil, fmt.Errorf("authority %s: %w", p, err)
 	}
 	if !a.allReady(keys) {
+		a.await(ctx, keysPart)
 		if err := a.load(ctx, rotated)[p]; err != nil {
 			return nil, fmt.Errorf("authority %s: %w", p, err)
 		}
@@ -174,22 +180,16 @@ func (a *Authorities) load(ctx context.Context, rotated map[cert.Purpose]authori
 	return errs
 }
 
-// read reads one key: its public half and, at the same time, its certificate.
+// read reads one key and checks it.
 func (a *Authorities) read(ctx context.Context, k wanted) (*loaded, error) {
-	var (
-		wg             sync.WaitGroup
-		public         *ecdsa.PublicKey
-		pem            string
-		keyErr, pemErr error
-	)
-	wg.Go(func() { public, keyErr = publicKey(ctx, a.c.Client, k.key) })
-	if k.purpose.IsX509() {
-		wg.Go(func() { pem, pemErr = a.c.Certificates.Certificate(ctx, k.purpose, k.certificate) })
+	f, ok := a.take(k)
+	if !ok {
+		f = a.fetch(ctx, k)
 	}
-	wg.Wait()
+	public, pem, pemErr := f.public, f.pem, f.pemErr
 	switch {
-	case keyErr != nil:
-		return nil, keyErr
+	case f.keyErr != nil:
+		return nil, f.keyErr
 	case k.stored != nil && !k.stored.Is(public):
 		return nil, fmt.Errorf("KMS key %s has another public half than is stored of it in the table Resources; see docs/rotation.md", k.key)
 	case !k.purpose.IsX509():
