@@ -3,22 +3,26 @@ package awstest
 import (
 	"bytes"
 	"encoding/json"
+	"encoding/pem"
 	"io"
 	"log"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // Proxy stands in front of a server, notes the requests and does to them what a
 // Fault says.
 type Proxy struct {
-	server *httptest.Server
+	server      *httptest.Server
+	connections atomic.Int64
 
 	mu       sync.Mutex
 	fault    Fault
@@ -37,6 +41,32 @@ type Fault func(r Request, w http.ResponseWriter, forward func(http.ResponseWrit
 
 // NewProxy starts a proxy in front of the server at an endpoint.
 func NewProxy(endpoint string) (*Proxy, error) {
+	p, err := newProxy(endpoint)
+	if err == nil {
+		p.server.Start()
+	}
+	return p, err
+}
+
+// NewTLSProxy is NewProxy with TLS, as AWS has it. Whoever trusts CA can reach it.
+func NewTLSProxy(endpoint string) (*Proxy, error) {
+	p, err := newProxy(endpoint)
+	if err == nil {
+		p.server.Config.ErrorLog = log.New(io.Discard, "", 0) // a client that has gone
+		p.server.StartTLS()
+	}
+	return p, err
+}
+
+// CA is the certificate of a TLS proxy, in PEM.
+func (p *Proxy) CA() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.server.Certificate().Raw})
+}
+
+// Connections is how many connections clients have opened.
+func (p *Proxy) Connections() int { return int(p.connections.Load()) }
+
+func newProxy(endpoint string) (*Proxy, error) {
 	target, err := url.Parse(endpoint)
 	if err != nil {
 		return nil, err
@@ -44,7 +74,7 @@ func NewProxy(endpoint string) (*Proxy, error) {
 	p := &Proxy{}
 	next := httputil.NewSingleHostReverseProxy(target)
 	next.ErrorLog = log.New(io.Discard, "", 0) // a client that has gone is part of the test
-	p.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	p.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			return // the client has gone
@@ -65,6 +95,11 @@ func NewProxy(endpoint string) (*Proxy, error) {
 		}
 		forward(w)
 	}))
+	p.server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			p.connections.Add(1)
+		}
+	}
 	return p, nil
 }
 
@@ -176,10 +211,13 @@ func Late(d time.Duration) Fault {
 		answer := httptest.NewRecorder()
 		forward(answer)
 		time.Sleep(d)
-		for name, values := range answer.Header() {
-			w.Header()[name] = values
-		}
-		w.WriteHeader(answer.Code)
-		_, _ = w.Write(answer.Body.Bytes()) // the client may have gone
+		Replay(answer, w)
 	}
+}
+
+// Replay passes on an answer that a Fault has kept.
+func Replay(answer *httptest.ResponseRecorder, w http.ResponseWriter) {
+	maps.Copy(w.Header(), answer.Header())
+	w.WriteHeader(answer.Code)
+	_, _ = w.Write(answer.Body.Bytes()) // the client may have gone
 }

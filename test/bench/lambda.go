@@ -4,13 +4,11 @@ import (
 	"archive/zip"
 	"bytes"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/awstest"
@@ -18,37 +16,27 @@ import (
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
+// rootsFile is where Debian has the certificates that TLS trusts, about as many as Lambda's runtime.
+const rootsFile = "/etc/ssl/certs/ca-certificates.crt"
+
 // functions is a stack on stand-ins for AWS, with proxies that note each remote call of join.
+// The proxies speak TLS, as AWS does.
 type functions struct {
 	*bench
+	part        string
 	cloud       *worldtest.Cloud
 	stack       *worldtest.Stack
 	dynamo, kms *awstest.Proxy
+	ca          string // a file
 	calls       calls
 }
 
 // lambda measures the functions under Lambda's runtime interface emulator, with DynamoDB Local and
 // moto's KMS: what a remote call takes is theirs, and says how calls compare.
 func (b *bench) lambda() error {
-	cloud, err := worldtest.StartCloud()
+	f, stop, err := b.functions("lambda")
+	defer stop()
 	if err != nil {
-		return err
-	}
-	defer cloud.Stop()
-	f := &functions{bench: b, cloud: cloud}
-	if f.stack, err = cloud.NewStack(b.ctx, "bench"); err != nil {
-		return err
-	}
-	defer f.stack.Close()
-	if f.dynamo, err = awstest.NewProxy(cloud.DynamoDB.URL()); err != nil {
-		return err
-	}
-	defer f.dynamo.Close()
-	if f.kms, err = awstest.NewProxy(cloud.Moto.URL()); err != nil {
-		return err
-	}
-	defer f.kms.Close()
-	if err := b.prepare(cloud.Env(), "--stack", f.stack.Name); err != nil {
 		return err
 	}
 	for _, measure := range []func() error{f.sizes, f.firstAnswer, f.refresher, f.remote, f.hops} {
@@ -57,6 +45,39 @@ func (b *bench) lambda() error {
 		}
 	}
 	return nil
+}
+
+// functions starts a stack for a part of the table. stop is to be called even after an error.
+func (b *bench) functions(part string) (f *functions, stop func(), err error) {
+	var ends []func()
+	stop = func() {
+		for _, end := range slices.Backward(ends) {
+			end()
+		}
+	}
+	cloud, err := worldtest.StartCloud()
+	if err != nil {
+		return nil, stop, err
+	}
+	ends = append(ends, cloud.Stop)
+	f = &functions{bench: b, part: part, cloud: cloud, ca: filepath.Join(b.dir, part+"-ca.pem")}
+	if f.stack, err = cloud.NewStack(b.ctx, "bench"); err != nil {
+		return nil, stop, err
+	}
+	ends = append(ends, f.stack.Close)
+	if f.dynamo, err = awstest.NewTLSProxy(cloud.DynamoDB.URL()); err != nil {
+		return nil, stop, err
+	}
+	ends = append(ends, f.dynamo.Close)
+	if f.kms, err = awstest.NewTLSProxy(cloud.Moto.URL()); err != nil {
+		return nil, stop, err
+	}
+	ends = append(ends, f.kms.Close)
+	roots, _ := os.ReadFile(rootsFile)                                                 // without one there are fewer to read
+	if err := os.WriteFile(f.ca, append(f.dynamo.CA(), roots...), 0o600); err != nil { // both proxies have one certificate
+		return nil, stop, err
+	}
+	return f, stop, b.prepare(cloud.Env(), "--stack", f.stack.Name)
 }
 
 // sizes are those of the functions as SAM packs them.
@@ -95,7 +116,13 @@ func zipped(file string) (float64, error) {
 
 // start starts the function join, which makes its remote calls through the proxies.
 func (f *functions) start() (*awstest.Emulator, error) {
-	return f.stack.StartFunction("join", "AWS_ENDPOINT_URL_DYNAMODB="+f.dynamo.URL(), "AWS_ENDPOINT_URL_KMS="+f.kms.URL())
+	return f.stack.StartFunction("join", f.env()...)
+}
+
+// env leads a function to the proxies. Of certificates that TLS trusts it has as many as in
+// Lambda, in one file, and reads no folder, which internal/lambda sees to there.
+func (f *functions) env() []string {
+	return []string{"AWS_ENDPOINT_URL_DYNAMODB=" + f.dynamo.URL(), "AWS_ENDPOINT_URL_KMS=" + f.kms.URL(), "SSL_CERT_FILE=" + f.ca, "SSL_CERT_DIR=/dev/null"}
 }
 
 // ask sends a request as API Gateway would hand it over, and says how long the answer took.
@@ -181,123 +208,4 @@ func (f *functions) refresher() error {
 	f.table.add("lambda", "jwks-refresh: start to first answer", median(took), "ms", nil)
 	f.table.add("lambda", "jwks-refresh: resident", mib, "MiB", nil)
 	return nil
-}
-
-// remote times joins, and each remote call of them: the first of a start, and later ones.
-func (f *functions) remote() error {
-	f.setFault(f.calls.noting(0))
-	var cold, warm []float64
-	coldCalls, warmCalls := map[string][]float64{}, map[string][]float64{}
-	for range f.size.starts {
-		function, err := f.start()
-		if err != nil {
-			return err
-		}
-		for i := range 3 {
-			f.calls.take()
-			took, err := f.joinOnce(function)
-			if err != nil {
-				function.Stop()
-				return err
-			}
-			to, calls := &warm, warmCalls
-			if i == 0 {
-				to, calls = &cold, coldCalls
-			}
-			*to = append(*to, took)
-			for _, c := range f.calls.take() {
-				calls[c.operation] = append(calls[c.operation], ms(c.ended.Sub(c.began)))
-			}
-		}
-		function.Stop()
-	}
-	f.addRemote("cold", cold, coldCalls)
-	f.addRemote("warm", warm, warmCalls)
-	return nil
-}
-
-func (f *functions) addRemote(how string, took []float64, calls map[string][]float64) {
-	f.table.add("lambda", "join, "+how+": a join", median(took), "ms", nil)
-	for _, operation := range slices.Sorted(maps.Keys(calls)) {
-		name := "join, " + how + ": " + operation
-		f.table.add("lambda", name, float64(len(calls[operation]))/float64(len(took)), "calls a join", nil)
-		f.table.add("lambda", name, median(calls[operation]), "ms a call", nil)
-	}
-}
-
-// lateness is by how much calls are delayed to count those that wait for another: whatever else
-// a join does takes less.
-const lateness = 300 * time.Millisecond
-
-// hops counts the calls of a warm join that come one after another.
-func (f *functions) hops() error {
-	function, err := f.start()
-	if err != nil {
-		return err
-	}
-	defer function.Stop()
-	if _, err := f.joinOnce(function); err != nil {
-		return err
-	}
-	f.setFault(f.calls.noting(lateness))
-	f.calls.take()
-	if _, err := f.joinOnce(function); err != nil {
-		return err
-	}
-	f.table.add("lambda", "join, warm: remote calls one after another", float64(chain(f.calls.take())), "hops", atMost(4))
-	return nil
-}
-
-func (f *functions) setFault(fault awstest.Fault) {
-	f.dynamo.Set(fault)
-	f.kms.Set(fault)
-}
-
-// call is a remote call, as a proxy saw it.
-type call struct {
-	operation    string
-	began, ended time.Time
-}
-
-// calls collects calls.
-type calls struct {
-	mu   sync.Mutex
-	list []call
-}
-
-// noting is a fault that forwards a request, answers it so much later, and notes it.
-func (c *calls) noting(later time.Duration) awstest.Fault {
-	return func(r awstest.Request, w http.ResponseWriter, forward func(http.ResponseWriter)) {
-		began := time.Now()
-		if later > 0 {
-			awstest.Late(later)(r, w, forward)
-		} else {
-			forward(w)
-		}
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		operation := strings.TrimPrefix(r.Operation, "TrentService.")
-		c.list = append(c.list, call{operation, began, time.Now()})
-	}
-}
-
-// take returns the calls since the last time.
-func (c *calls) take() []call {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	list := c.list
-	c.list = nil
-	return list
-}
-
-// chain is how many of the calls began after another had ended: the most that do not overlap.
-func chain(list []call) (n int) {
-	slices.SortFunc(list, func(a, b call) int { return a.ended.Compare(b.ended) })
-	var last time.Time
-	for _, c := range list {
-		if !c.began.Before(last) {
-			n, last = n+1, c.ended
-		}
-	}
-	return n
 }
