@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -60,6 +59,26 @@ func ValidOf(ctx context.Context, records store.Records, q store.Query, now time
 			return Issued{}, err
 		}
 		issued.Add(r, now)
+	}
+	return issued, nil
+}
+
+// OfJoin gathers what the join of a record issued. If the record is that of a refusal, a
+// retry of the join may have been given what it was refused: a signature had failed.
+func OfJoin(ctx context.Context, records store.Records, r store.Record, now time.Time) (issued Issued, err error) {
+	issued.Add(r, now)
+	if r.Code == store.CodeOK || r.Digest == "" {
+		return issued, nil
+	}
+	all, err := ValidOf(ctx, records, store.Query{Bot: r.Bot, Token: r.Token}, now)
+	if err != nil {
+		return issued, err
+	}
+	issued.Damaged = all.Damaged
+	for _, one := range all.Revocations {
+		if one.JoinID == r.JoinID {
+			issued.Revocations = append(issued.Revocations, one)
+		}
 	}
 	return issued, nil
 }
@@ -123,22 +142,4 @@ func BySerial(ctx context.Context, records store.Records, p cert.Purpose, text s
 	}
 	r.Certificates = []store.RevokedCertificate{c}
 	return r, found, nil
-}
-
-// CheckRevocable checks that the lists can have what is stored and what is added;
-// ErrTooManyRevoked if they cannot.
-func CheckRevocable(stored, added []store.Revocation, now time.Time) error {
-	all := slices.Concat(stored, added)
-	total := 0
-	for _, p := range cert.Purposes() {
-		entries, err := RevokedOf(all, p, now)
-		if err != nil {
-			return err
-		}
-		total += len(entries)
-	}
-	if total > MaxRevoked {
-		return fmt.Errorf("%w: %d, and the lists have at most %d", ErrTooManyRevoked, total, MaxRevoked)
-	}
-	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -98,6 +97,22 @@ func TestRetriesAreOneRevocation(t *testing.T) {
 	}
 }
 
+// A join whose signature failed was given nothing, and its retry may have been: whoever
+// revokes it by the id that the certificates' JWT has must not hear that nothing is valid.
+func TestARefusedJoinIsRevokedByItsRetry(t *testing.T) {
+	refused := store.Record{JoinID: "one", Bot: "example", Code: "signer_unavailable", Digest: "d"}
+	retry := store.Record{JoinID: "two", RetryOf: "one", Bot: "example", Credentials: []store.RecordCredential{given("ssh", "", "1", time.Hour)}}
+	other := store.Record{JoinID: "three", Bot: "example", Credentials: []store.RecordCredential{given("ssh", "", "2", time.Hour)}}
+	issued, err := authority.OfJoin(t.Context(), &records{all: []store.Record{other, retry, refused}}, refused, at)
+	if err != nil || len(issued.Revocations) != 1 || issued.Revocations[0].ID != "one" || issued.Revocations[0].Certificates[0].Serial != "1" {
+		t.Errorf("got %+v, %v", issued, err)
+	}
+	granted := store.Record{JoinID: "three", Bot: "example", Code: store.CodeOK, Credentials: other.Credentials}
+	if issued, err := authority.OfJoin(t.Context(), &records{fails: errors.New("not to be asked")}, granted, at); err != nil || len(issued.Revocations) != 1 {
+		t.Errorf("a join that was granted: %+v, %v", issued, err)
+	}
+}
+
 func TestValidOfWhatCannotBeRead(t *testing.T) {
 	s := &records{all: []store.Record{{JoinID: "one", Credentials: []store.RecordCredential{given("ssh", "", "1", time.Hour)}}}}
 	s.fails = &store.DamagedError{JoinID: "bad", Err: errors.New("no JSON")}
@@ -139,27 +154,5 @@ func TestBySerial(t *testing.T) {
 				t.Errorf("it is %+v", r)
 			}
 		})
-	}
-}
-
-func TestCheckRevocable(t *testing.T) {
-	many := func(p cert.Purpose, n int) store.Revocation {
-		r := store.Revocation{ID: string(p)}
-		for i := range n {
-			r.Certificates = append(r.Certificates, store.RevokedCertificate{Authority: p, Serial: fmt.Sprint(i + 1), ExpiresAt: at.Add(time.Hour)})
-		}
-		return r
-	}
-	half := authority.MaxRevoked / 2
-	ssh, x509 := many(cert.SSHUser, half), many(cert.X509Database, half)
-	if err := authority.CheckRevocable([]store.Revocation{ssh}, []store.Revocation{ssh, x509}, at); err != nil {
-		t.Errorf("as many as there may be, some of them twice: %v", err)
-	}
-	one := store.Revocation{ID: "one", Certificates: []store.RevokedCertificate{{Authority: cert.X509Identity, Serial: "1", ExpiresAt: at.Add(time.Hour)}}}
-	if err := authority.CheckRevocable([]store.Revocation{ssh, x509}, []store.Revocation{one}, at); !errors.Is(err, authority.ErrTooManyRevoked) || !strings.Contains(err.Error(), "50001") {
-		t.Errorf("one more: %v", err)
-	}
-	if err := authority.CheckRevocable([]store.Revocation{ssh, x509}, []store.Revocation{one}, at.Add(3*time.Hour)); err != nil {
-		t.Errorf("when they have ended: %v", err)
 	}
 }

@@ -228,7 +228,7 @@ func TestListsFailClosed(t *testing.T) {
 		"more than a list is to have of serials": func() {
 			w.failure = nil
 			r := store.Revocation{ID: "many"}
-			for i := range authority.MaxRevoked + 1 {
+			for i := range 2*authority.MaxRevokedSSH + 1 {
 				r.Certificates = append(r.Certificates, store.RevokedCertificate{Authority: cert.SSHUser, Serial: fmt.Sprint(i + 1), ExpiresAt: w.now.Add(time.Hour)})
 			}
 			w.revocations = append(w.revocations, r)

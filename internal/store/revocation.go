@@ -12,8 +12,9 @@ import (
 // Revocation says that the certificates of one join shall no longer be accepted.
 // It is stored as JSON.
 type Revocation struct {
-	// ID is the join id, or AUTHORITY.SERIAL for a certificate that was revoked by
-	// its serial alone.
+	// ID is the join id; JOIN-ID.ssh or JOIN-ID.x509 for the part of a join's certificates
+	// that the list had room for; or AUTHORITY.SERIAL for a certificate that was revoked
+	// by its serial alone.
 	ID     string    `json:"id"`
 	JoinID string    `json:"join_id,omitempty"`
 	Bot    string    `json:"bot,omitempty"`

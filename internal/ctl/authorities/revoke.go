@@ -48,7 +48,8 @@ into the lists that the service serves at /v1/revoked/ssh.krl and
 /v1/revoked/x509.crl; --krl and --crl write them to files. A server refuses what is
 revoked once it has the list. New joins go on: gatepassctl lock stops those.
 A revocation goes by itself when its certificates have ended, and is not taken back
-before. docs/incident.md says what reaches whom.`,
+before. If a list is full, what fits is revoked, the rest is counted, and the exit
+status is 1. docs/incident.md says what reaches whom.`,
 		Example: "  gatepassctl revoke bot example --reason 'incident 42' --stack gatepass\n  gatepassctl revoke join 01JD2K6ZQ4V8T0N1M5R7W9X3YB --krl revoked.krl --crl revoked.crl",
 		Args:    cobra.NoArgs,
 		RunE:    cli.NeedsCommand,
@@ -85,11 +86,11 @@ before. docs/incident.md says what reaches whom.`,
 			Example: "  gatepassctl revoke join 01JD2K6ZQ4V8T0N1M5R7W9X3YB --data ./gatepass-data",
 			Args:    cli.Exactly("JOIN_ID"),
 		}, func(ctx context.Context, b ctl.Backend, args []string) (string, authority.Issued, error) {
-			var issued authority.Issued
 			record, err := ctl.Join(ctx, b.Store(), args[0])
-			if err == nil {
-				issued.Add(record, c.Now())
+			if err != nil {
+				return "", authority.Issued{}, err
 			}
+			issued, err := authority.OfJoin(ctx, b.Store(), record, c.Now())
 			return "join/" + record.JoinID, issued, err
 		}),
 		c.revokeSerialCommand(), c.revokeAllCommand(), c.revokeLsCommand(), c.revokeExportCommand(),
@@ -203,16 +204,16 @@ func (c *commands) revoke(ctx context.Context, b ctl.Backend, what string, issue
 		r := &issued.Revocations[i]
 		r.At, r.By, r.Reason = now, c.whoami(), f.reason
 	}
-	added, all, err := c.storeRevocations(ctx, b, issued.Revocations, f)
+	s, err := c.storeRevocations(ctx, b, issued.Revocations, f)
 	if err != nil {
 		return err
 	}
 	if !f.dryRun {
-		if err := c.writeLists(ctx, b, f.files, all, !f.noStore); err != nil {
+		if err := c.writeLists(ctx, b, f.files, s.all, !f.noStore); err != nil {
 			return err
 		}
 	}
-	done := revokeAnswer{what: what, Revocations: ctl.NonNil(issued.Revocations), Added: added, JWTs: issued.JWTs, DryRun: f.dryRun, stored: !f.noStore, files: f.files}
+	done := revokeAnswer{what: what, Revocations: ctl.NonNil(issued.Revocations), Added: s.added, LeftOut: s.left, JWTs: issued.JWTs, DryRun: f.dryRun, before: s.before, stored: !f.noStore, files: f.files}
 	if issued.JWTs > 0 {
 		done.JWTsUntil = &issued.JWTsUntil
 	}
@@ -220,42 +221,64 @@ func (c *commands) revoke(ctx context.Context, b ctl.Backend, what string, issue
 		return err
 	}
 	c.suggestLock(ctx, b, issued.Revocations)
-	return c.Damaged(issued.Damaged)
+	return errors.Join(c.leftOut(s.left), c.Damaged(issued.Damaged))
 }
 
-// storeRevocations stores what is new, and returns how many that were and all that
-// the lists are to have.
-func (c *commands) storeRevocations(ctx context.Context, b ctl.Backend, wanted []store.Revocation, f revokeFlags) (int, []store.Revocation, error) {
+// leftOut is an error if something has no room in the lists: what to do instead.
+func (c *commands) leftOut(left []authority.LeftOut) error {
+	if len(left) == 0 {
+		return nil
+	}
+	total, types := 0, make([]string, len(left))
+	for i, l := range left {
+		total += l.Certificates
+		types[i] = string(l.Authority)
+	}
+	return cli.Failed("%s not revoked: the lists are full", ctl.Plural(total, "certificate is", "certificates are")).
+		Hint("lock, then replace the authority, as docs/rotation.md says of a stolen key: %s", c.Command("ca rotate --type "+strings.Join(types, ",")+" --phase 1"))
+}
+
+// storedRevocations is what storeRevocations came to.
+type storedRevocations struct {
+	added  int                // revocations that were not stored before
+	before int                // that were
+	all    []store.Revocation // that the lists are to have
+	left   []authority.LeftOut
+}
+
+// storeRevocations stores what is new and has room in the lists.
+func (c *commands) storeRevocations(ctx context.Context, b ctl.Backend, wanted []store.Revocation, f revokeFlags) (s storedRevocations, err error) {
 	stored, err := b.Store().Revocations(ctx)
 	if err != nil {
-		return 0, nil, err
+		return s, err
 	}
-	err = authority.CheckRevocable(stored, wanted, c.Now())
-	if errors.Is(err, authority.ErrTooManyRevoked) {
-		return 0, nil, cli.Failed("%w", err).Hint("lock all, and replace the authority instead: docs/incident.md. Nothing was revoked")
-	}
+	fresh, left, err := authority.Fit(stored, wanted, c.Now())
 	if err != nil {
-		return 0, nil, err
+		return s, err
 	}
+	s = storedRevocations{added: len(fresh), all: slices.Concat(stored, fresh), left: left}
 	known := map[string]bool{}
 	for _, r := range stored {
 		known[r.ID] = true
 	}
-	fresh := slices.DeleteFunc(slices.Clone(wanted), func(r store.Revocation) bool { return known[r.ID] })
-	all := slices.Concat(stored, fresh)
+	for _, r := range wanted {
+		if known[r.ID] {
+			s.before++
+		}
+	}
 	if f.dryRun || f.noStore {
-		return len(fresh), all, nil
+		return s, nil
 	}
 	if _, err := b.Store().Forget(ctx, c.Now().Add(-forgetAfter)); err != nil {
-		return 0, nil, err
+		return s, err
 	}
-	added, err := b.Store().Revoke(ctx, fresh)
+	s.added, err = b.Store().Revoke(ctx, fresh)
 	if err != nil {
-		return 0, nil, cli.Failed("%w", err).Hint("run the command again: %s stored, and those count", ctl.Plural(added, "revocation was", "revocations were"))
+		return s, cli.Failed("%w", err).Hint("run the command again: %s stored, and those count", ctl.Plural(s.added, "revocation was", "revocations were"))
 	}
 	// Read again: what others revoke at the same time must be in our files too.
-	all, err = b.Store().Revocations(ctx)
-	return added, all, err
+	s.all, err = b.Store().Revocations(ctx)
+	return s, err
 }
 
 // whoami is who runs the command, as far as the machine knows.

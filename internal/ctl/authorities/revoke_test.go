@@ -68,11 +68,11 @@ func TestRevokeWritesWhatOthersRevokeMeanwhile(t *testing.T) {
 	c := testCommands(new(bytes.Buffer))
 	file := filepath.Join(t.TempDir(), "revoked.krl")
 	f := revokeFlags{files: listFiles{krl: file}}
-	_, all, err := c.storeRevocations(t.Context(), b, []store.Revocation{of("2")}, f)
+	stored, err := c.storeRevocations(t.Context(), b, []store.Revocation{of("2")}, f)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.writeLists(t.Context(), b, f.files, all, true); err != nil {
+	if err := c.writeLists(t.Context(), b, f.files, stored.all, true); err != nil {
 		t.Fatal(err)
 	}
 	got, err := os.ReadFile(file)
@@ -96,12 +96,12 @@ func TestRevokeForgetsNothingThatMayCount(t *testing.T) {
 		}
 	}
 	c := testCommands(new(bytes.Buffer))
-	_, all, err := c.storeRevocations(t.Context(), on{store: s}, []store.Revocation{revocation("4", now.Add(time.Hour))}, revokeFlags{})
+	stored, err := c.storeRevocations(t.Context(), on{store: s}, []store.Revocation{revocation("4", now.Add(time.Hour))}, revokeFlags{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var ids []string
-	for _, r := range all {
+	for _, r := range stored.all {
 		ids = append(ids, r.ID)
 	}
 	slices.Sort(ids)

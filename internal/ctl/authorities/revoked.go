@@ -15,12 +15,15 @@ import (
 type revokeAnswer struct {
 	Revocations []store.Revocation `json:"revocations"`
 	Added       int                `json:"added"` // that were not revoked before
-	DryRun      bool               `json:"dry_run,omitempty"`
+	// LeftOut are those of Revocations that the lists have no room for.
+	LeftOut []authority.LeftOut `json:"left_out,omitempty"`
+	DryRun  bool                `json:"dry_run,omitempty"`
 	// JWTs are valid and cannot be revoked.
 	JWTs      int        `json:"jwts"`
 	JWTsUntil *time.Time `json:"jwts_until,omitempty"`
 
 	what   string
+	before int // revocations that were stored before
 	stored bool
 	files  listFiles
 }
@@ -41,6 +44,11 @@ var consumers = map[cert.Purpose][]consumer{
 // printRevoked says what was revoked, where the lists are, and who must take them.
 func (c *commands) printRevoked(a revokeAnswer, issued authority.Issued, publicURL string) {
 	count := issued.Certificates()
+	var left [][]string
+	for _, l := range a.LeftOut {
+		count[l.Authority] -= l.Certificates
+		left = append(left, []string{"  " + string(l.Authority), ctl.Plural(l.Certificates, "certificate", "certificates"), "the last ends at " + ctl.Stamp(l.Until)})
+	}
 	verb := "revoked"
 	if a.DryRun {
 		verb = "would revoke"
@@ -49,11 +57,11 @@ func (c *commands) printRevoked(a revokeAnswer, issued authority.Issued, publicU
 	for _, n := range count {
 		total += n
 	}
-	if total == 0 {
+	if total == 0 && len(left) == 0 {
 		fmt.Fprintf(c.Out, "nothing of %s is valid any longer that could be revoked\n", a.what)
 	} else {
 		fmt.Fprintf(c.Out, "%s %s of %s (%s, %d of them revoked before)\n", verb,
-			ctl.Plural(total, "certificate", "certificates"), a.what, ctl.Plural(len(a.Revocations), "join", "joins"), len(a.Revocations)-a.Added)
+			ctl.Plural(total, "certificate", "certificates"), a.what, ctl.Plural(len(a.Revocations), "join", "joins"), a.before)
 	}
 	var rows [][]string
 	for _, p := range cert.Purposes() {
@@ -66,6 +74,10 @@ func (c *commands) printRevoked(a revokeAnswer, issued authority.Issued, publicU
 		}
 	}
 	c.Table(rows)
+	if len(left) > 0 {
+		fmt.Fprintln(c.Out, "not revoked, since the lists are full:")
+		c.Table(left)
+	}
 	if a.JWTs > 0 {
 		fmt.Fprintf(c.Out, "%s cannot be revoked, and the last ends at %s: remove what their audiences grant them, or rotate the authority jwt\n",
 			ctl.Plural(a.JWTs, "JWT", "JWTs"), ctl.Stamp(*a.JWTsUntil))
