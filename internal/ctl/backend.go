@@ -50,7 +50,7 @@ type Backend interface {
 
 // Refresher fetches issuers' keys.
 type Refresher interface {
-	Refresh(ctx context.Context, issuer string) error
+	RefreshOne(ctx context.Context, issuer string) jwks.Result
 	RefreshAll(ctx context.Context) ([]jwks.Result, error)
 }
 

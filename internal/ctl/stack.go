@@ -111,16 +111,27 @@ func (s *stack) CRL(ctx context.Context, revocations []store.Revocation, stored 
 // fetches them every 15 minutes.
 func (s *stack) Refresher() (Refresher, error) { return s, nil }
 
-// Refresh has one issuer's keys fetched. A pinned set is store.ErrPinned.
-func (s *stack) Refresh(ctx context.Context, issuer string) error {
+// RefreshOne has one issuer's keys fetched, and tells by the store what came of it.
+func (s *stack) RefreshOne(ctx context.Context, issuer string) jwks.Result {
 	before, err := s.store.KeySet(ctx, issuer)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return err
+		return jwks.Result{Issuer: issuer, Err: err}
 	}
+	result := jwks.Compare(before, before)
+	result.Issuer = issuer
 	if before.Pinned {
-		return fmt.Errorf("%s: %w", issuer, store.ErrPinned)
+		return result
 	}
-	return s.function.Refresh(ctx, issuer)
+	if result.Err = s.function.Refresh(ctx, issuer); result.Err != nil {
+		return result
+	}
+	after, err := s.store.KeySet(ctx, issuer)
+	if err != nil {
+		return jwks.Result{Issuer: issuer, Err: err}
+	}
+	result = jwks.Compare(before, after)
+	result.Overtaken = after.FetchedAt.Equal(before.FetchedAt) // nothing was stored
+	return result
 }
 
 // refreshAtATime is how many issuers the function is asked for at a time.
@@ -137,28 +148,16 @@ func (s *stack) RefreshAll(ctx context.Context) ([]jwks.Result, error) {
 	g.SetLimit(refreshAtATime)
 	for i, issuer := range issuers {
 		g.Go(func() error {
-			results[i] = s.refreshed(ctx, issuer)
+			results[i] = s.RefreshOne(ctx, issuer)
 			return nil
 		})
 	}
 	return results, g.Wait()
 }
 
-func (s *stack) refreshed(ctx context.Context, issuer string) jwks.Result {
-	err := s.Refresh(ctx, issuer)
-	if errors.Is(err, store.ErrPinned) {
-		return jwks.Result{Issuer: issuer, Pinned: true}
-	}
-	result := jwks.Result{Issuer: issuer, Err: err}
-	if after, readErr := s.store.KeySet(ctx, issuer); readErr == nil {
-		result.Keys = jwks.Count(after.JWKS)
-	}
-	return result
-}
-
 func (s *stack) RefreshNew(ctx context.Context, issuers []string, report func(string, error)) error {
 	for _, issuer := range issuers {
-		report(issuer, s.Refresh(ctx, issuer))
+		report(issuer, s.RefreshOne(ctx, issuer).Err)
 	}
 	return nil
 }

@@ -81,7 +81,7 @@ func decodeKeySet(found item) (store.KeySet, error) {
 // PutKeySet implements store.KeySets.
 func (s *Store) PutKeySet(ctx context.Context, ks store.KeySet) error {
 	err := s.putKeySet(ctx, ks)
-	if errors.Is(err, store.ErrPinned) {
+	if errors.Is(err, store.ErrPinned) || errors.Is(err, store.ErrFetchedLater) {
 		return fmt.Errorf("key set of %s: %w", ks.Issuer, err)
 	}
 	return fail("storing the key set of "+ks.Issuer, err)
@@ -94,14 +94,18 @@ func (s *Store) putKeySet(ctx context.Context, ks store.KeySet) error {
 	}
 	in := &dynamodb.PutItemInput{TableName: &s.tables.KeySets, Item: put}
 	if !ks.Pinned {
-		// A pinned set is not replaced, nor one that was fetched later.
+		// A pinned set is not replaced, nor one that was fetched later by a clock that was right.
 		in.ConditionExpression = aws.String("attribute_not_exists(#issuer) OR #pinned = :false")
 		in.ExpressionAttributeNames = map[string]string{"#issuer": attrIssuer, "#pinned": attrPinned}
 		in.ExpressionAttributeValues = item{":false": truth(false)}
 		if fetched, ok := put[attrFetchedAt]; ok {
-			*in.ConditionExpression += " AND (attribute_not_exists(#fetched) OR #fetched <= :fetched)"
+			believed, err := instant(ks.FetchedAt.Add(store.MaxClockSkew))
+			if err != nil {
+				return err
+			}
+			*in.ConditionExpression += " AND (attribute_not_exists(#fetched) OR #fetched <= :fetched OR #fetched > :believed)"
 			in.ExpressionAttributeNames["#fetched"] = attrFetchedAt
-			in.ExpressionAttributeValues[":fetched"] = fetched
+			in.ExpressionAttributeValues[":fetched"], in.ExpressionAttributeValues[":believed"] = fetched, believed
 		}
 		in.ReturnValuesOnConditionCheckFailure = types.ReturnValuesOnConditionCheckFailureAllOld
 	}
@@ -111,10 +115,14 @@ func (s *Store) putKeySet(ctx context.Context, ks store.KeySet) error {
 		return err
 	}
 	r := reader{item: there}
-	if r.truth(attrPinned) {
+	pinned := r.truth(attrPinned)
+	switch {
+	case r.err != nil:
+		return r.err
+	case pinned:
 		return store.ErrPinned
 	}
-	return r.err
+	return store.ErrFetchedLater
 }
 
 func encodeKeySet(ks store.KeySet) (item, error) {
@@ -140,18 +148,22 @@ func encodeKeySet(ks store.KeySet) (item, error) {
 // KeySetFailed implements store.KeySets.
 func (s *Store) KeySetFailed(ctx context.Context, issuer string, at time.Time, failure string) error {
 	tried, err := instant(at)
+	var believed types.AttributeValue
+	if err == nil {
+		believed, err = instant(at.Add(store.MaxClockSkew))
+	}
 	if err == nil {
 		_, err = s.db.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 			TableName: &s.tables.KeySets,
 			Key:       item{attrIssuer: text(issuer)},
 			// The failure of a fetch that began before the last one noted tells nothing.
-			ConditionExpression: aws.String("attribute_not_exists(#tried) OR #tried <= :tried"),
+			ConditionExpression: aws.String("attribute_not_exists(#tried) OR #tried <= :tried OR #tried > :believed"),
 			UpdateExpression:    aws.String("SET #tried = :tried, #failure = :failure, #pinned = if_not_exists(#pinned, :false)"),
 			ExpressionAttributeNames: map[string]string{
 				"#tried": attrTriedAt, "#failure": attrFailure, "#pinned": attrPinned,
 			},
 			ExpressionAttributeValues: item{
-				":tried": tried, ":failure": text(strings.ToValidUTF8(failure, "\uFFFD")), ":false": truth(false),
+				":tried": tried, ":believed": believed, ":failure": text(strings.ToValidUTF8(failure, "\uFFFD")), ":false": truth(false),
 			},
 		})
 	}

@@ -26,11 +26,13 @@ const (
 	refreshTimeout = 30 * time.Second
 )
 
-// keyCache keeps parsed key sets by issuer. It holds no more issuers than the
-// token rules name, since only their issuers are looked for.
+// keyCache keeps parsed key sets by issuer, and when a lease to refresh one was last
+// asked for. It holds no more issuers than the token rules name, since only their issuers
+// are looked for.
 type keyCache struct {
-	mu   sync.Mutex
-	sets map[string]cachedKeySet
+	mu    sync.Mutex
+	sets  map[string]cachedKeySet
+	asked map[string]time.Time
 }
 
 type cachedKeySet struct {
@@ -39,14 +41,38 @@ type cachedKeySet struct {
 	readAt time.Time
 }
 
-// fresh reports whether the set was read less than KeyCacheAge ago. By wall
-// time, since Go's monotonic clock may stand still while a machine sleeps; and
-// a clock that was set back makes no set fresh.
-func (c cachedKeySet) fresh(now time.Time) bool {
-	return now.Round(0).Sub(c.readAt.Round(0)).Abs() < KeyCacheAge
+// fresh reports whether the set was read less than KeyCacheAge ago.
+func (c cachedKeySet) fresh(now time.Time) bool { return within(KeyCacheAge, now, c.readAt) }
+
+// within reports whether then is less than d before now. It goes by wall time, since Go's
+// monotonic clock may stand still while a machine sleeps. After a clock was set back a time
+// may be ahead of now: by more than d it is not believed.
+func within(d time.Duration, now, then time.Time) bool {
+	return now.Round(0).Sub(then.Round(0)).Abs() < d
 }
 
-func newKeyCache() *keyCache { return &keyCache{sets: map[string]cachedKeySet{}} }
+func newKeyCache() *keyCache {
+	return &keyCache{sets: map[string]cachedKeySet{}, asked: map[string]time.Time{}}
+}
+
+// ask reports whether a lease to refresh the issuer may be asked for, which is a write: by
+// this instance once a refreshEvery, whoever gets it.
+func (c *keyCache) ask(issuer string, now time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if asked, ok := c.asked[issuer]; ok && within(refreshEvery, now, asked) {
+		return false
+	}
+	c.asked[issuer] = now
+	return true
+}
+
+// unask lets the next one ask, after a lease that could not be asked for.
+func (c *keyCache) unask(issuer string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.asked, issuer)
+}
 
 func (c *keyCache) get(issuer string) (cachedKeySet, bool) {
 	c.mu.Lock()
@@ -77,8 +103,12 @@ func (s *Service) findKeySet(ctx context.Context, issuer, kid, alg string) (set 
 	switch {
 	case current && parsed.Has(kid, alg):
 		return parsed, false, nil
-	case current && (before.Pinned || now.Sub(before.FetchedAt) < refreshEvery):
+	case current && before.Pinned:
 		return nil, false, unknownKey()
+	case current && within(refreshEvery, now, before.FetchedAt):
+		return nil, false, tooSoon(now, before.FetchedAt, fmt.Errorf("the keys of %s were fetched at %s, without the key %q", issuer, before.FetchedAt, kid))
+	case before.Failure != "" && within(refreshEvery, now, before.TriedAt):
+		return nil, false, tooSoon(now, before.TriedAt, fmt.Errorf("%s could not be refreshed: %s", issuer, before.Failure))
 	}
 	done, err := s.waiters.wait(issuer)
 	if err != nil {
@@ -93,23 +123,30 @@ func (s *Service) findKeySet(ctx context.Context, issuer, kid, alg string) (set 
 // instances, and looks again.
 func (s *Service) refreshKeySet(ctx context.Context, issuer, kid, alg string, before store.KeySet) (*token.KeySet, error) {
 	now := s.Now()
+	if !s.keys.ask(issuer, now) {
+		return s.awaitKeySet(ctx, issuer, kid, alg, before)
+	}
 	// The lease is spent whatever comes of it. A caller who hangs up must not end
 	// the refresh, or one request a minute would keep every job with a new key out.
 	refreshCtx, cancel := outlive(ctx, refreshTimeout)
 	defer cancel()
 	held, err := s.Store.Lease(refreshCtx, "refresh:"+issuer, now, now.Add(refreshEvery))
 	if err != nil {
+		s.keys.unask(issuer)
 		return nil, storeUnavailable(fmt.Errorf("taking the lease to refresh %s: %w", issuer, err))
 	}
-	if held {
-		if err := s.Refresher.Refresh(refreshCtx, issuer); err != nil {
-			return nil, keysUnavailable(err)
-		}
-		return s.lookAgain(ctx, issuer, kid, alg)
+	if !held {
+		return s.awaitKeySet(ctx, issuer, kid, alg, before)
 	}
-	if before.Failure != "" && now.Sub(before.TriedAt) < refreshEvery {
-		return nil, keysUnavailable(fmt.Errorf("%s could not be refreshed: %s", issuer, before.Failure))
+	if err := s.Refresher.Refresh(refreshCtx, issuer); err != nil {
+		return nil, keysUnavailable(err)
 	}
+	return s.lookAgain(ctx, issuer, kid, alg)
+}
+
+// awaitKeySet looks for what another caller or instance that refreshes comes to.
+func (s *Service) awaitKeySet(ctx context.Context, issuer, kid, alg string, before store.KeySet) (*token.KeySet, error) {
+	now := s.Now()
 	for waited := time.Duration(0); waited < refreshWait; waited += refreshPoll {
 		if err := s.Wait(ctx, refreshPoll); err != nil {
 			return nil, keysUnavailable(err)
@@ -120,13 +157,24 @@ func (s *Service) refreshKeySet(ctx context.Context, issuer, kid, alg string, be
 			return nil, err
 		case parsed != nil && !after.Stale(now) && parsed.Has(kid, alg):
 			return parsed, nil
-		case after.FetchedAt.After(before.FetchedAt):
+		case !after.FetchedAt.Equal(before.FetchedAt) && after.FetchedAt.Before(now):
+			// It was asked for before this ID token came: the key may be newer.
+			return nil, tooSoon(s.Now(), after.FetchedAt, fmt.Errorf("the keys of %s were fetched at %s, without the key %q", issuer, after.FetchedAt, kid))
+		case !after.FetchedAt.Equal(before.FetchedAt):
 			return nil, unknownKey()
-		case after.TriedAt.After(before.TriedAt):
-			return nil, keysUnavailable(fmt.Errorf("%s could not be refreshed: %s", issuer, after.Failure))
+		case !after.TriedAt.Equal(before.TriedAt):
+			return nil, tooSoon(s.Now(), after.TriedAt, fmt.Errorf("%s could not be refreshed: %s", issuer, after.Failure))
 		}
 	}
-	return nil, keysUnavailable(fmt.Errorf("another instance has not refreshed %s within %s", issuer, refreshWait))
+	return nil, keysUnavailable(fmt.Errorf("another request has not refreshed %s within %s", issuer, refreshWait))
+}
+
+// tooSoon refuses until the issuer may be asked again, which it was at a time.
+func tooSoon(now, asked time.Time, cause error) *Refusal {
+	rest := min(max(asked.Add(refreshEvery).Sub(now), time.Second), refreshEvery)
+	return refuse(api.CodeIssuerKeysUnavailable,
+		"the service does not have the key that the ID token is signed by, and asked its issuer a moment ago; send the same request again in %s, and if it lasts ask an administrator to run: gatepassctl keys ls",
+		rest.Round(time.Second)).because(cause).retryAfter(rest)
 }
 
 // outlive returns a context that ends after d, or at ctx's deadline if that is

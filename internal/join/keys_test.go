@@ -20,8 +20,10 @@ type keyWorld struct {
 	issuer  *issuertest.Issuer
 	kid     string // asked for
 	down    error  // what a fetch ends with
+	notes   bool   // that failure is stored, as by package jwks
 	reads   int
 	fetches int
+	leases  int                  // asked for: each is a write
 	held    time.Time            // the lease, until
 	onWait  func(*keyWorld, int) // what another instance does while we wait
 	waits   int
@@ -36,6 +38,7 @@ func (w *keyWorld) KeySet(context.Context, string) (store.KeySet, error) {
 }
 
 func (w *keyWorld) Lease(_ context.Context, _ string, now, until time.Time) (bool, error) {
+	w.leases++
 	if now.Before(w.held) {
 		return false, nil
 	}
@@ -46,6 +49,9 @@ func (w *keyWorld) Lease(_ context.Context, _ string, now, until time.Time) (boo
 func (w *keyWorld) Refresh(context.Context, string) error {
 	w.fetches++
 	if w.down != nil {
+		if w.notes {
+			w.stored.TriedAt, w.stored.Failure = w.now, w.down.Error()
+		}
 		return w.down
 	}
 	w.fetched()
@@ -99,6 +105,7 @@ func TestFindKeySet(t *testing.T) {
 		code    api.Code // empty if the key is found
 		fetches int
 		waits   bool
+		retry   time.Duration // when to come back; 0 if it does not matter
 	}{
 		{name: "a key of the stored set"},
 		{name: "a set that is 24 hours old is used", world: func(_ *testing.T, w *keyWorld) { w.now = w.now.Add(24 * time.Hour) }},
@@ -114,9 +121,30 @@ func TestFindKeySet(t *testing.T) {
 			w.now = w.now.Add(time.Hour)
 			rotate(t, w)
 		}},
-		{name: "a new key of a set younger than a minute is unknown at once", code: api.CodeIDTokenUnknownKey, world: func(t *testing.T, w *keyWorld) {
-			w.now = w.now.Add(59 * time.Second)
+		{name: "a new key of a set younger than a minute is for later", code: api.CodeIssuerKeysUnavailable, retry: 15 * time.Second, world: func(t *testing.T, w *keyWorld) {
+			w.now = w.now.Add(45 * time.Second)
 			rotate(t, w)
+		}},
+		{name: "a new key of a set that is a minute old is fetched", fetches: 1, world: func(t *testing.T, w *keyWorld) {
+			w.now = w.now.Add(time.Minute)
+			rotate(t, w)
+		}},
+		{name: "a new key of a set from a little ahead of now is for later", code: api.CodeIssuerKeysUnavailable, retry: time.Minute, world: func(t *testing.T, w *keyWorld) {
+			w.now = w.now.Add(-30 * time.Second)
+			rotate(t, w)
+		}},
+		{name: "a set of tomorrow is not believed", fetches: 1, world: func(t *testing.T, w *keyWorld) { w.now = w.now.Add(-24 * time.Hour) }},
+		{name: "a set of tomorrow is not believed, and its issuer is down", code: api.CodeIssuerKeysUnavailable, fetches: 1, world: func(_ *testing.T, w *keyWorld) {
+			w.now, w.down = w.now.Add(-24*time.Hour), down
+		}},
+		{name: "a new key, and a set of tomorrow", fetches: 1, world: func(t *testing.T, w *keyWorld) {
+			w.now = w.now.Add(-24 * time.Hour)
+			rotate(t, w)
+		}},
+		{name: "a failure of tomorrow is not believed", fetches: 1, world: func(t *testing.T, w *keyWorld) {
+			rotate(t, w)
+			w.stored.FetchedAt = w.now.Add(-time.Hour)
+			w.stored.TriedAt, w.stored.Failure = w.now.Add(24*time.Hour), "down"
 		}},
 		{name: "a key that the issuer does not have is unknown", code: api.CodeIDTokenUnknownKey, fetches: 1, world: func(_ *testing.T, w *keyWorld) {
 			w.now, w.kid = w.now.Add(time.Hour), "nobody"
@@ -156,6 +184,13 @@ func TestFindKeySet(t *testing.T) {
 			w.held = w.now.Add(time.Minute)
 			w.onWait = func(w *keyWorld, n int) { w.stored.TriedAt, w.stored.Failure = w.now, "down" }
 		}},
+		{name: "another instance asked before this ID token came", waits: true, code: api.CodeIssuerKeysUnavailable, retry: 59 * time.Second, world: func(t *testing.T, w *keyWorld) {
+			w.now = w.now.Add(time.Hour)
+			rotate(t, w)
+			asked := w.now.Add(-800 * time.Millisecond)
+			w.held = asked.Add(time.Minute)
+			w.onWait = func(w *keyWorld, n int) { w.stored.FetchedAt, w.stored.TriedAt = asked, asked }
+		}},
 		{name: "another instance takes more than three seconds", waits: true, code: api.CodeIssuerKeysUnavailable, world: func(t *testing.T, w *keyWorld) {
 			w.now = w.now.Add(time.Hour)
 			rotate(t, w)
@@ -172,7 +207,7 @@ func TestFindKeySet(t *testing.T) {
 				}
 			}
 		}},
-		{name: "a fetch that failed a moment ago is not waited for", code: api.CodeIssuerKeysUnavailable, world: func(t *testing.T, w *keyWorld) {
+		{name: "a fetch that failed a moment ago is not waited for", code: api.CodeIssuerKeysUnavailable, retry: 50 * time.Second, world: func(t *testing.T, w *keyWorld) {
 			w.now = w.now.Add(time.Hour)
 			rotate(t, w)
 			w.held = w.now.Add(time.Minute)
@@ -191,6 +226,9 @@ func TestFindKeySet(t *testing.T) {
 			if c.code != "" && (err == nil || asRefusal(err).Problem.Code != c.code) {
 				t.Errorf("got %v, want %s", err, c.code)
 			}
+			if c.retry != 0 && err != nil && asRefusal(err).RetryAfter != c.retry {
+				t.Errorf("come back after %s, want %s", asRefusal(err).RetryAfter, c.retry)
+			}
 			if err == nil && waited != (w.fetches > 0 || w.waits > 0) {
 				t.Errorf("waited for an issuer: %t, after %d fetches and %d waits", waited, w.fetches, w.waits)
 			}
@@ -204,19 +242,77 @@ func TestFindKeySet(t *testing.T) {
 	}
 }
 
-// A flood of tokens with made-up key ids asks the issuer once a minute.
+// A flood of tokens with made-up key ids asks the issuer once a minute, and writes no
+// more often than that: whether the issuer answers or fails, and whoever holds the lease.
 func TestUnknownKeysAskTheIssuerOnceAMinute(t *testing.T) {
-	w, s := newKeyWorld(t)
-	w.now, w.kid = w.now.Add(time.Hour), "nobody"
-	began := w.now
-	for w.now.Sub(began) < 10*time.Minute {
-		if _, _, err := s.findKeySet(t.Context(), "https://issuer.example.com", w.kid, issuertest.ES256); err == nil {
-			t.Fatal("found a key that nobody has")
-		}
-		w.now = w.now.Add(time.Second)
+	for name, world := range map[string]func(*keyWorld){
+		"an issuer that answers":            func(*keyWorld) {},
+		"an issuer that is down":            func(w *keyWorld) { w.down = errors.New("connection refused") },
+		"an issuer that is down, and noted": func(w *keyWorld) { w.down, w.notes = errors.New("connection refused"), true },
+		"another holder that never ends":    func(w *keyWorld) { w.held = w.now.Add(24 * time.Hour) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, s := newKeyWorld(t)
+			w.now, w.kid = w.now.Add(time.Hour), "nobody"
+			world(w)
+			began := w.now
+			for w.now.Sub(began) < 10*time.Minute {
+				if _, _, err := s.findKeySet(t.Context(), "https://issuer.example.com", w.kid, issuertest.ES256); err == nil {
+					t.Fatal("found a key that nobody has")
+				}
+				w.now = w.now.Add(time.Second)
+			}
+			if w.fetches > 10 || w.leases > 10 {
+				t.Errorf("%d fetches and %d leases in ten minutes", w.fetches, w.leases)
+			}
+		})
 	}
-	if w.fetches > 10 {
-		t.Errorf("%d fetches in ten minutes", w.fetches)
+}
+
+// A stranger that guesses once a second does not keep a job out whose CI has rotated its
+// keys: the job comes back when it is told to, is never told that its key is unknown, and
+// has joined within a minute.
+func TestGuessesDoNotKeepARotationOut(t *testing.T) {
+	for rotated := range 60 { // seconds after the first guess
+		w, s := newKeyWorld(t)
+		w.now = w.now.Add(time.Hour)
+		began := w.now
+		comesBack := began.Add(time.Duration(rotated) * time.Second)
+		joined := false
+		for second := range 125 {
+			w.now = began.Add(time.Duration(second) * time.Second)
+			if _, _, err := s.findKeySet(t.Context(), "https://issuer.example.com", "guess", issuertest.ES256); err == nil {
+				t.Fatal("found a key that nobody has")
+			}
+			if second == rotated {
+				must(t, w.issuer.Rotate("second"))
+			}
+			if joined || w.now.Before(comesBack) {
+				continue
+			}
+			_, _, err := s.findKeySet(t.Context(), "https://issuer.example.com", "second", issuertest.ES256)
+			if joined = err == nil; joined {
+				if took := second - rotated; took > 60 {
+					t.Errorf("rotated after %d s: the job joins after %d s", rotated, took)
+				}
+				continue
+			}
+			r := asRefusal(err)
+			if r.Problem.Code != api.CodeIssuerKeysUnavailable || r.RetryAfter <= 0 {
+				t.Fatalf("rotated after %d s: the job is told %v, to come back after %s", rotated, err, r.RetryAfter)
+			}
+			comesBack = w.now.Add(r.RetryAfter)
+		}
+		if !joined {
+			t.Errorf("rotated after %d s: the job never joins", rotated)
+		}
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -298,7 +394,8 @@ type refresherFunc func(context.Context, string) error
 
 func (f refresherFunc) Refresh(ctx context.Context, issuer string) error { return f(ctx, issuer) }
 
-// A clock that was set back must not keep a key set in use that was withdrawn.
+// A clock that was set back must not keep a key set in use that was withdrawn: a set of
+// an hour ahead is neither taken from the cache nor from the store.
 func TestAClockSetBackReadsTheKeySetAgain(t *testing.T) {
 	w, s := newKeyWorld(t)
 	for _, step := range []time.Duration{0, -time.Hour} {
@@ -307,8 +404,8 @@ func TestAClockSetBackReadsTheKeySetAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if w.reads != 2 {
-		t.Errorf("%d reads", w.reads)
+	if w.reads != 3 || w.fetches != 1 {
+		t.Errorf("%d reads and %d fetches", w.reads, w.fetches)
 	}
 }
 
@@ -358,7 +455,7 @@ func TestTheCacheKeepsNothingTooLong(t *testing.T) {
 		w.issuer.RemoveKey(issuertest.FirstKeyID)
 		w.now = w.now.Add(time.Minute)
 		w.fetched()
-		if _, _, err := s.findKeySet(t.Context(), name, issuertest.FirstKeyID, issuertest.ES256); err == nil || asRefusal(err).Problem.Code != api.CodeIDTokenUnknownKey {
+		if _, _, err := s.findKeySet(t.Context(), name, issuertest.FirstKeyID, issuertest.ES256); err == nil || asRefusal(err).Problem.Code != api.CodeIssuerKeysUnavailable {
 			t.Errorf("got %v", err)
 		}
 		if _, _, err := s.findKeySet(t.Context(), name, "second", issuertest.ES256); err != nil {

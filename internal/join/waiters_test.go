@@ -71,7 +71,7 @@ type slowStore struct {
 
 func slowIssuers() slowService {
 	slow := &slowStore{answer: make(chan struct{})}
-	return slowService{&Service{keys: newKeyCache(), Config: Config{Store: slow, Refresher: slow, Now: time.Now}}, slow}
+	return slowService{&Service{keys: newKeyCache(), Config: Config{Store: slow, Refresher: slow, Now: time.Now, Wait: slow.wait}}, slow}
 }
 
 func (s *slowStore) KeySet(context.Context, string) (store.KeySet, error) {
@@ -85,5 +85,10 @@ func (s *slowStore) Lease(context.Context, string, time.Time, time.Time) (bool, 
 func (s *slowStore) Refresh(context.Context, string) error {
 	s.waited.Add(1)
 	<-s.answer
-	return errors.New("no answer in time")
+	return errNoAnswer
 }
+
+// wait is what all but the first of an issuer do.
+func (s *slowStore) wait(ctx context.Context, _ time.Duration) error { return s.Refresh(ctx, "") }
+
+var errNoAnswer = errors.New("no answer in time")

@@ -71,8 +71,8 @@ func (s *memStore) PutKeySet(_ context.Context, ks store.KeySet) error {
 		return s.err
 	case !ks.Pinned && (old.Pinned || s.pinNow):
 		return store.ErrPinned
-	case !ks.Pinned && old.FetchedAt.After(ks.FetchedAt):
-		return nil
+	case !ks.Pinned && old.FetchedAt.After(ks.FetchedAt) && !old.FetchedAt.After(ks.FetchedAt.Add(store.MaxClockSkew)):
+		return store.ErrFetchedLater
 	}
 	ks.Failure = ""
 	s.sets[ks.Issuer] = ks

@@ -78,6 +78,9 @@ type Result struct {
 	Added, Removed []string
 	// Pinned says that the set was imported by hand and the issuer not asked.
 	Pinned bool
+	// Overtaken says that another fetch began later and ended earlier: what it stored
+	// stands, and Keys counts that.
+	Overtaken bool
 	// Dropped are the keys that were left out.
 	Dropped []Dropped
 }
@@ -140,40 +143,64 @@ func (r *Refresher) RefreshOne(ctx context.Context, issuer string) Result {
 	return res
 }
 
-func (r *Refresher) fetchAndStore(ctx context.Context, issuer string) (res Result) {
-	res.Issuer = issuer
+func (r *Refresher) fetchAndStore(ctx context.Context, issuer string) Result {
 	old, err := r.c.Store.KeySet(ctx, issuer)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		res.Err = fmt.Errorf("reading the stored key set of %s: %w", issuer, err)
-		return res
+		return Result{Issuer: issuer, Err: fmt.Errorf("reading the stored key set of %s: %w", issuer, err)}
 	}
-	oldKeys := keysOf(old.JWKS)
-	res.Keys, res.Pinned = len(oldKeys), old.Pinned
+	old.Issuer = issuer
+	res := Compare(old, old)
 	if old.Pinned {
 		return res
 	}
 	// The time before the first call: the set is at least as new as that, and
 	// of two fetches at once the one that asked later has the newer answer.
-	at := r.c.Now().UTC()
+	at := r.c.Now().UTC().Round(0)
 	set, dropped, err := Fetch(ctx, r.c.HTTP, issuer)
 	res.Dropped = dropped
+	if err == nil {
+		err = tookTooLong(issuer, r.c.Now().Round(0).Sub(at))
+	}
 	if err != nil {
 		res.Err = r.note(ctx, issuer, at, err)
 		return res
 	}
-	err = r.c.Store.PutKeySet(ctx, store.KeySet{Issuer: issuer, JWKS: set, FetchedAt: at, TriedAt: at})
+	fetched := store.KeySet{Issuer: issuer, JWKS: set, FetchedAt: at, TriedAt: at}
+	err = r.c.Store.PutKeySet(ctx, fetched)
 	switch {
 	case errors.Is(err, store.ErrPinned): // meanwhile
 		res.Pinned = true
 		return res
+	case errors.Is(err, store.ErrFetchedLater):
+		res.Overtaken = true
+		if fetched, err = r.c.Store.KeySet(ctx, issuer); err != nil {
+			res.Err = fmt.Errorf("reading the stored key set of %s: %w", issuer, err)
+			return res
+		}
 	case err != nil:
 		res.Err = fmt.Errorf("storing the key set of %s: %w", issuer, err)
 		return res
 	}
-	newKeys := keysOf(set)
-	res.Keys = len(newKeys)
-	res.Added, res.Removed = missing(newKeys, oldKeys), missing(oldKeys, newKeys)
-	return res
+	now := Compare(old, fetched)
+	now.Overtaken, now.Dropped = res.Overtaken, dropped
+	return now
+}
+
+// tookTooLong refuses what was fetched while the clock jumped or the machine slept: the
+// set would seem older or newer than it is, and stores believe no set that is further
+// from another.
+func tookTooLong(issuer string, took time.Duration) error {
+	if took.Abs() <= store.MaxClockSkew {
+		return nil
+	}
+	return &FetchError{Issuer: issuer, Reason: fmt.Sprintf("by this machine's clock the fetch took %s: the clock was set, or the machine slept; check its clock and try again", took.Round(time.Second))}
+}
+
+// Compare says what became of an issuer's key set.
+func Compare(before, after store.KeySet) Result {
+	oldKeys, newKeys := keysOf(before.JWKS), keysOf(after.JWKS)
+	return Result{Issuer: after.Issuer, Keys: len(newKeys), Pinned: after.Pinned,
+		Added: missing(newKeys, oldKeys), Removed: missing(oldKeys, newKeys)}
 }
 
 // note stores why a fetch failed and returns err, with what went wrong in

@@ -197,6 +197,93 @@ func TestRefreshStoreDown(t *testing.T) {
 	}
 }
 
+// Of two fetches at once the one that began later has the newer answer. The other, which
+// got the older answer and is slower, does not bring a withdrawn key back, and says so.
+func TestOfTwoFetchesTheLaterOneWins(t *testing.T) {
+	var hold atomic.Pointer[chan struct{}]
+	asked := make(chan struct{}, 1)
+	issuer := &liveIssuer{keys: keySet(rsaJWK(`,"kid":"withdrawn"`))}
+	issuer.testServer = newServer(t, issuerHandler(func() string {
+		issuer.mu.Lock()
+		answer := issuer.keys
+		issuer.mu.Unlock()
+		if held := hold.Swap(nil); held != nil { // this one answers late, with what it knew before
+			asked <- struct{}{}
+			<-*held
+		}
+		return answer
+	}))
+	s := newStore(issuer.URL)
+	var ticks atomic.Int64
+	r := New(Config{Store: s, HTTP: issuer.client(t), Now: func() time.Time { return testNow.Add(time.Duration(ticks.Add(1)) * time.Second) }})
+
+	release := make(chan struct{})
+	hold.Store(&release)
+	slow := make(chan Result)
+	go func() { slow <- r.RefreshOne(t.Context(), issuer.URL) }()
+	<-asked
+	issuer.publish(keySet(rsaJWK(`,"kid":"new"`)))
+	if res := r.RefreshOne(t.Context(), issuer.URL); res.Err != nil || res.Overtaken || !slices.Equal(res.Added, []string{"new"}) {
+		t.Errorf("the later fetch: %+v", res)
+	}
+	want := s.get(issuer.URL)
+	close(release)
+	if res := <-slow; res.Err != nil || !res.Overtaken || res.Keys != 1 || !slices.Equal(res.Added, []string{"new"}) {
+		t.Errorf("the earlier fetch: %+v", res)
+	}
+	if got := s.get(issuer.URL); string(got.JWKS) != string(want.JWKS) || !got.FetchedAt.Equal(want.FetchedAt) {
+		t.Errorf("stored %s of %s, want %s of %s", got.JWKS, got.FetchedAt, want.JWKS, want.FetchedAt)
+	}
+}
+
+// A clock that jumps a day ahead and back does not freeze a key set: the next refresh
+// stores what it fetched, and says so.
+func TestAClockThatJumpsDoesNotFreezeAKeySet(t *testing.T) {
+	issuer := newIssuer(t, keySet(rsaJWK(`,"kid":"withdrawn"`)))
+	s := newStore(issuer.URL)
+	now := testNow.Add(24 * time.Hour)
+	r := New(Config{Store: s, HTTP: issuer.client(t), Now: func() time.Time { return now }})
+	if res := refreshOne(t, r); res.Err != nil {
+		t.Fatal(res.Err)
+	}
+	now = testNow
+	if !s.get(issuer.URL).Stale(now) {
+		t.Error("a set of tomorrow is used")
+	}
+	issuer.publish(keySet(rsaJWK(`,"kid":"new"`)))
+	res := refreshOne(t, r)
+	if res.Err != nil || res.Overtaken || !slices.Equal(res.Added, []string{"new"}) || !slices.Equal(res.Removed, []string{"withdrawn"}) {
+		t.Errorf("refreshed: %+v", res)
+	}
+	if got := s.get(issuer.URL); !got.FetchedAt.Equal(now) || !strings.Contains(string(got.JWKS), "new") || got.Stale(now) {
+		t.Errorf("stored %s of %s", got.JWKS, got.FetchedAt)
+	}
+}
+
+// What is fetched while the clock jumps, or the machine sleeps, is not stored: nobody
+// knows how old it is.
+func TestAClockThatJumpsDuringAFetch(t *testing.T) {
+	for _, jump := range []time.Duration{24 * time.Hour, -24 * time.Hour, store.MaxClockSkew + time.Second, -store.MaxClockSkew - time.Second} {
+		var now atomic.Pointer[time.Time]
+		issuer := &liveIssuer{}
+		issuer.testServer = newServer(t, issuerHandler(func() string {
+			jumped := testNow.Add(jump)
+			now.Store(&jumped)
+			return keySet(rsaJWK(`,"kid":"a"`))
+		}))
+		now.Store(&testNow)
+		s := newStore(issuer.URL)
+		r := New(Config{Store: s, HTTP: issuer.client(t), Now: func() time.Time { return *now.Load() }})
+		res := r.RefreshOne(t.Context(), issuer.URL)
+		if !errors.As(res.Err, new(*FetchError)) || !strings.Contains(res.Err.Error(), "clock") {
+			t.Errorf("%s: %+v", jump, res)
+		}
+		if got := s.get(issuer.URL); len(got.JWKS) > 0 {
+			t.Errorf("%s: stored %+v", jump, got)
+		}
+	}
+}
+
 // A caller who gives up does not make the issuer look broken.
 func TestRefreshGivenUp(t *testing.T) {
 	s := newServer(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { hang(r) }))

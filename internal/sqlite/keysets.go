@@ -16,12 +16,12 @@ const (
 	selectKeySet  = `SELECT ` + keySetColumns + ` FROM key_sets WHERE issuer = ?1`
 	selectKeySets = `SELECT ` + keySetColumns + ` FROM key_sets ORDER BY issuer`
 
-	selectKeySetState = `SELECT pinned, coalesce(fetched_at > ?2, FALSE) FROM key_sets WHERE issuer = ?1`
+	selectKeySetState = `SELECT pinned, coalesce(fetched_at > ?2 AND fetched_at <= ?3, FALSE) FROM key_sets WHERE issuer = ?1`
 	upsertKeySet      = `INSERT INTO key_sets (` + keySetColumns + `) VALUES (?1, ?2, ?3, ?4, ?5, '')
 		ON CONFLICT DO UPDATE SET jwks = ?2, fetched_at = ?3, pinned = ?4, tried_at = ?5, failure = ''`
 	// The failure of a fetch that began before the last one noted tells nothing.
 	upsertKeySetFailure = `INSERT INTO key_sets (issuer, tried_at, failure) VALUES (?1, ?2, ?3)
-		ON CONFLICT DO UPDATE SET tried_at = ?2, failure = ?3 WHERE tried_at IS NULL OR tried_at <= ?2`
+		ON CONFLICT DO UPDATE SET tried_at = ?2, failure = ?3 WHERE tried_at IS NULL OR tried_at <= ?2 OR tried_at > ?4`
 	updateUnpin = `UPDATE key_sets SET pinned = 0 WHERE issuer = ?1`
 )
 
@@ -58,7 +58,7 @@ func scanKeySet(rows *sql.Rows) (store.KeySet, error) {
 // PutKeySet implements store.KeySets.
 func (s *Store) PutKeySet(ctx context.Context, ks store.KeySet) error {
 	err := s.putKeySet(ctx, ks)
-	if errors.Is(err, store.ErrPinned) {
+	if errors.Is(err, store.ErrPinned) || errors.Is(err, store.ErrFetchedLater) {
 		return fmt.Errorf("key set of %s: %w", ks.Issuer, err)
 	}
 	return s.fail(ctx, fmt.Sprintf("storing the key set of %s", ks.Issuer), err)
@@ -78,16 +78,16 @@ func (s *Store) putKeySet(ctx context.Context, ks store.KeySet) error {
 		return err
 	}
 	defer tx.Rollback()
-	var pinned, newer bool
-	err = tx.QueryRowContext(ctx, selectKeySetState, ks.Issuer, fetched).Scan(&pinned, &newer)
+	var pinned, later bool
+	err = tx.QueryRowContext(ctx, selectKeySetState, ks.Issuer, fetched, believedUntil(fetched)).Scan(&pinned, &later)
 	switch {
 	case err != nil && !errors.Is(err, sql.ErrNoRows):
 		return err
 	case ks.Pinned: // replaces whatever there is
 	case pinned:
 		return store.ErrPinned
-	case newer:
-		return nil
+	case later:
+		return store.ErrFetchedLater
 	}
 	if _, err := tx.ExecContext(ctx, upsertKeySet, ks.Issuer, ks.JWKS, fetched, ks.Pinned, tried); err != nil {
 		return err
@@ -99,7 +99,7 @@ func (s *Store) putKeySet(ctx context.Context, ks store.KeySet) error {
 func (s *Store) KeySetFailed(ctx context.Context, issuer string, at time.Time, failure string) error {
 	tried, err := toInstant(at)
 	if err == nil {
-		_, err = changed(ctx, s.stmts.keySetFailed, issuer, tried, failure)
+		_, err = changed(ctx, s.stmts.keySetFailed, issuer, tried, failure, believedUntil(tried))
 	}
 	return s.fail(ctx, fmt.Sprintf("noting a failed fetch of the key set of %s", issuer), err)
 }

@@ -23,7 +23,7 @@ const (
 	countAnswer = `UPDATE uses SET answers = answers + 1 WHERE id_token = ?1 AND digest = ?2 AND answers < ?3`
 
 	upsertLease = `INSERT INTO leases (name, until) VALUES (?1, ?3)
-		ON CONFLICT DO UPDATE SET until = ?3 WHERE until <= ?2`
+		ON CONFLICT DO UPDATE SET until = ?3 WHERE until <= ?2 OR until > ?4`
 )
 
 // Uses implements store.Ledger.
@@ -105,6 +105,6 @@ func (s *Store) Lease(ctx context.Context, name string, now, until time.Time) (b
 	if err != nil {
 		return false, fmt.Errorf("taking the lease %s: %w", name, err)
 	}
-	got, err := changed(ctx, s.stmts.lease, name, from, to)
+	got, err := changed(ctx, s.stmts.lease, name, from, to, to+int64(store.MaxClockSkew))
 	return got, s.fail(ctx, "taking the lease "+name, err)
 }

@@ -5,8 +5,13 @@ import (
 	"time"
 )
 
-// ErrPinned says that a key set was imported by hand and is not fetched over.
-var ErrPinned = errors.New("key set is pinned")
+// Why a fetched key set is not stored.
+var (
+	// ErrPinned says that the key set was imported by hand and is not fetched over.
+	ErrPinned = errors.New("key set is pinned")
+	// ErrFetchedLater says that a set is stored whose fetch began later.
+	ErrFetchedLater = errors.New("a key set that was fetched later is stored")
+)
 
 // KeySet is an issuer's public keys as stored.
 type KeySet struct {
@@ -30,11 +35,12 @@ const MaxKeySetAge = 24 * time.Hour
 
 // Stale reports whether ks may no longer verify ID tokens at now: it holds no
 // keys, or was fetched more than MaxKeySetAge ago. A pinned set never ages. A
-// set from as far in the future comes from a broken clock and counts as stale
-// too, or it would stay fresh for good.
+// set from ahead of now, by more than MaxClockSkew, comes from a clock that was wrong
+// and counts as stale too: how old it is nobody knows.
 func (ks KeySet) Stale(now time.Time) bool {
 	if len(ks.JWKS) == 0 {
 		return true
 	}
-	return !ks.Pinned && now.Sub(ks.FetchedAt).Abs() > MaxKeySetAge
+	age := now.Sub(ks.FetchedAt)
+	return !ks.Pinned && (age > MaxKeySetAge || age < -MaxClockSkew)
 }

@@ -19,8 +19,10 @@ func TestKeySetStale(t *testing.T) {
 		"only failures so far":         {KeySet{FetchedAt: now, TriedAt: now, Failure: "answered 500"}, true},
 		"last fetch failed, set fresh": {KeySet{JWKS: keys, FetchedAt: now.Add(-time.Hour), TriedAt: now, Failure: "answered 500"}, false},
 		"time of fetch unknown":        {KeySet{JWKS: keys}, true},
-		"a little ahead":               {KeySet{JWKS: keys, FetchedAt: now.Add(time.Minute)}, false},
-		"far ahead":                    {KeySet{JWKS: keys, FetchedAt: now.AddDate(50, 0, 0)}, true},
+		"a little ahead":               {KeySet{JWKS: keys, FetchedAt: now.Add(MaxClockSkew)}, false},
+		"more than a little ahead":     {KeySet{JWKS: keys, FetchedAt: now.Add(MaxClockSkew + 1)}, true},
+		"fetched tomorrow":             {KeySet{JWKS: keys, FetchedAt: now.AddDate(0, 0, 1)}, true},
+		"pinned tomorrow":              {KeySet{JWKS: keys, FetchedAt: now.AddDate(0, 0, 1), Pinned: true}, false},
 		"pinned years ago":             {KeySet{JWKS: keys, FetchedAt: now.AddDate(-5, 0, 0), Pinned: true}, false},
 		"pinned without keys":          {KeySet{FetchedAt: now, Pinned: true}, true},
 	} {

@@ -67,12 +67,14 @@ type KeySets interface {
 	// A token rule that cannot be decoded does not keep it from the others'.
 	Issuers(ctx context.Context) ([]string, error)
 	// PutKeySet stores a good set and clears its failure. A pinned set replaces
-	// whatever is stored. Any other does not replace a pinned one (ErrPinned), and
-	// leaves a set that was fetched later as it is, without an error; one that was
-	// fetched at the same time is replaced.
+	// whatever is stored. Any other does not replace a pinned one (ErrPinned), nor
+	// one that was fetched later (ErrFetchedLater); one that was fetched at the same
+	// time is replaced, and so is one that was fetched later by more than
+	// MaxClockSkew: no two fetches at once begin that far apart, so that a clock was wrong.
 	PutKeySet(ctx context.Context, ks KeySet) error
 	// KeySetFailed notes a fetch that failed and leaves the keys as they are. One
-	// that was tried before what is stored tells nothing and changes nothing.
+	// that was tried before what is stored tells nothing and changes nothing, unless
+	// what is stored is later by more than MaxClockSkew.
 	KeySetFailed(ctx context.Context, issuer string, at time.Time, failure string) error
 	// Unpin makes a pinned key set one that is fetched again; ErrNotFound if there
 	// is none. It changes nothing if the set is not pinned.
@@ -109,7 +111,8 @@ type Ledger interface {
 	// Lease hands out the right to do something, to one holder at a time across all
 	// instances. It reports whether the caller got it; the lease cannot be given back
 	// and ends at until: from then on it is free. It is granted if nobody holds it
-	// at now; the holder has no more right to it than others.
+	// at now; the holder has no more right to it than others. A lease that ends after
+	// until by more than MaxClockSkew was taken by a clock that was wrong, and holds nothing.
 	Lease(ctx context.Context, name string, now, until time.Time) (bool, error)
 }
 

@@ -6,6 +6,12 @@ import (
 	"time"
 )
 
+// MaxClockSkew is how far a stored time may be ahead of now and still be believed: the
+// clocks of two instances may differ a little. Where they differ by half of it, ID tokens
+// are refused already. A time that is further ahead is from a clock that was wrong, and
+// stands in nobody's way.
+const MaxClockSkew = time.Minute
+
 // Nanoseconds is an instant as stored, in nanoseconds since 1970.
 func Nanoseconds(t time.Time) (int64, error) {
 	if t.Before(time.Unix(0, math.MinInt64)) || t.After(time.Unix(0, math.MaxInt64)) {

@@ -20,6 +20,15 @@ func (s suite) keySet(minute int) store.KeySet {
 	}
 }
 
+// seconds is a key set that was fetched so many seconds after base.
+func (s suite) seconds(n int) store.KeySet {
+	ks := s.keySet(0)
+	ks.JWKS = fmt.Appendf(nil, `{"keys": [{"kid":"%d s"}]}`, n)
+	ks.FetchedAt = ks.FetchedAt.Add(time.Duration(n) * time.Second)
+	ks.TriedAt = ks.FetchedAt
+	return ks
+}
+
 func (s suite) pinnedSet(minute int) store.KeySet {
 	ks := s.keySet(minute)
 	ks.Pinned = true
@@ -79,8 +88,62 @@ func (s suite) testKeySets(t *testing.T) {
 	t.Run("a later fetch replaces, an earlier one does not", func(t *testing.T) {
 		a, b := s.pair(t)
 		for _, put := range []struct{ fetched, want int }{{10, 10}, {11, 11}, {9, 11}, {10, 11}, {11, 11}, {12, 12}} {
-			check(t, "storing", a.PutKeySet(ctx(t), s.keySet(put.fetched)))
-			keySetIs(t, b, s.keySet(put.want))
+			if err := a.PutKeySet(ctx(t), s.seconds(put.fetched)); err != nil && !errors.Is(err, store.ErrFetchedLater) {
+				t.Errorf("storing: %v", err)
+			}
+			keySetIs(t, b, s.seconds(put.want))
+		}
+	})
+	t.Run("the store says that a later fetch was there", func(t *testing.T) {
+		a, b := s.pair(t)
+		check(t, "storing", a.PutKeySet(ctx(t), s.keySet(1)))
+		earlier := s.keySet(1)
+		earlier.FetchedAt = earlier.FetchedAt.Add(-1)
+		if err := b.PutKeySet(ctx(t), earlier); !errors.Is(err, store.ErrFetchedLater) {
+			t.Errorf("storing: %v, want store.ErrFetchedLater", err)
+		}
+		keySetIs(t, a, s.keySet(1))
+	})
+	t.Run("a clock that jumps a day ahead and back", func(t *testing.T) {
+		a, b := s.pair(t)
+		const day = 24 * 60
+		check(t, "storing tomorrow", a.PutKeySet(ctx(t), s.keySet(day)))
+		keySetIs(t, b, s.keySet(day))
+		check(t, "storing today", b.PutKeySet(ctx(t), s.keySet(0)))
+		keySetIs(t, a, s.keySet(0))
+
+		check(t, "noting tomorrow", a.KeySetFailed(ctx(t), circleIssuer, s.base.Add(24*time.Hour), "of tomorrow"))
+		want := s.keySet(0)
+		want.TriedAt, want.Failure = s.base.Add(time.Minute), "of today"
+		check(t, "noting today", b.KeySetFailed(ctx(t), circleIssuer, want.TriedAt, want.Failure))
+		keySetIs(t, a, want)
+	})
+	t.Run("a clock that is a little ahead", func(t *testing.T) {
+		for _, c := range []struct {
+			ahead  time.Duration
+			stands bool
+		}{{store.MaxClockSkew, true}, {store.MaxClockSkew + 1, false}} {
+			a := s.open(t)
+			ahead, now := s.keySet(0), s.keySet(1)
+			now.FetchedAt, now.TriedAt = s.base, s.base
+			ahead.FetchedAt, ahead.TriedAt = s.base.Add(c.ahead), s.base.Add(c.ahead)
+			check(t, "storing", a.PutKeySet(ctx(t), ahead))
+			if err := a.PutKeySet(ctx(t), now); errors.Is(err, store.ErrFetchedLater) != c.stands {
+				t.Errorf("%s ahead: %v", c.ahead, err)
+			}
+			want := now
+			if c.stands {
+				want = ahead
+			}
+			keySetIs(t, a, want)
+
+			check(t, "noting", a.KeySetFailed(ctx(t), bitbucketAcme, s.base.Add(c.ahead), "ahead"))
+			check(t, "noting", a.KeySetFailed(ctx(t), bitbucketAcme, s.base, "now"))
+			got, err := a.KeySet(ctx(t), bitbucketAcme)
+			check(t, "reading", err)
+			if stands := got.Failure == "ahead"; stands != c.stands {
+				t.Errorf("%s ahead: the failure is %q", c.ahead, got.Failure)
+			}
 		}
 	})
 	t.Run("a fetch of the same time replaces", func(t *testing.T) {
@@ -109,7 +172,7 @@ func (s suite) testKeySets(t *testing.T) {
 	t.Run("a failure that comes late tells nothing", func(t *testing.T) {
 		a := s.open(t)
 		check(t, "storing", a.PutKeySet(ctx(t), s.keySet(5)))
-		check(t, "noting", a.KeySetFailed(ctx(t), circleIssuer, s.base.Add(4*time.Minute), "timeout"))
+		check(t, "noting", a.KeySetFailed(ctx(t), circleIssuer, s.base.Add(5*time.Minute-time.Second), "timeout"))
 		keySetIs(t, a, s.keySet(5))
 	})
 	t.Run("a failure of an issuer without keys", func(t *testing.T) {
@@ -142,11 +205,11 @@ func (s suite) testKeySets(t *testing.T) {
 	t.Run("of fetches at once the latest stands", func(t *testing.T) {
 		a, b := s.pair(t)
 		all(40, a, b, func(i int, st Store) {
-			if err := st.PutKeySet(ctx(t), s.keySet(i)); err != nil {
+			if err := st.PutKeySet(ctx(t), s.seconds(i)); err != nil && !errors.Is(err, store.ErrFetchedLater) {
 				t.Errorf("storing: %v", err)
 			}
 		})
-		keySetIs(t, a, s.keySet(39))
+		keySetIs(t, a, s.seconds(39))
 	})
 }
 
@@ -182,7 +245,9 @@ func (s suite) testPinnedKeySets(t *testing.T) {
 		keySetIs(t, a, s.keySet(5)) // the same keys
 		check(t, "unpinning again", a.Unpin(ctx(t), circleIssuer))
 		keySetIs(t, b, s.keySet(5))
-		check(t, "storing", a.PutKeySet(ctx(t), s.keySet(4)))
+		if err := a.PutKeySet(ctx(t), s.keySet(4)); !errors.Is(err, store.ErrFetchedLater) {
+			t.Errorf("storing an earlier fetch: %v, want store.ErrFetchedLater", err)
+		}
 		keySetIs(t, b, s.keySet(5))
 		check(t, "storing", a.PutKeySet(ctx(t), s.keySet(6)))
 		keySetIs(t, b, s.keySet(6))
@@ -191,11 +256,11 @@ func (s suite) testPinnedKeySets(t *testing.T) {
 		a, b := s.pair(t)
 		check(t, "storing", a.PutKeySet(ctx(t), s.keySet(0)))
 		all(40, a, b, func(i int, st Store) {
-			ks := s.keySet(i)
+			ks := s.seconds(i)
 			if i == 20 {
 				ks = s.pinnedSet(20)
 			}
-			if err := st.PutKeySet(ctx(t), ks); err != nil && !errors.Is(err, store.ErrPinned) {
+			if err := st.PutKeySet(ctx(t), ks); err != nil && !errors.Is(err, store.ErrPinned) && !errors.Is(err, store.ErrFetchedLater) {
 				t.Errorf("storing: %v", err)
 			}
 		})

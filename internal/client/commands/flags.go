@@ -63,7 +63,7 @@ func (f *joinFlags) bindService(fs *pflag.FlagSet) {
 	fs.StringVar(&f.idTokenFile, "id-token-file", "", "read the ID token from this file")
 	fs.StringVar(&f.caFile, "ca-file", "", "PEM certificates to trust besides the system's (env "+envCAFile+")")
 	fs.DurationVar(&f.ttl, "ttl", 0, "lifetime to ask for, such as 15m (default: the service's)")
-	fs.DurationVar(&f.timeout, "timeout", 60*time.Second, "how long to try, all attempts together")
+	fs.DurationVar(&f.timeout, "timeout", 90*time.Second, "how long to try, all attempts together")
 	fs.BoolVar(&f.retry, "retry", true, "try again while the service is briefly unavailable")
 	fs.SortFlags = false
 }

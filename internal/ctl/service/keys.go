@@ -68,7 +68,7 @@ func (c *commands) keysRefreshCommand() *cobra.Command {
 		Use:   "refresh",
 		Short: "fetch issuers' keys now",
 		Long: `refresh fetches the keys of every issuer that token rules name, or of one. An
-answer that is no good leaves the keys as they are.
+answer that is no good leaves the keys as they are. It prints what is stored then.
 
 GATEPASS_PRIVATE_ISSUERS (host:port, …) names issuers at private addresses, and
 GATEPASS_ISSUER_CA a file of certificates to trust beside the system's.`,
@@ -129,10 +129,14 @@ func (c *commands) refresh(ctx context.Context, b ctl.Backend, issuer string, un
 		}
 	}
 	if issuer != "" {
-		if err := refresher.Refresh(ctx, issuer); err != nil {
-			return cli.Failed("%w", err).Hint("the stored keys are as they were; see docs/issuers.md")
+		result := refresher.RefreshOne(ctx, issuer)
+		if result.Pinned {
+			return cli.Failed("%s: %w", issuer, store.ErrPinned).Hint("let go of it with gatepassctl keys refresh --unpin --issuer %s", issuer)
 		}
-		return c.printRefreshed(ctx, b, issuer)
+		if result.Err != nil {
+			return cli.Failed("%w", result.Err).Hint("the stored keys are as they were; see docs/issuers.md")
+		}
+		return c.printRefreshed(ctx, b, result)
 	}
 	results, err := refresher.RefreshAll(ctx)
 	if err != nil {
@@ -141,32 +145,49 @@ func (c *commands) refresh(ctx context.Context, b ctl.Backend, issuer string, un
 	return c.printResults(b, results)
 }
 
-func (c *commands) printRefreshed(ctx context.Context, b ctl.Backend, issuer string) error {
-	set, err := b.Store().KeySet(ctx, issuer)
+func (c *commands) printRefreshed(ctx context.Context, b ctl.Backend, result jwks.Result) error {
+	set, err := b.Store().KeySet(ctx, result.Issuer)
 	if err != nil {
 		return err
 	}
-	status := admin.Status(set, c.Now())
-	return c.PrintChange(b, status, func() { c.printKeys("refreshed", issuer, status.Keys) })
+	return c.PrintChange(b, admin.Status(set, c.Now()), func() { c.printStored(result) })
 }
 
-func (c *commands) printKeys(what, issuer string, keys int) {
-	fmt.Fprintf(c.Out, "%-10s %s: %s\n", what, issuer, ctl.Plural(keys, "key", "keys"))
+// printStored says what a refresh stored.
+func (c *commands) printStored(r jwks.Result) {
+	what, change := "refreshed", ""
+	for _, kid := range r.Added {
+		change += fmt.Sprintf(", added %+q", kid)
+	}
+	for _, kid := range r.Removed {
+		change += fmt.Sprintf(", removed %+q", kid)
+	}
+	if change == "" {
+		change = ", as they were"
+	}
+	if r.Overtaken {
+		what = "kept"
+		change += "; nothing was stored, since another fetch began later"
+	}
+	fmt.Fprintf(c.Out, "%-10s %s: %s%s\n", what, r.Issuer, ctl.Plural(r.Keys, "key", "keys"), change)
 }
 
 // refreshedIssuer is what came of one issuer's refresh.
 type refreshedIssuer struct {
-	Issuer string `json:"issuer"`
-	Keys   int    `json:"keys"`
-	Pinned bool   `json:"pinned,omitempty"`
-	Error  string `json:"error,omitempty"`
+	Issuer    string   `json:"issuer"`
+	Keys      int      `json:"keys"`
+	Added     []string `json:"added,omitempty"`
+	Removed   []string `json:"removed,omitempty"`
+	Pinned    bool     `json:"pinned,omitempty"`
+	Overtaken bool     `json:"overtaken,omitempty"`
+	Error     string   `json:"error,omitempty"`
 }
 
 func (c *commands) printResults(b ctl.Backend, results []jwks.Result) error {
 	lines := make([]refreshedIssuer, len(results))
 	failures := 0
 	for i, r := range results {
-		lines[i] = refreshedIssuer{Issuer: r.Issuer, Keys: r.Keys, Pinned: r.Pinned}
+		lines[i] = refreshedIssuer{Issuer: r.Issuer, Keys: r.Keys, Added: r.Added, Removed: r.Removed, Pinned: r.Pinned, Overtaken: r.Overtaken}
 		if r.Err != nil {
 			lines[i].Error = r.Err.Error()
 			failures++
@@ -175,14 +196,14 @@ func (c *commands) printResults(b ctl.Backend, results []jwks.Result) error {
 	err := c.PrintChange(b, struct {
 		Issuers []refreshedIssuer `json:"issuers"`
 	}{lines}, func() {
-		for _, l := range lines {
+		for i, l := range lines {
 			switch {
 			case l.Error != "":
 				fmt.Fprintf(c.Out, "%-10s %s: %s\n", "failed", l.Issuer, l.Error)
 			case l.Pinned:
 				fmt.Fprintf(c.Out, "%-10s %s\n", "pinned", l.Issuer)
 			default:
-				c.printKeys("refreshed", l.Issuer, l.Keys)
+				c.printStored(results[i])
 			}
 		}
 		if len(lines) == 0 {
@@ -252,7 +273,7 @@ func (c *commands) importKeys(ctx context.Context, issuer, file string, yes bool
 	}
 	done := imported{admin.Status(set, now), c.Now().Add(join.KeyCacheAge).UTC().Truncate(time.Second).Add(time.Second)}
 	return c.PrintChange(b, done, func() {
-		c.printKeys("pinned", issuer, done.Keys)
+		fmt.Fprintf(c.Out, "%-10s %s: %s\n", "pinned", issuer, ctl.Plural(done.Keys, "key", "keys"))
 		fmt.Fprintf(c.Out, "a key that the service read before may still be taken until %s\n", ctl.Stamp(done.Until))
 	})
 }
