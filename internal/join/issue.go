@@ -28,7 +28,7 @@ func (s *Service) issue(ctx context.Context, o order, at arrival, d *diary) (*ap
 	products, err := s.signAndStore(ctx, o, at, d, func() (err error) {
 		first, err = s.Store.Use(ctx, store.Use{
 			IDToken: o.job.hash, Digest: o.digest, NotAfter: o.notAfter, MaxJoins: o.rule.MaxJoins,
-			MaxAnswers: MaxAnswers, KeepUntil: o.job.Expires.Add(useGrace),
+			MaxAnswers: MaxAnswers, IssuedAt: o.job.IssuedAt, KeepUntil: o.job.Expires.Add(useGrace),
 			Record: d.record, RecordUntil: s.recordUntil(d),
 		})
 		return err

@@ -220,3 +220,24 @@ func TestStoppedWhileAJoinWaitsForAnIssuer(t *testing.T) {
 		}
 	}
 }
+
+// A clock that jumps a day ahead and back does not let an ID token join twice.
+func TestAClockThatJumpsLetsNoIDTokenJoinAgain(t *testing.T) {
+	s := newService(t)
+	token := s.bitbucket(issuertest.BitbucketJob{})
+	first := s.granted(s.request("example-bot", token))
+	s.clock.advance(24 * time.Hour)
+	if _, err := s.store.Purge(t.Context(), s.clock.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if a := s.join(s.request("example-bot", token)); a.problem == nil || a.problem.Code != api.CodeIDTokenExpired {
+		t.Errorf("a day ahead: answered %s", a.body)
+	}
+	s.clock.advance(-24 * time.Hour)
+	if a := s.join(s.request("example-bot", token)); a.problem == nil || a.problem.Code != api.CodeIDTokenAlreadyUsed {
+		t.Errorf("back again: answered %s", a.body)
+	}
+	if r := s.record(first.JoinID); r.Code != store.CodeOK {
+		t.Errorf("recorded %+v", r)
+	}
+}

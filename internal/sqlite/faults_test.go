@@ -136,7 +136,7 @@ func TestDiskFull(t *testing.T) {
 	if _, err := s.Join(t.Context(), joinID(i)); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("the record that failed: %v, want store.ErrNotFound", err)
 	}
-	if _, err := s.Purge(t.Context(), now.Add(time.Hour)); err != nil {
+	if _, err := s.Purge(t.Context(), now.Add(31*24*time.Hour)); err != nil {
 		t.Fatalf("purging: %v", err)
 	}
 	if err := write(i); err != nil {
@@ -162,6 +162,62 @@ func TestTimesThatCannotBeStored(t *testing.T) {
 	}
 }
 
+// issued has an ID token join that was issued at a time, and is kept for good.
+func issued(t *testing.T, s *sqlite.Store, at time.Time) {
+	t.Helper()
+	far := at.AddDate(100, 0, 0)
+	_, err := s.Use(t.Context(), store.Use{IDToken: "issued at " + at.String(), Digest: "d", MaxJoins: 1, NotAfter: at, IssuedAt: at, KeepUntil: far,
+		Record: store.Record{JoinID: "issued at " + at.String(), Time: at}, RecordUntil: far})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What must be remembered outlives a clock that jumps ahead and back: also one that was
+// wrong when the process started, and one that is wrong for long.
+func TestAClockThatJumpsForgetsNothing(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	u := store.Use{IDToken: "t", Digest: "first", MaxJoins: 1, MaxAnswers: 2, NotAfter: now.Add(15 * time.Minute),
+		IssuedAt: now, KeepUntil: now.Add(2 * time.Hour), Record: store.Record{JoinID: joinID(1), Time: now}, RecordUntil: now.Add(90 * 24 * time.Hour)}
+	if _, err := s.Use(t.Context(), u); err != nil {
+		t.Fatal(err)
+	}
+	revocation := store.Revocation{ID: joinID(1), Certificates: []store.RevokedCertificate{{Authority: cert.SSHUser, Serial: "1", ExpiresAt: u.NotAfter}}}
+	if _, err := s.Revoke(t.Context(), []store.Revocation{revocation}); err != nil {
+		t.Fatal(err)
+	}
+	for _, ahead := range []time.Duration{24 * time.Hour, 100 * 24 * time.Hour, 0} {
+		for _, s := range []*sqlite.Store{s, open(t, dir)} {
+			if n, err := s.Purge(t.Context(), now.Add(ahead)); err != nil || n != 0 {
+				t.Errorf("%s ahead: purged %d, %v", ahead, n, err)
+			}
+		}
+	}
+	second := u
+	second.Digest, second.Record.JoinID = "second", joinID(2)
+	if _, err := s.Use(t.Context(), second); !errors.Is(err, store.ErrUsed) {
+		t.Errorf("the same ID token joins again: %v", err)
+	}
+	if _, err := s.Join(t.Context(), joinID(1)); err != nil {
+		t.Errorf("its record: %v", err)
+	}
+	if all, err := s.Revocations(t.Context()); err != nil || len(all) != 1 {
+		t.Errorf("%d revocations, %v", len(all), err)
+	}
+	// Once an ID token was issued after all that, it is over by the issuers' clocks too.
+	issued(t, s, now.Add(3*time.Hour))
+	if n, err := s.Purge(t.Context(), now.Add(3*time.Hour)); err != nil || n != 2 {
+		t.Errorf("purged %d, %v; want the use and the revocation", n, err)
+	}
+	// A service whose own clock lags keeps what its clock keeps.
+	issued(t, s, now.Add(200*24*time.Hour))
+	if n, err := s.Purge(t.Context(), now.Add(3*time.Hour)); err != nil || n != 0 {
+		t.Errorf("with a clock that lags purged %d, %v", n, err)
+	}
+}
+
 func TestPurge(t *testing.T) {
 	s := open(t, t.TempDir())
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -172,7 +228,7 @@ func TestPurge(t *testing.T) {
 		if i%2 == 1 {
 			keep = now.Add(time.Duration(i))
 		}
-		u := store.Use{IDToken: fmt.Sprint(i), Digest: "d", MaxJoins: 1, NotAfter: now, KeepUntil: keep,
+		u := store.Use{IDToken: fmt.Sprint(i), Digest: "d", MaxJoins: 1, NotAfter: now, IssuedAt: keep.Add(-time.Hour), KeepUntil: keep,
 			Record: store.Record{JoinID: joinID(i), Time: now}, RecordUntil: keep}
 		if _, err := s.Use(t.Context(), u); err != nil {
 			t.Fatal(err)
@@ -183,6 +239,7 @@ func TestPurge(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	issued(t, s, now.Add(time.Hour))
 	for _, want := range []int64{int64(n) + 1, 0} {
 		if got, err := s.Purge(t.Context(), now); err != nil || got != want {
 			t.Errorf("purged %d, %v; want %d", got, err, want)
@@ -220,6 +277,7 @@ func TestPurgeOfRevocations(t *testing.T) {
 	if _, err := s.Revoke(t.Context(), []store.Revocation{revocation}); err != nil {
 		t.Fatal(err)
 	}
+	issued(t, s, ends.Add(24*time.Hour))
 	for _, c := range []struct {
 		after time.Duration
 		want  int64

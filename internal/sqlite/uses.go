@@ -16,8 +16,8 @@ const (
 
 	// It changes nothing if the digest is there or no use is left. Nobody comes between
 	// the count and the insertion: a transaction of the ledger holds the database.
-	insertUse = `INSERT INTO uses (id_token, digest, join_id, not_after, answers, keep_until)
-		SELECT ?1, ?2, ?3, ?4, 1, ?5 WHERE (SELECT count(*) FROM uses WHERE id_token = ?1) < ?6
+	insertUse = `INSERT INTO uses (id_token, digest, join_id, not_after, answers, issued_at, keep_until)
+		SELECT ?1, ?2, ?3, ?4, 1, ?5, ?6 WHERE (SELECT count(*) FROM uses WHERE id_token = ?1) < ?7
 		ON CONFLICT DO NOTHING`
 	// It changes nothing if there is no such use, or no answer is left.
 	countAnswer = `UPDATE uses SET answers = answers + 1 WHERE id_token = ?1 AND digest = ?2 AND answers < ?3`
@@ -76,7 +76,7 @@ func (s *Store) Use(ctx context.Context, u store.Use) (store.Answer, error) {
 // use returns the answer of the first use with this digest.
 func (s *Store) use(tx *sql.Tx, u store.Use) (store.Answer, error) {
 	notAfter := store.Seconds(u.NotAfter)
-	stored, err := affected(tx.Stmt(s.stmts.use).Exec(u.IDToken, u.Digest, u.Record.JoinID, notAfter, store.Seconds(u.KeepUntil), u.MaxJoins))
+	stored, err := affected(tx.Stmt(s.stmts.use).Exec(u.IDToken, u.Digest, u.Record.JoinID, notAfter, u.IssuedAt.Unix(), store.Seconds(u.KeepUntil), u.MaxJoins))
 	if err != nil || stored {
 		return store.Answer{JoinID: u.Record.JoinID, NotAfter: store.FromSeconds(notAfter), Answers: 1}, err
 	}

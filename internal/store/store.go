@@ -97,7 +97,8 @@ type Ledger interface {
 	// ErrUsed, and nothing is used. Of any number of concurrent calls, never more
 	// than MaxJoins digests succeed, and never more than MaxAnswers of one digest; all
 	// of these get one JoinID and one NotAfter. A store that sends a write again may
-	// count one answer more than once. A use is forgotten no earlier than KeepUntil.
+	// count one answer more than once. A use is forgotten no earlier than KeepUntil,
+	// whatever clock of an instance was wrong meanwhile.
 	//
 	// What cannot be encoded is refused before anything is stored. An error of the
 	// embedded store leaves neither the use nor the record. A store that several

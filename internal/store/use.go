@@ -20,6 +20,7 @@ type Use struct {
 	MaxJoins int       // digests that the ID token may have; none if it is 0 or less
 	// MaxAnswers is how many answers a use may have, the first included.
 	MaxAnswers int
+	IssuedAt   time.Time // of the ID token, by its issuer's clock; whole seconds, rounded down
 	KeepUntil  time.Time // it may be deleted after this; whole seconds
 
 	Record      Record    // what the join grants, with the serials of its credentials

@@ -39,6 +39,7 @@ CREATE TABLE uses (
   join_id    TEXT    NOT NULL, -- of the first answer
   not_after  INTEGER NOT NULL,
   answers    INTEGER NOT NULL, -- how many there were, the first included
+  issued_at  INTEGER NOT NULL, -- seconds since 1970: when the ID token was issued, by its issuer's clock
   keep_until INTEGER NOT NULL,
   PRIMARY KEY (id_token, digest)
 ) STRICT, WITHOUT ROWID;
