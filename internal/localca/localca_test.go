@@ -330,6 +330,12 @@ func TestFilesThatAreRefused(t *testing.T) {
 		{"another authority altogether", func(dir string) error {
 			return errors.Join(copyOver("x509-identity.key", "x509-database.key")(dir), copyOver("x509-identity.crt", "x509-database.crt")(dir))
 		}, []string{"x509-database.crt", "not of the authority x509-database"}},
+		{"one key for users and hosts", copyOver("ssh-user.key", "ssh-host.key"), []string{"authorities ssh-user and ssh-host have the same key"}},
+		{"one key for users and JWTs", copyOver("ssh-user.key", "jwt.key"), []string{"authorities ssh-user and jwt have the same key"}},
+		{"one key for two authorities of X.509", func(dir string) error {
+			// A start makes the certificate that is missing.
+			return errors.Join(copyOver("x509-identity.key", "x509-database.key")(dir), os.Remove(filepath.Join(dir, "x509-database.crt")))
+		}, []string{"authorities x509-identity and x509-database have the same key"}},
 		{"a certificate whose key is lost", func(dir string) error { return os.Remove(filepath.Join(dir, "x509-database.key")) }, []string{"x509-database.key is missing", "restore it"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

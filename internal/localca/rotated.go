@@ -117,7 +117,29 @@ func (a *Authorities) readKeys(stored []authority.Stored) (map[cert.Purpose]*aut
 			return nil, err
 		}
 	}
-	return byPurpose, nil
+	return byPurpose, f.checkOwn(byPurpose)
+}
+
+// checkOwn refuses a key of two authorities, such as one file that was copied over
+// another: what one of them signs would pass wherever the other is trusted.
+func (f *folder) checkOwn(byPurpose map[cert.Purpose]*authority.Authority) error {
+	owner := map[string]cert.Purpose{}
+	for _, p := range cert.Purposes() {
+		if byPurpose[p] == nil {
+			continue
+		}
+		for _, key := range byPurpose[p].TrustedKeys {
+			der, err := x509.MarshalPKIXPublicKey(key)
+			if err != nil {
+				return err
+			}
+			if other, ok := owner[string(der)]; ok {
+				return fmt.Errorf("in %s the authorities %s and %s have the same key; one key is of one authority: restore their key files from a backup", f.dir, other, p)
+			}
+			owner[string(der)] = p
+		}
+	}
+	return nil
 }
 
 // rotated reads an authority of which the store says which keys it has. None of
