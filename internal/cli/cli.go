@@ -90,7 +90,7 @@ func (e *Env) Report(cmd *cobra.Command, err error) Exit {
 		fmt.Fprintf(e.Err, "%s %s\n", style.Red(e.Name+": error:"), words.Printable(line))
 	}
 	for _, note := range failed.Notes {
-		fmt.Fprintf(e.Err, "%s:   %s\n", e.Name, note)
+		fmt.Fprintf(e.Err, "%s:   %s\n", e.Name, words.Printable(note))
 	}
 	hints := failed.Hints
 	if len(hints) == 0 && failed.Exit == ExitUsage {

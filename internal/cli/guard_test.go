@@ -11,10 +11,10 @@ import (
 
 func TestGuard(t *testing.T) {
 	for text, want := range map[string]string{
-		"plain, ünïcode ✔\n\tand a tab\n": "plain, ünïcode ✔\n\tand a tab\n",
-		"\x1b[2J\x1b]0;title\x07":         "\uFFFD[2J\uFFFD]0;title\uFFFD",
-		"\x1b[31mred\x1b[0m":              "\uFFFD[31mred\uFFFD[0m", // only a terminal gets colours
-		"ok\rFAIL\b\b":                    "ok\uFFFDFAIL\uFFFD\uFFFD",
+		"plain, ünïcode ✔\n\tand a tab\n":                "plain, ünïcode ✔\n\tand a tab\n",
+		"\x1b[2J\x1b]0;title\x07":                        "\uFFFD[2J\uFFFD]0;title\uFFFD",
+		"\x1b[31mred\x1b[0m":                             "\uFFFD[31mred\uFFFD[0m", // only a terminal gets colours
+		"ok\rFAIL\b\b":                                   "ok\uFFFDFAIL\uFFFD\uFFFD",
 		"\u009b2J\u0085\u202e\u2066\u200e\U000e0041\x7f": strings.Replace(strings.Repeat("\uFFFD", 7), "\uFFFD", "\uFFFD2J", 1),
 		"a\xffb": "a\uFFFDb",
 	} {

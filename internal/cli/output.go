@@ -90,14 +90,22 @@ func (e *Env) PrintYAML(v any) error {
 	return err
 }
 
-// Table writes aligned columns. The first row is the head.
+// Table writes aligned columns. The first row is the head. No cell makes another one, or
+// another row.
 func (e *Env) Table(rows [][]string) {
 	w := tabwriter.NewWriter(e.Out, 0, 4, 2, ' ', 0)
 	for _, row := range rows {
-		fmt.Fprintln(w, strings.Join(row, "\t"))
+		cells := make([]string, len(row))
+		for i, cell := range row {
+			cells[i] = ends.Replace(cell)
+		}
+		fmt.Fprintln(w, strings.Join(cells, "\t"))
 	}
 	w.Flush()
 }
+
+// ends replaces what ends a cell or a row.
+var ends = strings.NewReplacer("\t", "\uFFFD", "\n", "\uFFFD", "\v", "\uFFFD", "\f", "\uFFFD")
 
 // Style colours text, or leaves it as it is if it is false.
 type Style bool

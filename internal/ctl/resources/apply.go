@@ -12,6 +12,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
+	"github.com/gatepass-ci/gatepass/internal/words"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -293,7 +294,7 @@ func (c *commands) refreshNew(ctx context.Context, b ctl.Backend, steps []admin.
 	}
 	return b.RefreshNew(ctx, issuers, func(issuer string, err error) {
 		if err != nil {
-			fmt.Fprintf(c.Err, "warning: the keys of %s could not be fetched, and are tried again every 15 minutes: %v\n", issuer, err)
+			fmt.Fprintf(c.Err, "warning: the keys of %s could not be fetched, and are tried again every 15 minutes: %s\n", issuer, words.Visible(err.Error()))
 			return
 		}
 		fmt.Fprintf(c.Err, "fetched the keys of %s\n", issuer)

@@ -199,7 +199,7 @@ func (c *commands) printResults(b ctl.Backend, results []jwks.Result) error {
 		for i, l := range lines {
 			switch {
 			case l.Error != "":
-				fmt.Fprintf(c.Out, "%-10s %s: %s\n", "failed", l.Issuer, l.Error)
+				fmt.Fprintf(c.Out, "%-10s %s: %s\n", "failed", l.Issuer, words.Visible(l.Error))
 			case l.Pinned:
 				fmt.Fprintf(c.Out, "%-10s %s\n", "pinned", l.Issuer)
 			default:
