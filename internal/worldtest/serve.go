@@ -2,9 +2,11 @@ package worldtest
 
 import (
 	"bufio"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,6 +22,14 @@ type Serve struct {
 
 	tb  testing.TB
 	cmd *exec.Cmd
+	log string // the file of its log
+}
+
+// ServeOptions is how a server is started.
+type ServeOptions struct {
+	Flags []string // of gatepassctl serve, beside --data, --listen and --rate-limit 0
+	Env   []string // beside that of this process
+	Files int      // the limit of open files; 0 leaves it as it is
 }
 
 // Begin makes the data directory of a service that never ran, for commands that need none.
@@ -34,34 +44,63 @@ func Begin(tb testing.TB, data string) {
 // stopped when the test ends; of a test that failed its log is shown.
 func StartServe(tb testing.TB, data string, env ...string) *Serve {
 	tb.Helper()
+	return StartServeWith(tb, data, ServeOptions{Env: env})
+}
+
+// StartServeWith is StartServe with options.
+func StartServeWith(tb testing.TB, data string, o ServeOptions) *Serve {
+	tb.Helper()
 	s := &Serve{Data: data, tb: tb}
-	s.cmd = exec.Command(Binary(tb, "gatepassctl"), "serve", "--data", data, "--listen", "127.0.0.1:0", "--rate-limit", "0")
-	s.cmd.Env = append(os.Environ(), env...)
+	args := append([]string{Binary(tb, "gatepassctl"), "serve", "--data", data, "--listen", "127.0.0.1:0", "--rate-limit", "0"}, o.Flags...)
+	if o.Files > 0 {
+		args = append([]string{"sh", "-c", `ulimit -n "$0" && exec "$@"`, strconv.Itoa(o.Files)}, args...)
+	}
+	s.cmd = exec.Command(args[0], args[1:]...)
+	s.cmd.Env = append(os.Environ(), o.Env...)
 	log, err := os.OpenFile(filepath.Join(tb.TempDir(), "serve.log"), os.O_CREATE|os.O_RDWR, 0o600)
 	Must(tb, err)
-	s.cmd.Stderr = log
+	s.cmd.Stderr, s.log = log, log.Name()
 	stdout, err := s.cmd.StdoutPipe()
 	Must(tb, err)
 	Must(tb, s.cmd.Start())
 	tb.Cleanup(func() {
 		s.Stop(syscall.SIGTERM)
 		if tb.Failed() {
-			text, _ := os.ReadFile(log.Name())
-			tb.Logf("log of serve:\n%s", text)
+			tb.Logf("log of serve:\n%s", s.Log())
 		}
 		log.Close()
 	})
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	if err != nil {
-		text, _ := os.ReadFile(log.Name())
-		tb.Fatalf("serve did not start: %s", text)
+		tb.Fatalf("serve did not start: %s", s.Log())
 	}
-	_, address, ok := strings.Cut(strings.TrimSpace(line), "http://")
+	_, url, ok := strings.Cut(strings.TrimSpace(line), " at ")
 	if !ok {
 		tb.Fatalf("serve said %q", line)
 	}
-	s.URL = "http://" + address
+	s.URL = url
 	return s
+}
+
+// Log is what the server has logged.
+func (s *Serve) Log() string {
+	text, err := os.ReadFile(s.log)
+	Must(s.tb, err)
+	return string(text)
+}
+
+// MostMemory is the most resident memory that the server has had, in bytes. It needs Linux.
+func (s *Serve) MostMemory() int64 {
+	s.tb.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+	Must(s.tb, err)
+	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	text, _, ok := strings.Cut(rest, " kB")
+	kilobytes, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
+	if !ok || err != nil {
+		s.tb.Fatalf("no VmHWM in the status of the server: %v\n%s", err, status)
+	}
+	return kilobytes << 10
 }
 
 // Stop ends the server by a signal and waits for it. Stopping again does nothing.

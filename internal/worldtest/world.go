@@ -30,7 +30,13 @@ type World struct {
 // Local is a service that gatepassctl serve runs on a data directory of its own.
 func Local(tb testing.TB) *World {
 	tb.Helper()
-	s := StartServe(tb, filepath.Join(tb.TempDir(), "data"))
+	return LocalWith(tb, ServeOptions{})
+}
+
+// LocalWith is Local with a server of these options.
+func LocalWith(tb testing.TB, o ServeOptions) *World {
+	tb.Helper()
+	s := StartServeWith(tb, filepath.Join(tb.TempDir(), "data"), o)
 	w := &World{URL: s.URL, Serve: s, tb: tb}
 	w.begin()
 	return w

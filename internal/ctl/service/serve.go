@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
@@ -63,6 +64,9 @@ GATEPASS_ISSUER_CA a file of certificates to trust beside the system's.`,
 			if config.RateLimit < 0 {
 				return cli.Misused("--rate-limit %d is less than none", config.RateLimit).Hint("write how many requests a minute one address may make, or 0 for no limit")
 			}
+			if config.Connections < 1 {
+				return cli.Misused("--max-connections %d leaves no room for a job", config.Connections).Hint("give 1 or more, or leave it out for %d", DefaultConnections)
+			}
 			return c.serve(cmd, config)
 		},
 	}
@@ -74,6 +78,7 @@ GATEPASS_ISSUER_CA a file of certificates to trust beside the system's.`,
 	f.StringVar(&config.TLSKey, "tls-key", "", "file of its private key, PEM")
 	f.DurationVar(&config.MaxTTL, "max-ttl", cert.MaxTTL, "longest lifetime of a credential")
 	f.IntVar(&config.RateLimit, "rate-limit", DefaultRateLimit, "requests a minute from one address; 0 for no limit")
+	f.IntVar(&config.Connections, "max-connections", DefaultConnections, "connections at one time; half of them for one address")
 	f.StringSliceVar(&proxies, "trusted-proxy", nil, "networks of proxies whose X-Forwarded-For is believed")
 	return cmd
 }
@@ -100,6 +105,9 @@ func (c *commands) serve(cmd *cobra.Command, config Config) (err error) {
 	}
 	if config.Issuers, err = jwks.ReadClientConfig(c.Getenv); err != nil {
 		return err
+	}
+	if c.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryTarget)
 	}
 	config.Data, config.Version, config.Now = c.Data, c.Version, c.Now
 	config.Log = slog.New(slog.NewJSONHandler(escaped{c.Err}, nil))

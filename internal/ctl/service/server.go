@@ -55,7 +55,11 @@ type Config struct {
 	MaxTTL time.Duration
 	// RateLimit is requests a minute from one address; 0 means no limit.
 	RateLimit int
-	// TrustedProxies may name the caller in X-Forwarded-For.
+	// Connections is how many are open at one time; 0 means DefaultConnections. The limit
+	// of open files may leave room for fewer.
+	Connections int
+	// TrustedProxies may name the caller in X-Forwarded-For. Their connections are not
+	// bounded by source.
 	TrustedProxies []netip.Prefix
 	// Issuers says how issuers are dialed.
 	Issuers jwks.ClientConfig
@@ -66,13 +70,14 @@ type Config struct {
 
 // Server is an embedded server that listens.
 type Server struct {
-	c         Config
-	store     *sqlite.Store
-	refresher *jwks.Refresher
-	listener  net.Listener
-	http      *http.Server
-	url       string
-	publicURL string
+	c           Config
+	store       *sqlite.Store
+	refresher   *jwks.Refresher
+	connections *connections
+	listener    net.Listener // of the connections, with TLS if there is a certificate
+	http        *http.Server
+	url         string
+	publicURL   string
 }
 
 // Open opens the store and the authorities, making what is missing, and listens.
@@ -129,19 +134,30 @@ func (s *Server) listen() error {
 	if err != nil {
 		return err
 	}
-	s.listener = listener
+	s.connections = newConnections(listener, boundsOf(s.boundConnections()), s.c.TrustedProxies, s.c.Log)
+	s.listener = s.connections
 	if s.c.TLSCert != "" {
 		pair, err := tls.LoadX509KeyPair(s.c.TLSCert, s.c.TLSKey)
 		if err != nil {
 			return fmt.Errorf("reading the server's certificate: %w", err)
 		}
 		scheme = "https"
-		s.listener = tls.NewListener(listener, &tls.Config{
-			MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2", "http/1.1"},
+		s.listener = tls.NewListener(s.connections, &tls.Config{
+			MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, NextProtos: []string{"http/1.1"},
 		})
 	}
 	s.url = scheme + "://" + listener.Addr().String()
 	return nil
+}
+
+// boundConnections is how many connections there may be at one time.
+func (s *Server) boundConnections() int {
+	wanted := cmp.Or(s.c.Connections, DefaultConnections)
+	within := connectionsWithin(wanted)
+	if within < wanted {
+		s.c.Log.Warn("the limit of open files leaves room for fewer connections than --max-connections; raise it with ulimit -n", "wanted", wanted, "most", within)
+	}
+	return within
 }
 
 func (s *Server) assemble(authorities authority.Authorities) error {
@@ -162,15 +178,7 @@ func (s *Server) assemble(authorities authority.Authorities) error {
 	if s.c.RateLimit > 0 {
 		config.Limit = server.RateLimit(s.c.RateLimit, s.c.Now, s.c.Log)
 	}
-	s.http = &http.Server{
-		Handler:           server.New(config),
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       15 * time.Second,
-		WriteTimeout:      60 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    32 << 10,
-		ErrorLog:          slog.NewLogLogger(s.c.Log.Handler(), slog.LevelWarn),
-	}
+	s.http = newHTTP(server.New(config), defaultLimits, s.connections, s.c.Log)
 	return nil
 }
 
