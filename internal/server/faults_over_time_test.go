@@ -61,7 +61,8 @@ func (r *recordings) Record(ctx context.Context, rec store.Record, keepUntil tim
 
 func TestARacingRetryNeverOutlivesTheFirstAnswer(t *testing.T) {
 	s := newService(t, func(s *service, _ *server.Config) { s.config.Store = racing{s.config.Store, 5 * time.Minute} })
-	resp := s.granted(s.bitbucketRequest())
+	request := s.bitbucketRequest()
+	resp := s.granted(request)
 	end := noon.Add(10 * time.Minute)
 	if !resp.ExpiresAt.Equal(end) || resp.TTLLimitedBy != "retry" || resp.TTLSeconds != 600 {
 		t.Errorf("granted %+v", resp)
@@ -70,6 +71,12 @@ func TestARacingRetryNeverOutlivesTheFirstAnswer(t *testing.T) {
 		t.Errorf("the certificate ends at %s, after the first answer's", leaf.NotAfter)
 	}
 	r := s.record(resp.JoinID)
+	if r.RetryOf != racingJoin {
+		t.Errorf("the record says that it is a retry of %q", r.RetryOf)
+	}
+	if again := s.granted(request); credential(t, again, "tls").Serial != credential(t, resp, "tls").Serial {
+		t.Error("what a later retry is given is another set")
+	}
 	if len(r.Credentials) != 2 || r.Credentials[1].Serial != credential(t, resp, "tls").Serial || !r.Credentials[1].ExpiresAt.Equal(end) {
 		t.Errorf("recorded %+v", r.Credentials)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/MicahParks/keyfunc/v3"
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
 	"github.com/gatepass-ci/gatepass/internal/join"
+	"github.com/gatepass-ci/gatepass/internal/server"
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
@@ -182,26 +183,28 @@ func TestConcurrentJoins(t *testing.T) {
 			}
 		})
 	}
-	t.Run("the same request", func(t *testing.T) {
-		s := newService(t)
-		request := s.bitbucketRequest()
-		codes := s.joinAll(slices.Repeat([]*api.JoinRequest{request}, callers))
-		if codes["ok"] != join.MaxAnswers || codes[string(api.CodeIDTokenAlreadyUsed)] != callers-join.MaxAnswers {
-			t.Errorf("outcomes %v", codes)
-		}
-		serials := map[string]bool{}
-		for _, r := range s.records() {
-			for _, c := range r.Credentials {
-				serials[c.Serial] = true
+	for _, local := range []bool{true, false} {
+		t.Run(fmt.Sprintf("the same request, local %t", local), func(t *testing.T) {
+			s := newService(t, func(s *service, _ *server.Config) { s.config.Local = local })
+			request := s.bitbucketRequest()
+			codes := s.joinAll(slices.Repeat([]*api.JoinRequest{request}, callers))
+			if codes["ok"] != join.MaxAnswers || codes[string(api.CodeIDTokenAlreadyUsed)] != callers-join.MaxAnswers {
+				t.Errorf("outcomes %v", codes)
 			}
-		}
-		if len(serials) != len(request.Credentials) {
-			t.Errorf("%d serials for %d credentials", len(serials), len(request.Credentials))
-		}
-		if uses := s.uses(request); uses != 1 {
-			t.Errorf("%d uses in the claim", uses)
-		}
-	})
+			serials := map[string]bool{}
+			for _, r := range s.records() {
+				for _, c := range r.Credentials {
+					serials[c.Serial] = true
+				}
+			}
+			if len(serials) != len(request.Credentials) {
+				t.Errorf("%d serials for %d credentials", len(serials), len(request.Credentials))
+			}
+			if uses := s.uses(request); uses != 1 {
+				t.Errorf("%d uses in the claim", uses)
+			}
+		})
+	}
 }
 
 // uses is how many uses the claim of a request's ID token has.
