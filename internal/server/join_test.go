@@ -263,6 +263,21 @@ func TestRetry(t *testing.T) {
 			}
 		}
 	})
+	t.Run("is refused without a signature when it was answered as often as may be", func(t *testing.T) {
+		s := newService(t)
+		r := s.bitbucketRequest()
+		for range join.MaxAnswers {
+			s.granted(r)
+		}
+		config := s.config
+		config.Authorities = brokenSigner{config.Authorities}
+		unsigned, err := join.New(config)
+		must(t, err)
+		_, err = unsigned.Join(t.Context(), r, join.Caller{})
+		if err == nil || !strings.HasPrefix(err.Error(), string(api.CodeIDTokenAlreadyUsed)) || !strings.Contains(err.Error(), "answered 32 times") {
+			t.Errorf("got %v", err)
+		}
+	})
 	t.Run("is refused when the bot may no longer be given as much", func(t *testing.T) {
 		s := newService(t)
 		r := s.bitbucketRequest()
