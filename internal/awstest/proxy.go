@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,6 +24,7 @@ import (
 type Proxy struct {
 	server      *httptest.Server
 	connections atomic.Int64
+	units       atomic.Bool
 
 	mu       sync.Mutex
 	fault    Fault
@@ -63,6 +65,10 @@ func (p *Proxy) CA() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.server.Certificate().Raw})
 }
 
+// AskForUnits has DynamoDB tell in each answer what it would count: ConsumedCapacity. A server
+// that checks signatures refuses such a request, which DynamoDB Local does not.
+func (p *Proxy) AskForUnits() { p.units.Store(true) }
+
 // Connections is how many connections clients have opened.
 func (p *Proxy) Connections() int { return int(p.connections.Load()) }
 
@@ -83,6 +89,13 @@ func newProxy(endpoint string) (*Proxy, error) {
 		if err := json.Unmarshal(body, &request.Body); err != nil {
 			http.Error(w, "the proxy understands JSON only: "+err.Error(), http.StatusBadRequest)
 			return
+		}
+		if p.units.Load() && strings.HasPrefix(r.Header.Get("X-Amz-Target"), "DynamoDB") {
+			asking := maps.Clone(request.Body)
+			asking["ReturnConsumedCapacity"] = "TOTAL"
+			body, _ = json.Marshal(asking) // it was JSON
+			r.ContentLength = int64(len(body))
+			r.Header.Set("Content-Length", strconv.Itoa(len(body)))
 		}
 		forward := func(w http.ResponseWriter) {
 			again := r.Clone(r.Context())

@@ -102,6 +102,13 @@ func (c *Cloud) Function(name string) (bootstrap string, err error) {
 	return bootstrap, err
 }
 
+// Replace has functions/NAME be another program from now on, such as one that starts it with a limit.
+func (c *Cloud) Replace(name, bootstrap string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.functions[name] = bootstrap
+}
+
 // Stop ends all of it, and every stack with it.
 func (c *Cloud) Stop() {
 	if c.Moto != nil {

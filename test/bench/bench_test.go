@@ -20,7 +20,8 @@ func TestShort(t *testing.T) {
 			"serve on disk: resident", "step-ca with badger: CPU a join (reference)"},
 		"soak":    {"serve on disk: resident after 256 joins"},
 		"tls":     {"a new connection each, 8 at once: CPU a join", "kept connections, 8 at once: p50"},
-		"lambda":  {"join: zip", "jwks-refresh: zip", "join: start to first answer", "join, cold: a join", "join, warm: remote calls one after another"},
+		"lambda":  {"join: zip", "jwks-refresh: zip", "join: start to first answer", "join, cold: a join", "join, warm: remote calls one after another", "join, warm: Query lock", "join, warm: Sign ssh-user"},
+		"memory":  {"128 MB: a first join, from the start", "1769 MB: a million later joins"},
 		"client":  {"gatepass: size", "gatepass join: start to credentials", "gatepass join: most memory"},
 		"refresh": {"keys refresh of 20 issuers"},
 		"login":   {"a plain key: CPU of sshd a login", "a certificate: a login"},
@@ -110,7 +111,7 @@ func TestUsage(t *testing.T) {
 // TestChain counts hops: three steps, of which the second is two calls at the same time.
 func TestChain(t *testing.T) {
 	at := func(ms int) time.Time { return time.UnixMilli(int64(ms)) }
-	list := []call{{"c", at(20), at(30)}, {"a", at(0), at(10)}, {"b", at(11), at(19)}, {"b", at(12), at(18)}}
+	list := []call{{"c", at(20), at(30), 0}, {"a", at(0), at(10), 0}, {"b", at(11), at(19), 0}, {"b", at(12), at(18), 0}}
 	if n := chain(list); n != 3 {
 		t.Errorf("%d hops, want 3", n)
 	}

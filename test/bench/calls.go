@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -20,10 +21,12 @@ import (
 // timed is what was seen of joins of one kind.
 type timed struct {
 	took, cpu, connections []float64
-	began, ended           map[string][]float64 // of a remote call, in ms after the join was asked for
+	began, ended, units    map[string][]float64 // of a remote call; times are in ms after the join was asked for
 }
 
-func newTimed() *timed { return &timed{began: map[string][]float64{}, ended: map[string][]float64{}} }
+func newTimed() *timed {
+	return &timed{began: map[string][]float64{}, ended: map[string][]float64{}, units: map[string][]float64{}}
+}
 
 // remote times joins, and each remote call of them: the first of a start, and later ones.
 func (f *functions) remote() error {
@@ -77,6 +80,7 @@ func (f *functions) timeJoin(function *awstest.Emulator, to *timed) error {
 	to.connections = append(to.connections, float64(f.dynamo.Connections()+f.kms.Connections()-opened))
 	for _, c := range f.calls.take() {
 		to.began[c.name] = append(to.began[c.name], ms(c.began.Sub(began)))
+		to.units[c.name] = append(to.units[c.name], c.units)
 		to.ended[c.name] = append(to.ended[c.name], ms(c.ended.Sub(began)))
 	}
 	return nil
@@ -96,6 +100,9 @@ func (f *functions) addTimed(how string, t *timed) {
 	for _, name := range names {
 		f.table.add(f.part, how+": "+name, median(t.began[name]), "ms, begins", nil)
 		f.table.add(f.part, how+": "+name, median(t.ended[name]), "ms, ends", nil)
+		if units := median(t.units[name]); units > 0 {
+			f.table.add(f.part, how+": "+name, units, "units of DynamoDB", nil)
+		}
 	}
 }
 
@@ -153,6 +160,7 @@ func (f *functions) setFault(fault awstest.Fault) {
 type call struct {
 	name         string // such as "Query lock"
 	began, ended time.Time
+	units        float64 // of DynamoDB
 }
 
 // calls collects calls.
@@ -174,8 +182,23 @@ func (f *functions) noting(a answer) awstest.Fault {
 		awstest.Replay(forwarded, w)
 		f.calls.mu.Lock()
 		defer f.calls.mu.Unlock()
-		f.calls.list = append(f.calls.list, call{f.nameOf(r), began, time.Now()})
+		f.calls.list = append(f.calls.list, call{f.nameOf(r), began, time.Now(), units(forwarded.Body.Bytes())})
 	}
+}
+
+// units are what DynamoDB counts for a call, as it says itself; 0 for KMS.
+func units(answer []byte) (sum float64) {
+	type consumed struct{ CapacityUnits float64 }
+	var one struct{ ConsumedCapacity consumed }
+	var several struct{ ConsumedCapacity []consumed } // of a batch, for each table
+	if json.Unmarshal(answer, &one) == nil {
+		return one.ConsumedCapacity.CapacityUnits
+	}
+	_ = json.Unmarshal(answer, &several)
+	for _, c := range several.ConsumedCapacity {
+		sum += c.CapacityUnits
+	}
+	return sum
 }
 
 // nameOf is what a remote call is about: its operation and the kind of item, or the authority.

@@ -69,6 +69,7 @@ func (b *bench) functions(part string) (f *functions, stop func(), err error) {
 		return nil, stop, err
 	}
 	ends = append(ends, f.dynamo.Close)
+	f.dynamo.AskForUnits()
 	if f.kms, err = awstest.NewTLSProxy(cloud.Moto.URL()); err != nil {
 		return nil, stop, err
 	}

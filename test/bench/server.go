@@ -195,10 +195,10 @@ func cpu(pid int) (time.Duration, error) {
 }
 
 // resident is the memory of a process that is in RAM, in MiB.
-func resident(pid int) (float64, error) { return memory(pid, "VmRSS:") }
+func resident(pid int) (float64, error) { return memoryOf(pid, "VmRSS:") }
 
-// memory is a line of /proc/PID/status, in MiB.
-func memory(pid int, name string) (float64, error) {
+// memoryOf is a line of /proc/PID/status, in MiB.
+func memoryOf(pid int, name string) (float64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
@@ -224,7 +224,7 @@ func watch(cmd *exec.Cmd) (mib float64, err error) {
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	for {
-		if now, err := memory(cmd.Process.Pid, "VmHWM:"); err == nil {
+		if now, err := memoryOf(cmd.Process.Pid, "VmHWM:"); err == nil {
 			mib = now
 		}
 		select {
