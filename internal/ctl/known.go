@@ -5,22 +5,30 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
+	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/internal/words"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
-// lookBack is in how many records, the newest, a name is looked for that is nearly the one
-// that was written.
-const lookBack = 200
+const (
+	// lookBack is in how many records, the newest, a name is looked for that is nearly the
+	// one that was written.
+	lookBack = 200
+	// lately is twice as long as anything lives that was issued. Older joins are nothing to
+	// a command that stops or revokes, and there may be millions.
+	lately = 2 * cert.MaxTTL
+)
 
 // UnknownError says that neither a resource nor a record has a name.
 type UnknownError struct {
 	Kind    rules.Kind
 	Name    string
 	Nearest string // the name that was likely meant; "" if none is near
+	lately  bool   // only lately was looked for in records
 }
 
 func (e *UnknownError) Error() string {
@@ -28,11 +36,13 @@ func (e *UnknownError) Error() string {
 	if recorded(e.Kind) {
 		text += ", and no join of one is recorded"
 	}
+	if recorded(e.Kind) && e.lately {
+		text += fmt.Sprintf(" in the last %.0f hours", lately.Hours())
+	}
 	return text
 }
 
-// Refused is the error of a command that goes by the name.
-func (e *UnknownError) Refused() *cli.Error {
+func (e *UnknownError) refused() *cli.Error {
 	return cli.Failed("%w", e).Hint("%ssee what there is with gatepassctl get %s", DidYouMean(string(e.Kind)+"/", e.Nearest), e.Kind)
 }
 
@@ -47,9 +57,14 @@ func DidYouMean(before, near string) string {
 // recorded reports whether records name resources of the kind.
 func recorded(kind rules.Kind) bool { return kind == rules.KindBot || kind == rules.KindToken }
 
-// Known returns nil if a resource has the name, or the record of a join: a bot that was
-// removed may have certificates that are valid. Else the error is an *UnknownError.
-func Known(ctx context.Context, s store.Store, kind rules.Kind, name string) error {
+// KnownLately returns nil if a resource has the name, or the record of a join by which
+// something may still be valid: a bot that was removed may have certificates. Else the
+// error is an *UnknownError.
+func KnownLately(ctx context.Context, s store.Store, kind rules.Kind, name string, now time.Time) error {
+	return known(ctx, s, kind, name, now.Add(-lately))
+}
+
+func known(ctx context.Context, s store.Store, kind rules.Kind, name string, since time.Time) error {
 	_, err := s.Get(ctx, kind, name)
 	if _, invalid := errors.AsType[*store.InvalidError](err); err == nil || invalid {
 		return nil
@@ -58,11 +73,11 @@ func Known(ctx context.Context, s store.Store, kind rules.Kind, name string) err
 		return err
 	}
 	if !recorded(kind) {
-		return unknown(ctx, s, kind, name)
+		return unknown(ctx, s, kind, name, since)
 	}
-	q := store.Query{Bot: name, Limit: 1}
+	q := store.Query{Bot: name, Limit: 1, Since: since}
 	if kind == rules.KindToken {
-		q = store.Query{Token: name, Limit: 1}
+		q.Bot, q.Token = "", name
 	}
 	for _, err := range s.Joins(ctx, q) {
 		if _, damaged := errors.AsType[*store.DamagedError](err); damaged {
@@ -70,22 +85,28 @@ func Known(ctx context.Context, s store.Store, kind rules.Kind, name string) err
 		}
 		return err
 	}
-	return unknown(ctx, s, kind, name)
+	return unknown(ctx, s, kind, name, since)
 }
 
-// KnownIf is Known for a flag, which was not given if the name is empty.
+// KnownIf refuses the value of a flag that neither a resource nor any record has. The
+// flag was not given if it is empty.
 func KnownIf(ctx context.Context, s store.Store, kind rules.Kind, name string) error {
 	if name == "" {
 		return nil
 	}
-	err := Known(ctx, s, kind, name)
+	return Refused(known(ctx, s, kind, name, time.Time{}))
+}
+
+// Refused is an error of a command that goes by a name: of an *UnknownError, with what to
+// do next.
+func Refused(err error) error {
 	if unknown, ok := errors.AsType[*UnknownError](err); ok {
-		return unknown.Refused()
+		return unknown.refused()
 	}
 	return err
 }
 
-func unknown(ctx context.Context, s store.Store, kind rules.Kind, name string) error {
+func unknown(ctx context.Context, s store.Store, kind rules.Kind, name string, since time.Time) error {
 	stored, err := s.List(ctx, kind)
 	if _, invalid := errors.AsType[*store.InvalidError](err); err != nil && !invalid {
 		return err
@@ -98,7 +119,7 @@ func unknown(ctx context.Context, s store.Store, kind rules.Kind, name string) e
 	if near == "" && recorded(kind) {
 		near = words.Nearest(name, recordedNames(ctx, s, kind))
 	}
-	return &UnknownError{Kind: kind, Name: name, Nearest: near}
+	return &UnknownError{Kind: kind, Name: name, Nearest: near, lately: !since.IsZero()}
 }
 
 func recordedNames(ctx context.Context, s store.Records, kind rules.Kind) (names []string) {

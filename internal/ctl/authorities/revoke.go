@@ -61,7 +61,7 @@ status is 1. docs/incident.md says what reaches whom.`,
 			Example: "  gatepassctl revoke bot example --reason 'incident 42' --data ./gatepass-data",
 			Args:    cli.Exactly("NAME"),
 		}, func(ctx context.Context, b ctl.Backend, args []string) (string, authority.Issued, error) {
-			if err := ctl.KnownIf(ctx, b.Store(), rules.KindBot, args[0]); err != nil {
+			if err := ctl.Refused(ctl.KnownLately(ctx, b.Store(), rules.KindBot, args[0], c.Now())); err != nil {
 				return "", authority.Issued{}, err
 			}
 			issued, err := authority.ValidOf(ctx, b.Store(), store.Query{Bot: args[0]}, c.Now())
@@ -73,7 +73,7 @@ status is 1. docs/incident.md says what reaches whom.`,
 			Example: "  gatepassctl revoke token example --reason 'incident 42' --data ./gatepass-data",
 			Args:    cli.Exactly("NAME"),
 		}, func(ctx context.Context, b ctl.Backend, args []string) (string, authority.Issued, error) {
-			if err := ctl.KnownIf(ctx, b.Store(), rules.KindToken, args[0]); err != nil {
+			if err := ctl.Refused(ctl.KnownLately(ctx, b.Store(), rules.KindToken, args[0], c.Now())); err != nil {
 				return "", authority.Issued{}, err
 			}
 			issued, err := authority.ValidOf(ctx, b.Store(), store.Query{Token: args[0]}, c.Now())

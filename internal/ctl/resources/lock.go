@@ -13,6 +13,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -147,24 +148,43 @@ func (c *commands) lock(ctx context.Context, b ctl.Backend, target rules.Target,
 	if err != nil {
 		return err
 	}
-	return c.printLocked(b, lock)
+	return c.printLocked(b, lock, stopped(ctx, b.Store(), target))
+}
+
+// stopped are the bots that a lock of a role stops: more than was named. It returns nil for
+// another target, and if the bots cannot be read: the role is locked all the same.
+func stopped(ctx context.Context, s store.Resources, t rules.Target) []string {
+	if t.Role == "" {
+		return nil
+	}
+	state, err := admin.Read(ctx, s)
+	if err != nil {
+		return nil
+	}
+	bots := []string{}
+	for _, one := range state.Choose(admin.Filter{Role: t.Role}) {
+		if one.Resource.Kind() == rules.KindBot {
+			bots = append(bots, one.Resource.Name())
+		}
+	}
+	return bots
 }
 
 // confirmLock asks before everything is locked, and before a lock of what there is not: a
 // slip in a name would leave the joins going that somebody wants to stop.
 func (c *commands) confirmLock(ctx context.Context, b ctl.Backend, target rules.Target) error {
 	if target.All {
-		bots, err := b.Store().List(ctx, rules.KindBot)
-		if err != nil {
-			bots = nil // what cannot be read stops nobody in an emergency
+		whose := "all bots" // what cannot be read stops nobody in an emergency
+		if bots, err := b.Store().List(ctx, rules.KindBot); err == nil {
+			whose = ctl.Plural(len(bots), "bot", "bots")
 		}
-		return c.Confirm(fmt.Sprintf("This refuses every join of every job, of %s in %s", ctl.Plural(len(bots), "bot", "bots"), b), "all")
+		return c.Confirm(fmt.Sprintf("This refuses every join of every job, of %s in %s", whose, b), "all")
 	}
 	kind, name, _ := strings.Cut(admin.TargetID(target), "/")
 	if _, err := rules.CheckField("name", name); err != nil {
 		return nil // the lock is refused for it
 	}
-	err := ctl.Known(ctx, b.Store(), rules.Kind(kind), name)
+	err := ctl.KnownLately(ctx, b.Store(), rules.Kind(kind), name, c.Now())
 	unknown, ok := errors.AsType[*ctl.UnknownError](err)
 	if !ok {
 		return err
@@ -178,25 +198,30 @@ func (c *commands) confirmLock(ctx context.Context, b ctl.Backend, target rules.
 
 // lockedAnswer is what lock prints for machines.
 type lockedAnswer struct {
-	Target string          `json:"target"`
-	From   time.Time       `json:"from"`
-	Until  *time.Time      `json:"until,omitempty"`
-	Lock   json.RawMessage `json:"lock"`
+	Target string     `json:"target"`
+	From   time.Time  `json:"from"`
+	Until  *time.Time `json:"until,omitempty"`
+	// Bots are those that have the role that is locked.
+	Bots []string        `json:"bots,omitempty"`
+	Lock json.RawMessage `json:"lock"`
 }
 
-func (c *commands) printLocked(b ctl.Backend, lock *rules.Lock) error {
+func (c *commands) printLocked(b ctl.Backend, lock *rules.Lock, bots []string) error {
 	resource, err := resourceJSON(lock)
 	if err != nil {
 		return err
 	}
 	now := c.Now().UTC().Truncate(time.Second)
-	answer := lockedAnswer{Target: admin.TargetID(lock.Target), From: now, Lock: resource}
+	answer := lockedAnswer{Target: admin.TargetID(lock.Target), From: now, Bots: bots, Lock: resource}
 	until := "until it is unlocked: " + unlockLine(lock.Target)
 	if !lock.Expires.IsZero() {
 		until, answer.Until = "until "+ctl.Stamp(lock.Expires), &lock.Expires
 	}
 	return c.PrintChange(b, answer, func() {
 		fmt.Fprintf(c.Out, "locked %s from %s %s\n", answer.Target, ctl.Stamp(now), until)
+		if bots != nil {
+			fmt.Fprintln(c.Out, strings.TrimSuffix(ctl.Plural(len(bots), "bot has", "bots have")+" the role: "+shortened(bots), ": "))
+		}
 		fmt.Fprintf(c.Out, "the next join is refused, without a deployment (lock/%s)\n", lock.Name())
 		fmt.Fprintln(c.Out, "what was issued before goes on working until it ends: "+revokeLine(lock.Target))
 	})
