@@ -3,6 +3,7 @@ package cert
 import (
 	"bytes"
 	"crypto"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -64,7 +65,7 @@ func SignSSH(rand io.Reader, ca crypto.Signer, r SSHRequest) (line string, err e
 	if err := c.SignCert(rand, authority); err != nil {
 		return "", fmt.Errorf("signing an SSH certificate: %w", err)
 	}
-	line = string(bytes.TrimSuffix(ssh.MarshalAuthorizedKey(c), []byte("\n")))
+	line = c.Type() + " " + base64.StdEncoding.EncodeToString(c.Marshal())
 	if err := r.checkProduct(line, authority.PublicKey()); err != nil {
 		return "", err
 	}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
 	"net/http"
@@ -11,11 +12,11 @@ import (
 )
 
 func writeJSON(w http.ResponseWriter, v any) error {
-	body, err := json.Marshal(v)
-	if err != nil {
+	var body bytes.Buffer
+	if err := json.NewEncoder(&body).Encode(v); err != nil {
 		return err
 	}
-	write(w, http.StatusOK, "application/json", append(body, '\n'))
+	write(w, http.StatusOK, "application/json", body.Bytes())
 	return nil
 }
 
@@ -23,11 +24,11 @@ func writeProblem(w http.ResponseWriter, p *api.Problem, retryAfter time.Duratio
 	if retryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.FormatFloat(math.Ceil(retryAfter.Seconds()), 'f', 0, 64))
 	}
-	body, err := json.Marshal(p)
-	if err != nil { // a Problem holds nothing that cannot be encoded
+	var body bytes.Buffer
+	if err := json.NewEncoder(&body).Encode(p); err != nil { // a Problem holds nothing that cannot be encoded
 		panic(err)
 	}
-	write(w, p.Status, api.ProblemContentType, append(body, '\n'))
+	write(w, p.Status, api.ProblemContentType, body.Bytes())
 }
 
 // write sends a whole body. A client that has gone away is no concern of ours.

@@ -22,7 +22,7 @@ const (
 // RotatedAuthorities implements authority.Reader.
 func (s *Store) RotatedAuthorities(ctx context.Context) ([]authority.Stored, error) {
 	const doing = "reading the keys of authorities"
-	changes, err := s.changes(ctx)
+	changes, err := s.changes.count(ctx)
 	if err != nil {
 		return nil, s.fail(ctx, doing, err)
 	}

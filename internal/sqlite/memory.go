@@ -1,16 +1,13 @@
 package sqlite
 
-import (
-	"context"
-	"sync"
-)
+import "sync"
 
 // maxInMemory bounds what is kept of one kind of value, in bytes as stored. Decoded it
 // takes a few times that.
 const maxInMemory = 4 << 20
 
 // memory keeps what was read of the table resources. What is in it is current as long as
-// the table's changes are as many as when it was read: see Store.changes.
+// the table's changes are as many as when it was read: see changes.
 type memory[K comparable, V any] struct {
 	mu      sync.RWMutex
 	entries map[K]remembered[V]
@@ -55,19 +52,4 @@ func (m *memory[K, V]) put(key K, e remembered[V]) {
 func (m *memory[K, V]) remove(key K) {
 	m.size -= m.entries[key].size
 	delete(m.entries, key)
-}
-
-const selectChanges = `SELECT resources FROM changes`
-
-// changes is how often the table resources was changed, by any process: triggers count
-// it, within the change. It is read before what it vouches for, so that a change in
-// between is seen by the next read.
-//
-// SQLite's own data_version cannot serve: each commit of a join changes it.
-func (s *Store) changes(ctx context.Context) (n int64, err error) {
-	ctx, err = short(ctx)
-	if err == nil {
-		err = s.stmts.changes.QueryRowContext(ctx).Scan(&n)
-	}
-	return n, err
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"net/url"
@@ -43,6 +44,7 @@ type Store struct {
 	// where a context ends the wait, and do not poll SQLite's lock.
 	write, read *sql.DB
 	stmts       statements
+	changes     changes
 	resources   memory[store.Key, store.Stored]
 	lists       memory[rules.Kind, []store.Stored]
 	authorities memory[rules.Kind, []authority.Stored]
@@ -74,7 +76,7 @@ func (s *Store) open(ctx context.Context) error {
 	if s.write, err = s.pool(1, "_txlock=immediate"); err != nil {
 		return err
 	}
-	if s.read, err = s.pool(max(4, runtime.GOMAXPROCS(0)), "_pragma=query_only(1)"); err != nil {
+	if s.read, err = s.pool(max(4, runtime.GOMAXPROCS(0)), readOnly); err != nil {
 		return err
 	}
 	if err := s.enableWAL(ctx); err != nil {
@@ -90,17 +92,24 @@ func (s *Store) open(ctx context.Context) error {
 	if err := s.prepare(ctx); err != nil {
 		return err
 	}
+	watch, err := s.connector(readOnly)
+	if err != nil {
+		return err
+	}
+	if err := s.changes.open(ctx, watch); err != nil {
+		return err
+	}
 	s.startLedger()
 	return nil
 }
 
-// pool returns connections that never create the file: ensureFile did, with the right mode.
-func (s *Store) pool(size int, param string) (*sql.DB, error) {
-	file := url.URL{Scheme: "file", Path: filepath.ToSlash(filepath.Join(s.dir, FileName))}
-	connector, err := sqlite.NewConnector(file.String() + "?mode=rw&_defensive=1&_dqs=0&_error_rc=1" +
-		"&_pragma=busy_timeout(" + strconv.FormatInt(s.lockWait.Milliseconds(), 10) + ")" +
-		"&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)" +
-		"&_pragma=trusted_schema(0)&_pragma=cell_size_check(1)&" + param)
+// readOnly is a parameter of connections. What they read is in memory, or the system's
+// page cache has it: pages of their own take little.
+const readOnly = "_pragma=query_only(1)&_pragma=cache_size(-256)"
+
+// pool returns connections by which database/sql works.
+func (s *Store) pool(size int, params string) (*sql.DB, error) {
+	connector, err := s.connector(params)
 	if err != nil {
 		return nil, err
 	}
@@ -108,6 +117,15 @@ func (s *Store) pool(size int, param string) (*sql.DB, error) {
 	db.SetMaxOpenConns(size)
 	db.SetMaxIdleConns(size)
 	return db, nil
+}
+
+// connector makes connections that never create the file: ensureFile did, with the right mode.
+func (s *Store) connector(params string) (driver.Connector, error) {
+	file := url.URL{Scheme: "file", Path: filepath.ToSlash(filepath.Join(s.dir, FileName))}
+	return sqlite.NewConnector(file.String() + "?mode=rw&_defensive=1&_dqs=0&_error_rc=1" +
+		"&_pragma=busy_timeout(" + strconv.FormatInt(s.lockWait.Milliseconds(), 10) + ")" +
+		"&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)" +
+		"&_pragma=trusted_schema(0)&_pragma=cell_size_check(1)&" + params)
 }
 
 // enableWAL turns on write-ahead logging, which the file then remembers.
@@ -133,7 +151,7 @@ func (s *Store) enableWAL(ctx context.Context) error {
 // Close closes the store. Calls under way finish first.
 func (s *Store) Close() error {
 	s.ledger.close()
-	var errs []error
+	errs := []error{s.changes.close()}
 	// The last connection to close writes the log back into the database, so it
 	// must be one that may write.
 	for _, db := range []*sql.DB{s.read, s.write} {

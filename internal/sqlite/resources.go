@@ -22,7 +22,7 @@ const (
 // Get implements store.ResourceReader.
 func (s *Store) Get(ctx context.Context, kind rules.Kind, name string) (store.Stored, error) {
 	key := store.Key{Kind: kind, Name: name}
-	changes, err := s.changes(ctx)
+	changes, err := s.changes.count(ctx)
 	if err != nil {
 		return store.Stored{}, s.fail(ctx, fmt.Sprintf("reading %s", key), err)
 	}
@@ -66,7 +66,7 @@ func (s *Store) GetEach(ctx context.Context, kind rules.Kind, names []string) ([
 // List implements store.ResourceReader.
 func (s *Store) List(ctx context.Context, kind rules.Kind) ([]store.Stored, error) {
 	doing := fmt.Sprintf("reading all of kind %s", kind)
-	changes, err := s.changes(ctx)
+	changes, err := s.changes.count(ctx)
 	if err != nil {
 		return nil, s.fail(ctx, doing, err)
 	}

@@ -10,7 +10,6 @@ import (
 // Each that writes is a transaction of its own, durable when Exec returns, except
 // the ledger's; none returns rows, since SQLite would commit such a one only when its rows are closed.
 type statements struct {
-	changes                        *sql.Stmt
 	resource, resourcesOf, issuers *sql.Stmt
 	keySet, keySets                *sql.Stmt
 	uses, record, rotated          *sql.Stmt
@@ -31,7 +30,6 @@ func (s *Store) prepare(ctx context.Context) error {
 		db   *sql.DB
 		sql  string
 	}{
-		{&s.stmts.changes, s.read, selectChanges},
 		{&s.stmts.resource, s.read, selectResource},
 		{&s.stmts.resourcesOf, s.read, selectResourcesOf},
 		{&s.stmts.issuers, s.read, selectIssuers},
