@@ -64,3 +64,8 @@ func NewestFirst(since, until, now time.Time) (parts [][2]ulid.ULID, whole [2]ul
 	}
 	return parts, [2]ulid.ULID{all.oldest, all.newest}
 }
+
+// DecodeStandIn decodes what is decoded where an item does not exist.
+func DecodeStandIn() (rules.Resource, error) {
+	return store.DecodeResource(standIn, "", []byte(standInBody))
+}

@@ -429,3 +429,10 @@ func asErrors[T error](all []T) []error {
 	}
 	return errs
 }
+
+// An item that does not exist costs the decoding of one that does.
+func TestTheStandInIsDecodedWhole(t *testing.T) {
+	if resource, err := dynamo.DecodeStandIn(); err != nil || resource.Kind() != rules.KindToken {
+		t.Errorf("got %v, %v", resource, err)
+	}
+}

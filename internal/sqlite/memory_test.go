@@ -45,6 +45,33 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 }
 
+// TestAnUnknownNameCostsWhatAKnownOneDoes is what keeps a stranger that tries names from
+// learning by time which exist: each asks the database once, whether anything changed.
+func TestAnUnknownNameCostsWhatAKnownOneDoes(t *testing.T) {
+	dir := t.TempDir()
+	s, other := open(t, dir), open(t, dir)
+	b := sampleBot("example")
+	worldtest.Must(t, s.Write(t.Context(), []store.Change{{Kind: b.Kind(), Name: b.Name(), Resource: b, At: time.Now()}}))
+	cost := func(name string) float64 {
+		return testing.AllocsPerRun(100, func() { _, _ = s.Get(t.Context(), rules.KindBot, name) })
+	}
+	known, unknown := cost("example"), cost("nothing")
+	if unknown > known+6 { // the error; a read of a row is some twenty more
+		t.Errorf("an unknown name takes %v allocations, a known one %v", unknown, known)
+	}
+	// And what another process stores or removes is seen at once.
+	for range 3 {
+		if _, err := s.Get(t.Context(), rules.KindBot, "nothing"); !errors.Is(err, store.ErrNotFound) {
+			t.Fatalf("before it is stored: %v", err)
+		}
+		b := sampleBot("nothing")
+		worldtest.Must(t, other.Write(t.Context(), []store.Change{{Kind: b.Kind(), Name: b.Name(), Resource: b, At: time.Now()}}))
+		stored, err := s.Get(t.Context(), rules.KindBot, "nothing")
+		worldtest.Must(t, err)
+		worldtest.Must(t, other.Write(t.Context(), []store.Change{{Kind: b.Kind(), Name: b.Name(), Revision: stored.Revision, At: time.Now()}}))
+	}
+}
+
 // TestUnchangedResourceIsNotDecodedAgain is what makes reads cheap.
 func TestUnchangedResourceIsNotDecodedAgain(t *testing.T) {
 	s := open(t, t.TempDir())

@@ -47,6 +47,7 @@ type Store struct {
 	changes     changes
 	resources   memory[store.Key, store.Stored]
 	lists       memory[rules.Kind, []store.Stored]
+	names       memory[rules.Kind, map[string]bool]
 	authorities memory[rules.Kind, []authority.Stored]
 	ledger      ledger
 }

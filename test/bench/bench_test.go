@@ -20,6 +20,7 @@ func TestShort(t *testing.T) {
 			"serve on disk: resident", "step-ca with badger: CPU a join (reference)"},
 		"soak":    {"serve on disk: resident after 256 joins"},
 		"tls":     {"a new connection each, 8 at once: CPU a join", "kept connections, 8 at once: p50"},
+		"guesses": {"an unknown rule: p50", "an expired rule: told from an unknown rule", "a rule and its issuer: p50"},
 		"lambda":  {"join: zip", "jwks-refresh: zip", "join: start to first answer", "join, cold: a join", "join, warm: remote calls one after another", "join, warm: Query lock", "join, warm: Sign ssh-user"},
 		"memory":  {"128 MB: a first join, from the start", "1769 MB: a million later joins"},
 		"client":  {"gatepass: size", "gatepass join: start to credentials", "gatepass join: most memory"},

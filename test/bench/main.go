@@ -48,6 +48,7 @@ var parts = []part{
 	{"join", "joins at 1, 8 and 64 at once: the floor, and serve on disk and in memory-backed files", (*bench).joins},
 	{"soak", "memory of serve after many joins", (*bench).soak},
 	{"tls", "joins by a new TLS connection each", (*bench).newConnections},
+	{"guesses", "whether the time of an answer tells a stranger which token rules there are", (*bench).guesses},
 	{"lambda", "the functions under Lambda's runtime emulator", (*bench).lambda},
 	{"memory", "the function join with the processor time of 128 to 1,769 MB", (*bench).memory},
 	{"client", "the client: size, start to credentials, memory", (*bench).client},

@@ -99,6 +99,7 @@ func (b *bench) prepare(env []string, where ...string) error {
 // server is a running one on loopback.
 type server struct {
 	name, url string
+	data      string // serve's directory
 	pid       int
 	cmd       *exec.Cmd
 }
@@ -113,6 +114,7 @@ func (b *bench) serve(name, dir string, flags ...string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.data = dir
 	if err := b.prepare(nil, "--data", dir); err != nil {
 		s.stop()
 		return nil, err
