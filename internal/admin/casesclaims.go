@@ -116,8 +116,12 @@ func didYouMean(near string) string {
 
 // usual are the claims that say nothing of the job: a case need not write them.
 func usual(t *rules.TokenRule, now time.Time) map[string]any {
+	audience := t.Audience()
+	if t.Bind == rules.BindRequired { // to some request: a case makes none
+		audience = provider.BoundAudience(audience, [provider.DigestBytes]byte{})
+	}
 	claims := map[string]any{
-		"iss": t.Issuer(), "aud": t.Audience(), "sub": "a job",
+		"iss": t.Issuer(), "aud": audience, "sub": "a job",
 		"iat": now.Unix(), "exp": now.Add(time.Hour).Unix(),
 	}
 	if p := provider.Of(t.JoinMethod); p != nil {

@@ -56,6 +56,9 @@ func (e *explainer) idToken(ctx context.Context) *token.Unverified {
 		early = claims.CheckDemands(expect, e.q.Presented)
 		e.addError("claims", early, "issuer, audience and times")
 	}
+	if binding := claims.Binding(expect); early == nil && binding.Bound() {
+		e.add("binding", CodeUnknown, "not checked: the ID token is good for one request, sha256:"+binding.String()+", and only a join knows what is requested")
+	}
 	if early == nil && claims.Issuer() == expect.Issuer {
 		e.addError("job", claims.Check(expect, e.q.Presented), "the claims that every job has")
 	}

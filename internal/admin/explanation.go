@@ -83,7 +83,7 @@ func (e *Explanation) compareWith(r store.Record) {
 // could be reached is not in a record.
 func decidedByRules(code string) bool {
 	switch code {
-	case "not_permitted", "id_token_already_used", "malformed_request", "unsupported_key",
+	case "not_permitted", "id_token_already_used", "id_token_wrong_request", "malformed_request", "unsupported_key",
 		"store_unavailable", "signer_unavailable", "issuer_keys_unavailable", "rate_limited", "internal":
 		return false
 	}

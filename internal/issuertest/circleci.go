@@ -3,8 +3,9 @@ package issuertest
 import "github.com/google/uuid"
 
 // CircleCIJob is a job of CircleCI. What is empty gets the constants of this
-// package, and JobID, PipelineID and WorkflowID new ones, so that no two tokens
-// are the same.
+// package. JobID, PipelineID and WorkflowID that are empty are those of another job for each
+// token. A job that mints more than one is NewCircleCIJob's: CircleCI's tokens have no jti,
+// so those of one job and one second are the same.
 type CircleCIJob struct {
 	OrganizationID, ProjectID, PipelineDefinitionID string
 	JobID, PipelineID, WorkflowID, UserID           string
@@ -22,6 +23,11 @@ type CircleCIJob struct {
 	V1 bool
 	// Audience is the organization's id if empty.
 	Audience []string
+}
+
+// NewCircleCIJob is one job, whatever is minted for it.
+func NewCircleCIJob() CircleCIJob {
+	return CircleCIJob{JobID: uuid.NewString(), PipelineID: uuid.NewString(), WorkflowID: uuid.NewString()}
 }
 
 // CircleCI mints the token of a job.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/store"
+	"github.com/gatepass-ci/gatepass/internal/token"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
@@ -63,7 +64,10 @@ func (d *diary) lifetime(l lifetime) {
 	}
 }
 
-func (d *diary) digest(digest string) { d.record.Digest = digest }
+// asked notes the request, and to which one the ID token is bound.
+func (d *diary) asked(a asked, b token.Binding) {
+	d.record.Digest, d.record.Bound = a.digest, b.String()
+}
 
 // grant makes the record that of a join that is granted.
 func (d *diary) grant(o order, at arrival, drafts []draft) {

@@ -3,9 +3,7 @@ package join
 import (
 	"context"
 	"crypto"
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -53,8 +51,7 @@ func parsePublicKey(c *api.CredentialRequest) (k publicKey, err error) {
 	default:
 		return k, nil
 	}
-	sum := sha256.Sum256(der)
-	k.fingerprint = hex.EncodeToString(sum[:])
+	k.fingerprint = api.KeyFingerprint(der)
 	return k, nil
 }
 
@@ -66,13 +63,12 @@ func refuseKey(c *api.CredentialRequest, field string, err error) *Refusal {
 	return refuse(code, "%s of credential %q: %s", field, c.Name, err)
 }
 
-// checkGrants is step 7: every credential asked for must be granted, and its key be one
-// that is signed.
-func (s *Service) checkGrants(ctx context.Context, req *api.JoinRequest, bot *rules.Bot, roles []*rules.Role, addr netip.Addr) ([]grant, error) {
-	grants := make([]grant, len(req.Credentials))
-	for i := range req.Credentials {
+// checkGrants asks for every credential: one that is not granted refuses them all.
+func (s *Service) checkGrants(ctx context.Context, asked asked, bot *rules.Bot, roles []*rules.Role, addr netip.Addr) ([]grant, error) {
+	grants := make([]grant, len(asked.keys))
+	for i := range grants {
 		var err error
-		if grants[i], err = s.checkGrant(ctx, &req.Credentials[i], bot, roles, addr); err != nil {
+		if grants[i], err = s.checkGrant(ctx, &asked.request.Credentials[i], asked.keys[i], bot, roles, addr); err != nil {
 			return nil, err
 		}
 	}
@@ -80,11 +76,7 @@ func (s *Service) checkGrants(ctx context.Context, req *api.JoinRequest, bot *ru
 }
 
 // checkGrant asks the rules for one credential and finds the authority that signs it.
-func (s *Service) checkGrant(ctx context.Context, c *api.CredentialRequest, bot *rules.Bot, roles []*rules.Role, addr netip.Addr) (grant, error) {
-	key, err := parsePublicKey(c)
-	if err != nil {
-		return grant{}, err
-	}
+func (s *Service) checkGrant(ctx context.Context, c *api.CredentialRequest, key publicKey, bot *rules.Bot, roles []*rules.Role, addr netip.Addr) (grant, error) {
 	granted, err := bot.Grant(roles, wish(c))
 	if err != nil {
 		if not, ok := errors.AsType[*rules.NotPermittedError](err); ok {

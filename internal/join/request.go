@@ -1,9 +1,6 @@
 package join
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/gatepass-ci/gatepass/pkg/api"
+	"github.com/gatepass-ci/gatepass/pkg/provider"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -164,38 +162,39 @@ func printable(s string) bool {
 	return len(s) <= maxField && utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
-// requestDigest tells requests apart: two with the same digest are the same request
-// sent twice. The TTL is left out, so that a retry may ask for what remains. A
-// JWT is a secret that needs no key to use: without a retry key, a request for
-// one is never a retry, and random makes its digest unique.
-func requestDigest(req *api.JoinRequest, grants []grant, random io.Reader) (string, error) {
-	type entry struct {
-		Request api.CredentialRequest
-		Key     string
-	}
-	content := struct {
-		Token, RetryKey, Unique string
-		Credentials             []entry
-	}{Token: req.Token, RetryKey: req.RetryKey}
+// asked is a request whose keys are ones that can be signed.
+type asked struct {
+	request *api.JoinRequest
+	keys    []publicKey // of its credentials, in their order
+	// digest is what the uses of an ID token are counted by: of the request if it can be
+	// told from others, else of nothing and used once.
+	digest string
+	// bindable is the request's digest, nil if it cannot be told from others.
+	bindable *[provider.DigestBytes]byte
+}
 
-	for _, g := range grants {
-		c := *g.request
-		c.PublicKey, c.CSR = "", "" // the key counts, not how it was written
-		c.Roles = slices.Sorted(slices.Values(c.Roles))
-		content.Credentials = append(content.Credentials, entry{c, g.key.fingerprint})
-		if c.Type == api.TypeJWT && req.RetryKey == "" && content.Unique == "" {
-			unique := make([]byte, 32)
-			if _, err := io.ReadFull(random, unique); err != nil {
-				return "", err
-			}
-			content.Unique = hex.EncodeToString(unique)
+// readRequest reads the keys of a request, checks the signatures of CSRs, and makes the
+// digest. A JWT is a secret that needs no key to use: without a retry key, a request for one
+// is never a retry, and has a digest that is random.
+func (s *Service) readRequest(req *api.JoinRequest) (asked, error) {
+	a := asked{request: req, keys: make([]publicKey, len(req.Credentials))}
+	fingerprints := make([]string, len(req.Credentials))
+	for i := range req.Credentials {
+		var err error
+		if a.keys[i], err = parsePublicKey(&req.Credentials[i]); err != nil {
+			return asked{}, err
 		}
+		fingerprints[i] = a.keys[i].fingerprint
 	}
-	slices.SortFunc(content.Credentials, func(x, y entry) int { return strings.Compare(x.Request.Name, y.Request.Name) })
-	encoded, err := json.Marshal(content)
-	if err != nil {
-		return "", err
+	if req.Repeatable() {
+		digest := req.Digest(fingerprints)
+		a.digest, a.bindable = digest.String(), (*[provider.DigestBytes]byte)(&digest)
+		return a, nil
 	}
-	sum := sha256.Sum256(encoded)
-	return hex.EncodeToString(sum[:]), nil
+	var random api.RequestDigest
+	if _, err := io.ReadFull(s.Rand, random[:]); err != nil {
+		return asked{}, err
+	}
+	a.digest = random.String()
+	return a, nil
 }

@@ -158,7 +158,15 @@ func (s *Service) run(ctx context.Context, req *api.JoinRequest, at arrival, d *
 	if err != nil {
 		return nil, err
 	}
-	latest, err := s.readLatest(ctx, job)
+	asked, err := s.readRequest(req)
+	if err != nil {
+		return nil, err
+	}
+	bound, err := checkBinding(job, asked, d)
+	if err != nil {
+		return nil, err
+	}
+	latest, err := s.readLatest(ctx, bound)
 	if err != nil {
 		return nil, err
 	}
@@ -170,7 +178,7 @@ func (s *Service) run(ctx context.Context, req *api.JoinRequest, at arrival, d *
 	if err != nil {
 		return nil, err
 	}
-	order, err := s.prepare(ctx, req, at, allowed, d)
+	order, err := s.prepare(ctx, asked, at, allowed, d)
 	if err != nil {
 		return nil, err
 	}
@@ -180,19 +188,14 @@ func (s *Service) run(ctx context.Context, req *api.JoinRequest, at arrival, d *
 // prepare is the part of run between who may join and what is issued: every
 // credential asked for is granted, for how long, and the ID token has a use left. A
 // refusal up to here spends nothing.
-func (s *Service) prepare(ctx context.Context, req *api.JoinRequest, at arrival, job allowed, d *diary) (order, error) {
-	grants, err := s.checkGrants(ctx, req, job.bot, job.roles, at.addr)
+func (s *Service) prepare(ctx context.Context, asked asked, at arrival, job allowed, d *diary) (order, error) {
+	grants, err := s.checkGrants(ctx, asked, job.bot, job.roles, at.addr)
 	if err != nil {
 		return order{}, err
 	}
-	lifetime := limitTTL(req, s.MaxTTL, job.bot, job.roles, at)
+	lifetime := limitTTL(asked.request, s.MaxTTL, job.bot, job.roles, at)
 	d.lifetime(lifetime)
-	digest, err := requestDigest(req, grants, s.Rand)
-	if err != nil {
-		return order{}, err
-	}
-	d.digest(digest)
-	lifetime, err = checkUses(job.uses, digest, job.rule, lifetime, at.second())
+	lifetime, err = checkUses(job.uses, asked.digest, job.rule, lifetime, at.second())
 	d.lifetime(lifetime)
 	if err != nil {
 		return order{}, err
@@ -201,5 +204,5 @@ func (s *Service) prepare(ctx context.Context, req *api.JoinRequest, at arrival,
 	if err != nil {
 		return order{}, err
 	}
-	return order{job, grants, digest, lifetime, authorities}, nil
+	return order{job, grants, asked.digest, lifetime, authorities}, nil
 }

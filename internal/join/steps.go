@@ -49,10 +49,12 @@ type (
 	}
 	// verified is an ID token that says what the token rule demands of all: a job's.
 	verified struct{ signed }
+	// bound is a job whose ID token is good for the request at hand.
+	bound struct{ verified }
 	// latest is a job with what may stop it, read after all that waits for an issuer: a
 	// lock that was stored meanwhile is among them.
 	latest struct {
-		verified
+		bound
 		locks []*rules.Lock
 		roles []*rules.Role
 		uses  map[string]store.Answer // of the ID token, by digest of the request
@@ -134,7 +136,10 @@ func matchRule(req *api.JoinRequest, p plausible, rule *rules.TokenRule, now tim
 
 // Expectations are what the rule demands of the ID token itself.
 func Expectations(t *rules.TokenRule) token.Expect {
-	return token.Expect{Method: t.JoinMethod, Issuer: t.Issuer(), Audience: t.Audience(), MaxAge: t.MaxTokenAge, Section: *t.Section()}
+	return token.Expect{
+		Method: t.JoinMethod, Issuer: t.Issuer(), Audience: t.Audience(), Bind: t.Bind == rules.BindRequired,
+		MaxAge: t.MaxTokenAge, Section: *t.Section(),
+	}
 }
 
 // readBotAndKeys reads what the next steps need. The keys are those of the rule's
@@ -190,10 +195,19 @@ func checkClaims(s signed, now time.Time) (verified, error) {
 	return verified{s}, nil
 }
 
+// checkBinding refuses an ID token that is bound to another request: one that was stolen,
+// by all that can be told. It reveals nothing of the rules but their audience, which the
+// caller's own ID token has.
+func checkBinding(job verified, a asked, d *diary) (bound, error) {
+	binding := job.Binding(job.expect)
+	d.asked(a, binding)
+	return bound{job}, binding.Check(a.bindable)
+}
+
 // readLatest reads what may stop the job, and what its grants need. It comes after all
 // that waits for an issuer, and is one round of calls.
-func (s *Service) readLatest(ctx context.Context, job verified) (l latest, err error) {
-	l.verified = job
+func (s *Service) readLatest(ctx context.Context, job bound) (l latest, err error) {
+	l.bound = job
 	err = s.all(ctx, func(ctx context.Context) (err error) {
 		l.locks, err = store.Locks(ctx, s.Store)
 		return unavailable("reading the locks", err)

@@ -64,6 +64,13 @@ var provocations = []provocation{
 	{code: api.CodeIDTokenWrongAudience, name: "another audience", do: func(s *service) answer {
 		return s.join(s.request("example-bot", s.bitbucket(issuertest.BitbucketJob{Audience: []string{"https://aws.example.com"}})))
 	}},
+	{code: api.CodeIDTokenNotBound, name: "good for any request, where the rule wants one", do: func(s *service) answer {
+		s.apply(strings.Replace(circleRule(""), "spec:\n", "spec:\n  bind: required\n", 1))
+		return s.join(s.request("circle-bot", s.circleci(issuertest.CircleCIJob{})))
+	}},
+	{code: api.CodeIDTokenWrongRequest, name: "bound to another request", do: func(s *service) answer {
+		return s.join(s.request("circle-bot", s.bound(s.request("circle-bot", ""), issuertest.CircleCIJob{}).IDToken))
+	}},
 	{code: api.CodeIDTokenBadSignature, name: "another token's signature", unrecorded: true, do: func(s *service) answer {
 		a, b := s.bitbucket(issuertest.BitbucketJob{}), s.bitbucket(issuertest.BitbucketJob{})
 		forged := a[:strings.LastIndex(a, ".")] + b[strings.LastIndex(b, "."):]

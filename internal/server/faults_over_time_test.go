@@ -2,16 +2,15 @@ package server_test
 
 import (
 	"context"
-	"crypto/rand"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/oklog/ulid/v2"
 
-	"github.com/gatepass-ci/gatepass/internal/issuertest"
+	"github.com/gatepass-ci/gatepass/internal/authority"
+	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/join"
 	"github.com/gatepass-ci/gatepass/internal/server"
 	"github.com/gatepass-ci/gatepass/internal/store"
@@ -156,26 +155,18 @@ func TestACallerThatGoesAwayIsRecorded(t *testing.T) {
 	}
 }
 
-// panicsAfter is randomness that panics once it was read n times.
-type panicsAfter struct {
-	n     int
-	reads atomic.Int32
-}
+// faultyAuthorities panic.
+type faultyAuthorities struct{ authority.Authorities }
 
-func (p *panicsAfter) Read(b []byte) (int, error) {
-	if p.reads.Add(1) > int32(p.n) {
-		panic("a fault of ours")
-	}
-	return rand.Read(b)
+func (faultyAuthorities) Authority(context.Context, cert.Purpose) (*authority.Authority, error) {
+	panic("a fault of ours")
 }
 
 // A panic is a refusal like another, also after everything was checked: it is recorded,
 // and spends nothing that was not spent.
 func TestAPanicAfterTheChecksIsRecorded(t *testing.T) {
-	s := newService(t, func(s *service, _ *server.Config) { s.config.Rand = &panicsAfter{n: 1} }) // the join id's
-	request := s.everything("example-bot", s.bitbucket(issuertest.BitbucketJob{}))
-	request.RetryKey = "" // with a JWT, so that its digest is random
-	a := s.join(request)
+	s := newService(t, func(s *service, _ *server.Config) { s.config.Authorities = faultyAuthorities{s.config.Authorities} })
+	a := s.join(s.bitbucketRequest())
 	if a.problem == nil || a.problem.Code != api.CodeInternal || a.problem.JoinID == "" {
 		t.Fatalf("answered %s", a.body)
 	}

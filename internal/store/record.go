@@ -26,6 +26,10 @@ type Record struct {
 	// kept under; Digest is that of the request.
 	IDToken string `json:"id_token_sha256"`
 	Digest  string `json:"digest,omitempty"`
+	// Bound is the digest of the one request that the ID token is good for: that of this
+	// one, or the join was refused. It is "malformed" if the ID token is bound to what is not
+	// one digest, and "" if it is not bound.
+	Bound string `json:"bound,omitempty"`
 	// Claims are all claims of the verified ID token. ClaimsCut counts those that were
 	// shortened or left out so that the record fits MaxRecordBytes.
 	Claims    map[string]any `json:"claims"`

@@ -17,6 +17,7 @@ type Expect struct {
 	Method           string        // of a provider
 	Issuer, Audience string        // compared byte for byte
 	MaxAge           time.Duration // since iat
+	Bind             bool          // whether the token must be bound to a request
 	// Section is for the CI's own check; an empty one is the strictest.
 	Section provider.Section
 }
@@ -102,9 +103,27 @@ func (k check) audience() error {
 	if err != nil {
 		return err
 	}
-	if k.Audience == "" || !slices.Contains(list, k.Audience) {
+	if !slices.ContainsFunc(list, k.accepts) {
 		return k.wrongAudience(list)
 	}
+	if err := k.party(); err != nil {
+		return err
+	}
+	if k.Bind && !binding(k.claims, k.Audience).Bound() {
+		return refuse(NotBound, "the token rule takes only ID tokens that are bound to their request, and this one is not; "+
+			"let gatepass have it minted: give --audience or GATEPASS_AUDIENCE, and leave out --id-token-file")
+	}
+	return nil
+}
+
+// accepts reports whether an audience is that of the token rule, as it stands or bound to a
+// request. To which, Binding.Check asks.
+func (k check) accepts(audience string) bool {
+	return k.Audience != "" && (audience == k.Audience || provider.Bound(audience, k.Audience))
+}
+
+// party checks azp, if it is there.
+func (k check) party() error {
 	azp, ok := k.claims["azp"]
 	if !ok {
 		return nil
@@ -113,7 +132,7 @@ func (k check) audience() error {
 	if !ok {
 		return refused(provider.Mistyped("azp", "a string"))
 	}
-	if party != k.Audience {
+	if !k.accepts(party) {
 		return refuse(WrongAudience, "the ID token was issued to another party: its claim azp is not the audience that its token rule names; "+
 			"let the CI mint a token for that audience alone")
 	}

@@ -22,6 +22,8 @@ const (
 	UnsupportedAlgorithm Code = "id_token_unsupported_algorithm"
 	UnknownKey           Code = "id_token_unknown_key"
 	MissingClaim         Code = "id_token_missing_claim"
+	NotBound             Code = "id_token_not_bound"
+	WrongRequest         Code = "id_token_wrong_request"
 	SSHRerunRefused      Code = "ssh_rerun_refused"
 )
 

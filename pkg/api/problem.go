@@ -20,6 +20,8 @@ const (
 	CodeIDTokenUnsupportedAlgorithm Code = "id_token_unsupported_algorithm"
 	CodeIDTokenUnknownKey           Code = "id_token_unknown_key"
 	CodeIDTokenMissingClaim         Code = "id_token_missing_claim"
+	CodeIDTokenNotBound             Code = "id_token_not_bound"
+	CodeIDTokenWrongRequest         Code = "id_token_wrong_request"
 
 	CodeTokenNotFound   Code = "token_not_found"
 	CodeNoRuleMatched   Code = "no_rule_matched"
@@ -61,6 +63,8 @@ var codes = map[Code]struct {
 	CodeIDTokenUnsupportedAlgorithm: {401, "the ID token is signed with an algorithm that is not accepted"},
 	CodeIDTokenUnknownKey:           {401, "the ID token is signed by a key that its issuer does not publish"},
 	CodeIDTokenMissingClaim:         {401, "the ID token lacks a claim"},
+	CodeIDTokenNotBound:             {401, "the ID token is not bound to its request"},
+	CodeIDTokenWrongRequest:         {401, "the ID token is bound to another request"},
 
 	CodeTokenNotFound:   {403, "no such token rule takes this ID token"},
 	CodeNoRuleMatched:   {403, "no allow rule matches this job"},

@@ -50,6 +50,7 @@ func init() {
 			}
 			return s.Get("organization_id")
 		},
+		Mints:    true,
 		Required: []string{circleClaim + "project-id"},
 		Others:   []string{circleClaim + "job-id", circleClaim + "org-id", circleClaim + "pipeline-id", circleClaim + "ssh-rerun", circleClaim + "workflow-id"},
 		Check:    checkCircle,

@@ -43,6 +43,7 @@ func init() {
 		NeedsWhy:   "every workflow on GitHub would match",
 		Issuer:     func(*Section) string { return githubIssuer },
 		Audience:   func(s *Section) string { return s.Get("audience") },
+		Mints:      true,
 		Required:   []string{"repository", "repository_id", "repository_owner_id", "event_name", "run_id"},
 		Others: []string{"actor_id", "base_ref", "check_run_id", "enterprise", "enterprise_id", "environment_node_id", "head_ref", "job_workflow_sha",
 			"ref_protected", "repository_visibility", "run_attempt", "run_number", "runner_environment", "sha", "workflow_ref", "workflow_sha"},

@@ -27,6 +27,9 @@ type Provider struct {
 
 	// Issuer and Audience are what ID tokens must have, byte for byte.
 	Issuer, Audience func(*Section) string
+	// Mints says that a job can have an ID token minted whenever it asks, for an audience of
+	// its choice, so that the ID token can be bound to one request.
+	Mints bool
 
 	// Required are claims that the ID token of every job has: texts that are not empty.
 	Required []string

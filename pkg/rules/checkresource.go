@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/gatepass-ci/gatepass/pkg/provider"
 )
 
 // The versions of the kinds. Roles have several, which mean the same here.
@@ -228,5 +230,21 @@ func (c *checker) token(spec *path, t *TokenRule) {
 	if t.MaxTokenAge > maxTokenAge {
 		c.fault(&age, fmt.Sprintf("is %s; write at most %s", t.MaxTokenAge, maxTokenAge))
 	}
+	c.bind(spec, t)
 	c.method(spec, t)
+}
+
+// bind checks that what is required can be had, and leaves the default out.
+func (c *checker) bind(spec *path, t *TokenRule) {
+	bind, p := spec.field("bind"), provider.Of(t.JoinMethod)
+	switch t.Bind {
+	case "", BindOptional:
+		t.Bind = ""
+	case BindRequired:
+		if p != nil && !p.Mints {
+			c.fault(&bind, fmt.Sprintf("cannot be required: %s mints an ID token before a job can ask for one, so it cannot be bound to a request; remove bind", p.Name))
+		}
+	default:
+		c.fault(&bind, fmt.Sprintf("%q is not a value of bind; write required, or optional", t.Bind))
+	}
 }

@@ -166,6 +166,9 @@ func checkAudience(s string) string {
 	if strings.Contains(s, "*") {
 		return fmt.Sprintf("%q has a *; an audience is one exact value", s)
 	}
+	if before, _, found := strings.Cut(s, provider.BindingMark); found {
+		return fmt.Sprintf("%q is the audience of an ID token that is bound to one request; write %q, and bind: required if ID tokens must be bound", s, before)
+	}
 	return ""
 }
 

@@ -50,6 +50,7 @@ spec:
   roles: [Bot]
   join_method: circleci
   bot_name: example
+  bind: required
   circleci:
     organization_id: 00000000-0000-0000-0000-000000000001
     audience: https://join.example.com

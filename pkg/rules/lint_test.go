@@ -35,6 +35,8 @@ func TestLint(t *testing.T) {
 
 		{"any branch", bitbucket("        branch_name: main\n", ""), rules.SeverityWarning, "token/example-bot spec.bitbucket.allow[0]", "from any branch"},
 		{"any branch of an environment", bitbucket("        branch_name: main\n", "        deployment_environment_uuid: 3de489be-44a1-4b9d-9f4e-1f7d2f2a6b2c\n"), rules.SeverityInfo, "token/example-bot spec.bitbucket.allow[0]", "every branch that may deploy"},
+		{"bind missing where the CI mints on demand", bitbucket("  bind: required\n", ""), rules.SeverityInfo, "token/circle-bot spec.bind", "write bind: required"},
+		{"bind: optional where the CI mints on demand", bitbucket("bind: required", "bind: optional"), rules.SeverityInfo, "token/circle-bot spec.bind", "write bind: required"},
 		{"no vcs_origin", bitbucket("        vcs_origin: github.com/acme/shop\n", ""), rules.SeverityWarning, "token/circle-bot spec.circleci.allow[0]", "does not name vcs_origin"},
 
 		{"issuer of others, Bitbucket", bitbucket("https://api.bitbucket.org/2.0/workspaces/acme", "https://api.bitbucket.org.example.com/2.0/workspaces/acme"), rules.SeverityWarning, "token/example-bot spec.bitbucket.identity_provider_url", "whoever runs api.bitbucket.org.example.com"},

@@ -13,6 +13,9 @@ func (l *linter) token(t *TokenRule) {
 	if p == nil {
 		return
 	}
+	if p.Mints && t.Bind != BindRequired {
+		l.find(SeverityInfo, "spec.bind", "is not required: a thief can use a stolen ID token before the job does; write bind: required, and it is good for the job's own request only, to which gatepass binds what %s mints", p.Name)
+	}
 	for _, a := range p.Lint(t.Section()) {
 		severity := SeverityWarning
 		if a.Info {

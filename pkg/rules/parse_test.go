@@ -48,6 +48,7 @@ func TestParseReadsEveryKind(t *testing.T) {
 			BotName:     "example",
 			MaxJoins:    1,
 			MaxTokenAge: time.Hour,
+			Bind:        rules.BindRequired,
 			Sections: rules.Sections{"circleci": {
 				Settings: values(
 					"organization_id", "00000000-0000-0000-0000-000000000001",
@@ -158,6 +159,9 @@ func TestDefaults(t *testing.T) {
 	if token.MaxJoins != 1 || token.MaxTokenAge != time.Hour {
 		t.Errorf("max_joins %d and max_token_age %s, want 1 and 1h", token.MaxJoins, token.MaxTokenAge)
 	}
+	if token = parseOne[*rules.TokenRule](t, edit(t, circleYAML, "bind: required", "bind: optional")); token.Bind != "" {
+		t.Errorf("bind: optional is kept as %q: the same rule would have two forms", token.Bind)
+	}
 	token = parseOne[*rules.TokenRule](t, edit(t, edit(t, circleYAML, "    audience: https://join.example.com\n", ""), "    issuer: https://oidc.circleci.com\n", ""))
 	if got, want := token.Issuer(), "https://oidc.circleci.com/org/00000000-0000-0000-0000-000000000001"; got != want {
 		t.Errorf("issuer %s, want %s", got, want)
@@ -241,7 +245,7 @@ func TestAllErrorsAreReportedAtOnceInOrder(t *testing.T) {
 		"14 spec.bot_name", // where the spec is that lacks it
 		"17 spec.max_joins",
 		"25 spec.bitbucket.allow[0].repository_uuid",
-		"78 kind",
+		"79 kind",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s\n%v", diff, err)

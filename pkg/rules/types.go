@@ -61,9 +61,17 @@ type TokenRule struct {
 	BotName     string        `json:"bot_name"`
 	MaxJoins    int           `json:"max_joins"`              // joins that one ID token may make, 1 to 100
 	MaxTokenAge time.Duration `json:"max_token_age,omitzero"` // of an ID token since its iat, at most 24 h
+	Bind        string        `json:"bind,omitempty"`         // BindRequired, or "" for BindOptional
 	// Sections has one section, that of the join method.
 	Sections Sections `json:",embed"`
 }
+
+// The values of bind, which says whether an ID token must be bound to the one request that
+// it is for.
+const (
+	BindOptional = "optional" // bound or not; the default, which is left out once it is read
+	BindRequired = "required" // an ID token that is not bound is refused
+)
 
 // Sections are the parts of a token rule for single CIs, by their join methods.
 type Sections map[string]provider.Section

@@ -98,6 +98,12 @@ func TestTokenIsValidated(t *testing.T) {
 		{"max_joins of 1.5", bitbucketYAML, "max_joins: 1", "max_joins: 1.5", "spec.max_joins", "whole number"},
 		{"max_token_age above a day", bitbucketYAML, "max_token_age: 1h", "max_token_age: 24h1s", "spec.max_token_age", "at most 24h"},
 		{"max_token_age of 0", bitbucketYAML, "max_token_age: 1h", "max_token_age: 0h", "spec.max_token_age", "is not positive"},
+		{"bind in another word", circleYAML, "bind: required", "bind: strict", "spec.bind", "write required, or optional"},
+		{"bind in capital letters", circleYAML, "bind: required", "bind: Required", "spec.bind", "write required, or optional"},
+		{"bind that is empty", circleYAML, "bind: required", `bind: ""`, "spec.bind", "is empty"},
+		{"bind that is true", circleYAML, "bind: required", "bind: true", "spec.bind", "is the boolean true"},
+		{"bind where the CI mints once", bitbucketYAML, "max_joins: 1", "bind: required", "spec.bind", "Bitbucket Pipelines mints an ID token before a job can ask"},
+		{"audience in its bound form", circleYAML, "audience: https://join.example.com", "audience: https://join.example.com#gatepass-v1:AAAA", "spec.circleci.audience", `write "https://join.example.com", and bind: required`},
 	})
 }
 

@@ -30,6 +30,7 @@ var (
 	ulids      = regexp.MustCompile(`\b[0-7][0-9A-HJKMNP-TV-Z]{25}\b`)
 	serials    = regexp.MustCompile(`"serial":"[0-9a-f]+"`)
 	digests    = regexp.MustCompile(`\b[0-9a-f]{64}\b`)
+	bindings   = regexp.MustCompile(`#gatepass-v1:[0-9A-Za-z_-]{43}`)
 	uuids      = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}`)
 	authority  = regexp.MustCompile(`\b(gatepass x509-[a-z]+) [0-9a-f]{8}\b`)
 	jwkMembers = regexp.MustCompile(`"(x|y|n|kid)":"[0-9A-Za-z_-]{20,}"`)
@@ -52,6 +53,7 @@ func Text(text string, keep ...string) string {
 	text = serials.ReplaceAllString(text, `"serial":"(serial)"`)
 	text = authority.ReplaceAllString(text, "$1 (id)")
 	text = digests.ReplaceAllString(text, "(sha256)")
+	text = bindings.ReplaceAllString(text, "#gatepass-v1:(digest)")
 	text = jwkMembers.ReplaceAllString(text, `"$1":"($1)"`)
 	return uuids.ReplaceAllStringFunc(text, func(s string) string {
 		if slices.ContainsFunc(keep, func(k string) bool { return strings.Contains(k, s) }) {

@@ -106,6 +106,7 @@ func (c *commands) joinRows(r store.Record) [][]string {
 	row("id token", "sha256:"+r.IDToken)
 	if r.Digest != "" {
 		row("request", "sha256:"+r.Digest)
+		row("bound", bound(r))
 	}
 	if r.ClaimsCut > 0 {
 		row("claims cut", fmt.Sprintf("%s, shortened or left out because the record was too large", ctl.Plural(r.ClaimsCut, "claim", "claims")))
@@ -114,6 +115,17 @@ func (c *commands) joinRows(r store.Record) [][]string {
 		row("values cut", fmt.Sprintf("%s, shortened or left out because the record was too large", ctl.Plural(r.ValuesCut, "value", "values")))
 	}
 	return rows
+}
+
+// bound says which request the ID token was good for.
+func bound(r store.Record) string {
+	switch r.Bound {
+	case "":
+		return "no: the ID token was good for any request"
+	case r.Digest:
+		return "yes, to this request"
+	}
+	return "to another request, sha256:" + r.Bound
 }
 
 // until is when something ends, and whether it has.

@@ -69,6 +69,11 @@ func fieldTables(p *provider.Provider) string {
 		}
 		fmt.Fprintf(&b, "An allow rule that does not name `%s` never matches %s%s.\n", g.Field, g.Jobs, unless)
 	}
+	if p.Mints {
+		fmt.Fprintf(&b, "\n%s mints ID tokens on demand, for any audience, so `bind: required` is advised.\n", p.Name)
+	} else {
+		fmt.Fprintf(&b, "\n%s mints an ID token before a job can ask for one, so `bind: required` is refused.\n", p.Name)
+	}
 	return b.String()
 }
 
@@ -78,7 +83,7 @@ func looks(form provider.Form) string {
 	case provider.Issuer:
 		return "; https, without user, query, fragment and trailing slash"
 	case provider.Audience:
-		return "; printable, at most 256, no `*`"
+		return "; printable, at most 256, no `*`, no `" + provider.BindingMark + "`"
 	}
 	return ""
 }

@@ -32,7 +32,8 @@ func answersOfClaims(method string, u *token.Unverified) (a answered, notes []st
 			notes = append(notes, fmt.Sprintf("the job has several of %s: %s; give one by --%s", q.For, strings.Join(values, ", "), q.Name))
 		}
 	}
-	given["audience"], _ = u.Claims["aud"].(string)
+	audience, _ := u.Claims["aud"].(string)
+	given["audience"], _, _ = strings.Cut(audience, provider.BindingMark) // the rule names it without the request
 	a = answered{}
 	for _, q := range questionsOf(method, time.Time{}) {
 		if given[q.Name] == "" {

@@ -119,7 +119,12 @@ spec:
   join_method: `+method+`
   bot_name: %q
 `, a["bot"], a["expires"], a["bot"])
-	p.section(provider.Of(method), a)
+	ci := provider.Of(method)
+	if ci.Mints {
+		p.comment("  ", "A stolen ID token is worth nothing without the job's keys. gatepass binds each by\nitself; remove this if jobs join by another client that does not.")
+		p.lines("  bind: " + rules.BindRequired + "\n")
+	}
+	p.section(ci, a)
 }
 
 // section writes the settings of a CI, and one allow rule.

@@ -3,6 +3,7 @@ package resources
 import (
 	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/pkg/provider"
+	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
 // note is what the types do not say of a field.
@@ -76,6 +77,7 @@ func tokenNotes() map[string]note {
 		"token.spec.join_method":   {text: "the CI system whose jobs join", more: object{{"enum", provider.Methods()}}},
 		"token.spec.bot_name":      {text: "the bot that jobs become", more: botName},
 		"token.spec.max_joins":     {text: "joins that one ID token may make; 1 by default", optional: true, more: object{{"minimum", 1}, {"maximum", 100}, {"default", 1}}},
+		"token.spec.bind":          {text: "required: an ID token that is not bound to its request is refused, which needs a CI that mints on demand; optional by default", more: object{{"enum", []string{rules.BindOptional, rules.BindRequired}}}},
 		"token.spec.max_token_age": {text: "an ID token issued longer ago is refused; 1h by default, at most 24h", more: durations},
 	}
 }

@@ -2,6 +2,7 @@ package resources
 
 import (
 	"github.com/gatepass-ci/gatepass/pkg/provider"
+	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
 // sections are the sections of the CIs in a token rule, by their tables.
@@ -68,7 +69,8 @@ func formOf(v *provider.Value) object {
 	return append(text, matched...)
 }
 
-// methodConditions say that a token rule has the section of its method and no other.
+// methodConditions say that a token rule has the section of its method and no other, and
+// requires nothing that the CI cannot do.
 func methodConditions() (all []object) {
 	for _, method := range provider.Methods() {
 		others := object{}
@@ -76,6 +78,9 @@ func methodConditions() (all []object) {
 			if other != method {
 				others = append(others, member{other, false})
 			}
+		}
+		if !provider.Of(method).Mints {
+			others = append(others, member{"bind", object{{"const", rules.BindOptional}}})
 		}
 		all = append(all, when("join_method", method, object{{"required", []string{method}}, {"properties", others}}))
 	}
