@@ -25,6 +25,7 @@ spec:
   roles: [Bot]
   join_method: github
   bot_name: shop
+  bind: required
   github:
     audience: https://join.example.com
     allow:

@@ -1,7 +1,6 @@
 package test
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,8 +8,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/gatepass-ci/gatepass/internal/issuertest"
 )
 
 // On CircleCI a client without oneshot renews: each time with an ID token that
@@ -18,22 +15,12 @@ import (
 func TestRenewal(t *testing.T) {
 	const audience = "https://join.example.com"
 	w := newWorld(t)
-	s, issuer := w.Serve, w.Issuer
+	s := w.Serve
 	dir := t.TempDir()
 	s.Ctl("apply", "-f", write(t, dir, "rules.yaml", strings.Replace(
 		strings.ReplaceAll(rules, "  max_joins: 2\n", ""), "    organization_id:", "    audience: "+audience+"\n    organization_id:", 1)))
 
-	// The circleci command of a job mints another token each time; this one has them ready.
-	tokens, bin := filepath.Join(dir, "tokens"), filepath.Join(dir, "bin")
-	must(t, os.Mkdir(tokens, 0o700))
-	must(t, os.Mkdir(bin, 0o700))
-	for i := range 20 {
-		token, err := issuer.CircleCI(issuertest.CircleCIJob{Audience: []string{audience}})
-		must(t, err)
-		write(t, tokens, fmt.Sprintf("%02d", i), token)
-	}
-	write(t, bin, "circleci", "#!/bin/sh\nset -eu\nnext=$(ls '"+tokens+"' | head -n 1)\ncat '"+tokens+"'/$next\nrm '"+tokens+"'/$next\n")
-	must(t, os.Chmod(filepath.Join(bin, "circleci"), 0o700))
+	job := w.CircleCI(t)
 	config := write(t, dir, "tbot.yaml", `
 version: v2
 proxy_server: `+strings.TrimPrefix(s.URL, "http://")+`
@@ -45,7 +32,7 @@ outputs:
   destination: {type: directory, path: `+filepath.Join(dir, "id")+`}
 `)
 	client := exec.CommandContext(within(t, time.Minute), binary(t, "gatepass"), "start", "-c", config)
-	client.Env = append(os.Environ(), "CIRCLECI=true", "CIRCLE_OIDC_TOKEN=", "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+	client.Env = append(append(os.Environ(), "CIRCLE_OIDC_TOKEN="), job.Env...)
 	var out strings.Builder
 	client.Stdout, client.Stderr = &out, &out
 	must(t, client.Start())

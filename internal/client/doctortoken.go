@@ -16,9 +16,7 @@ import (
 
 // idToken looks at the token that a join would send.
 func (d Doctor) idToken(ctx context.Context, r *Diagnosis) {
-	finder := d.Source
-	finder.Audience = d.audienceToMint()
-	token, err := finder.Find(ctx)
+	token, mints, err := d.find(ctx)
 	if err != nil {
 		r.add(failed("id token", err))
 		for _, name := range []string{"age", "audience"} {
@@ -26,9 +24,9 @@ func (d Doctor) idToken(ctx context.Context, r *Diagnosis) {
 		}
 		return
 	}
-	r.add(Check{Name: "id token", Status: CheckOK, Text: "from " + words.Clean(token.Source)})
 	r.Claims = token.Claims()
-	ci := providerOf(token)
+	r.add(binding(token, mints))
+	ci := doctorOf(token)
 	r.add(d.age(r.Claims, ci))
 	r.add(d.audience(r.Claims, token.Method, ci))
 	if ci.Look != nil {
@@ -38,17 +36,51 @@ func (d Doctor) idToken(ctx context.Context, r *Diagnosis) {
 	}
 }
 
-// providerOf is what to look for in an ID token. Where nothing tells whose it is, the
-// claims do.
-func providerOf(token source.Token) provider.Doctor {
-	p := provider.Of(token.Method)
+// find returns an ID token as a join has it, but for the binding, and whether it was
+// minted. An audience is demanded only where one is minted for it: elsewhere a wrong one is
+// found by a check of its own, after the claims were shown.
+func (d Doctor) find(ctx context.Context) (token source.Token, mints bool, err error) {
+	from, err := d.Source.Find()
+	if err == nil && from.Mints() {
+		token, err = from.Token(ctx, d.Source.Audience)
+		return token, true, err
+	}
+	any := d.Source
+	any.Audience = ""
+	if from, err = any.Find(); err != nil {
+		return token, false, err
+	}
+	token, err = from.Token(ctx, "")
+	return token, false, err
+}
+
+// binding says where the ID token comes from, and whether a join's will be bound to it.
+func binding(token source.Token, mints bool) Check {
+	c := Check{Name: "id token", Status: CheckOK, Text: "from " + words.Clean(token.Source)}
+	switch p := providerOf(token); {
+	case mints:
+		c.Text += "; a join has its own minted, bound to its request"
+	case p != nil && p.Mints:
+		c.Text += "; it is not bound to a request, so a token rule with bind: required refuses it"
+	}
+	return c
+}
+
+// providerOf is whose the ID token is; nil if it is nobody's that is known. Where nothing
+// tells, the claims do.
+func providerOf(token source.Token) *provider.Provider {
 	if token.Method == "" {
-		p = provider.OfClaims(token.Claims())
+		return provider.OfClaims(token.Claims())
 	}
-	if p == nil {
-		return provider.Doctor{}
+	return provider.Of(token.Method)
+}
+
+// doctorOf is what to look for in an ID token.
+func doctorOf(token source.Token) provider.Doctor {
+	if p := providerOf(token); p != nil {
+		return p.Doctor
 	}
-	return p.Doctor
+	return provider.Doctor{}
 }
 
 // noticed is a claim by which a service refuses jobs unless its rules allow it.
@@ -58,15 +90,6 @@ func noticed(n provider.Notice) Check {
 		return c
 	}
 	return c.warn(c.Text, n.Hint)
-}
-
-// audienceToMint keeps the audience where an ID token is minted for it. Elsewhere a
-// wrong one is found by a check of its own, after the claims were shown.
-func (d Doctor) audienceToMint() string {
-	if d.Source.Mints() {
-		return d.Source.Audience
-	}
-	return ""
 }
 
 // age says how old the token is and how long it holds.

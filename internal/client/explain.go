@@ -145,6 +145,8 @@ func advice() map[api.Code][]string {
 		api.CodeIDTokenWrongIssuer:          {"the job runs in another organisation than the token rule expects; check --token, or " + settings + " in {rule}"},
 		api.CodeIDTokenMalformed:            {untouched + ", and only one that a CI job got for itself"},
 		api.CodeIDTokenMissingClaim:         {untouched + ", and only one that a CI job got for itself"},
+		api.CodeIDTokenNotBound:             {"give --audience (GATEPASS_AUDIENCE) with the audience of {rule}, and leave out --id-token-file: gatepass then has an ID token minted for its request", "a CI system that mints one ID token as the job starts cannot join by this token rule"},
+		api.CodeIDTokenWrongRequest:         {"let gatepass have the ID token minted: leave out --id-token-file, and give --audience; each join needs one of its own", "{show}"},
 		api.CodeIDTokenBadSignature:         {signature},
 		api.CodeIDTokenUnknownKey:           {signature},
 		api.CodeIDTokenUnsupportedAlgorithm: {signature},

@@ -1,5 +1,5 @@
-// Package client is what gatepass does in a CI job: it finds the job's ID
-// token, makes keys, joins, checks the answer and writes the credentials. It also
+// Package client is what gatepass does in a CI job: it makes keys, finds the job's ID
+// token or has one minted for that one request, joins, checks the answer and writes the credentials. It also
 // joins again for long jobs, and finds out why a join fails.
 package client
 
@@ -15,6 +15,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/client/service"
 	"github.com/gatepass-ci/gatepass/internal/client/source"
 	"github.com/gatepass-ci/gatepass/pkg/api"
+	"github.com/gatepass-ci/gatepass/pkg/provider"
 )
 
 // Join is one join and where its credentials go.
@@ -85,6 +86,7 @@ func (j Join) Hold(ctx context.Context) (*Held, error) {
 type ready struct {
 	Join
 	wire    *service.Client
+	request api.JoinRequest
 	idToken source.Token
 }
 
@@ -96,20 +98,26 @@ func (j Join) ready(ctx context.Context) (*ready, error) {
 	if err != nil {
 		return nil, err
 	}
-	idToken, err := j.Source.Find(ctx)
+	from, err := j.Source.Find()
 	if err != nil {
 		return nil, err
 	}
-	return &ready{Join: j, wire: wire, idToken: idToken}, nil
+	// The keys are there before the ID token, so that it can be bound to them.
+	request, digest, err := j.newRequest()
+	if err != nil {
+		return nil, err
+	}
+	idToken, err := from.Token(ctx, provider.BoundAudience(j.Source.Audience, digest))
+	if err != nil {
+		return nil, err
+	}
+	request.IDToken, request.JoinMethod = idToken.Value(), idToken.Method
+	return &ready{Join: j, wire: wire, request: request, idToken: idToken}, nil
 }
 
 // join spends the ID token. The paths are those that the files of each output will have.
 func (r *ready) join(ctx context.Context, paths []string) (*Held, error) {
-	request, err := r.request(r.idToken)
-	if err != nil {
-		return nil, err
-	}
-	response, err := r.wire.Join(ctx, request)
+	response, err := r.wire.Join(ctx, r.request)
 	if err != nil {
 		return nil, explain(err, r.idToken, r.Token, r.Source.Audience)
 	}
@@ -156,36 +164,31 @@ func sameDestination(path string) error {
 	return cli.Misused("two outputs have the destination %s", path).Hint("give each output a directory of its own")
 }
 
-// request is built once: a retry sends the same bytes, and the service knows
-// it by its digest and retry key.
-func (j Join) request(idToken source.Token) (api.JoinRequest, error) {
-	retryKey, err := newRetryKey(j.Random)
-	if err != nil {
-		return api.JoinRequest{}, err
-	}
-	request := api.JoinRequest{
-		Token:      j.Token,
-		JoinMethod: idToken.Method,
-		IDToken:    idToken.Value(),
-		RetryKey:   retryKey,
-		Client:     &j.Info,
+// newRequest is all but the ID token, with new keys, and its digest. It is built once: a
+// retry sends the same bytes, and the service knows it by its digest, which has the
+// retry key in it.
+func (j Join) newRequest() (request api.JoinRequest, digest api.RequestDigest, err error) {
+	request = api.JoinRequest{Token: j.Token, Client: &j.Info}
+	if request.RetryKey, err = newRetryKey(j.Random); err != nil {
+		return request, digest, err
 	}
 	if j.TTL != 0 {
 		seconds := int64(j.TTL / time.Second)
 		request.TTLSeconds = &seconds
 	}
+	var keys []string
 	for i, out := range j.Outputs {
-		credentials, err := out.Request(prefix(i), j.Random)
+		credentials, of, err := out.Request(prefix(i), j.Random)
 		if err != nil {
-			return api.JoinRequest{}, err
+			return request, digest, err
 		}
-		request.Credentials = append(request.Credentials, credentials...)
+		request.Credentials, keys = append(request.Credentials, credentials...), append(keys, of...)
 	}
 	if len(request.Credentials) > api.MaxCredentials {
-		return api.JoinRequest{}, cli.Misused("the outputs need %d credentials, and a join has at most %d", len(request.Credentials), api.MaxCredentials).
+		return request, digest, cli.Misused("the outputs need %d credentials, and a join has at most %d", len(request.Credentials), api.MaxCredentials).
 			Hint("split the outputs over several joins; the token rule's max_joins says how many one ID token may make")
 	}
-	return request, nil
+	return request, request.Digest(keys), nil
 }
 
 // prefix keeps the credentials of several outputs apart.

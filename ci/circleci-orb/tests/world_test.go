@@ -32,6 +32,7 @@ type world struct {
 	releases *httptest.Server
 	mint     *httptest.Server
 	path     string // PATH of the jobs, with circleci in it
+	job      issuertest.CircleCIJob
 }
 
 func newWorld(t *testing.T) *world {
@@ -39,7 +40,7 @@ func newWorld(t *testing.T) *world {
 	for _, program := range []string{"make", "bash", "curl", "sha256sum", "ssh", "git"} {
 		worldtest.Need(t, program)
 	}
-	w := &world{World: worldtest.Local(t), dist: release(t)}
+	w := &world{World: worldtest.Local(t), dist: release(t), job: issuertest.NewCircleCIJob()}
 	w.Apply(blocks(t, "# rules.yaml")[0], "--strict")
 	w.host = w.SSHD(t, "127.0.0.1")
 
@@ -97,7 +98,9 @@ func (w *world) serveReleases(t *testing.T) http.Handler {
 }
 
 func (w *world) serveTokens(out http.ResponseWriter, in *http.Request) {
-	token, err := w.Issuer.CircleCI(issuertest.CircleCIJob{Audience: []string{in.FormValue("aud")}})
+	job := w.job
+	job.Audience = []string{in.FormValue("aud")}
+	token, err := w.Issuer.CircleCI(job)
 	if err != nil {
 		http.Error(out, err.Error(), http.StatusInternalServerError)
 		return
@@ -108,7 +111,7 @@ func (w *world) serveTokens(out http.ResponseWriter, in *http.Request) {
 // environment is what CircleCI gives every job, and where the stand-ins are.
 func (w *world) environment(t *testing.T) []string {
 	t.Helper()
-	token, err := w.Issuer.CircleCI(issuertest.CircleCIJob{})
+	token, err := w.Issuer.CircleCI(w.job)
 	worldtest.Must(t, err)
 	return []string{"PATH=" + w.path, "CIRCLE_OIDC_TOKEN_V2=" + token, "CIRCLE_OIDC_TOKEN=" + token, mintVariable + "=" + w.mint.URL}
 }

@@ -97,7 +97,7 @@ func (p *piped) check(ctx context.Context, problems *pipe.Problems) {
 			oidc = fmt.Sprintf("oidc: {audiences: [%q]}", p.plan.Audience)
 		}
 		problems.Add(pipe.IDToken, "required field: write `%s` in this step of bitbucket-pipelines.yml, beside `script:`", oidc)
-	} else if _, err := p.flags.source(p.env).Find(ctx); err != nil {
+	} else if _, err := p.flags.source(p.env).Find(); err != nil {
 		problems.AddError(pipe.IDToken, err)
 	}
 	if p.plan.CAFile != "" {

@@ -31,13 +31,16 @@ func newKeyPair(random io.Reader) (*keyPair, error) {
 }
 
 // csr proves possession of the key (RFC 2986). The service takes nothing else
-// from it, so it names nobody.
-func (k *keyPair) csr(random io.Reader) (string, error) {
+// from it, so it names nobody. public is the key as the CSR has it, in DER.
+func (k *keyPair) csr(random io.Reader) (csr string, public []byte, err error) {
 	der, err := x509.CreateCertificateRequest(random, &x509.CertificateRequest{}, k.private)
-	if err != nil {
-		return "", fmt.Errorf("making a certificate request: %w", err)
+	if err == nil {
+		public, err = x509.MarshalPKIXPublicKey(&k.private.PublicKey)
 	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der})), nil
+	if err != nil {
+		return "", nil, fmt.Errorf("making a certificate request: %w", err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der})), public, nil
 }
 
 // pem is the private key as PKCS#8 (RFC 5958), the one form that ssh, openssl,

@@ -82,31 +82,33 @@ func (o *Output) Names() []string {
 func (o *Output) Size() int { return 32<<10 + o.known }
 
 // Request makes a new key and asks for what the output needs. Every credential's name
-// begins with the prefix, which keeps several outputs of one join apart.
-func (o *Output) Request(prefix string, random io.Reader) ([]api.CredentialRequest, error) {
+// begins with the prefix, which keeps several outputs of one join apart. keys are the
+// fingerprints of the credentials' keys, as JoinRequest.Digest takes them.
+func (o *Output) Request(prefix string, random io.Reader) (requests []api.CredentialRequest, keys []string, err error) {
 	o.prefix, o.random, o.key = prefix, random, nil
-	var requests []api.CredentialRequest
 	for _, ask := range o.asks {
 		if ask.Type != api.TypeJWT && o.key == nil {
-			var err error
 			if o.key, err = newKeyPair(random); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 		}
 		ask.Name, ask.Roles = prefix+ask.Name, o.Place.Roles
+		var public []byte
 		switch ask.Type {
 		case api.TypeSSH:
-			ask.PublicKey = keyLine(o.key.ssh)
+			ask.PublicKey, public = keyLine(o.key.ssh), o.key.ssh.Marshal()
 		case api.TypeX509:
-			csr, err := o.key.csr(random)
-			if err != nil {
-				return nil, err
+			if ask.CSR, public, err = o.key.csr(random); err != nil {
+				return nil, nil, err
 			}
-			ask.CSR = csr
 		}
-		requests = append(requests, ask)
+		fingerprint := ""
+		if public != nil {
+			fingerprint = api.KeyFingerprint(public)
+		}
+		requests, keys = append(requests, ask), append(keys, fingerprint)
 	}
-	return requests, nil
+	return requests, keys, nil
 }
 
 // Accept checks what was granted against what Request asked for, and returns the

@@ -56,9 +56,9 @@ func TestEachRequestHasItsOwnKey(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		credentials, err := o.Request("x-", rand.Reader)
-		if err != nil || len(credentials) != 2 {
-			t.Fatal(credentials, err)
+		credentials, keys, err := o.Request("x-", rand.Reader)
+		if err != nil || len(credentials) != 2 || len(keys) != 2 || keys[0] == keys[1] {
+			t.Fatal(credentials, keys, err)
 		}
 		if credentials[0].Name != "x-ssh" || credentials[1].Name != "x-tls" || credentials[1].Usage != api.UsageIdentity {
 			t.Errorf("%+v", credentials)

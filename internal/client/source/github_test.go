@@ -1,7 +1,6 @@
 package source
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -44,7 +43,7 @@ func TestGitHub(t *testing.T) {
 			defer runner.Close()
 			env := map[string]string{"GITHUB_ACTIONS": "true", envGitHubURL: runner.URL + "/mint?v=2", envGitHubToken: "s3cret"}
 			f := Finder{Audience: test.audience, Getenv: func(name string) string { return env[name] }}
-			token, err := f.Find(context.Background())
+			token, err := found(f)
 			if test.fails != "" {
 				if err == nil || !strings.Contains(err.Error(), test.fails) || strings.Contains(err.Error(), "s3cret") {
 					t.Errorf("error %v, want %q", err, test.fails)
@@ -62,7 +61,7 @@ func TestGitHub(t *testing.T) {
 func TestGitHubsSecretIsNoIDToken(t *testing.T) {
 	env := map[string]string{envGitHubToken: minted}
 	f := Finder{Audience: "a", Getenv: func(name string) string { return env[name] }}
-	if token, err := f.Find(context.Background()); err == nil {
+	if token, err := found(f); err == nil {
 		t.Errorf("found %s", token)
 	}
 	if !slices.Contains(Variables(), envGitHubToken) {

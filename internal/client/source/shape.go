@@ -9,12 +9,12 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/pkg/api"
+	"github.com/gatepass-ci/gatepass/pkg/provider"
 )
 
 // check refuses what cannot be an ID token before it is sent anywhere: a
-// compact JWS has three base64url parts (RFC 7515 §3.1). With an audience set,
-// the token must have it, since no other is accepted where it goes.
-func (f Finder) check(t *Token) error {
+// compact JWS has three base64url parts (RFC 7515 §3.1). It reads the claims.
+func (t *Token) check() error {
 	if len(t.value) > api.MaxIDTokenBytes {
 		return shapeError(t, "it is longer than 16 KiB")
 	}
@@ -33,10 +33,36 @@ func (f Finder) check(t *Token) error {
 	if err := decoder.Decode(&t.claims); err != nil || t.claims == nil || !json.Valid(payload) {
 		return shapeError(t, "its second part is not a JSON object")
 	}
-	if f.Audience == "" || slices.Contains(Audiences(t.claims["aud"]), f.Audience) {
+	return nil
+}
+
+// checkReady refuses a token that was there already and that no service would take: one
+// without the audience that is set, or one that is bound to another request.
+func (t *Token) checkReady(audience string) error {
+	if err := t.check(); err != nil {
+		return err
+	}
+	have := Audiences(t.claims["aud"])
+	switch {
+	case slices.ContainsFunc(have, func(aud string) bool { return strings.Contains(aud, provider.BindingMark) }):
+		return cli.Failed("the ID token from %s is bound to another request, which had keys of its own", t.Source).
+			Hint("let gatepass mint the ID token: leave out --id-token-file and give --audience").
+			Hint("or mint one for the audience of the token rule alone, without %s and what follows it", provider.BindingMark)
+	case audience == "" || slices.Contains(have, audience):
 		return nil
 	}
-	return wrongAudience(t, f.Audience)
+	return wrongAudience(t, audience)
+}
+
+// checkMinted refuses a token that is not for the audience that it was asked for.
+func (t *Token) checkMinted(audience string) error {
+	if err := t.check(); err != nil || slices.Contains(Audiences(t.claims["aud"]), audience) {
+		return err
+	}
+	base, _, _ := strings.Cut(audience, provider.BindingMark)
+	return cli.Failed("the ID token from %s is not for audience %q, which it was asked for", t.Source, audience).
+		Hint("run `gatepass doctor`, which shows what the ID token says").
+		Hint("or mint one for %q by other means, and give it by --id-token-file", base)
 }
 
 // Audiences reads the claim aud, a string or an array of strings (RFC 7519 §4.1.3).

@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/cli"
+	"github.com/gatepass-ci/gatepass/internal/words"
 	"github.com/gatepass-ci/gatepass/pkg/api"
+	"github.com/gatepass-ci/gatepass/pkg/provider"
 )
 
 // Token is an ID token and where it came from. It prints as its source, so
@@ -47,44 +49,76 @@ type Finder struct {
 	Sleep func(context.Context, time.Duration) error
 }
 
-// Find returns the ID token of this job, from the first source that has one:
-// the file, then for one CI system after another a token that it mints for the
-// audience, and its variables. The token's shape is checked; its signature is the
-// service's business.
-func (f Finder) Find(ctx context.Context) (Token, error) {
-	if len(f.chosen()) == 0 {
-		return Token{}, cli.Misused("join method %q is not supported", f.Method).
-			Hint("use --join-method=%s, or leave it out", strings.Join(Methods(), " or --join-method="))
-	}
-	token, err := f.pick(ctx)
-	if err != nil {
-		return Token{}, err
-	}
-	if token.value == "" {
-		return Token{}, f.noneFound()
-	}
-	if err := f.check(&token); err != nil {
-		return Token{}, err
-	}
-	return token, nil
+// Source is where the ID token of this job comes from.
+type Source struct {
+	finder Finder
+	minter *system // that mints the ID token; nil if it is there already
+	ready  Token   // the one that is there
 }
 
-// pick returns the first token found, or a zero one.
-func (f Finder) pick(ctx context.Context) (Token, error) {
+// Find finds where the ID token of this job comes from, the first of these: the file, then for
+// one CI system after another the token that it mints for the audience, and its variables. A
+// token that is there is checked by its shape; its signature is the service's business.
+// Nothing is minted yet.
+func (f Finder) Find() (*Source, error) {
+	if len(f.chosen()) == 0 {
+		return nil, cli.Misused("join method %q is not supported", f.Method).
+			Hint("use --join-method=%s, or leave it out", strings.Join(Methods(), " or --join-method="))
+	}
+	if before, _, bound := strings.Cut(f.Audience, provider.BindingMark); bound {
+		return nil, cli.Misused("--audience %q is bound to one request", words.Clean(f.Audience)).
+			Hint("give the audience that the token rule names, %q; gatepass binds the ID token to its request by itself", words.Clean(before))
+	}
+	s, err := f.pick()
+	if err != nil || s.minter != nil {
+		return s, err
+	}
+	if s.ready.value == "" {
+		return nil, f.noneFound()
+	}
+	if err := s.ready.checkReady(f.Audience); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// pick returns the first source that has a token, or one that has none.
+func (f Finder) pick() (*Source, error) {
 	if f.File != "" {
 		value, err := f.readFile()
-		return Token{value: value, Method: f.fileMethod(), Source: f.File}, err
+		return &Source{finder: f, ready: Token{value: value, Method: f.fileMethod(), Source: f.File}}, err
 	}
 	for _, s := range f.chosen() {
 		if s.mints != nil && s.mints(f) {
-			value, err := s.mint(ctx, f)
-			return Token{value: value, Method: s.method, Source: s.minter}, err
+			return &Source{finder: f, minter: &s}, nil
 		}
 		if name, value := s.token(f); value != "" {
-			return Token{value: value, Method: s.method, Source: name}, nil
+			return &Source{finder: f, ready: Token{value: value, Method: s.method, Source: name}}, nil
 		}
 	}
-	return Token{}, nil
+	return &Source{}, nil
+}
+
+// Mints reports whether Token has an ID token minted.
+func (s *Source) Mints() bool { return s.minter != nil }
+
+// Token returns the ID token. It is minted for the audience, anew by each call, unless it is
+// there already: then its audience is what it is.
+func (s *Source) Token(ctx context.Context, audience string) (Token, error) {
+	if s.minter == nil {
+		return s.ready, nil
+	}
+	f := s.finder
+	f.Audience = audience
+	value, err := s.minter.mint(ctx, f)
+	if err != nil {
+		return Token{}, err
+	}
+	token := Token{value: value, Method: s.minter.method, Source: s.minter.minter}
+	if err := token.checkMinted(audience); err != nil {
+		return Token{}, err
+	}
+	return token, nil
 }
 
 // fileMethod is the method of a token from a file: as told, or the CI we run in.

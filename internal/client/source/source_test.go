@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/cli"
+	"github.com/gatepass-ci/gatepass/pkg/provider"
 )
 
 func tokenWith(payload string) string {
@@ -27,6 +28,15 @@ var (
 	both          = tokenWith(`{"aud":["x","a"]}`)
 )
 
+// found is the ID token of f, minted for its audience if it is minted.
+func found(f Finder) (Token, error) {
+	s, err := f.Find()
+	if err != nil {
+		return Token{}, err
+	}
+	return s.Token(context.Background(), f.Audience)
+}
+
 func TestFind(t *testing.T) {
 	circle := map[string]string{envCircle: "true", envCircleTokenV2: fromV2, envCircleToken: fromV1}
 	everything := map[string]string{envCircle: "true", envCircleTokenV2: fromV2, envBitbucketToken: fromBitbucket}
@@ -37,33 +47,36 @@ func TestFind(t *testing.T) {
 		method string
 		fails  string // part of the error
 	}{
-		"a file comes first":                  {Finder{File: "token"}, everything, minted, "circleci", ""},
-		"a file outside of any CI":            {Finder{File: "token"}, nil, minted, "", ""},
-		"a file with a method":                {Finder{File: "token", Method: "bitbucket"}, nil, minted, "bitbucket", ""},
-		"Bitbucket comes before CircleCI":     {Finder{}, everything, fromBitbucket, "bitbucket", ""},
-		"a method narrows to CircleCI":        {Finder{Method: "circleci"}, everything, fromV2, "circleci", ""},
-		"a method narrows to Bitbucket":       {Finder{Method: "bitbucket"}, circle, "", "", "BITBUCKET_STEP_OIDC_TOKEN is not set"},
-		"V2 comes before V1":                  {Finder{}, circle, fromV2, "circleci", ""},
-		"V1 alone":                            {Finder{}, map[string]string{envCircleToken: fromV1}, fromV1, "circleci", ""},
-		"an audience is minted for":           {Finder{Audience: "a"}, circle, minted, "circleci", ""},
-		"an audience outside of CircleCI":     {Finder{Audience: "a"}, map[string]string{envBitbucketToken: both}, both, "bitbucket", ""},
-		"another audience":                    {Finder{Audience: "a"}, map[string]string{envBitbucketToken: fromBitbucket}, "", "", `not for audience "a"`},
-		"an audience that is a number":        {Finder{Audience: "1"}, map[string]string{envBitbucketToken: tokenWith(`{"aud":1}`)}, "", "", "not for audience"},
-		"an unknown method":                   {Finder{Method: "jenkins"}, everything, "", "", "not supported"},
-		"nothing":                             {Finder{}, nil, "", "", "no ID token"},
-		"a missing file":                      {Finder{File: "missing"}, everything, "", "", "does not exist"},
-		"an unreadable file":                  {Finder{File: "unreadable"}, everything, "", "", "permission denied"},
-		"an empty file":                       {Finder{File: "empty"}, everything, "", "", "is empty"},
-		"a huge file":                         {Finder{File: "huge"}, everything, "", "", "more than 16384 bytes"},
-		"two parts":                           {Finder{}, map[string]string{envBitbucketToken: "e30.e30"}, "", "", "three parts"},
-		"an empty part":                       {Finder{}, map[string]string{envBitbucketToken: "e30.e30."}, "", "", "base64url"},
-		"a quoted token":                      {Finder{}, map[string]string{envBitbucketToken: `"` + fromBitbucket + `"`}, "", "", "base64url"},
-		"a masked token":                      {Finder{}, map[string]string{envBitbucketToken: "****"}, "", "", "three parts"},
-		"a token whose payload is no object":  {Finder{}, map[string]string{envBitbucketToken: tokenWith(`7`)}, "", "", "JSON object"},
-		"a variable with more than 16 KiB":    {Finder{}, map[string]string{envBitbucketToken: strings.Repeat("a", 16<<10+1)}, "", "", "16 KiB"},
-		"the CircleCI variable is not enough": {Finder{}, map[string]string{envCircle: "true"}, "", "", "neither CIRCLE_OIDC_TOKEN_V2"},
+		"a file comes first":                                  {Finder{File: "token"}, everything, minted, "circleci", ""},
+		"a file outside of any CI":                            {Finder{File: "token"}, nil, minted, "", ""},
+		"a file with a method":                                {Finder{File: "token", Method: "bitbucket"}, nil, minted, "bitbucket", ""},
+		"Bitbucket comes before CircleCI":                     {Finder{}, everything, fromBitbucket, "bitbucket", ""},
+		"a method narrows to CircleCI":                        {Finder{Method: "circleci"}, everything, fromV2, "circleci", ""},
+		"a method narrows to Bitbucket":                       {Finder{Method: "bitbucket"}, circle, "", "", "BITBUCKET_STEP_OIDC_TOKEN is not set"},
+		"V2 comes before V1":                                  {Finder{}, circle, fromV2, "circleci", ""},
+		"V1 alone":                                            {Finder{}, map[string]string{envCircleToken: fromV1}, fromV1, "circleci", ""},
+		"an audience is minted for":                           {Finder{Audience: "a"}, circle, minted, "circleci", ""},
+		"an audience outside of CircleCI":                     {Finder{Audience: "a"}, map[string]string{envBitbucketToken: both}, both, "bitbucket", ""},
+		"another audience":                                    {Finder{Audience: "a"}, map[string]string{envBitbucketToken: fromBitbucket}, "", "", `not for audience "a"`},
+		"a file with a bound token":                           {Finder{File: "bound"}, circle, "", "", "bound to another request"},
+		"a file with a token that is bound, for its audience": {Finder{File: "bound", Audience: "a"}, circle, "", "", "bound to another request"},
+		"an audience in its bound form":                       {Finder{Audience: "a#gatepass-v1:x"}, circle, "", "", `"a#gatepass-v1:x" is bound to one request`},
+		"an audience that is a number":                        {Finder{Audience: "1"}, map[string]string{envBitbucketToken: tokenWith(`{"aud":1}`)}, "", "", "not for audience"},
+		"an unknown method":                                   {Finder{Method: "jenkins"}, everything, "", "", "not supported"},
+		"nothing":                                             {Finder{}, nil, "", "", "no ID token"},
+		"a missing file":                                      {Finder{File: "missing"}, everything, "", "", "does not exist"},
+		"an unreadable file":                                  {Finder{File: "unreadable"}, everything, "", "", "permission denied"},
+		"an empty file":                                       {Finder{File: "empty"}, everything, "", "", "is empty"},
+		"a huge file":                                         {Finder{File: "huge"}, everything, "", "", "more than 16384 bytes"},
+		"two parts":                                           {Finder{}, map[string]string{envBitbucketToken: "e30.e30"}, "", "", "three parts"},
+		"an empty part":                                       {Finder{}, map[string]string{envBitbucketToken: "e30.e30."}, "", "", "base64url"},
+		"a quoted token":                                      {Finder{}, map[string]string{envBitbucketToken: `"` + fromBitbucket + `"`}, "", "", "base64url"},
+		"a masked token":                                      {Finder{}, map[string]string{envBitbucketToken: "****"}, "", "", "three parts"},
+		"a token whose payload is no object":                  {Finder{}, map[string]string{envBitbucketToken: tokenWith(`7`)}, "", "", "JSON object"},
+		"a variable with more than 16 KiB":                    {Finder{}, map[string]string{envBitbucketToken: strings.Repeat("a", 16<<10+1)}, "", "", "16 KiB"},
+		"the CircleCI variable is not enough":                 {Finder{}, map[string]string{envCircle: "true"}, "", "", "neither CIRCLE_OIDC_TOKEN_V2"},
 	}
-	files := map[string]string{"token": minted + "\n", "empty": "\n", "huge": strings.Repeat("a", 1<<20)}
+	files := map[string]string{"bound": tokenWith(`{"aud":["x","a#gatepass-v1:x"]}`), "token": minted + "\n", "empty": "\n", "huge": strings.Repeat("a", 1<<20)}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			f := test.finder
@@ -83,7 +96,7 @@ func TestFind(t *testing.T) {
 				}
 				return []byte(minted + "\n"), nil
 			}
-			token, err := f.Find(context.Background())
+			token, err := found(f)
 			if test.fails != "" {
 				if err == nil || !strings.Contains(err.Error(), test.fails) || len(cli.Of(err).Hints) == 0 {
 					t.Errorf("error %v, want %q and a hint", err, test.fails)
@@ -94,6 +107,62 @@ func TestFind(t *testing.T) {
 				t.Errorf("%s %q %v, want method %q", token, token.Method, err, test.method)
 			}
 		})
+	}
+}
+
+// TestNothingIsMintedBeforeItIsAskedFor holds that keys come first: a token that is minted
+// while it is looked for is bound to nothing.
+func TestNothingIsMintedBeforeItIsAskedFor(t *testing.T) {
+	var asked []string
+	f := Finder{
+		Audience: "a",
+		Getenv:   func(name string) string { return map[string]string{envCircle: "true", envCircleTokenV2: fromV2}[name] },
+		Run: func(_ context.Context, _ string, args ...string) ([]byte, error) {
+			asked = append(asked, args[len(args)-1])
+			return []byte(tokenWith(args[len(args)-1])), nil
+		},
+	}
+	s, err := f.Find()
+	if err != nil || !s.Mints() || len(asked) != 0 {
+		t.Fatalf("%v, minted for %q", err, asked)
+	}
+	for _, audience := range []string{"a#gatepass-v1:1", "a#gatepass-v1:2"} {
+		token, err := s.Token(t.Context(), audience)
+		if err != nil || len(Audiences(token.Claims()["aud"])) != 1 || Audiences(token.Claims()["aud"])[0] != audience {
+			t.Errorf("%v %v, want a token for %s", token.Claims(), err, audience)
+		}
+	}
+	if len(asked) != 2 {
+		t.Errorf("asked for %q, want one token for each request", asked)
+	}
+}
+
+// TestATokenForAnotherAudienceIsNotSent: what is minted is bound as it was asked, or not sent.
+func TestATokenForAnotherAudienceIsNotSent(t *testing.T) {
+	for _, answer := range []string{`{"aud":"a"}`, `{"aud":"a#gatepass-v1:2"}`, `{"aud":"A#gatepass-v1:1"}`, `{"aud":"a#gatepass-v1:1="}`, `{"aud":["a"]}`, `{}`} {
+		f := Finder{
+			Audience: "a",
+			Getenv:   func(name string) string { return map[string]string{envCircle: "true"}[name] },
+			Run:      func(context.Context, string, ...string) ([]byte, error) { return []byte(tokenWith(answer)), nil },
+		}
+		s, err := f.Find()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if token, err := s.Token(t.Context(), "a#gatepass-v1:1"); err == nil {
+			t.Errorf("%s: %s is taken for one that is bound to the request", answer, token)
+		}
+	}
+}
+
+// TestWhatMintsAgreesWithTheTable holds the clients' side and the rules' side together: a
+// rule may require what the client can do.
+func TestWhatMintsAgreesWithTheTable(t *testing.T) {
+	for _, s := range systems() {
+		p := provider.Of(s.method)
+		if p == nil || p.Mints != (s.mints != nil) {
+			t.Errorf("%s: the client mints: %t, and the table of CIs has %+v", s.method, s.mints != nil, p)
+		}
 	}
 }
 
@@ -123,7 +192,7 @@ func TestMintingIsTriedThreeTimes(t *testing.T) {
 				},
 				Sleep: func(_ context.Context, d time.Duration) error { slept += d; return nil },
 			}
-			token, err := f.Find(context.Background())
+			token, err := found(f)
 			if runs != test.runs || slept != time.Duration(runs-1)*time.Second && test.runs != 1 {
 				t.Errorf("%d runs, slept %s", runs, slept)
 			}

@@ -86,22 +86,6 @@ func (f Finder) System() string {
 	return ""
 }
 
-// Mints reports whether Find will have a token minted, for the audience that is set.
-func (f Finder) Mints() bool {
-	if f.File != "" {
-		return false
-	}
-	for _, s := range f.chosen() {
-		if s.mints != nil && s.mints(f) {
-			return true
-		}
-		if _, value := s.token(f); value != "" {
-			return false
-		}
-	}
-	return false
-}
-
 // Renewable says why there cannot be a second ID token in this job, or nil. An
 // ID token is good for one join, so without a second one nothing can be renewed.
 func (f Finder) Renewable() error {
