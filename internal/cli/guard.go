@@ -40,14 +40,17 @@ func Unguarded(w io.Writer) io.Writer {
 
 // Write implements io.Writer.
 func (g *guard) Write(p []byte) (int, error) {
-	text, colours := append(g.held, p...), IsTerminal(g.to)
+	text := append(g.held, p...)
 	clean := make([]byte, 0, len(text))
 	for len(text) > 0 && utf8.FullRune(text) {
 		r, n := utf8.DecodeRune(text)
-		switch colour := colourAt(text); {
+		switch ascii, colour := words.LeadingASCII(text), colourAt(text); {
+		case ascii > 0:
+			n = ascii
+			clean = append(clean, text[:n]...)
 		case words.Harmless(r) && !(r == utf8.RuneError && n == 1), r == '\n', r == '\t':
 			clean = append(clean, text[:n]...)
-		case colours && colour > 0:
+		case colour > 0 && IsTerminal(g.to):
 			n = colour
 			clean = append(clean, text[:n]...)
 		default:
@@ -65,6 +68,9 @@ func (g *guard) Write(p []byte) (int, error) {
 // colourAt is the length of one of Style's sequences at the beginning of text, 0 if there
 // is none.
 func colourAt(text []byte) int {
+	if text[0] != '\x1b' {
+		return 0
+	}
 	for _, code := range []string{bold, red, green, yellow, plain} {
 		if bytes.HasPrefix(text, []byte(sequence(code))) {
 			return len(sequence(code))

@@ -12,6 +12,17 @@ import (
 // direction of text or is not seen (Unicode, categories Cc, Cf, Zl, Zp, Co and Cn).
 func Harmless(r rune) bool { return unicode.IsPrint(r) }
 
+// LeadingASCII is the length of the printable ASCII at the beginning of text. It is
+// harmless, and most text is nothing else: looked at as such it costs little.
+func LeadingASCII(text []byte) int {
+	for i, b := range text {
+		if b < ' ' || b > '~' {
+			return i
+		}
+	}
+	return len(text)
+}
+
 // EscapeJSON writes in JSON text what is not harmless as \u and four hexadecimal digits,
 // which means the same (RFC 8259, section 7). Line breaks between values stay.
 func EscapeJSON(text []byte) []byte {
@@ -38,7 +49,10 @@ func escape(text []byte, one func([]byte, rune) []byte) []byte {
 	escaped := make([]byte, 0, len(text))
 	for len(text) > 0 {
 		r, n := utf8.DecodeRune(text)
-		if Harmless(r) || r == '\n' {
+		if ascii := LeadingASCII(text); ascii > 0 {
+			n = ascii
+			escaped = append(escaped, text[:n]...)
+		} else if Harmless(r) || r == '\n' {
 			escaped = append(escaped, text[:n]...)
 		} else {
 			escaped = one(escaped, r)
