@@ -102,11 +102,11 @@ func serialsOf(t *testing.T, text string) (all []string) {
 
 func mustCRL(t *testing.T, l *authority.Lists, purposes ...cert.Purpose) string {
 	t.Helper()
-	text, err := l.CRL(t.Context(), purposes...)
+	list, err := l.CRL(t.Context(), purposes...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return text
+	return string(list.Content)
 }
 
 func mustKRL(t *testing.T, l *authority.Lists) []byte {
@@ -115,7 +115,7 @@ func mustKRL(t *testing.T, l *authority.Lists) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return list
+	return list.Content
 }
 
 func TestListsHaveWhatIsRevokedAndValid(t *testing.T) {
@@ -180,7 +180,7 @@ func TestListsDuringARotation(t *testing.T) {
 	}
 	a.Signer, a.OtherSigners = newKey(t), nil
 	if text, err := lists.CRL(t.Context(), cert.X509Database); err == nil {
-		t.Errorf("no key can sign, and the CRL is %q", text)
+		t.Errorf("no key can sign, and the CRL is %q", text.Content)
 	}
 }
 
@@ -239,7 +239,7 @@ func TestListsFailClosed(t *testing.T) {
 			breaks()
 			w.now = w.now.Add(authority.ListsMaxAge)
 			if list, err := lists.KRL(t.Context()); !errors.Is(err, authority.ErrRevocations) {
-				t.Errorf("got %d bytes, %v; want authority.ErrRevocations", len(list), err)
+				t.Errorf("got %v, %v; want authority.ErrRevocations", list, err)
 			}
 		})
 	}
@@ -310,4 +310,53 @@ func TestParseSerial(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A list is made once for what was revoked, however many fetch it and however often the
+// store is read: the next one has the same bytes and the same tag.
+func TestListsAreMadeOnceAChange(t *testing.T) {
+	w, lists := newWorld(t)
+	w.revoke(cert.SSHUser, "255", at.Add(12*time.Hour))
+	w.revoke(cert.X509Database, "ff", at.Add(12*time.Hour))
+	ask := func() [2]*authority.List {
+		krl, err := lists.KRL(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		crl, err := lists.CRL(t.Context(), cert.X509Database, cert.X509Application)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return [2]*authority.List{krl, crl}
+	}
+	last, made := ask(), 1
+	expect := func(when string, want int) {
+		t.Helper()
+		for range 100 {
+			if next := ask(); next != last {
+				if next[0].Tag == last[0].Tag || next[1].Tag == last[1].Tag {
+					t.Errorf("%s: another list has the same tag", when)
+				}
+				last, made = next, made+1
+			}
+			w.now = w.now.Add(time.Second)
+		}
+		if made != want {
+			t.Errorf("%s: the lists were made %d times, want %d", when, made, want)
+		}
+	}
+	expect("nothing has changed", 1)
+	w.revoke(cert.SSHUser, "256", at.Add(12*time.Hour))
+	w.revoke(cert.X509Database, "fe", at.Add(12*time.Hour))
+	w.now = w.now.Add(authority.ListsMaxAge)
+	expect("two were revoked", 2)
+	w.now = w.now.Add(time.Hour)
+	expect("an hour later", 3)
+	for i, serial := range []string{"257", "fd"} {
+		changed := slices.Clone(w.revocations[i].Certificates)
+		changed[0].Serial = serial
+		w.revocations[i].Certificates = changed
+	}
+	w.now = w.now.Add(authority.ListsMaxAge)
+	expect("a stored revocation was changed", 4)
 }

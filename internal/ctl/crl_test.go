@@ -56,11 +56,11 @@ func (s stored) Revocations(context.Context) ([]store.Revocation, error) { retur
 func (o oneAuthority) crl(t *testing.T, all ...store.Revocation) string {
 	t.Helper()
 	lists := authority.NewLists(authority.ListsConfig{Revocations: stored(all), Authorities: o, Now: time.Now, Rand: rand.Reader})
-	text, err := lists.CRL(t.Context(), cert.X509Database)
+	list, err := lists.CRL(t.Context(), cert.X509Database)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return text
+	return string(list.Content)
 }
 
 func TestCRLOfTheService(t *testing.T) {

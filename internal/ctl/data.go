@@ -85,7 +85,11 @@ func (l listed) Revocations(context.Context) ([]store.Revocation, error) { retur
 
 // KRL returns the KRL of revocations. No key signs it.
 func (c *Env) KRL(ctx context.Context, revocations []store.Revocation) ([]byte, error) {
-	return authority.NewLists(authority.ListsConfig{Revocations: listed(revocations), Now: c.Now, Rand: rand.Reader}).KRL(ctx)
+	list, err := authority.NewLists(authority.ListsConfig{Revocations: listed(revocations), Now: c.Now, Rand: rand.Reader}).KRL(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return list.Content, nil
 }
 
 // CRL signs by the key files, of what is stored or not.
@@ -95,7 +99,11 @@ func (d *directory) CRL(ctx context.Context, revocations []store.Revocation, _ b
 		return "", err
 	}
 	lists := authority.ListsConfig{Revocations: listed(revocations), Authorities: authorities, Now: d.env.Now, Rand: rand.Reader}
-	return authority.NewLists(lists).CRL(ctx, cert.X509Purposes()...)
+	list, err := authority.NewLists(lists).CRL(ctx, cert.X509Purposes()...)
+	if err != nil {
+		return "", err
+	}
+	return string(list.Content), nil
 }
 
 func (d *directory) Refresher() (Refresher, error) {

@@ -19,6 +19,9 @@ const maxField = 256
 
 // checkRequest checks the request's shape: which fields there are, not what they are worth.
 func checkRequest(req *api.JoinRequest) error {
+	if field := idTokenIn(req); field != "" {
+		return refuse(api.CodeMalformedRequest, "%s has an ID token in it, which belongs into id_token alone; give the value of %s", field, field)
+	}
 	malformed := func(format string, args ...any) error { return refuse(api.CodeMalformedRequest, format, args...) }
 	switch {
 	case req.Token == "":

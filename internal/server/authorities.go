@@ -34,7 +34,7 @@ func lines(all []string) string {
 // publish returns what servers trust, as it is now.
 func (h *handler) publish(r *http.Request) (*api.Authorities, error) {
 	h.Join.Authorities.Prepare(r.Context())
-	all, err := authority.Publish(r.Context(), h.Join.Authorities)
+	all, err := h.published.Publish(r.Context(), h.Join.Authorities)
 	if err != nil {
 		return nil, h.signerUnavailable(r, err)
 	}
@@ -102,10 +102,6 @@ func (h *handler) jwks(w http.ResponseWriter, r *http.Request) error {
 	}
 	write(w, http.StatusOK, "application/json", set)
 	return nil
-}
-
-func (h *handler) health(w http.ResponseWriter, _ *http.Request) error {
-	return writeJSON(w, api.Health{Status: "ok", Version: h.Version})
 }
 
 func (h *handler) signerUnavailable(r *http.Request, err error) error {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"path"
+	"strings"
 	"time"
 
 	"github.com/gatepass-ci/gatepass/internal/authority"
@@ -30,22 +31,40 @@ func (h *handler) revokedKRL(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return h.noList(r, err)
 	}
-	writeList(w, "application/octet-stream", list)
+	writeList(w, r, "application/octet-stream", list)
 	return nil
 }
 
 func (h *handler) revokedCRL(w http.ResponseWriter, r *http.Request) error {
-	lists, err := h.Revoked.CRL(r.Context(), revokedFiles[path.Base(r.URL.Path)]...)
+	list, err := h.Revoked.CRL(r.Context(), revokedFiles[path.Base(r.URL.Path)]...)
 	if err != nil {
 		return h.noList(r, err)
 	}
-	writeList(w, "text/plain; charset=utf-8", []byte(lists))
+	writeList(w, r, "text/plain; charset=utf-8", list)
 	return nil
 }
 
-func writeList(w http.ResponseWriter, contentType string, list []byte) {
-	w.Header().Set("Cache-Control", fmt.Sprintf("public, max-age=%d", int(revokedFor.Seconds())))
-	write(w, http.StatusOK, contentType, list)
+// writeList answers with a list, or with 304 if the caller has it (RFC 9110 §13.1.2).
+func writeList(w http.ResponseWriter, r *http.Request, contentType string, list *authority.List) {
+	header := w.Header()
+	header.Set("Cache-Control", fmt.Sprintf("public, max-age=%d", int(revokedFor.Seconds())))
+	header.Set("ETag", list.Tag)
+	if hasList(r, list.Tag) {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	write(w, http.StatusOK, contentType, list.Content)
+}
+
+// hasList reports whether the caller says that it has the content of this tag. Which tags
+// have a comma does not matter: ours have none.
+func hasList(r *http.Request, tag string) bool {
+	for _, one := range strings.Split(strings.Join(r.Header.Values("If-None-Match"), ","), ",") {
+		if one = strings.TrimSpace(one); one == "*" || strings.TrimPrefix(one, "W/") == tag {
+			return true
+		}
+	}
+	return false
 }
 
 // noList answers when there is no list. It never answers with one that is not whole:

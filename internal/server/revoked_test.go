@@ -95,6 +95,45 @@ func TestRevokedLists(t *testing.T) {
 	}
 }
 
+// A host that has the list is told so, and sent nothing, until something is revoked.
+func TestRevokedListsThatTheCallerHas(t *testing.T) {
+	s := newService(t)
+	joined := s.granted(s.bitbucketRequest())
+	for _, path := range []string{api.PathRevokedKRL, api.PathRevokedCRL, api.PathRevoked + "/x509-identity.crl"} {
+		first := s.do(http.MethodGet, path, nil)
+		tag := first.header.Get("ETag")
+		if len(tag) < 34 || tag[0] != '"' {
+			t.Fatalf("%s has the tag %q", path, tag)
+		}
+		for _, c := range []struct {
+			method, has string
+			status      int
+		}{
+			{http.MethodGet, tag, http.StatusNotModified},
+			{http.MethodHead, tag, http.StatusNotModified},
+			{http.MethodGet, "W/" + tag, http.StatusNotModified},
+			{http.MethodGet, `"another", ` + tag, http.StatusNotModified},
+			{http.MethodGet, "*", http.StatusNotModified},
+			{http.MethodGet, `"another"`, http.StatusOK},
+			{http.MethodGet, strings.Trim(tag, `"`), http.StatusOK},
+			{http.MethodHead, `"another"`, http.StatusOK},
+			{http.MethodGet, "", http.StatusOK},
+		} {
+			a := s.do(c.method, path, nil, "If-None-Match", c.has, "Range", "bytes=0-9", "If-Match", `"another"`)
+			whole := c.status == http.StatusOK && c.method == http.MethodGet
+			if a.status != c.status || a.header.Get("ETag") != tag || a.header.Get("Cache-Control") != "public, max-age=30" || whole != (a.body == first.body) || !whole && a.body != "" {
+				t.Errorf("%s %s with %s: %d, %d bytes, %v", c.method, path, c.has, a.status, len(a.body), a.header)
+			}
+		}
+	}
+	before := s.do(http.MethodGet, api.PathRevokedKRL, nil)
+	s.revoke(joined.JoinID)
+	s.clock.advance(authority.ListsMaxAge)
+	if a := s.do(http.MethodGet, api.PathRevokedKRL, nil, "If-None-Match", before.header.Get("ETag")); a.status != http.StatusOK || a.body == before.body {
+		t.Errorf("after a revocation: %d, %d bytes", a.status, len(a.body))
+	}
+}
+
 // listed tells whether a KRL has the serial of a join's SSH certificate.
 func listed(t *testing.T, krl string, joined *api.JoinResponse) bool {
 	t.Helper()

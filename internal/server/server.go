@@ -35,7 +35,9 @@ type Config struct {
 // handler answers requests by a table of paths.
 type handler struct {
 	Config
-	routes map[string]route
+	routes    map[string]route
+	published authority.Publisher
+	checked   healthCheck
 }
 
 // route is what a path takes. A GET route answers HEAD too.
@@ -83,7 +85,13 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *handler) route(w http.ResponseWriter, r *http.Request) error {
-	route, ok := h.routes[r.URL.Path]
+	if len(r.TransferEncoding) > 0 {
+		// With a Content-Length beside it a proxy may see another body than we do (RFC 9112
+		// §6.3), and net/http no longer tells whether there was one. No client needs it.
+		w.Header().Set("Connection", "close")
+		return problem(api.CodeMalformedRequest, "the request has a Transfer-Encoding; send its body with a Content-Length")
+	}
+	route, ok := h.routes[r.URL.EscapedPath()] // an escaped slash is not a slash to whoever stands before us
 	if !ok {
 		return problem(api.CodeNotFound, "there is nothing at this path; jobs join by POST "+api.PathJoin)
 	}
