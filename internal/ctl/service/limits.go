@@ -49,7 +49,7 @@ func connectionsWithin(wanted int) int {
 }
 
 // newHTTP is the HTTP server of a handler. It speaks HTTP/1.1 alone: a join is one request,
-// and HTTP/2 would let one connection have many (docs/decisions/0025-bounds-of-serve.md).
+// and HTTP/2 would let one connection have many (docs/decisions/0027-bounds-of-serve.md).
 func newHTTP(handler http.Handler, l limits, c *connections, log *slog.Logger) *http.Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
