@@ -85,6 +85,8 @@ type Overview struct {
 	Granted int            `json:"granted"`
 	Refused int            `json:"refused"`
 	Codes   map[string]int `json:"codes,omitempty"` // of those refused
+	// Damaged are the records of the last hour that cannot be read, by their join ids.
+	Damaged []string `json:"damaged,omitempty"`
 }
 
 // Look gathers an Overview.
@@ -102,8 +104,9 @@ func Look(ctx context.Context, s store.Store, now time.Time) (Overview, error) {
 		return o, err
 	}
 	for r, err := range s.Joins(ctx, store.Query{Since: now.Add(-time.Hour)}) {
-		if _, damaged := errors.AsType[*store.DamagedError](err); damaged {
-			continue // joins ls names it
+		if damaged, ok := errors.AsType[*store.DamagedError](err); ok {
+			o.Damaged = append(o.Damaged, damaged.JoinID)
+			continue
 		}
 		if err != nil {
 			return o, fmt.Errorf("reading the joins of the last hour: %w", err)

@@ -15,6 +15,10 @@ import (
 // of a store: an item that is missing must not pass for an authority that is left out.
 var ErrNone = errors.New("not found")
 
+// ErrApart says that the signing keys and the store do not belong together: one of them
+// was lost, or is older than the other.
+var ErrApart = errors.New("the keys and the store do not belong together")
+
 // Authorities give the signing keys.
 type Authorities interface {
 	// Authority returns the authority of a purpose, ready to sign within ctx;

@@ -43,6 +43,9 @@ type Backend interface {
 	// Running returns the service that runs on the store. If none answers, the error says
 	// so in a few words.
 	Running(ctx context.Context) (*Running, error)
+	// Damage returns what cannot be read back of the store, or cannot be trusted, and whether
+	// it looked everywhere; with whole it does. A stack's store looks after itself.
+	Damage(ctx context.Context, whole bool) (found []error, everywhere bool, err error)
 	// PublicURL returns the URL of the service; "" if it is not known.
 	PublicURL(ctx context.Context) string
 	Close() error
@@ -106,7 +109,7 @@ func (c *Env) On(run func(ctx context.Context, b Backend, args []string) error) 
 }
 
 func (c *Env) openData(ctx context.Context) (Backend, error) {
-	store, err := sqlite.Open(ctx, c.Data, sqlite.Options{MustExist: true})
+	store, err := sqlite.Open(ctx, c.Data, sqlite.Options{MustExist: true, Mark: MarkFile(c.Data)})
 	if errors.Is(err, sqlite.ErrNoData) {
 		return nil, cli.Failed("there is %w in %s", sqlite.ErrNoData, c.Data).Hint("check the path; only serve begins one: gatepassctl serve --data %s", words.ShellWord(c.Data))
 	}

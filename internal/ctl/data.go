@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"math"
 	"path/filepath"
 	"time"
 
@@ -41,11 +42,19 @@ func (d *directory) Close() error             { return d.store.Close() }
 // AuthoritiesDir, in the data directory, has the authorities' key files.
 const AuthoritiesDir = "authorities"
 
+// MarkFile, beside the keys of a data directory, is by which they and the store know each
+// other.
+func MarkFile(data string) string { return filepath.Join(data, AuthoritiesDir, "store.json") }
+
 func (d *directory) authoritiesDir() string { return filepath.Join(d.path, AuthoritiesDir) }
 
 // Authorities reads the key files. Only serve makes them.
 func (d *directory) Authorities(ctx context.Context) (authority.Authorities, error) {
-	all, err := localca.Open(ctx, d.authoritiesDir(), localca.Options{ReadOnly: true, Rotated: d.store})
+	known, err := d.store.KnownKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all, err := localca.Open(ctx, d.authoritiesDir(), localca.Options{ReadOnly: true, Rotated: d.store, Known: known})
 	if errors.Is(err, fs.ErrNotExist) {
 		return noAuthorities{}, nil
 	}
@@ -139,4 +148,14 @@ func (d *directory) PublicURL(ctx context.Context) string {
 		return running.PublicURL
 	}
 	return ""
+}
+
+// Damage implements Backend.
+func (d *directory) Damage(ctx context.Context, whole bool) ([]error, bool, error) {
+	most := int64(sqlite.CheckedBytes)
+	if whole {
+		most = math.MaxInt64
+	}
+	found, err := d.store.FindDamage(ctx, most)
+	return append(found.Database, found.Records...), !found.Unchecked, err
 }

@@ -93,7 +93,7 @@ func (c *Env) Damaged(all []*store.DamagedError) error {
 func Join(ctx context.Context, joins store.Records, id string) (store.Record, error) {
 	record, err := joins.Join(ctx, JoinID(id))
 	if errors.Is(err, store.ErrNotFound) {
-		err = cli.Failed("there is no record of join %s", id).Hint("a join that was refused before its ID token was verified leaves a line in the service's log only; see gatepassctl joins ls")
+		err = cli.Failed("there is no record of join %s", id).Hint("a join that was refused before its ID token was verified leaves a line in the service's log only, and one that was refused again and again is counted in another's record; see gatepassctl joins ls")
 	}
 	return record, err
 }

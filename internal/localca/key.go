@@ -22,6 +22,12 @@ func (f *folder) key(id string, o Options) (*ecdsa.PrivateKey, error) {
 	// now has a key, unless that was lost.
 	_, orphan := f.root.Lstat(id + ".crt")
 	text, err := f.read(name, ownerMayRead)
+	if errors.Is(err, fs.ErrNotExist) && orphan == nil && o.Anew {
+		if err := f.root.Rename(id+".crt", id+".crt"+retired); err != nil {
+			return nil, fmt.Errorf("putting %s aside: %w", f.path(id+".crt"), err)
+		}
+		orphan = fs.ErrNotExist
+	}
 	if errors.Is(err, fs.ErrNotExist) && orphan == nil {
 		return nil, fmt.Errorf("%s is missing beside its certificate; restore it from a backup, or remove %s to begin a new authority, which no server trusts yet",
 			f.path(name), f.path(id+".crt"))

@@ -11,10 +11,16 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -30,6 +36,12 @@ type Options struct {
 	// Rotated says which keys the authorities have that were rotated; nil means that
 	// none was.
 	Rotated authority.Reader
+	// Known are the keys that the store remembers of authorities that were never rotated,
+	// as PublicSum gives them: a key that is missing, or is another one, is an error,
+	// authority.ErrApart, and none is made in its place.
+	Known map[cert.Purpose]string
+	// Anew puts a certificate aside whose key is missing, and makes a new key.
+	Anew bool
 	// Now is the clock for new certificates; nil means time.Now.
 	Now func() time.Time
 }
@@ -98,12 +110,70 @@ func (f *folder) authority(p cert.Purpose, o Options) (*authority.Authority, err
 	if err := f.checkNeverRotated(p); err != nil {
 		return nil, err
 	}
+	known, isKnown := o.Known[p]
+	if _, err := f.root.Lstat(string(p) + ".key"); isKnown && errors.Is(err, fs.ErrNotExist) {
+		return nil, f.lost("%s is missing, and the store knows it", f.path(string(p)+".key"))
+	}
 	key, err := f.key(string(p), o)
 	if err != nil {
 		return nil, err
 	}
+	sum, err := PublicSum(key.Public())
+	if err != nil {
+		return nil, err
+	}
+	if isKnown && sum != known {
+		return nil, f.lost("%s is another key than the one that the store knows", f.path(string(p)+".key"))
+	}
 	a := &authority.Authority{Purpose: p}
 	return a, f.add(a, string(p), key, true, o)
+}
+
+// lost says that a key is not what the store knows, and what to do.
+func (f *folder) lost(format string, args ...any) error {
+	return fmt.Errorf("%w: %s; restore the whole directory from one backup, or take it as it is, with a new key that no server trusts yet in place of one that is missing: gatepassctl serve --data %s --new",
+		authority.ErrApart, fmt.Sprintf(format, args...), filepath.Dir(f.dir))
+}
+
+// PublicSum is what tells keys apart: SHA-256 of the public half (PKIX), in lower-case
+// hexadecimal.
+func PublicSum(public crypto.PublicKey) (string, error) {
+	der, err := x509.MarshalPKIXPublicKey(public)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(der)
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// First returns the keys of the authorities that were never rotated, as Options.Known
+// has them.
+func (a *Authorities) First() (map[cert.Purpose]string, error) {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	first := make(map[cert.Purpose]string)
+	for p, found := range a.byPurpose {
+		if _, rotated := a.revisions[p]; rotated {
+			continue
+		}
+		sum, err := PublicSum(found.Signer.Public())
+		if err != nil {
+			return nil, err
+		}
+		first[p] = sum
+	}
+	return first, nil
+}
+
+// HasKeys tells whether there are keys in dir, of whatever authority and state.
+func HasKeys(dir string) (bool, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return slices.ContainsFunc(entries, func(e os.DirEntry) bool {
+		return strings.HasSuffix(strings.TrimSuffix(e.Name(), retired), ".key")
+	}), err
 }
 
 // add adds a key of this name, with its certificate if it is of an X.509 authority.

@@ -181,7 +181,7 @@ func (f *folder) checkNeverRotated(p cert.Purpose) error {
 	for _, name := range names {
 		id, isKey := strings.CutSuffix(strings.TrimSuffix(name, retired), ".key")
 		if isKey && isKeyName(p, id) && name != string(p)+".key" {
-			return fmt.Errorf("%s tells of a rotation of the authority %s that the store does not know; restore gatepass.db from the backup that the key files are of", f.path(name), p)
+			return fmt.Errorf("%s tells of a rotation of the authority %s that the store does not know; restore gatepass.db from the backup that the key files are of, or to begin anew with other keys move %s away first", f.path(name), p, f.dir)
 		}
 	}
 	return nil

@@ -1,9 +1,11 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -71,13 +73,30 @@ func (s *Store) PutRotatedAuthority(ctx context.Context, a authority.State, revi
 	if revision != "" {
 		statement, args = updateAuthority, append(args, revision)
 	}
-	result, err := s.write.ExecContext(ctx, statement, args...)
-	if err != nil {
+	if err := s.putRotated(ctx, a.Purpose, statement, args); err != nil {
+		if conflict, ok := errors.AsType[*store.ConflictError](err); ok {
+			return conflict
+		}
 		return s.fail(ctx, doing, err)
 	}
-	n, err := result.RowsAffected()
-	if err == nil && n == 0 {
-		return &store.ConflictError{Kind: store.KindAuthority, Name: string(a.Purpose)}
+	return nil
+}
+
+func (s *Store) putRotated(ctx context.Context, p cert.Purpose, statement string, args []any) error {
+	tx, err := s.write.BeginTx(ctx, nil)
+	if err != nil {
+		return err
 	}
-	return s.fail(ctx, doing, err)
+	defer tx.Rollback()
+	if err := s.checkGeneration(ctx, tx); err != nil {
+		return err
+	}
+	result, err := tx.ExecContext(ctx, statement, args...)
+	if err != nil {
+		return err
+	}
+	if n, err := result.RowsAffected(); err != nil || n == 0 {
+		return cmp.Or(err, error(&store.ConflictError{Kind: store.KindAuthority, Name: string(p)}))
+	}
+	return s.commitChange(ctx, tx)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -32,15 +33,21 @@ func (s *Store) advice(code int) string {
 	case sqlite3.SQLITE_FULL:
 		return "the disk is full: free some space"
 	case sqlite3.SQLITE_CORRUPT:
-		return "the database is damaged: restore it from a backup"
+		return "the database is damaged: " + s.restore()
 	case sqlite3.SQLITE_NOTADB:
-		return FileName + " is no database: restore it from a backup, or choose another data directory"
+		return FileName + " is not a database: " + s.restore()
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH:
 		return "the directory and every file in it must be writable: give them to the user that runs this command"
 	case sqlite3.SQLITE_IOERR:
 		return "the disk does not work: see the system's log"
 	}
 	return ""
+}
+
+// restore says what to do about a database that is lost.
+func (s *Store) restore() string {
+	return fmt.Sprintf("restore the whole directory from a backup; if there is none, move %s and the files whose names begin with it away, and begin with an empty database by: gatepassctl serve --data %s --new",
+		filepath.Join(s.dir, FileName), s.dir)
 }
 
 // primaryCode is SQLite's result code without its extension, 0 for another error

@@ -22,6 +22,8 @@ func ensureFile(dir string, mustExist bool) error {
 	switch {
 	case err == nil && !info.Mode().IsRegular():
 		return fmt.Errorf("%s is not a regular file: move it away", path)
+	case err == nil && info.Size() == 0 && mustExist: // SQLite would make a new database of it
+		return fmt.Errorf("%w in %s: %s is empty; restore it from a backup", ErrNoData, dir, FileName)
 	case err == nil:
 		return tighten(path)
 	case !errors.Is(err, fs.ErrNotExist):
@@ -100,4 +102,36 @@ func tighten(path string) error {
 
 func unusable(dir string, err error) error {
 	return fmt.Errorf("the data directory %s cannot be used: %w: give it to the user that runs this command, mode 0700", dir, err)
+}
+
+// openedFile is a file of the database as it was when it was opened.
+type openedFile struct {
+	path string
+	info os.FileInfo
+}
+
+// noteFiles remembers which files SQLite has open.
+func (s *Store) noteFiles() error {
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		path := filepath.Join(s.dir, FileName) + suffix
+		info, err := os.Lstat(path)
+		if err != nil {
+			return err
+		}
+		s.opened = append(s.opened, openedFile{path, info})
+	}
+	return nil
+}
+
+// checkFiles returns an error if a file of the database is no longer the one that SQLite
+// has open. What is written to one that was removed or replaced is lost when this process
+// ends, and another process does not see it.
+func (s *Store) checkFiles() error {
+	for _, f := range s.opened {
+		if info, err := os.Lstat(f.path); err != nil || !os.SameFile(f.info, info) {
+			return fmt.Errorf("%s was removed or replaced while it was open: stop this process, restore the database if it is not the right one, and start again with: gatepassctl serve --data %s",
+				f.path, s.dir)
+		}
+	}
+	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 )
 
 const (
@@ -41,6 +42,7 @@ var (
 type ledger struct {
 	mu      sync.Mutex
 	waiting waiting
+	used    atomic.Bool // something was committed since Advance
 	closed  bool
 	wake    chan struct{} // holds one token while something may wait; closed by close
 	ended   chan struct{}
@@ -190,7 +192,7 @@ func (s *Store) commitWaiting() {
 	for {
 		written, left, lost := s.writeGroup(tx, group)
 		if !lost {
-			answer(written, tx.Commit())
+			answer(written, s.commitGroup(tx))
 			return
 		}
 		// SQLite gave up the whole transaction because of one write, as it may when
@@ -202,6 +204,15 @@ func (s *Store) commitWaiting() {
 			return
 		}
 	}
+}
+
+// commitGroup makes a group durable, in the file that others find.
+func (s *Store) commitGroup(tx *sql.Tx) error {
+	if err := tx.Commit(); err != nil {
+		return err
+	}
+	s.ledger.used.Store(true)
+	return s.checkFiles()
 }
 
 // begin starts a transaction that no caller's context ends: it is everybody's.

@@ -32,6 +32,10 @@ type Options struct {
 	// MustExist refuses a directory that holds no data (ErrNoData) instead of
 	// starting a new store in it.
 	MustExist bool
+	// Mark is the file beside the authorities' keys by which they and the database know
+	// each other, in a directory that is there once KnowKeys is called. Empty means that
+	// there are no keys, and nothing is checked.
+	Mark string
 
 	lockWait time.Duration // 0 means maxLockWait; tests have less patience
 }
@@ -39,6 +43,8 @@ type Options struct {
 // Store is the embedded store. It is safe for concurrent use.
 type Store struct {
 	dir      string
+	mark     string
+	opened   []openedFile
 	lockWait time.Duration
 	// Writes have one connection, so that those of this process queue in Go,
 	// where a context ends the wait, and do not poll SQLite's lock.
@@ -65,14 +71,14 @@ func Open(ctx context.Context, dir string, opts Options) (*Store, error) {
 	if err := ensureFile(dir, opts.MustExist); err != nil {
 		return nil, err
 	}
-	s := &Store{dir: dir, lockWait: cmp.Or(opts.lockWait, maxLockWait)}
-	if err := s.open(ctx); err != nil {
+	s := &Store{dir: dir, mark: opts.Mark, lockWait: cmp.Or(opts.lockWait, maxLockWait)}
+	if err := s.open(ctx, opts.MustExist); err != nil {
 		return nil, errors.Join(s.fail(ctx, "opening the store", err), s.Close())
 	}
 	return s, nil
 }
 
-func (s *Store) open(ctx context.Context) error {
+func (s *Store) open(ctx context.Context, mustExist bool) error {
 	var err error
 	if s.write, err = s.pool(1, "_txlock=immediate"); err != nil {
 		return err
@@ -81,6 +87,9 @@ func (s *Store) open(ctx context.Context) error {
 		return err
 	}
 	if err := s.enableWAL(ctx); err != nil {
+		return err
+	}
+	if err := s.mustHaveData(ctx, mustExist); err != nil {
 		return err
 	}
 	migrations, err := migrations()
@@ -100,8 +109,24 @@ func (s *Store) open(ctx context.Context) error {
 	if err := s.changes.open(ctx, watch); err != nil {
 		return err
 	}
+	if err := s.noteFiles(); err != nil {
+		return err
+	}
 	s.startLedger()
 	return nil
+}
+
+// mustHaveData refuses a database without anything in it, such as one that was cut off.
+func (s *Store) mustHaveData(ctx context.Context, mustExist bool) error {
+	var objects int
+	if !mustExist {
+		return nil
+	}
+	err := s.write.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&objects)
+	if err == nil && objects == 0 {
+		return fmt.Errorf("%w: %s is empty; restore it from a backup", ErrNoData, FileName)
+	}
+	return err
 }
 
 // readOnly is a parameter of connections. What they read is in memory, or the system's

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -22,6 +23,10 @@ const (
 
 // Revocations implements store.RevocationReader.
 func (s *Store) Revocations(ctx context.Context) ([]store.Revocation, error) {
+	// A list that lacks what was revoked would make hosts take it again.
+	if err := errors.Join(s.checkFiles(), s.CheckGeneration(ctx)); err != nil {
+		return nil, s.fail(ctx, "reading the revocations", err)
+	}
 	rows, err := s.stmts.revocations.QueryContext(ctx)
 	all, err := collect(rows, err, func(rows *sql.Rows) (store.Revocation, error) {
 		var (
@@ -55,6 +60,9 @@ func (s *Store) revoke(ctx context.Context, batch []store.Revocation) (added int
 		return 0, err
 	}
 	defer tx.Rollback()
+	if err := s.checkGeneration(ctx, tx); err != nil {
+		return 0, err
+	}
 	for _, r := range batch {
 		body, err := store.EncodeRevocation(r)
 		if err != nil {
@@ -70,7 +78,7 @@ func (s *Store) revoke(ctx context.Context, batch []store.Revocation) (added int
 		}
 		added += int(n)
 	}
-	return added, tx.Commit()
+	return added, s.commitChange(ctx, tx)
 }
 
 // Forget implements store.Revocations.

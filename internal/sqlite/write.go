@@ -38,6 +38,9 @@ func (s *Store) apply(ctx context.Context, changes []change) error {
 		return err
 	}
 	defer tx.Rollback()
+	if err := s.checkGeneration(ctx, tx); err != nil {
+		return err
+	}
 	for _, c := range changes {
 		result, err := tx.ExecContext(ctx, c.sql, c.args...)
 		if err != nil {
@@ -49,7 +52,18 @@ func (s *Store) apply(ctx context.Context, changes []change) error {
 			return &store.ConflictError{Kind: c.Kind, Name: c.Name}
 		}
 	}
-	return tx.Commit()
+	return s.commitChange(ctx, tx)
+}
+
+// commitChange makes a change of an administrator durable, and marked beside the keys.
+func (s *Store) commitChange(ctx context.Context, tx *sql.Tx) error {
+	if err := tx.Commit(); err != nil {
+		return err
+	}
+	if err := s.checkFiles(); err != nil {
+		return err
+	}
+	return s.catchUp(ctx)
 }
 
 // change is a statement that affects one row if the row is as expected, else none.

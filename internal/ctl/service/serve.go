@@ -42,6 +42,10 @@ func (c *commands) serveCommand() *cobra.Command {
 authorities' keys are in the data directory, which is made if it is missing.
 The other commands work on the same directory meanwhile.
 
+It does not start on a directory whose keys or database were lost, or do not belong
+together. Restore the directory from a backup. If there is none, --new takes it as it
+is and makes what is missing.
+
 It logs JSON lines to standard error, one for each join.
 
 GATEPASS_PRIVATE_ISSUERS (host:port, …) names issuers at private addresses, and
@@ -71,6 +75,7 @@ GATEPASS_ISSUER_CA a file of certificates to trust beside the system's.`,
 		},
 	}
 	f := cmd.Flags()
+	f.BoolVar(&config.New, "new", false, "begin anew what was lost of the data directory: for one start, once nothing can be restored")
 	f.StringVar(&config.Listen, "listen", "127.0.0.1:8600", "address and port to listen at")
 	f.StringVar(&config.PublicURL, "public-url", "", "where clients reach the service; the issuer of its JWTs (default where it listens)")
 	f.StringVar(&config.TrustDomain, "trust-domain", "", "SPIFFE trust domain of identity certificates (default the public URL's host)")

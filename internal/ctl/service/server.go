@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"path/filepath"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -29,6 +28,7 @@ import (
 
 const (
 	refreshEvery = 15 * time.Minute // key sets, as on AWS
+	advanceEvery = time.Minute      // how old a copy of the store may be that is taken for it
 	purgeEvery   = time.Hour        // uses and records that are no longer kept
 	revokedFor   = time.Second      // what was revoked is read again: the store is near
 	stopWithin   = 10 * time.Second // for requests under way when the server stops
@@ -43,6 +43,9 @@ const DefaultRateLimit = 1200
 type Config struct {
 	// Data is the directory of the store and the key files; made if missing.
 	Data string
+	// New takes a data directory as it is, whose store or keys were lost or do not belong
+	// together, and makes what is missing.
+	New bool
 	// Listen is host:port; port 0 takes a free one.
 	Listen string
 	// PublicURL is where clients reach the service; empty means where it listens.
@@ -92,11 +95,8 @@ func Open(ctx context.Context, c Config) (_ *Server, err error) {
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	if s.store, err = sqlite.Open(ctx, c.Data, sqlite.Options{}); err != nil {
-		return nil, err
-	}
-	authorities, err := localca.Open(ctx, filepath.Join(c.Data, ctl.AuthoritiesDir), localca.Options{Rotated: s.store, Now: c.Now})
-	if err != nil {
+	var authorities *localca.Authorities
+	if s.store, authorities, err = openData(ctx, c); err != nil {
 		return nil, err
 	}
 	if s.refresher, err = ctl.NewRefresher(s.store, c.Issuers, c.Now, c.Log); err != nil {
@@ -211,7 +211,18 @@ func (s *Server) Run(ctx context.Context) error {
 		return nil
 	})
 	g.Go(func() error { return s.purge(gctx) })
+	g.Go(func() error { return s.advance(gctx) })
 	return errors.Join(g.Wait(), running.TakeBack(s.c.Data), s.Close())
+}
+
+// advance marks beside the keys that joins were stored, each minute in which some were.
+func (s *Server) advance(ctx context.Context) error {
+	for wait.For(ctx, advanceEvery) == nil {
+		if err := s.store.Advance(ctx); err != nil && ctx.Err() == nil {
+			s.c.Log.ErrorContext(ctx, "marking what was stored", "cause", err.Error())
+		}
+	}
+	return nil
 }
 
 func (s *Server) purge(ctx context.Context) error {

@@ -11,6 +11,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/admin"
 	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 )
 
@@ -34,6 +35,8 @@ type statusReport struct {
 	Store       string            `json:"store"`
 	Service     *ctl.Running      `json:"service,omitempty"`
 	Authorities []authorityStatus `json:"authorities"`
+	// Damage is what cannot be read back, or does not belong together.
+	Damage []string `json:"damage,omitempty"`
 	admin.Overview
 }
 
@@ -43,24 +46,45 @@ type authorityStatus struct {
 }
 
 func (c *commands) statusCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:     "status",
-		Short:   "the service at a glance: authorities, rules, key sets, joins of the last hour",
+	var whole bool
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "the service at a glance: authorities, rules, key sets, joins of the last hour",
+		Long: `status shows the service at a glance. On a data directory it also looks whether the
+database and the newest records can be read back, and whether the keys beside it are
+those that it knows; what it finds makes it fail. A database of more than a GiB is
+looked at whole with --whole only, which takes some seconds for each GiB.`,
 		Example: "  gatepassctl status --data ./gatepass-data",
 		Args:    cobra.NoArgs,
-		RunE: c.On(func(ctx context.Context, b ctl.Backend, _ []string) (err error) {
+		RunE: c.On(func(ctx context.Context, b ctl.Backend, _ []string) error {
 			report := statusReport{Version: c.Version, Store: b.String()}
 			running, silent := b.Running(ctx)
 			report.Service = running
-			if report.Overview, err = admin.Look(ctx, b.Store(), c.Now()); err != nil {
+			damage, everywhere, err := b.Damage(ctx, whole)
+			if err != nil {
 				return err
 			}
-			if report.Authorities, err = authorities(ctx, b); err != nil {
+			for _, d := range damage {
+				report.Damage = append(report.Damage, d.Error())
+			}
+			// What is damaged may keep the rest from being read: it is told first.
+			if report.Overview, err = admin.Look(ctx, b.Store(), c.Now()); err == nil {
+				report.Authorities, err = authorities(ctx, b)
+			}
+			if err != nil && len(damage) == 0 {
 				return err
 			}
-			return c.Print(report, func() { c.printStatus(report, silent) })
+			if err := c.Print(report, func() { c.printStatus(report, silent, everywhere) }); err != nil {
+				return err
+			}
+			if len(damage)+len(report.Damaged) > 0 {
+				return cli.Failed("what is stored is damaged").Hint("see above what is; in gatepassctl joins ls each record that cannot be read is named")
+			}
+			return nil
 		}),
 	}
+	cmd.Flags().BoolVar(&whole, "whole", false, "look at the whole database, however large it is")
+	return cmd
 }
 
 // authorities are those that there are; none before an embedded server ran.
@@ -84,7 +108,7 @@ func authorities(ctx context.Context, b ctl.Backend) ([]authorityStatus, error) 
 	return list, nil
 }
 
-func (c *commands) printStatus(r statusReport, silent error) {
+func (c *commands) printStatus(r statusReport, silent error, everywhere bool) {
 	var service string
 	if r.Service == nil {
 		service = silent.Error()
@@ -98,6 +122,15 @@ func (c *commands) printStatus(r statusReport, silent error) {
 	rows = append(rows, []string{"last hour", fmt.Sprintf("%d granted, %d refused", r.Granted, r.Refused)})
 	for _, code := range slices.Sorted(maps.Keys(r.Codes)) {
 		rows = append(rows, []string{"", fmt.Sprintf("%d %s", r.Codes[code], code)})
+	}
+	for _, id := range r.Damaged {
+		rows = append(rows, []string{"damaged", "the record " + id})
+	}
+	for _, d := range r.Damage {
+		rows = append(rows, []string{"damaged", ctl.Plain(d)})
+	}
+	if !everywhere {
+		rows = append(rows, []string{"unchecked", "most of the database, which is large: gatepassctl status --whole"})
 	}
 	c.Table(rows)
 
