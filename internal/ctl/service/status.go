@@ -13,6 +13,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/cert"
 	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/ctl"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 func (c *commands) versionCommand() *cobra.Command {
@@ -127,7 +128,7 @@ func (c *commands) printStatus(r statusReport, silent error, everywhere bool) {
 		rows = append(rows, []string{"damaged", "the record " + id})
 	}
 	for _, d := range r.Damage {
-		rows = append(rows, []string{"damaged", ctl.Plain(d)})
+		rows = append(rows, []string{"damaged", words.Visible(d)})
 	}
 	if !everywhere {
 		rows = append(rows, []string{"unchecked", "most of the database, which is large: gatepassctl status --whole"})
