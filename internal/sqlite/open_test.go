@@ -153,7 +153,7 @@ func TestOpenRefuses(t *testing.T) {
 		prepare func(*testing.T, string)
 		says    []string
 	}{
-		"a file that is no database": {write(strings.Repeat("not a database\n", 1000)), []string{"is no database", "backup"}},
+		"a file that is not a database": {write(strings.Repeat("not a database\n", 1000)), []string{"is not a database", "backup"}},
 		"a database that is cut off": {func(t *testing.T, dir string) {
 			open(t, dir).Close()
 			if err := os.Truncate(filepath.Join(dir, sqlite.FileName), 4096); err != nil {
