@@ -26,6 +26,7 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // Options say how to open the authorities. The zero value makes those that are missing.
@@ -132,7 +133,7 @@ func (f *folder) authority(p cert.Purpose, o Options) (*authority.Authority, err
 // lost says that a key is not what the store knows, and what to do.
 func (f *folder) lost(format string, args ...any) error {
 	return fmt.Errorf("%w: %s; restore the whole directory from one backup, or take it as it is, with a new key that no server trusts yet in place of one that is missing: gatepassctl serve --data %s --new",
-		authority.ErrApart, fmt.Sprintf(format, args...), filepath.Dir(f.dir))
+		authority.ErrApart, fmt.Sprintf(format, args...), words.ShellWord(filepath.Dir(f.dir)))
 }
 
 // PublicSum is what tells keys apart: SHA-256 of the public half (PKIX), in lower-case

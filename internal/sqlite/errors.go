@@ -8,6 +8,8 @@ import (
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // fail says what was being done when err happened and, where that is known,
@@ -47,7 +49,7 @@ func (s *Store) advice(code int) string {
 // restore says what to do about a database that is lost.
 func (s *Store) restore() string {
 	return fmt.Sprintf("restore the whole directory from a backup; if there is none, move %s and the files whose names begin with it away, and begin with an empty database by: gatepassctl serve --data %s --new",
-		filepath.Join(s.dir, FileName), s.dir)
+		filepath.Join(s.dir, FileName), words.ShellWord(s.dir))
 }
 
 // primaryCode is SQLite's result code without its extension, 0 for another error

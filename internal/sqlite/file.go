@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // ErrNoData says that a directory holds no store.
@@ -130,7 +132,7 @@ func (s *Store) checkFiles() error {
 	for _, f := range s.opened {
 		if info, err := os.Lstat(f.path); err != nil || !os.SameFile(f.info, info) {
 			return fmt.Errorf("%s was removed or replaced while it was open: stop this process, restore the database if it is not the right one, and start again with: gatepassctl serve --data %s",
-				f.path, s.dir)
+				f.path, words.ShellWord(s.dir))
 		}
 	}
 	return nil

@@ -15,6 +15,7 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // generation is what a database and the mark beside the keys have in common. The database
@@ -82,7 +83,7 @@ func (s *Store) checkGeneration(ctx context.Context, from querier) error {
 // apart says that keys and database do not belong together, and what to do.
 func (s *Store) apart(format string, args ...any) error {
 	return fmt.Errorf("%w: %s; restore the whole directory from one backup, or take it as it is with: gatepassctl serve --data %s --new",
-		authority.ErrApart, fmt.Sprintf(format, args...), s.dir)
+		authority.ErrApart, fmt.Sprintf(format, args...), words.ShellWord(s.dir))
 }
 
 // readMark returns the mark beside the keys, and the zero generation if there is none.

@@ -12,6 +12,7 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/ctl"
 	"github.com/gatepass-ci/gatepass/internal/localca"
 	"github.com/gatepass-ci/gatepass/internal/sqlite"
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // openData opens the store and the keys in the data directory. Both are made in a directory
@@ -31,7 +32,7 @@ func openData(ctx context.Context, c Config) (*sqlite.Store, *localca.Authoritie
 	store, authorities, err := openBoth(ctx, c, fresh, false)
 	if errors.Is(err, sqlite.ErrNoData) && !fresh {
 		err = fmt.Errorf("%w: there are keys in %s, and no database beside them: %w; restore the whole directory from one backup, or begin with an empty database by: gatepassctl serve --data %s --new",
-			authority.ErrApart, keys, err, c.Data)
+			authority.ErrApart, keys, err, words.ShellWord(c.Data))
 	}
 	switch {
 	case !c.New || fresh && err == nil:
