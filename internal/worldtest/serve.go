@@ -25,14 +25,6 @@ type Serve struct {
 	log string // the file of its log
 }
 
-// Begin makes the data directory of a service that never ran, for commands that need none.
-func Begin(tb testing.TB, data string) {
-	tb.Helper()
-	store, err := sqlite.Open(tb.Context(), data, sqlite.Options{})
-	Must(tb, err)
-	Must(tb, store.Close())
-}
-
 // ServeOptions is how a server is started.
 type ServeOptions struct {
 	Flags []string // of gatepassctl serve, beside --data, --listen and --rate-limit 0
