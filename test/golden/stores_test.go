@@ -237,7 +237,8 @@ func rowText(row map[string]any) string {
 	out.WriteString("  -\n")
 	for _, name := range slices.Sorted(maps.Keys(row)) {
 		value := row[name]
-		if (name == "revision" || name == "holder") && value != "" {
+		ofGeneration := name == "id" && row["number"] != nil
+		if (name == "revision" || name == "holder" || ofGeneration) && value != "" {
 			value = "(random)"
 		}
 		format := "    %s: %T %v\n"
