@@ -119,6 +119,8 @@ func TestDigestHasNoTwoReadings(t *testing.T) {
 	}
 	seen := map[api.RequestDigest]int{}
 	for i, r := range []*api.JoinRequest{
+		{Token: "a\nb", RetryKey: "c"}, {Token: "a", RetryKey: "b\nc"}, // without the lengths
+		{Token: "a\n1:b", RetryKey: "c"}, {Token: "a", RetryKey: "b\n1:c"}, // with one length for all
 		{Token: "a\n1:b"}, {Token: "a", RetryKey: "b"}, {Token: "ab"}, {Token: "a", RetryKey: "b\n"}, {RetryKey: "ab"},
 		credential(api.CredentialRequest{Roles: []string{"a", "b"}}),
 		credential(api.CredentialRequest{Roles: []string{"a\n1:b"}}),
