@@ -10,7 +10,7 @@ import (
 const (
 	// wholeRefusals is how many refusals of one ID token, rule and code are recorded
 	// whole in a minute. Further ones are counted, or one valid ID token that is sent
-	// again and again fills the disk. docs/decisions/0027-counted-refusals.md.
+	// again and again fills the disk. docs/decisions/0029-counted-refusals.md.
 	wholeRefusals = 5
 	refusalWindow = time.Minute
 	// maxRefusalKinds bounds the memory for counts. The count of a kind that makes room

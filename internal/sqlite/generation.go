@@ -20,7 +20,7 @@ import (
 
 // generation is what a database and the mark beside the keys have in common. The database
 // is written first: it may be ahead of the mark, and is never behind it unless it was
-// exchanged for an older copy. docs/decisions/0028-lost-databases.md says why.
+// exchanged for an older copy. docs/decisions/0030-lost-databases.md says why.
 type generation struct {
 	ID     string `json:"id"`
 	Number int64  `json:"number"`
