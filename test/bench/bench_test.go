@@ -42,9 +42,32 @@ func TestShort(t *testing.T) {
 			}
 		})
 	}
+	checkLimits(t, table)
 	for _, l := range table.Lines {
 		if wanted[l.Part] == nil || l.Unit == "" || l.Value < 0 || (l.Limit == nil) != (l.Met == nil) {
 			t.Errorf("line %+v", l)
+		}
+	}
+}
+
+// checkLimits looks at whether the goals of a join stand beside their figures, and whether
+// each figure that has one is judged by it.
+func checkLimits(t *testing.T, table *Table) {
+	t.Helper()
+	for _, goal := range []struct{ name, unit, limit string }{
+		{"serve on disk, 8 at once: CPU a join", "x floor", "at most 1.6"},
+		{"serve on disk, 8 at once: CPU a join", "x step-ca", "at most 0.4"},
+		{"serve on disk, 8 at once: CPU a join", "x Fulcio", "at most 1"},
+		{"serve on disk, 64 at once: joins", "x floor", "at least 0.5"},
+		{"serve on disk, 64 at once: p99", "x floor", "at most 3"},
+	} {
+		if l := table.find(Line{Part: "join", Name: goal.name, Unit: goal.unit}); l == nil || l.Limit.String() != goal.limit {
+			t.Errorf("%s (%s): %+v, want the limit %q", goal.name, goal.unit, l, goal.limit)
+		}
+	}
+	for _, l := range table.Lines {
+		if l.Limit != nil && l.Met != nil && *l.Met != (l.Limit.Least && l.Value >= l.Limit.Value || !l.Limit.Least && l.Value <= l.Limit.Value) {
+			t.Errorf("%s: %v with the limit %s is met: %v", l.Name, l.Value, l.Limit, *l.Met)
 		}
 	}
 }
