@@ -212,6 +212,10 @@ func TestADatabaseThatIsExchangedUnderServe(t *testing.T) {
 					t.Errorf("a join is answered with %d", status)
 				}
 			}
+			// What looks after the server must see what every job sees.
+			if status, body := get(t, w.URL+api.PathHealth); status != api.CodeStoreUnavailable.Status() {
+				t.Errorf("/healthz is answered with %d %.200s", status, body)
+			}
 			time.Sleep(1100 * time.Millisecond) // what was read for lists is used for a second
 			for _, path := range []string{api.PathRevokedKRL, api.PathRevokedCRL} {
 				if status, body := get(t, w.URL+path); status != api.CodeStoreUnavailable.Status() {

@@ -102,7 +102,8 @@ func (s *Store) readMark() (marked generation, err error) {
 }
 
 // writeMark makes the mark say what the database says, durably. It holds the database
-// meanwhile, so that no older mark replaces a newer one.
+// meanwhile, so that no older mark replaces a newer one. A database that is no longer the
+// one in the directory has no say: the mark there may be that of a backup.
 func (s *Store) writeMark(ctx context.Context) error {
 	if s.mark == "" {
 		return nil
@@ -112,6 +113,9 @@ func (s *Store) writeMark(ctx context.Context) error {
 		return err
 	}
 	defer tx.Rollback()
+	if err := s.checkFiles(); err != nil {
+		return err
+	}
 	var stored generation
 	if err := tx.QueryRowContext(ctx, selectGeneration).Scan(&stored.ID, &stored.Number); err != nil {
 		return err

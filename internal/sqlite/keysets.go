@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -92,21 +93,21 @@ func (s *Store) putKeySet(ctx context.Context, ks store.KeySet) error {
 	if _, err := tx.ExecContext(ctx, upsertKeySet, ks.Issuer, ks.JWKS, fetched, ks.Pinned, tried); err != nil {
 		return err
 	}
-	return tx.Commit()
+	return cmp.Or(tx.Commit(), s.checkFiles())
 }
 
 // KeySetFailed implements store.KeySets.
 func (s *Store) KeySetFailed(ctx context.Context, issuer string, at time.Time, failure string) error {
 	tried, err := toInstant(at)
 	if err == nil {
-		_, err = changed(ctx, s.stmts.keySetFailed, issuer, tried, failure, believedUntil(tried))
+		_, err = s.changed(ctx, s.stmts.keySetFailed, issuer, tried, failure, believedUntil(tried))
 	}
 	return s.fail(ctx, fmt.Sprintf("noting a failed fetch of the key set of %s", issuer), err)
 }
 
 // Unpin implements store.KeySets.
 func (s *Store) Unpin(ctx context.Context, issuer string) error {
-	found, err := changed(ctx, s.stmts.unpin, issuer)
+	found, err := s.changed(ctx, s.stmts.unpin, issuer)
 	if err == nil && !found {
 		return fmt.Errorf("key set of %s: %w", issuer, store.ErrNotFound)
 	}

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -59,9 +60,11 @@ func (s *Store) prepare(ctx context.Context) error {
 	return nil
 }
 
-// changed runs a statement that writes and reports whether it changed anything.
-func changed(ctx context.Context, stmt *sql.Stmt, args ...any) (bool, error) {
-	return affected(stmt.ExecContext(ctx, args...))
+// changed runs a statement that writes and reports whether it changed anything, in the file
+// that others find.
+func (s *Store) changed(ctx context.Context, stmt *sql.Stmt, args ...any) (bool, error) {
+	found, err := affected(stmt.ExecContext(ctx, args...))
+	return found, cmp.Or(err, s.checkFiles())
 }
 
 // affected reports whether a statement changed anything.

@@ -105,6 +105,6 @@ func (s *Store) Lease(ctx context.Context, name string, now, until time.Time) (b
 	if err != nil {
 		return false, fmt.Errorf("taking the lease %s: %w", name, err)
 	}
-	got, err := changed(ctx, s.stmts.lease, name, from, to, to+int64(store.MaxClockSkew))
+	got, err := s.changed(ctx, s.stmts.lease, name, from, to, to+int64(store.MaxClockSkew))
 	return got, s.fail(ctx, "taking the lease "+name, err)
 }
