@@ -18,7 +18,19 @@ func pemOf(der []byte) []byte {
 }
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"gatepass": main})
+	testscript.Main(cleaned{m}, map[string]func(){"gatepass": main})
+}
+
+// cleaned removes the built program after the tests.
+type cleaned struct{ testscript.TestingM }
+
+func (c cleaned) Run() int {
+	defer func() {
+		if builtIn != "" {
+			os.RemoveAll(builtIn)
+		}
+	}()
+	return c.TestingM.Run()
 }
 
 // TestScripts runs the real binary as testdata/*.txt tell.

@@ -28,6 +28,9 @@ type Join struct {
 	Outputs []*credentials.Output
 	// Within is a directory above all destinations, or empty: no link below it is followed.
 	Within string
+	// Needs are what the credentials are for afterwards, such as a command to run or files to
+	// copy. Each says what of it this machine cannot do, before an ID token is minted or sent.
+	Needs []func() error
 
 	Random io.Reader
 	Now    func() time.Time
@@ -44,7 +47,7 @@ type Held struct {
 // Run joins once. Everything that can fail on this machine is tried before the
 // ID token is spent, and every credential is checked before any is written.
 func (j Join) Run(ctx context.Context) (*Report, error) {
-	r, err := j.ready(ctx)
+	r, err := j.ready()
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +67,7 @@ func (j Join) Run(ctx context.Context) (*Report, error) {
 // caller to keep in memory or to put where only a child finds them. The path of an
 // output's place is only the one that its files say they have.
 func (j Join) Hold(ctx context.Context) (*Held, error) {
-	r, err := j.ready(ctx)
+	r, err := j.ready()
 	if err != nil {
 		return nil, err
 	}
@@ -82,15 +85,17 @@ func (j Join) Hold(ctx context.Context) (*Held, error) {
 	return held, nil
 }
 
-// ready is a join that lacks nothing but to be made.
+// ready is a join that lacks nothing but its ID token.
 type ready struct {
 	Join
 	wire    *service.Client
+	from    *source.Source
 	request api.JoinRequest
-	idToken source.Token
+	digest  api.RequestDigest // of the request, for an ID token that is bound to it
 }
 
-func (j Join) ready(ctx context.Context) (*ready, error) {
+// ready is where all that can fail on this machine fails, but for the destinations.
+func (j Join) ready() (*ready, error) {
 	if err := j.check(); err != nil {
 		return nil, err
 	}
@@ -102,24 +107,30 @@ func (j Join) ready(ctx context.Context) (*ready, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, need := range j.Needs {
+		if err := need(); err != nil {
+			return nil, err
+		}
+	}
 	// The keys are there before the ID token, so that it can be bound to them.
 	request, digest, err := j.newRequest()
 	if err != nil {
 		return nil, err
 	}
-	idToken, err := from.Token(ctx, provider.BoundAudience(j.Source.Audience, digest))
+	return &ready{Join: j, wire: wire, from: from, request: request, digest: digest}, nil
+}
+
+// join has the ID token minted, if it is not there already, and spends it. The paths are
+// those that the files of each output will have.
+func (r *ready) join(ctx context.Context, paths []string) (*Held, error) {
+	idToken, err := r.from.Token(ctx, provider.BoundAudience(r.Source.Audience, r.digest))
 	if err != nil {
 		return nil, err
 	}
-	request.IDToken, request.JoinMethod = idToken.Value(), idToken.Method
-	return &ready{Join: j, wire: wire, request: request, idToken: idToken}, nil
-}
-
-// join spends the ID token. The paths are those that the files of each output will have.
-func (r *ready) join(ctx context.Context, paths []string) (*Held, error) {
+	r.request.IDToken, r.request.JoinMethod = idToken.Value(), idToken.Method
 	response, err := r.wire.Join(ctx, r.request)
 	if err != nil {
-		return nil, explain(err, r.idToken, r.Token, r.Source.Audience)
+		return nil, explain(err, idToken, r.Token, r.Source.Audience)
 	}
 	held := &Held{Report: newReport(response)}
 	for i, out := range r.Outputs {

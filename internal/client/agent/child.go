@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path"
 	"runtime"
+	"strings"
 	"syscall"
 	"time"
 
@@ -58,6 +60,63 @@ func (c Child) Run(signals *Signals) (int, error) {
 	}()
 	e := <-ended
 	return e.status, e.err
+}
+
+// Check says why the command could not be started, as far as that can be told without
+// starting it: so no ID token is spent on a slip.
+func (c Child) Check() error {
+	cmd := &exec.Cmd{Args: c.Args}
+	file, err := exec.LookPath(c.Args[0])
+	if err != nil {
+		return notStarted(cmd, err)
+	}
+	head, err := beginning(file)
+	if err != nil {
+		return nil // it may be for execution alone, and then it is no script
+	}
+	line, isScript := strings.CutPrefix(head, "#!")
+	if isScript {
+		line, _, _ = strings.Cut(line, "\n")
+		return checkInterpreter(file, line)
+	}
+	if strings.Contains(head, "\x00") {
+		return nil // a program: every format of one has zero bytes at its beginning
+	}
+	return cli.Errorf(statusNotExecutable, "the command %q is a text without a first line such as #!/bin/sh", words.Clean(file)).
+		Hint("write that line, or name the program that reads it: sh %s", words.ShellWord(c.Args[0]))
+}
+
+// beginning is what a kernel looks at to know how a file is run.
+func beginning(file string) (string, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	head := make([]byte, 256) // BINPRM_BUF_SIZE of Linux
+	n, err := io.ReadFull(f, head)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = nil
+	}
+	return string(head[:n]), err
+}
+
+// checkInterpreter looks for the program that a script's first line names.
+func checkInterpreter(script, line string) error {
+	command := strings.Split(strings.Trim(line, " \t"), " ")
+	_, err := exec.LookPath(command[0])
+	if path.IsAbs(command[0]) && path.Base(command[0]) == "env" && err == nil && len(command) == 2 {
+		command = command[1:]
+		_, err = exec.LookPath(command[0])
+	}
+	if err == nil || errors.Is(err, exec.ErrDot) {
+		return nil
+	}
+	e := cli.Errorf(statusNotFound, "the command %q is a script for %q, which is not found", words.Clean(script), words.Visible(command[0]))
+	if strings.HasSuffix(line, "\r") {
+		return e.Hint("its lines end as on Windows; save it with the line ends of Unix")
+	}
+	return e.Hint("install that program, or correct the script's first line")
 }
 
 func runLocked(cmd *exec.Cmd, signals *Signals) (int, error) {

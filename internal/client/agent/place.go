@@ -2,6 +2,8 @@ package agent
 
 import (
 	"errors"
+	"net"
+	"os"
 	"path"
 	"path/filepath"
 	"time"
@@ -48,6 +50,20 @@ func (p *Place) Serve(id Identity, now func() time.Time) error {
 // Socket is the agent's: in the directory of a login's files.
 func (p *Place) Socket() string {
 	return path.Join(p.folder, credentials.TypeLogin, credentials.FileAgentSocket)
+}
+
+// Probe writes as many bytes as the files will have and listens where the agent will, and
+// removes both: so no ID token is spent on a folder that cannot take them.
+func (p *Place) Probe(size int) error {
+	name := path.Join(credentials.TypeLogin, "probe")
+	err := write(p.folder, name, make([]byte, size))
+	if err == nil {
+		var listener net.Listener
+		if listener, err = net.Listen("unix", p.Socket()); err == nil {
+			err = listener.Close() // which removes the socket
+		}
+	}
+	return errors.Join(err, os.RemoveAll(path.Join(p.folder, credentials.TypeLogin)))
 }
 
 // Write puts an output's files into its directory, which is below Path.

@@ -92,6 +92,14 @@ func parseRoute(args []string) (route, error) {
 	return r, nil
 }
 
+// check finds what is wrong on this side.
+func (r route) check(recursive bool) error {
+	if r.upload {
+		return ssh.CheckUpload(r.sources, recursive)
+	}
+	return ssh.CheckDownload(r.sources, r.destination, recursive)
+}
+
 // cutHost splits [user@]host:path. As scp has it, a colon after a slash is none; an
 // IPv6 address is in brackets.
 func cutHost(arg string) (host, path string, remote bool) {
@@ -120,7 +128,7 @@ func (f *cpFlags) copy(ctx context.Context, env *Env, r route) error {
 	ctx, stop := interruptible(ctx)
 	defer stop()
 	targets := []ssh.Target{r.host}
-	if err := p.join(ctx, env, targets); err != nil {
+	if err := p.join(ctx, env, targets, func() error { return r.check(f.recursive) }); err != nil {
 		return interrupted(ctx, err)
 	}
 	conn, err := p.config.Dial(ctx, targets[0])

@@ -121,6 +121,8 @@ func (f *execFlags) exec(ctx context.Context, env *Env, args []string) error {
 	if err != nil {
 		return err
 	}
+	child := agent.Child{Args: args, Stdin: env.In, Stdout: env.Out, Stderr: env.Err}
+	join.Needs = []func() error{child.Check, func() error { return f.probe(place, outputs) }}
 	held, err := join.Hold(ctx)
 	if status := signals.Early(); status != 0 {
 		return cli.Exit(status)
@@ -133,7 +135,8 @@ func (f *execFlags) exec(ctx context.Context, env *Env, args []string) error {
 	if err != nil {
 		return err
 	}
-	status, err := agent.Child{Args: args, Env: environ.List(), Stdin: env.In, Stdout: env.Out, Stderr: env.Err}.Run(signals)
+	child.Env = environ.List()
+	status, err := child.Run(signals)
 	switch {
 	case errors.Is(err, agent.ErrInterrupted):
 		return cli.Exit(signals.Early())
@@ -180,6 +183,22 @@ func (f *execFlags) outputs(place *agent.Place) ([]*credentials.Output, error) {
 	return outputs, nil
 }
 
+// probe finds out whether the private folder takes the files and the agent's socket.
+func (f *execFlags) probe(place *agent.Place, outputs []*credentials.Output) error {
+	size := 0
+	for _, out := range outputs {
+		size += out.Size()
+	}
+	if err := place.Probe(size); err != nil {
+		return noRoom(place, err)
+	}
+	return nil
+}
+
+func noRoom(place *agent.Place, err error) error {
+	return cli.Failed("writing into the private folder: %w", err).Hint("see how much room there is with: df %s", place.Path())
+}
+
 // prepare puts what was granted where the command finds it.
 func (f *execFlags) prepare(env *Env, place *agent.Place, join client.Join, held *client.Held) (*credentials.Environ, error) {
 	environ := credentials.NewEnviron(os.Environ())
@@ -190,7 +209,7 @@ func (f *execFlags) prepare(env *Env, place *agent.Place, join client.Join, held
 	for i, out := range join.Outputs {
 		dir, result := out.Place.Path, held.Results[i]
 		if err := place.Write(dir, result.Files); err != nil {
-			return nil, cli.Failed("writing into the private folder: %w", err).Hint("see how much room there is with: df %s", place.Path())
+			return nil, noRoom(place, err)
 		}
 		environ.SetOutput(out.Kind, dir, result.Variables)
 		if out.Kind == credentials.TypeLogin {
@@ -224,11 +243,14 @@ func (f *execFlags) add(ctx context.Context, env *Env) error {
 		return cli.Failed("no ssh-agent runs here: SSH_AUTH_SOCK is not set").
 			Hint("start one with: eval \"$(ssh-agent)\", or use: gatepass exec -- COMMAND")
 	}
-	if err := agent.Probe(socket); err != nil {
-		return cli.Failed("the ssh-agent of SSH_AUTH_SOCK does not answer: %w", err).
-			Hint("start one with: eval \"$(ssh-agent)\", or use: gatepass exec -- COMMAND")
+	answers := func() error {
+		if err := agent.Probe(socket); err != nil {
+			return cli.Failed("the ssh-agent of SSH_AUTH_SOCK does not answer: %w", err).
+				Hint("start one with: eval \"$(ssh-agent)\", or use: gatepass exec -- COMMAND")
+		}
+		return nil
 	}
-	held, err := f.hold(ctx, env, &f.joinFlags)
+	held, err := f.hold(ctx, env, &f.joinFlags, answers)
 	if err != nil {
 		return err
 	}

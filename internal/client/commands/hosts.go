@@ -91,9 +91,10 @@ func (f *hostFlags) prepare(env *Env) (*prepared, error) {
 	return p, nil
 }
 
-// join gets the certificate, and with it all that was left open in the targets.
-func (p *prepared) join(ctx context.Context, env *Env, targets []ssh.Target) error {
-	held, err := p.flags.hold(ctx, env, &p.flags.joinFlags)
+// join gets the certificate, and with it all that was left open in the targets. needs are
+// those of client.Join.
+func (p *prepared) join(ctx context.Context, env *Env, targets []ssh.Target, needs ...func() error) error {
+	held, err := p.flags.hold(ctx, env, &p.flags.joinFlags, needs...)
 	if err != nil {
 		return err
 	}

@@ -86,8 +86,8 @@ func makeOutputs(wishes []*credentials.Wish) ([]*credentials.Output, error) {
 	return outputs, nil
 }
 
-// hold joins for an SSH certificate that stays in memory.
-func (f loginFlags) hold(ctx context.Context, env *Env, flags *joinFlags) (*client.Held, error) {
+// hold joins for an SSH certificate that stays in memory. needs are those of client.Join.
+func (f loginFlags) hold(ctx context.Context, env *Env, flags *joinFlags, needs ...func() error) (*client.Held, error) {
 	login, err := f.login(credentials.Memory)
 	if err != nil {
 		return nil, err
@@ -96,6 +96,7 @@ func (f loginFlags) hold(ctx context.Context, env *Env, flags *joinFlags) (*clie
 	if err != nil {
 		return nil, err
 	}
+	join.Needs = needs
 	held, err := join.Hold(ctx)
 	if err != nil {
 		return nil, err

@@ -38,7 +38,14 @@ func (p *piped) deploy(ctx context.Context) error {
 	ctx, stop := interruptible(ctx)
 	defer stop()
 	targets := p.plan.Deploy.Hosts
-	if err := p.login.join(ctx, p.env, targets); err != nil {
+	copies := func() error {
+		var sources []string
+		for _, c := range p.plan.Deploy.Copies {
+			sources = append(sources, c.Source)
+		}
+		return ssh.CheckUpload(sources, true)
+	}
+	if err := p.login.join(ctx, p.env, targets, copies); err != nil {
 		return interrupted(ctx, err)
 	}
 	if cert, ok := p.login.config.Certificate(); ok {

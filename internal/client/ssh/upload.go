@@ -8,7 +8,6 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/words"
@@ -107,18 +106,14 @@ func (c *Copier) makeRemote(name string) (made bool, err error) {
 
 // putFile copies a file's content and mode.
 func (c *Copier) putFile(ctx context.Context, local, remote string) error {
-	// Without O_NONBLOCK a pipe that took the file's place would keep us for ever.
-	from, err := os.OpenFile(local, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	from, err := openRegular(local)
 	if err != nil {
-		return explain("reading", local, err)
+		return err
 	}
 	defer from.Close()
 	info, err := from.Stat()
 	if err != nil {
 		return explain("reading", local, err)
-	}
-	if !info.Mode().IsRegular() {
-		return cli.Failed("%s is no regular file", words.Clean(local)).Hint("copy files and folders only")
 	}
 	if there, err := c.Remote.Stat(remote); err == nil && there.IsDir() {
 		return cli.Failed("%s is a folder on the host", words.Clean(remote)).Hint("remove it first, or name another destination")
