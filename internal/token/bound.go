@@ -3,13 +3,14 @@ package token
 import (
 	"encoding/hex"
 	"slices"
+	"strings"
 
 	"github.com/gatepass-ci/gatepass/pkg/provider"
 )
 
 // Binding is what the audience of an ID token says of the request that it is good for.
 type Binding struct {
-	bound []string // audiences in the bound form; none if the token is good for any request
+	bound []string // audiences in a bound form; none if the token is good for any request
 	of    string   // the rule's audience
 }
 
@@ -26,10 +27,17 @@ func binding(c claims, audience string) Binding {
 	if azp, ok := c["azp"].(string); ok {
 		list = append(slices.Clone(list), azp)
 	}
+	var elsewhere []string // bound, but not with the rule's audience
 	for _, aud := range list {
-		if provider.Bound(aud, audience) {
+		switch {
+		case provider.Bound(aud, audience):
 			b.bound = append(b.bound, aud)
+		case strings.Contains(aud, provider.BindingMark):
+			elsewhere = append(elsewhere, aud)
 		}
+	}
+	if !b.Bound() { // no request of this rule: an audience that the issuer added loosens nothing
+		b.bound = elsewhere
 	}
 	return b
 }
@@ -41,7 +49,8 @@ func (b Binding) Bound() bool { return len(b.bound) > 0 }
 const malformed = "malformed"
 
 // String is the digest that the token is bound to in lower-case hexadecimal, "malformed" if
-// it is none or if there are several, and "" if the token is not bound.
+// it is none, if there are several or if it is bound with another audience than the rule's,
+// and "" if the token is not bound.
 func (b Binding) String() string {
 	if !b.Bound() {
 		return ""
