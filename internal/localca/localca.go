@@ -77,13 +77,17 @@ var _ authority.Authorities = (*Authorities)(nil)
 // there are no authorities yet.
 func Open(ctx context.Context, dir string, o Options) (*Authorities, error) {
 	all := &Authorities{dir: dir, o: o.complete()}
-	if err := all.refresh(ctx); err != nil {
+	err := all.refresh(ctx)
+	if err != nil {
 		return nil, err
 	}
 	if len(all.byPurpose) == 0 {
 		return nil, noneYet(dir, fs.ErrNotExist)
 	}
-	return all, nil
+	// From now on none is made: a key that goes while this process runs was lost.
+	all.o.Anew = false
+	all.o.Known, err = all.First()
+	return all, err
 }
 
 // Authority returns the authority of a purpose; authority.ErrNone if there is none.

@@ -270,3 +270,27 @@ func TestFilesOfAnotherTimeThanTheStore(t *testing.T) {
 		t.Errorf("a rotation begins all the same: %v", err)
 	}
 }
+
+// TestARunningServerReplacesNoKey has the file of a key go while the server that made it
+// runs, on a first start or with --new. The rotation of another authority has all keys read
+// again: a new one in the place of the lost one would be one that no server trusts.
+func TestARunningServerReplacesNoKey(t *testing.T) {
+	for name, anew := range map[string]bool{"a first start": false, "a start with --new": true} {
+		for _, lost := range []cert.Purpose{cert.SSHUser, cert.X509Database} {
+			t.Run(name+", "+string(lost), func(t *testing.T) {
+				dir, s := newDir(t), &authorityStore{}
+				server := open(t, dir, localca.Options{Rotated: s, Anew: anew})
+				s.set(begin(t, dir, cert.X509Identity))
+				key := filepath.Join(dir, string(lost)+".key")
+				must(t, os.Remove(key))
+				server.Prepare(t.Context())
+				if _, err := server.Authority(t.Context(), lost); !errors.Is(err, authority.ErrApart) {
+					t.Errorf("the authority is had, with the error %v", err)
+				}
+				if _, err := os.Lstat(key); !errors.Is(err, fs.ErrNotExist) {
+					t.Error("a key was made in the place of the lost one")
+				}
+			})
+		}
+	}
+}
