@@ -5,6 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 FUZZTIME ?= 30s
+SOAKTIME ?= 10m
 # A version from the tag and commit comes by Go's own build information; a release states it.
 GO_BUILD = CGO_ENABLED=0 go build -trimpath $(RELEASE_FLAGS) -ldflags '-s -w $(RELEASE_LDFLAGS)'
 
@@ -67,6 +68,11 @@ deploy: ## build the functions and deploy the stack that samconfig.toml names; D
 bench: ## measure Gatepass on this machine, in some minutes; BENCH= takes flags and parts, see docs/development.md
 	@tools/install.sh test >&2
 	@go run ./test/bench $(BENCH)
+
+.PHONY: soak
+soak: ## inject faults into the running service for SOAKTIME (10m), then compare what clients got with what is stored
+	@tools/install.sh test
+	GATEPASS_SOAK=$(SOAKTIME) go test -count=1 -v -parallel 3 -timeout 0 ./test/soak
 
 .PHONY: generate
 generate: ## write the files that are committed and made from others: the packed orb, the JSON Schemas, the field tables of docs/rules.md

@@ -66,7 +66,8 @@ func StartServeWith(tb testing.TB, data string, o ServeOptions) *Serve {
 	tb.Cleanup(func() {
 		s.Stop(syscall.SIGTERM)
 		if tb.Failed() {
-			tb.Logf("log of serve:\n%s", s.Log())
+			log := s.Log()
+			tb.Logf("log of serve:\n%s", log[max(0, len(log)-16<<10):])
 		}
 		log.Close()
 	})

@@ -36,7 +36,13 @@ func Local(tb testing.TB) *World {
 // LocalWith is Local with a server of these options.
 func LocalWith(tb testing.TB, o ServeOptions) *World {
 	tb.Helper()
-	s := StartServeWith(tb, filepath.Join(tb.TempDir(), "data"), o)
+	return LocalAt(tb, filepath.Join(tb.TempDir(), "data"), o)
+}
+
+// LocalAt is LocalWith, on a data directory.
+func LocalAt(tb testing.TB, data string, o ServeOptions) *World {
+	tb.Helper()
+	s := StartServeWith(tb, data, o)
 	w := &World{URL: s.URL, Serve: s, tb: tb}
 	w.begin()
 	return w

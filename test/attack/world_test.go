@@ -3,9 +3,6 @@ package attack
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -16,8 +13,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/crypto/ssh"
 
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
 	"github.com/gatepass-ci/gatepass/internal/worldtest"
@@ -119,13 +114,7 @@ func (w *target) request(t testing.TB, options ...issuertest.Option) []byte {
 
 func requestWith(t testing.TB, rule, idToken string) []byte {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	must(t, err)
-	public, err := ssh.NewPublicKey(key.Public())
-	must(t, err)
-	body, err := json.Marshal(api.JoinRequest{Token: rule, IDToken: idToken, Credentials: []api.CredentialRequest{
-		{Name: "ssh", Type: api.TypeSSH, PublicKey: strings.TrimSpace(string(ssh.MarshalAuthorizedKey(public)))},
-	}})
+	body, err := worldtest.SSHRequest(rule, idToken)
 	must(t, err)
 	return body
 }
