@@ -114,7 +114,7 @@ func checkCircle(c Claims, s *Section) *Refusal {
 	if refusal != nil {
 		return refusal
 	}
-	if !strings.EqualFold(id, s.Get("organization_id")) {
+	if !SameUUID(id, s.Get("organization_id")) {
 		return &Refusal{"id_token_wrong_issuer", "the ID token was minted for a job of another organization than its token rule names; " +
 			"check that the job runs in the right organization, and that it joins by the right token rule"}
 	}

@@ -1,6 +1,9 @@
 package provider
 
-import "regexp"
+import (
+	"regexp"
+	"strings"
+)
 
 // Form is how the value of a setting or a rule's field looks, and so how it is checked,
 // brought into its canonical form and compared with a claim. The zero value is a text.
@@ -39,6 +42,17 @@ func (v *Value) compile() {
 	if v.Pattern != "" {
 		v.pattern = regexp.MustCompile(`\A(?:` + v.Pattern + `)\z`)
 	}
+}
+
+// SameUUID reports whether two spellings name one UUID, without regard to case and braces.
+func SameUUID(a, b string) bool { return strings.EqualFold(TrimBraces(a), TrimBraces(b)) }
+
+// TrimBraces takes away one pair of braces around s.
+func TrimBraces(s string) string {
+	if len(s) >= 2 && s[0] == '{' && s[len(s)-1] == '}' {
+		return s[1 : len(s)-1]
+	}
+	return s
 }
 
 // Setting is a setting of a CI's section in a token rule.

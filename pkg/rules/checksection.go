@@ -174,7 +174,7 @@ func checkAudience(s string) string {
 
 // checkUUID reads a UUID, with or without braces and in any case.
 func checkUUID(v *provider.Value, s string) (kept, problem string) {
-	bare := trimBraces(s)
+	bare := provider.TrimBraces(s)
 	if !isUUID(bare) {
 		return "", uuidProblem(v, s)
 	}
@@ -229,14 +229,6 @@ func isUUID(s string) bool {
 		}
 	}
 	return true
-}
-
-// trimBraces takes away one pair of braces around s.
-func trimBraces(s string) string {
-	if len(s) >= 2 && s[0] == '{' && s[len(s)-1] == '}' {
-		return s[1 : len(s)-1]
-	}
-	return s
 }
 
 // CheckField reads one value for a field of a resource, for programs that ask a person

@@ -154,7 +154,7 @@ func (m matcher) equal(f *provider.Field, want, got string) bool {
 	case want == "" || got == "":
 		return false
 	case f.Form == provider.UUID:
-		return strings.EqualFold(trimBraces(want), trimBraces(got))
+		return provider.SameUUID(want, got)
 	case f.Glob && m.globs:
 		return globMatch(want, got)
 	}

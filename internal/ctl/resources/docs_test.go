@@ -69,6 +69,7 @@ func fieldTables(p *provider.Provider) string {
 		}
 		fmt.Fprintf(&b, "An allow rule that does not name `%s` never matches %s%s.\n", g.Field, g.Jobs, unless)
 	}
+	fmt.Fprintf(&b, "The ID token of every job has these claims, each a text that is not empty: `%s`.\n", strings.Join(p.Required, "`, `"))
 	if p.Mints {
 		fmt.Fprintf(&b, "\n%s mints ID tokens on demand, for any audience, so `bind: required` is advised.\n", p.Name)
 	} else {
