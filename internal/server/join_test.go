@@ -181,6 +181,10 @@ func TestConcurrentJoins(t *testing.T) {
 			if codes["ok"] != maxJoins || codes[string(api.CodeIDTokenAlreadyUsed)] != callers-maxJoins {
 				t.Errorf("outcomes %v", codes)
 			}
+			told := fmt.Sprintf("(max_joins is %d)", maxJoins)
+			if a := s.join(s.request("example-bot", token)); a.problem == nil || !strings.Contains(a.problem.Detail, told) {
+				t.Errorf("answered %s, want %q", a.body, told)
+			}
 		})
 	}
 	for _, local := range []bool{true, false} {

@@ -98,6 +98,12 @@ func TestBoundTokens(t *testing.T) {
 				v, err := checkBound(raw, w, e, &mine)
 				expectCode(t, err, want, e, raw)
 				if tc.told == "" {
+					if got := v.Binding(e).String(); got != "" && want != token.WrongAudience {
+						t.Errorf("told as %q, want nothing", got)
+					}
+					if _, err := checkBound(raw, w, e, nil); codeOf(t, err) != want {
+						t.Errorf("a request that cannot be told from others: %v, want %s", err, want)
+					}
 					continue
 				}
 				if got := v.Binding(e).String(); !v.Binding(e).Bound() || (len(got) == 64) != (tc.told == "hex") || len(got) != 64 && got != tc.told {

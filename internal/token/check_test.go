@@ -240,6 +240,18 @@ func TestTimesMustBeNumbersInRange(t *testing.T) {
 		t.Run(name+"/absent", func(t *testing.T) {
 			expectVerdict(t, w, w.mintBitbucket(t, without(name)...), w.bitbucket(), now(), want, false)
 		})
+		t.Run(name+"/of 1970", func(t *testing.T) {
+			want := map[string]token.Code{"exp": token.Expired, "iat": token.TooOld, "nbf": accept}[name]
+			for _, zero := range []json.Number{"0", "0.0", "0e0"} {
+				expectVerdict(t, w, w.mintBitbucket(t, claim(name, zero)...), w.bitbucket(), now(), want, name != "exp")
+			}
+		})
+		t.Run(name+"/in the last second of 9999", func(t *testing.T) {
+			want := map[string]token.Code{"exp": accept, "iat": token.NotYetValid, "nbf": token.NotYetValid}[name]
+			for _, last := range []json.Number{"253402300799", "253402300799.0"} {
+				expectVerdict(t, w, w.mintBitbucket(t, claim(name, last)...), w.bitbucket(), now(), want, name == "exp")
+			}
+		})
 		t.Run(name+"/with an exponent", func(t *testing.T) {
 			expectVerdict(t, w, w.mintBitbucket(t, claim(name, json.Number("1.767323045e9"))...), w.bitbucket(), now(), accept, false)
 		})

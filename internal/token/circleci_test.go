@@ -71,7 +71,8 @@ func TestCircleCIOrganization(t *testing.T) {
 		"equal":                 {claim(circle+"org-id", org), accept, accept},
 		"equal but for case":    {claim(circle+"org-id", strings.ToUpper(org)), accept, accept},
 		"another":               {claim(circle+"org-id", other), token.WrongIssuer, token.WrongIssuer},
-		"in braces":             {claim(circle+"org-id", "{"+org+"}"), token.WrongIssuer, token.WrongIssuer},
+		"equal but for braces":  {claim(circle+"org-id", "{"+org+"}"), accept, accept}, // as all ids of rules are compared
+		"half in braces":        {claim(circle+"org-id", "{"+org), token.WrongIssuer, token.WrongIssuer},
 		"its beginning":         {claim(circle+"org-id", org[:35]), token.WrongIssuer, token.WrongIssuer},
 		"absent":                {without(circle + "org-id"), accept, token.MissingClaim},
 		"empty":                 {claim(circle+"org-id", ""), token.MissingClaim, token.MissingClaim},

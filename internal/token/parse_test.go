@@ -212,6 +212,10 @@ func TestParsedTellsKeyAndHashOnly(t *testing.T) {
 	if want := sha256.Sum256([]byte(raw[:strings.LastIndexByte(raw, '.')])); p.Hash() != want {
 		t.Errorf("Hash is %x, want that of header.payload, %x", p.Hash(), want)
 	}
+	hash := p.Hash()
+	if want := fmt.Sprintf("ID token %x", hash); fmt.Sprint(p) != want || fmt.Sprintf("%#v", p) != want {
+		t.Errorf("it prints as %v and %#v, want %s", p, p, want)
+	}
 	printed := fmt.Sprintf("%v %+v %#v %s %q", p, p, p, p, p)
 	for _, secret := range []string{"secret", "the key", b64(`{"sub":"secret"}`)} {
 		if strings.Contains(printed, secret) {

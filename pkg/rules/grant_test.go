@@ -112,6 +112,8 @@ func TestSSHOptions(t *testing.T) {
 		{"a role whose logins are all denied does not count", "a: {allow: {logins: [x]}}\nb: {allow: {logins: [y]}, deny: {logins: [y]}, options: {" + extension("o") + "}}", ssh, rules.Grant{Roles: list("a"), Principals: list("x")}, ""},
 		{"pinned by one of two roles", "a: {allow: {logins: [x]}}\nb: {allow: {logins: [y]}, options: {pin_source_ip: true}}", ssh,
 			rules.Grant{Roles: list("a", "b"), Principals: list("x", "y"), PinSourceIP: true}, ""},
+		{"pinned by the first of two roles", "a: {allow: {logins: [x]}, options: {pin_source_ip: true}}\nb: {allow: {logins: [y]}}", ssh,
+			rules.Grant{Roles: list("a", "b"), Principals: list("x", "y"), PinSourceIP: true}, ""},
 		{"pinned by a role without logins", "a: {allow: {logins: [x]}}\nb: {options: {pin_source_ip: true}}", ssh,
 			rules.Grant{Roles: list("a"), Principals: list("x"), PinSourceIP: true}, ""},
 		{"not pinned by a role that was not asked for", "a: {allow: {logins: [x]}}\nb: {allow: {logins: [y]}, options: {pin_source_ip: true}}", rules.Wish{Type: "ssh", Roles: list("a")},

@@ -123,6 +123,8 @@ func TestBitbucketIsValidated(t *testing.T) {
 		{"workspace by name", bitbucketYAML, workspace, "workspace_uuid: acme", "spec.bitbucket.allow[0].workspace_uuid", "looks like a name; write the UUID of the workspace"},
 		{"repository by slug", bitbucketYAML, repository, "repository_uuid: acme/shop", "spec.bitbucket.allow[0].repository_uuid", "looks like a slug"},
 		{"UUID too short", bitbucketYAML, repository, `repository_uuid: "{1de489be-44a1-4b9d-9f4e}"`, "spec.bitbucket.allow[0].repository_uuid", "is not a whole UUID"},
+		{"UUID too long by a digit", bitbucketYAML, repository, `repository_uuid: "{1de489be-44a1-4b9d-9f4e-1f7d2f2a6b2c0}"`, "spec.bitbucket.allow[0].repository_uuid", "is not a whole UUID"},
+		{"UUID twice over", bitbucketYAML, repository, "repository_uuid: 1de489be-44a1-4b9d-9f4e-1f7d2f2a6b2c1de489be-44a1-4b9d-9f4e-1f7d2f2a6b2c", "spec.bitbucket.allow[0].repository_uuid", "is not a whole UUID"},
 		{"UUID with other signs than hyphens", bitbucketYAML, repository, "repository_uuid: 1de489be+44a1-4b9d-9f4e-1f7d2f2a6b2c", "spec.bitbucket.allow[0].repository_uuid", "write the UUID"},
 		{"UUID with a letter beyond f", bitbucketYAML, repository, "repository_uuid: 1de489bg-44a1-4b9d-9f4e-1f7d2f2a6b2c", "spec.bitbucket.allow[0].repository_uuid", "write the UUID"},
 		{"UUID with one brace", bitbucketYAML, repository, `repository_uuid: "{1de489be-44a1-4b9d-9f4e-1f7d2f2a6b2c"`, "spec.bitbucket.allow[0].repository_uuid", "is not a whole UUID"},
