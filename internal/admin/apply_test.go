@@ -253,35 +253,38 @@ func TestOrphans(t *testing.T) {
 }
 
 func TestUnlocks(t *testing.T) {
-	locks := parse(t, `
+	var locks []*rules.Lock
+	for _, r := range parse(t, `
 		lock one: {target: {bot: shop}}
 		lock same: {target: {bot: shop}, expires: "2026-01-01T13:00:00Z"}
 		lock over: {target: {bot: shop}, expires: "2026-01-01T12:00:00Z"}
 		lock other: {target: {bot: other}}
 		lock role: {target: {role: shop}}
 		lock all: {target: {all: true}}
-	`)
+	`) {
+		locks = append(locks, r.(*rules.Lock))
+	}
 	one, same, over, other, role, all := locks[0], locks[1], locks[2], locks[3], locks[4], locks[5]
 	for name, c := range map[string]struct {
-		lock  rules.Resource
-		after []rules.Resource
+		lock  *rules.Lock
+		after []*rules.Lock
 		want  string
 	}{
 		"the only one":            {one, nil, "unlocks bot/shop"},
-		"beside others' locks":    {one, []rules.Resource{other, role}, "unlocks bot/shop"},
-		"beside the same":         {one, []rules.Resource{same}, "bot/shop stays locked by lock/same"},
-		"beside one that is over": {one, []rules.Resource{over}, "unlocks bot/shop"},
-		"beside all":              {one, []rules.Resource{all, other}, "bot/shop stays locked by lock/all"},
-		"of all":                  {all, []rules.Resource{one}, "unlocks everything"},
+		"beside others' locks":    {one, []*rules.Lock{other, role}, "unlocks bot/shop"},
+		"beside the same":         {one, []*rules.Lock{same}, "bot/shop stays locked by lock/same"},
+		"beside one that is over": {one, []*rules.Lock{over}, "unlocks bot/shop"},
+		"beside all":              {one, []*rules.Lock{all, other}, "bot/shop stays locked by lock/all"},
+		"of all":                  {all, []*rules.Lock{one}, "unlocks everything"},
 		"that is over":            {over, nil, "it had expired: bot/shop was not stopped by it"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := admin.Unlocks(c.lock.(*rules.Lock), c.after, noon); got != c.want {
+			if got := admin.Unlocks(c.lock, c.after, noon); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})
 	}
-	if got := admin.Unlocks(same.(*rules.Lock), nil, noon.Add(time.Hour)); !strings.Contains(got, "had expired") {
+	if got := admin.Unlocks(same, nil, noon.Add(time.Hour)); !strings.Contains(got, "had expired") {
 		t.Errorf("at its end: %q", got)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
@@ -14,11 +13,13 @@ import (
 // that have no keys stored.
 func NewIssuers(ctx context.Context, st store.KeySetReader, steps []Step) ([]string, error) {
 	var issuers []string
+	seen := map[string]bool{}
 	for _, s := range steps {
 		t, ok := s.After.(*rules.TokenRule)
-		if !ok || s.Action == Unchanged || slices.Contains(issuers, t.Issuer()) {
+		if !ok || s.Action == Unchanged || seen[t.Issuer()] {
 			continue
 		}
+		seen[t.Issuer()] = true
 		ks, err := st.KeySet(ctx, t.Issuer())
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return nil, fmt.Errorf("reading the key set of %s: %w", t.Issuer(), err)

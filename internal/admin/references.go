@@ -50,17 +50,16 @@ func references(r rules.Resource) []store.Key {
 	return nil
 }
 
-// Unlocks says what removing a lock lets happen again, given everything that is
-// stored once it is gone.
-func Unlocks(lock *rules.Lock, after []rules.Resource, now time.Time) string {
+// Unlocks says what removing a lock lets happen again, given the locks that are stored
+// once it is gone.
+func Unlocks(lock *rules.Lock, after []*rules.Lock, now time.Time) string {
 	what := TargetID(lock.Target)
 	if !lock.Expires.IsZero() && !now.Before(lock.Expires) {
 		return fmt.Sprintf("it had expired: %s was not stopped by it", what)
 	}
 	var others []string
-	for _, r := range after {
-		other, ok := r.(*rules.Lock)
-		if !ok || !other.Expires.IsZero() && !now.Before(other.Expires) {
+	for _, other := range after {
+		if !other.Expires.IsZero() && !now.Before(other.Expires) {
 			continue
 		}
 		if other.Target == lock.Target || other.Target.All {

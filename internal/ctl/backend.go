@@ -37,9 +37,9 @@ type Backend interface {
 	CRL(ctx context.Context, revocations []store.Revocation, stored bool) (string, error)
 	// Refresher fetches issuers' keys.
 	Refresher() (Refresher, error)
-	// RefreshNew fetches the keys of issuers that have none yet, and reports what came of
+	// RefreshNew fetches the keys of issuers that have none yet, and returns what came of
 	// each. It does nothing where the first join does so.
-	RefreshNew(ctx context.Context, issuers []string, report func(issuer string, err error)) error
+	RefreshNew(ctx context.Context, issuers []string, watch ...func(done, total int)) []jwks.Result
 	// Running returns the service that runs on the store. If none answers, the error says
 	// so in a few words.
 	Running(ctx context.Context) (*Running, error)
@@ -54,7 +54,7 @@ type Backend interface {
 // Refresher fetches issuers' keys.
 type Refresher interface {
 	RefreshOne(ctx context.Context, issuer string) jwks.Result
-	RefreshAll(ctx context.Context) ([]jwks.Result, error)
+	RefreshAll(ctx context.Context, watch ...func(done, total int)) ([]jwks.Result, error)
 }
 
 const (

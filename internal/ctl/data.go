@@ -133,7 +133,9 @@ func NewRefresher(s store.KeySets, c jwks.ClientConfig, now func() time.Time, lo
 }
 
 // RefreshNew leaves it to the first join: an embedded server may not run yet.
-func (d *directory) RefreshNew(context.Context, []string, func(string, error)) error { return nil }
+func (d *directory) RefreshNew(context.Context, []string, ...func(done, total int)) []jwks.Result {
+	return nil
+}
 
 func (d *directory) Running(ctx context.Context) (*Running, error) {
 	running := FindRunning(ctx, d.path)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/words"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
@@ -73,6 +74,28 @@ func Presented(got []string) string {
 		return "(absent)"
 	}
 	return words.Visible(strings.Join(got, ", "))
+}
+
+// Few is up to how many things of a kind a command lists for people although nothing came
+// of them. More are counted. Machines are told all.
+const Few = 20
+
+// Progress tells at a terminal how far long work has come: "stored 200 of 1000 changes" is of
+// Progress("stored", "changes", 100). Work of 100 or less is quick: it tells nothing of that.
+func (c *Env) Progress(did, things string, quick int) func(done, total int) {
+	if !cli.IsTerminal(c.Err) {
+		return func(int, int) {}
+	}
+	terminal := cli.Unguarded(c.Err) // whose cursor this moves
+	return func(done, total int) {
+		if total <= quick {
+			return
+		}
+		fmt.Fprintf(terminal, "\r%s %d of %d %s", did, done, total, things)
+		if done == total {
+			fmt.Fprintln(terminal)
+		}
+	}
 }
 
 // Quiet is a log for commands that print what happened themselves.

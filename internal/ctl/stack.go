@@ -8,7 +8,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/cloudformation"
 	awslambda "github.com/aws/aws-sdk-go-v2/service/lambda"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cli"
@@ -138,28 +137,20 @@ func (s *stack) RefreshOne(ctx context.Context, issuer string) jwks.Result {
 const refreshAtATime = 4
 
 // RefreshAll has the keys fetched of every issuer that a token rule names.
-func (s *stack) RefreshAll(ctx context.Context) ([]jwks.Result, error) {
+func (s *stack) RefreshAll(ctx context.Context, watch ...func(done, total int)) ([]jwks.Result, error) {
 	issuers, err := s.store.Issuers(ctx)
 	if err != nil {
 		return nil, err
 	}
-	results := make([]jwks.Result, len(issuers))
-	var g errgroup.Group
-	g.SetLimit(refreshAtATime)
-	for i, issuer := range issuers {
-		g.Go(func() error {
-			results[i] = s.RefreshOne(ctx, issuer)
-			return nil
-		})
-	}
-	return results, g.Wait()
+	return s.refreshEach(ctx, issuers, watch...), nil
 }
 
-func (s *stack) RefreshNew(ctx context.Context, issuers []string, report func(string, error)) error {
-	for _, issuer := range issuers {
-		report(issuer, s.RefreshOne(ctx, issuer).Err)
-	}
-	return nil
+func (s *stack) refreshEach(ctx context.Context, issuers []string, watch ...func(done, total int)) []jwks.Result {
+	return jwks.Each(issuers, refreshAtATime, func(issuer string) jwks.Result { return s.RefreshOne(ctx, issuer) }, watch...)
+}
+
+func (s *stack) RefreshNew(ctx context.Context, issuers []string, watch ...func(done, total int)) []jwks.Result {
+	return s.refreshEach(ctx, issuers, watch...)
 }
 
 func (s *stack) Running(ctx context.Context) (*Running, error) {

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -98,22 +99,39 @@ func (r *Refresher) Refresh(ctx context.Context, issuer string) error {
 
 // RefreshAll refreshes every issuer that a stored token names and returns one
 // Result each, by issuer. An issuer that fails does not keep the others from
-// being refreshed; the error is only for when the issuers cannot be listed.
-func (r *Refresher) RefreshAll(ctx context.Context) ([]Result, error) {
+// being refreshed; the error is only for when the issuers cannot be listed. Each of
+// watch is told, one call at a time, how many issuers of how many were asked.
+func (r *Refresher) RefreshAll(ctx context.Context, watch ...func(done, total int)) ([]Result, error) {
 	issuers, err := r.c.Store.Issuers(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("listing the issuers of token rules: %w", err)
 	}
+	return Each(issuers, r.c.Concurrency, func(issuer string) Result { return r.RefreshOne(ctx, issuer) }, watch...), nil
+}
+
+// Each refreshes issuers, so many at a time, and returns one Result each, in their order.
+func Each(issuers []string, atATime int, refresh func(issuer string) Result, watch ...func(done, total int)) []Result {
 	results := make([]Result, len(issuers))
-	var group errgroup.Group
-	group.SetLimit(r.c.Concurrency)
+	var (
+		group errgroup.Group
+		mu    sync.Mutex
+		done  int
+	)
+	group.SetLimit(atATime)
 	for i, issuer := range issuers {
 		group.Go(func() error {
-			results[i] = r.RefreshOne(ctx, issuer)
+			results[i] = refresh(issuer)
+			mu.Lock()
+			defer mu.Unlock()
+			done++
+			for _, seen := range watch {
+				seen(done, len(issuers))
+			}
 			return nil
 		})
 	}
-	return results, group.Wait()
+	_ = group.Wait() // none returns an error
+	return results
 }
 
 // Run refreshes all issuers at once and then again and again until ctx ends,

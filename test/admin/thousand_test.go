@@ -32,8 +32,8 @@ func thousandTokens(p *place) {
 	}
 
 	out = timed("apply", "-f", f.dir)
-	if got := strings.Count(out, "unchanged "); got != 1011 || !strings.HasSuffix(out, "\nnothing changed: 1011 resources are as the files say\n") {
-		p.t.Errorf("%d resources are said to be unchanged:\n%.400s", got, out)
+	if out != "nothing changed: 1011 resources are as the files say\n" { // and not 1,011 lines
+		p.t.Errorf("printed:\n%.400s", out)
 	}
 	same(p.t, p.state(), first)
 	if out := timed("diff", "-f", f.dir); out != "" {

@@ -5,6 +5,8 @@ package resources
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -265,6 +267,7 @@ func (c *commands) lint(p *plan, strict bool) error {
 		looked[s.ID()] = strict || s.Action != admin.Unchanged
 	}
 	found := 0
+	alike := counter{}
 	for _, f := range rules.Lint(p.state.After(p.steps)) {
 		id := string(f.Kind) + "/" + f.Name
 		if !looked[id] {
@@ -277,12 +280,28 @@ func (c *commands) lint(p *plan, strict bool) error {
 		if f.Field != "" {
 			where += ": " + f.Field
 		}
-		fmt.Fprintf(c.Err, "%s: %s: %s\n", f.Severity, where, f.Message)
+		if alike.another(fmt.Sprintf("%s: %s: %s", f.Severity, f.Kind, f.Field)) <= ctl.Few {
+			fmt.Fprintf(c.Err, "%s: %s: %s\n", f.Severity, where, f.Message)
+		}
+	}
+	for _, about := range slices.Sorted(maps.Keys(alike)) {
+		if more := alike[about] - ctl.Few; more > 0 {
+			fmt.Fprintf(c.Err, "%s: %d more like these\n", about, more)
+		}
 	}
 	if strict && found > 0 {
 		return cli.Failed("lint found %s; nothing was stored", ctl.Plural(found, "thing", "things")).Hint("mend what is written above, or leave out --strict")
 	}
 	return nil
+}
+
+// counter counts what is alike.
+type counter map[string]int
+
+// another counts one more, and returns how many there are.
+func (n counter) another(what string) int {
+	n[what]++
+	return n[what]
 }
 
 // refreshNew has the keys fetched of issuers that were not known before, so that
@@ -292,11 +311,19 @@ func (c *commands) refreshNew(ctx context.Context, b ctl.Backend, steps []admin.
 	if err != nil || len(issuers) == 0 {
 		return err
 	}
-	return b.RefreshNew(ctx, issuers, func(issuer string, err error) {
-		if err != nil {
-			fmt.Fprintf(c.Err, "warning: the keys of %s could not be fetched, and are tried again every 15 minutes: %s\n", issuer, words.Visible(err.Error()))
-			return
+	fetched := 0
+	for _, r := range b.RefreshNew(ctx, issuers, c.Progress("asked", "issuers", ctl.Few)) {
+		switch {
+		case r.Err != nil:
+			fmt.Fprintf(c.Err, "warning: the keys of %s could not be fetched, and are tried again every 15 minutes: %s\n", r.Issuer, words.Visible(r.Err.Error()))
+		case len(issuers) > ctl.Few:
+			fetched++
+		default:
+			fmt.Fprintf(c.Err, "fetched the keys of %s\n", r.Issuer)
 		}
-		fmt.Fprintf(c.Err, "fetched the keys of %s\n", issuer)
-	})
+	}
+	if fetched > 0 {
+		fmt.Fprintf(c.Err, "fetched the keys of %d issuers\n", fetched)
+	}
+	return nil
 }

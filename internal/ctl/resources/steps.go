@@ -92,11 +92,28 @@ func shortened(names []string) string {
 // findUnlocks fills in what comes of the locks that go.
 func (p *plan) findUnlocks(now time.Time) {
 	p.unlocks = map[string]string{}
+	var stay []*rules.Lock // found once it is known that a lock goes
 	for _, s := range p.steps {
-		if lock, ok := s.Before.(*rules.Lock); ok && s.Action == admin.Remove {
-			p.unlocks[s.ID()] = admin.Unlocks(lock, p.state.After(p.steps), now)
+		lock, ok := s.Before.(*rules.Lock)
+		if !ok || s.Action != admin.Remove {
+			continue
+		}
+		if stay == nil {
+			stay = locksOf(p.state.After(p.steps))
+		}
+		p.unlocks[s.ID()] = admin.Unlocks(lock, stay, now)
+	}
+}
+
+// locksOf returns the locks among resources; never nil.
+func locksOf(all []rules.Resource) []*rules.Lock {
+	locks := []*rules.Lock{}
+	for _, r := range all {
+		if lock, ok := r.(*rules.Lock); ok {
+			locks = append(locks, lock)
 		}
 	}
+	return locks
 }
 
 // execute makes the steps. What an error left stored is in its message.
@@ -107,7 +124,7 @@ func (c *commands) execute(ctx context.Context, s store.Resources, steps []admin
 			total++
 		}
 	}
-	stored, err := admin.Execute(ctx, s, steps, c.Now(), c.progress)
+	stored, err := admin.Execute(ctx, s, steps, c.Now(), c.Progress("stored", "changes", store.MaxChanges))
 	if err == nil {
 		return nil
 	}
@@ -122,18 +139,6 @@ func (c *commands) execute(ctx context.Context, s store.Resources, steps []admin
 		return cli.Failed("%w; %s", err, soFar).Hint("run the command again: it completes what is missing")
 	}
 	return err
-}
-
-// progress shows, at a terminal, how far several transactions have come.
-func (c *commands) progress(done, total int) {
-	if !cli.IsTerminal(c.Err) || total <= store.MaxChanges {
-		return
-	}
-	terminal := cli.Unguarded(c.Err) // whose cursor this moves
-	fmt.Fprintf(terminal, "\rstored %d of %d changes", done, total)
-	if done == total {
-		fmt.Fprintln(terminal)
-	}
 }
 
 // tense is whether something is done or only planned. Of what is planned every field is
@@ -180,11 +185,22 @@ func (c *commands) printSteps(b ctl.Backend, p *plan, t tense) error {
 		return err
 	}
 	return c.PrintChange(b, stepsAnswer{reports}, func() {
+		many := count(p.steps)[admin.Unchanged] > ctl.Few
 		for i, r := range reports {
-			c.printStep(r, p.steps[i], t)
+			if r.Action != admin.Unchanged || !many {
+				c.printStep(r, p.steps[i], t)
+			}
 		}
 		fmt.Fprintln(c.Out, summary(p.steps, t))
 	})
+}
+
+func count(steps []admin.Step) map[admin.Action]int {
+	counts := map[admin.Action]int{}
+	for _, s := range steps {
+		counts[s.Action]++
+	}
+	return counts
 }
 
 func (c *commands) printStep(r stepReport, s admin.Step, t tense) {
@@ -256,10 +272,7 @@ func readable(v any) string {
 
 // summary counts: "1 created, 2 updated, 997 unchanged".
 func summary(steps []admin.Step, t tense) string {
-	counts := map[admin.Action]int{}
-	for _, s := range steps {
-		counts[s.Action]++
-	}
+	counts := count(steps)
 	changes := len(steps) - counts[admin.Unchanged]
 	switch {
 	case len(steps) == 0:
@@ -267,7 +280,11 @@ func summary(steps []admin.Step, t tense) string {
 	case changes == 0:
 		return fmt.Sprintf("nothing changed: %s as the files say", ctl.Plural(len(steps), "resource is", "resources are"))
 	case t == dryRun:
-		return fmt.Sprintf("dry run: %s would be stored", ctl.Plural(changes, "change", "changes"))
+		text := fmt.Sprintf("dry run: %s would be stored", ctl.Plural(changes, "change", "changes"))
+		if n := counts[admin.Unchanged]; n > 0 {
+			text += fmt.Sprintf(", %d unchanged", n)
+		}
+		return text
 	}
 	var parts []string
 	for _, a := range []admin.Action{admin.Create, admin.Update, admin.Adopt, admin.Remove, admin.Unchanged} {

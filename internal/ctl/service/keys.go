@@ -138,7 +138,7 @@ func (c *commands) refresh(ctx context.Context, b ctl.Backend, issuer string, un
 		}
 		return c.printRefreshed(ctx, b, result)
 	}
-	results, err := refresher.RefreshAll(ctx)
+	results, err := refresher.RefreshAll(ctx, c.Progress("asked", "issuers", ctl.Few))
 	if err != nil {
 		return err
 	}
@@ -196,8 +196,12 @@ func (c *commands) printResults(b ctl.Backend, results []jwks.Result) error {
 	err := c.PrintChange(b, struct {
 		Issuers []refreshedIssuer `json:"issuers"`
 	}{lines}, func() {
+		same := 0 // of many issuers, those whose keys are as they were
 		for i, l := range lines {
+			asBefore := l.Error == "" && len(l.Added)+len(l.Removed) == 0
 			switch {
+			case asBefore && len(lines) > ctl.Few:
+				same++
 			case l.Error != "":
 				fmt.Fprintf(c.Out, "%-10s %s: %s\n", "failed", l.Issuer, words.Visible(l.Error))
 			case l.Pinned:
@@ -205,6 +209,9 @@ func (c *commands) printResults(b ctl.Backend, results []jwks.Result) error {
 			default:
 				c.printStored(results[i])
 			}
+		}
+		if same > 0 {
+			fmt.Fprintf(c.Out, "%-10s the keys of %s as they were\n", "unchanged", ctl.Plural(same, "issuer are", "issuers are"))
 		}
 		if len(lines) == 0 {
 			fmt.Fprintln(c.Out, "no token rule names an issuer")
