@@ -108,3 +108,47 @@ func TestAProcessWhoseFilesWereExchangedTouchesNothing(t *testing.T) {
 		t.Errorf("it knows %v, %v", known, err)
 	}
 }
+
+// TestPinnedKeysAreAChangeThatIsMarked holds what an administrator says of an issuer's keys
+// to the same as rules and locks: a copy of the database from before is found, in which
+// keys that were replaced are good again, and nothing is changed in one that was exchanged.
+func TestPinnedKeysAreAChangeThatIsMarked(t *testing.T) {
+	const issuer = "https://issuer.example"
+	now := time.Now()
+	pin := func(ctx context.Context, s *sqlite.Store) error {
+		return s.PutKeySet(ctx, store.KeySet{Issuer: issuer, JWKS: []byte(`{"keys":[]}`), FetchedAt: now, TriedAt: now, Pinned: true})
+	}
+	unpin := func(ctx context.Context, s *sqlite.Store) error { return s.Unpin(ctx, issuer) }
+	for name, tc := range map[string]struct {
+		before, change func(context.Context, *sqlite.Store) error
+	}{
+		"pinned":       {func(context.Context, *sqlite.Store) error { return nil }, pin},
+		"pinned again": {pin, pin},
+		"let go of":    {pin, unpin},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			s, mark := served(t, dir)
+			if err := tc.before(t.Context(), s); err != nil {
+				t.Fatal(err)
+			}
+			before, err := os.ReadFile(mark)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := tc.change(t.Context(), s); err != nil {
+				t.Fatal(err)
+			}
+			after, err := os.ReadFile(mark)
+			if err != nil || string(before) == string(after) {
+				t.Errorf("the mark is %s before and %s after it, %v", before, after, err)
+			}
+			if err := os.WriteFile(mark, []byte(`{"id":"of another store","number":1}`), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := tc.change(t.Context(), s); !errors.Is(err, authority.ErrApart) {
+				t.Errorf("of a store that does not belong to the keys beside it: %v", err)
+			}
+		})
+	}
+}

@@ -90,8 +90,16 @@ func (s *Store) putKeySet(ctx context.Context, ks store.KeySet) error {
 	case later:
 		return store.ErrFetchedLater
 	}
+	if ks.Pinned {
+		if err := s.checkGeneration(ctx, tx); err != nil {
+			return err
+		}
+	}
 	if _, err := tx.ExecContext(ctx, upsertKeySet, ks.Issuer, ks.JWKS, fetched, ks.Pinned, tried); err != nil {
 		return err
+	}
+	if ks.Pinned {
+		return s.commitChange(ctx, tx)
 	}
 	return cmp.Or(tx.Commit(), s.checkFiles())
 }
@@ -107,9 +115,24 @@ func (s *Store) KeySetFailed(ctx context.Context, issuer string, at time.Time, f
 
 // Unpin implements store.KeySets.
 func (s *Store) Unpin(ctx context.Context, issuer string) error {
-	found, err := s.changed(ctx, s.stmts.unpin, issuer)
+	found, err := s.unpin(ctx, issuer)
 	if err == nil && !found {
 		return fmt.Errorf("key set of %s: %w", issuer, store.ErrNotFound)
 	}
 	return s.fail(ctx, fmt.Sprintf("unpinning the key set of %s", issuer), err)
+}
+
+func (s *Store) unpin(ctx context.Context, issuer string) (found bool, err error) {
+	tx, err := s.write.BeginTx(ctx, nil)
+	if err != nil {
+		return false, err
+	}
+	defer tx.Rollback()
+	if err := s.checkGeneration(ctx, tx); err != nil {
+		return false, err
+	}
+	if found, err = affected(tx.ExecContext(ctx, updateUnpin, issuer)); err != nil {
+		return false, err
+	}
+	return found, s.commitChange(ctx, tx)
 }

@@ -16,9 +16,9 @@ type statements struct {
 	keySet, keySets                *sql.Stmt
 	uses, record, rotated          *sql.Stmt
 
-	lease               *sql.Stmt
-	unpin, keySetFailed *sql.Stmt
-	revocations         *sql.Stmt
+	lease        *sql.Stmt
+	keySetFailed *sql.Stmt
+	revocations  *sql.Stmt
 
 	// Within a transaction of the ledger.
 	use, countAnswer, useAnswer *sql.Stmt
@@ -48,7 +48,6 @@ func (s *Store) prepare(ctx context.Context) error {
 		{&s.stmts.release, s.write, release},
 		{&s.stmts.lease, s.write, upsertLease},
 		{&s.stmts.putRecord, s.write, upsertRecord},
-		{&s.stmts.unpin, s.write, updateUnpin},
 		{&s.stmts.keySetFailed, s.write, upsertKeySetFailure},
 		{&s.stmts.revocations, s.read, selectRevocations},
 	} {

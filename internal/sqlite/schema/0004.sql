@@ -13,6 +13,9 @@ CREATE TRIGGER generation_inserted AFTER INSERT ON resources BEGIN UPDATE genera
 CREATE TRIGGER generation_updated  AFTER UPDATE ON resources BEGIN UPDATE generation SET number = number + 1; END;
 CREATE TRIGGER generation_deleted  AFTER DELETE ON resources BEGIN UPDATE generation SET number = number + 1; END;
 CREATE TRIGGER generation_revoked  AFTER INSERT ON revocations BEGIN UPDATE generation SET number = number + 1; END;
+-- Key sets that an administrator pins, or lets go of. What is fetched can be fetched again.
+CREATE TRIGGER generation_pinned   AFTER INSERT ON key_sets WHEN NEW.pinned BEGIN UPDATE generation SET number = number + 1; END;
+CREATE TRIGGER generation_repinned AFTER UPDATE ON key_sets WHEN NEW.pinned OR OLD.pinned BEGIN UPDATE generation SET number = number + 1; END;
 
 -- The first key of each authority that has one, as lower-case hexadecimal SHA-256 of its public half (PKIX).
 CREATE TABLE known_keys (
