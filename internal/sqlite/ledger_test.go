@@ -252,9 +252,18 @@ func TestRefusalsWaitAfterGrantsAndAreBounded(t *testing.T) {
 	}
 	honest := use("honest", 1000)
 	granted := started(t, t.Context(), s, sqlite.MaxWaitingRefusals+1, honest)
+	// A join that lost to another call of its request writes its record once more.
+	recorded := make(chan error, 1)
+	go func() {
+		now := time.Now()
+		recorded <- s.Record(t.Context(), store.Record{JoinID: joinID(1001), Time: now, Code: store.CodeOK}, now.Add(time.Hour))
+	}()
+	waiting(t, s, sqlite.MaxWaitingRefusals+2)
 	letGo()
-	if err := <-granted; err != nil {
-		t.Fatal(err)
+	for _, done := range []<-chan error{granted, recorded} {
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
 	}
 	for range sqlite.MaxWaitingRefusals {
 		if err := <-refused; err != nil {
@@ -267,7 +276,7 @@ func TestRefusalsWaitAfterGrantsAndAreBounded(t *testing.T) {
 	if err := raw(t, s.Dir()).QueryRow(count, honest.Record.JoinID).Scan(&before, &after); err != nil {
 		t.Fatal(err)
 	}
-	if before != 0 || after != sqlite.MaxWaitingRefusals {
+	if before != 0 || after != sqlite.MaxWaitingRefusals+1 {
 		t.Errorf("%d refusals were written before the grant that came after them, and %d after it", before, after)
 	}
 }

@@ -20,15 +20,19 @@ const (
 	selectRecords = `SELECT join_id, time, body FROM records`
 )
 
-// Record implements store.Ledger. What is recorded without a use is refused: it comes
-// after every use that waits, and if too many wait it is an error.
+// Record implements store.Ledger. The record of a refusal comes after what grants that
+// waits, and if too many wait it is an error.
 func (s *Store) Record(ctx context.Context, r store.Record, keepUntil time.Time) error {
 	doing := "storing the record " + r.JoinID
 	record, err := encodeRecord(r, keepUntil)
 	if err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
-	return s.fail(ctx, doing, s.commitRefusal(ctx, func(tx *sql.Tx) error { return s.putRecord(tx, record) }))
+	commit := s.commitRefusal
+	if r.Code == store.CodeOK {
+		commit = s.commit
+	}
+	return s.fail(ctx, doing, commit(ctx, func(tx *sql.Tx) error { return s.putRecord(tx, record) }))
 }
 
 // encodedRecord is the row of a record.
