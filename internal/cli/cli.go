@@ -83,7 +83,7 @@ func (e *Env) Report(cmd *cobra.Command, err error) Exit {
 		return ExitDone
 	}
 	if exit, ok := errors.AsType[Exit](err); ok {
-		return exit
+		return exit.status()
 	}
 	failed, style := Of(err), e.Style(e.Err)
 	for line := range strings.SplitSeq(strings.TrimRight(err.Error(), "\n"), "\n") {
@@ -99,7 +99,7 @@ func (e *Env) Report(cmd *cobra.Command, err error) Exit {
 	for _, hint := range hints {
 		fmt.Fprintf(e.Err, "%s %s\n", style.Bold(e.Name+": hint:"), words.OneLine(hint))
 	}
-	return failed.Exit
+	return failed.Exit.status()
 }
 
 // Warn tells what is wrong and does not stop the command.

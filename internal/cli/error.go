@@ -3,6 +3,8 @@ package cli
 import (
 	"errors"
 	"fmt"
+
+	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
 // Exit is the exit code of a program. As an error it ends a command with that code and
@@ -17,6 +19,15 @@ const (
 	ExitRefused     Exit = 3 // the service understood and said no
 	ExitUnreachable Exit = 4 // the service could not be reached, or could not answer
 )
+
+// status is the code that a process can end with. A system keeps its lowest eight bits, so
+// that 256 would read as done.
+func (e Exit) status() Exit {
+	if e < 0 || e > 255 {
+		return 255
+	}
+	return e
+}
 
 // Error implements error.
 func (e Exit) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
@@ -49,6 +60,38 @@ func (e *Error) Hint(format string, args ...any) *Error {
 	}
 	return e
 }
+
+// Bounds of what is told of a stranger's answer.
+const (
+	maxMessage = 2000 // characters of a message or a hint
+	maxNotes   = 100
+)
+
+// Brief is an error for a build log that a stranger must not fill: its message is one line,
+// and neither that nor what is told besides is long. An Exit stays itself.
+func Brief(err error) error {
+	if _, ok := errors.AsType[Exit](err); ok || err == nil {
+		return err
+	}
+	f := Of(err)
+	brief := &Error{Exit: f.Exit, Err: brief{err}}
+	for _, note := range f.Notes[:min(len(f.Notes), maxNotes)] {
+		brief.Notes = append(brief.Notes, words.Cut(words.Printable(note), maxMessage))
+	}
+	if more := len(f.Notes) - maxNotes; more > 0 {
+		brief.Notes = append(brief.Notes, fmt.Sprintf("  and %d more", more))
+	}
+	for _, hint := range f.Hints {
+		brief.Hints = append(brief.Hints, words.Cut(words.OneLine(hint), maxMessage))
+	}
+	return brief
+}
+
+// brief is an error whose message is a single line that has an end.
+type brief struct{ error }
+
+func (b brief) Error() string { return words.Cut(words.OneLine(b.error.Error()), maxMessage) }
+func (b brief) Unwrap() error { return b.error }
 
 // Error is the message without notes and hints.
 func (e *Error) Error() string { return e.Err.Error() }

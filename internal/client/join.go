@@ -134,7 +134,7 @@ func (r *ready) join(ctx context.Context, paths []string) (*Held, error) {
 	}
 	held := &Held{Report: newReport(response)}
 	for i, out := range r.Outputs {
-		result, err := out.Accept(credentials.Answer{Response: response, Now: r.Now(), Path: paths[i]})
+		result, err := out.Accept(credentials.Answer{Response: response, Now: r.Now(), Path: paths[i], IDToken: idToken.Value()})
 		if err != nil {
 			return nil, err
 		}

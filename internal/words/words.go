@@ -32,11 +32,15 @@ func Visible(s string) string {
 // Clean makes text that came from elsewhere safe for a terminal and a build log: it
 // is Printable, and long text is cut.
 func Clean(s string) string {
-	s = Printable(s)
-	if runes := []rune(s); len(runes) > maxForeign {
-		s = string(runes[:maxForeign]) + "…"
+	return strings.TrimSpace(Cut(Printable(s), maxForeign))
+}
+
+// Cut is the text, or as many characters of it and a mark that there were more.
+func Cut(s string, most int) string {
+	if runes := []rune(s); len(runes) > most {
+		return string(runes[:most]) + "…"
 	}
-	return strings.TrimSpace(s)
+	return s
 }
 
 // Plain reports whether text is of ASCII letters, digits and some other characters alone,

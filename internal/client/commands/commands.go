@@ -26,22 +26,15 @@ type Env struct {
 // wrong usage, 3 refused by the service, 4 service unreachable. exec and ssh
 // return the status of the command that they ran.
 func Run(ctx context.Context, env Env, args []string) int {
+	// Whatever a service, a host or a job has chosen of a text: none of it moves a terminal.
+	env.Out, env.Err = cli.Guard(env.Out), cli.Guard(env.Err)
 	cmd, err := env.Execute(ctx, newRoot(&env), args)
 	return int(env.report(cmd, err))
 }
 
 func (env *Env) report(cmd *cobra.Command, err error) cli.Exit {
-	if err != nil {
-		err = oneLine{err}
-	}
-	return env.Report(cmd, err)
+	return env.Report(cmd, cli.Brief(err))
 }
-
-// oneLine is an error whose message is a single line of a build log.
-type oneLine struct{ error }
-
-func (e oneLine) Error() string { return words.OneLine(e.error.Error()) }
-func (e oneLine) Unwrap() error { return e.error }
 
 // Tree is the tree of all commands, for their manual pages.
 func Tree() *cobra.Command { return newRoot(&Env{}) }

@@ -166,7 +166,7 @@ type progress struct {
 func newProgress(env *Env) *progress {
 	p := &progress{now: env.Now}
 	if env.Getenv("TERM") != "dumb" && cli.IsTerminal(env.Err) {
-		p.to = env.Err
+		p.to = cli.Unguarded(env.Err) // whose line this writes over
 	}
 	return p
 }

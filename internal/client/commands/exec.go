@@ -121,7 +121,7 @@ func (f *execFlags) exec(ctx context.Context, env *Env, args []string) error {
 	if err != nil {
 		return err
 	}
-	child := agent.Child{Args: args, Stdin: env.In, Stdout: env.Out, Stderr: env.Err}
+	child := agent.Child{Args: args, Stdin: env.In, Stdout: cli.Unguarded(env.Out), Stderr: cli.Unguarded(env.Err)}
 	join.Needs = []func() error{child.Check, func() error { return f.probe(place, outputs) }}
 	held, err := join.Hold(ctx)
 	if status := signals.Early(); status != 0 {

@@ -46,7 +46,7 @@ func runPipe(ctx context.Context, env Env) error {
 	// Without a current directory no relative path is in the clone, which Parse says.
 	workdir, _ := os.Getwd()
 	plan, problems := pipe.Parse(pipe.World{Getenv: env.Getenv, Environ: os.Environ(), Workdir: workdir})
-	log := pipe.Log{To: env.Out, Debug: plan.Debug}
+	log := pipe.Log{To: cli.Unguarded(env.Out), Debug: plan.Debug}
 	env.log = &log
 	p := &piped{env: &env, log: log, plan: plan, flags: hostFlags{
 		joinFlags: joinFlags{

@@ -115,10 +115,10 @@ func (p *piped) onHost(ctx context.Context, target ssh.Target, named bool) (int,
 		what = d.Script
 	}
 	p.log.Info("%s: running %s", target.Name(), what)
-	command := ssh.Command{Line: d.Command, Stdin: strings.NewReader(""), Stdout: p.env.Out, Stderr: p.env.Err}
+	command := ssh.Command{Line: d.Command, Stdin: strings.NewReader(""), Stdout: cli.Unguarded(p.env.Out), Stderr: cli.Unguarded(p.env.Err)}
 	if named {
 		printer := &linePrinter{}
-		stdout, stderr := printer.to(p.env.Out, target.Name()), printer.to(p.env.Err, target.Name())
+		stdout, stderr := printer.to(command.Stdout, target.Name()), printer.to(command.Stderr, target.Name())
 		defer stdout.flush()
 		defer stderr.flush()
 		command.Stdout, command.Stderr = stdout, stderr

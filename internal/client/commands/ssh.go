@@ -91,7 +91,7 @@ func (f *sshFlags) ssh(ctx context.Context, env *Env, hosts []string, line strin
 	if len(targets) > 1 {
 		return f.many(ctx, env, p.config, targets, line)
 	}
-	command := ssh.Command{Line: line, Stdin: env.In, Stdout: env.Out, Stderr: env.Err}
+	command := ssh.Command{Line: line, Stdin: env.In, Stdout: cli.Unguarded(env.Out), Stderr: cli.Unguarded(env.Err)}
 	if f.pty {
 		restore, err := terminal(env, &command)
 		if err != nil {
@@ -136,7 +136,7 @@ func (f *sshFlags) many(ctx context.Context, env *Env, config ssh.Config, target
 		}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			stdout, stderr := printer.to(env.Out, target.Name()), printer.to(env.Err, target.Name())
+			stdout, stderr := printer.to(cli.Unguarded(env.Out), target.Name()), printer.to(cli.Unguarded(env.Err), target.Name())
 			begin := env.Now()
 			// Each needs a stdin of its own, so all have none.
 			status, err := runOn(ctx, config, target, ssh.Command{Line: line, Stdin: strings.NewReader(""), Stdout: stdout, Stderr: stderr})
@@ -183,7 +183,7 @@ func (env *Env) summary(ctx context.Context, targets []ssh.Target, results []*ho
 			took := result.took.Round(10 * time.Millisecond)
 			switch {
 			case result.err != nil:
-				f := cli.Of(result.err)
+				f := cli.Of(cli.Brief(result.err))
 				status = int(f.Exit)
 				said = "failed: " + words.OneLine(strings.Join(append([]string{f.Error()}, f.Hints...), "; "))
 			case status != 0:

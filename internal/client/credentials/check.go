@@ -9,12 +9,17 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/crypto/ssh"
 
 	"github.com/gatepass-ci/gatepass/internal/cli"
 	"github.com/gatepass-ci/gatepass/internal/words"
 )
+
+// maxCertificate bounds an SSH certificate, in bytes. One with 256 principals, the most that
+// sshd reads, has a third of it.
+const maxCertificate = 64 << 10
 
 // badAnswer is an answer that does not hold what was asked for. Nothing of it is used.
 func badAnswer(format string, args ...any) error {
@@ -42,6 +47,14 @@ func checkSSH(line string, key ssh.PublicKey, authorities []ssh.PublicKey, now t
 		return nil, badAnswer("the SSH certificate has no principals, so servers would take it for any user or none")
 	case len(authorities) == 0:
 		return nil, badAnswer("the SSH user authority is missing")
+	case len(cert.Marshal()) > maxCertificate:
+		return nil, badAnswer("the SSH certificate has %d bytes, more than the %d that one of a service has", len(cert.Marshal()), maxCertificate)
+	}
+	for _, principal := range cert.ValidPrincipals {
+		// It is printed, and is a word of a command that people copy.
+		if principal == "" || strings.ContainsFunc(principal, func(r rune) bool { return !words.Harmless(r) || r == utf8.RuneError }) {
+			return nil, badAnswer("the SSH certificate has the principal %q, which is no name", principal)
+		}
 	}
 	if err := checkTime("SSH certificate", sshTime(cert.ValidBefore), now); err != nil {
 		return nil, err

@@ -1,10 +1,13 @@
 package credentials
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/x509"
+	"encoding/base64"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -42,15 +45,37 @@ func (g *granted) accept(answer Answer, ask api.CredentialRequest) error {
 		return err
 	}
 	given := answer.Response.Authorities
+	var holds []byte
 	switch ask.Type {
 	case api.TypeSSH:
-		return g.acceptSSH(credential.Certificate, given.SSHUser, given.SSHHost, answer.Now)
+		if err := g.acceptSSH(credential.Certificate, given.SSHUser, given.SSHHost, answer.Now); err != nil {
+			return err
+		}
+		holds = g.login.Marshal()
 	case api.TypeX509:
-		return g.acceptX509(credential.Certificate, ask.Usage, given.X509[ask.Usage], answer.Now)
+		if err := g.acceptX509(credential.Certificate, ask.Usage, given.X509[ask.Usage], answer.Now); err != nil {
+			return err
+		}
+		holds = g.cert.Raw
+	default:
+		if g.token, err = checkJWT(credential.Token, ask.Audience, answer.Now); err != nil {
+			return err
+		}
+		g.endsAt(g.token.expires)
+		holds = claimsOf(g.token.text)
 	}
-	g.token, err = checkJWT(credential.Token, ask.Audience, answer.Now)
-	g.endsAt(g.token.expires)
-	return err
+	// The signature is the part that is worth something.
+	signature := answer.IDToken[strings.LastIndexByte(answer.IDToken, '.')+1:]
+	if signature != "" && bytes.Contains(holds, []byte(signature)) {
+		return badAnswer("credential %q has the job's ID token in it", ask.Name)
+	}
+	return nil
+}
+
+// claimsOf is the payload of a JWT that was checked.
+func claimsOf(token string) []byte {
+	payload, _ := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
+	return payload
 }
 
 func (g *granted) acceptSSH(line string, users, hosts []string, now time.Time) error {

@@ -53,6 +53,8 @@ type Answer struct {
 	Now      time.Time
 	// Path is the absolute path of the directory that the files will be in.
 	Path string
+	// IDToken is what the join was made with. No credential may hold it: each is shown to servers.
+	IDToken string
 }
 
 // Result is a set of files and what is worth telling about it.

@@ -42,7 +42,7 @@ func (l Log) Fail(format string, args ...any) { l.line(red, "✖ ", format, args
 
 // Failure says what failed, and what to do about it.
 func (l Log) Failure(err error) {
-	f := cli.Of(err)
+	f := cli.Of(cli.Brief(err))
 	lines := []string{strings.TrimSpace(f.Error())}
 	for _, note := range f.Notes {
 		lines = append(lines, "  "+note)

@@ -19,11 +19,12 @@ import (
 )
 
 // broken sorts the failures of an attempt that got no answer.
-func (c *Client) broken(err error) error {
+func (c *Client) broken(err error, idToken secret) error {
 	// The outer error repeats method and URL; what happened is inside.
 	if inner := (*url.Error)(nil); errors.As(err, &inner) {
 		err = inner.Err
 	}
+	err = idToken.hideError(err)
 	host := c.config.URL.Host
 	var certificate *tls.CertificateVerificationError
 	if errors.As(err, &certificate) {
@@ -52,15 +53,16 @@ func (c *Client) broken(err error) error {
 }
 
 // read decodes an answer, or turns it into a refusal or a failure.
-func (c *Client) read(response *http.Response, whose string, decode func([]byte) error) error {
+func (c *Client) read(response *http.Response, idToken secret, whose string, decode func([]byte) error) error {
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
 	if err != nil {
-		return c.broken(err)
+		return c.broken(err, idToken)
 	}
 	if len(body) > maxAnswer {
 		return c.stranger(response, "an answer larger than 1 MiB")
 	}
-	media, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
+	body = idToken.hideIn(body)
+	media, _, _ := mime.ParseMediaType(idToken.hide(response.Header.Get("Content-Type")))
 	switch {
 	case response.StatusCode == http.StatusOK && media == "application/json":
 		if err := decode(body); err != nil {
@@ -68,7 +70,7 @@ func (c *Client) read(response *http.Response, whose string, decode func([]byte)
 		}
 		return nil
 	case response.StatusCode >= 300 && response.StatusCode < 400:
-		return c.redirected(response)
+		return c.redirected(response, idToken)
 	case response.StatusCode >= 400 && media == api.ProblemContentType:
 		var problem api.Problem
 		if err := json.Unmarshal(body, &problem); err == nil && problem.Code != "" {
@@ -116,9 +118,9 @@ func (c *Client) maybeTransient(response *http.Response, err error, why string) 
 	return err
 }
 
-func (c *Client) redirected(response *http.Response) error {
+func (c *Client) redirected(response *http.Response, idToken secret) error {
 	where := "elsewhere"
-	if to, err := url.Parse(response.Header.Get("Location")); err == nil && to.Host != "" {
+	if to, err := url.Parse(idToken.hide(response.Header.Get("Location"))); err == nil && to.Host != "" {
 		where = "to " + words.Clean(to.Scheme+"://"+to.Host)
 	}
 	return unreachable("%s redirects %s, and redirects are not followed", c.config.URL.Host, where).

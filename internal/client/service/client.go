@@ -103,6 +103,7 @@ func (c *Client) Join(ctx context.Context, request api.JoinRequest) (*api.JoinRe
 		return nil, cli.Misused("the request has %d bytes, more than the %d that are accepted", len(body), api.MaxRequestBytes).
 			Hint("ask for fewer credentials at a time")
 	}
+	idToken := request.IDToken
 	return c.retry(ctx, func(ctx context.Context) (*api.JoinResponse, error) {
 		ctx, cancel := context.WithTimeout(ctx, c.config.Attempt)
 		defer cancel()
@@ -113,19 +114,19 @@ func (c *Client) Join(ctx context.Context, request api.JoinRequest) (*api.JoinRe
 		request.Header.Set("Content-Type", "application/json")
 		request.Header.Set("Accept", "application/json, "+api.ProblemContentType)
 		var granted api.JoinResponse
-		_, err = c.ask(request, "a join's", func(body []byte) error { return json.Unmarshal(body, &granted) })
+		_, err = c.ask(request, secret(idToken), "a join's", func(body []byte) error { return json.Unmarshal(body, &granted) })
 		return &granted, err
 	})
 }
 
 // ask sends one request and has the body of the answer decoded. whose says what kind of
-// answer it is to be.
-func (c *Client) ask(request *http.Request, whose string, decode func([]byte) error) (http.Header, error) {
+// answer it is to be. idToken is in the request, and gets into no error and nothing decoded.
+func (c *Client) ask(request *http.Request, idToken secret, whose string, decode func([]byte) error) (http.Header, error) {
 	request.Header.Set("User-Agent", c.config.UserAgent)
 	response, err := c.http.Do(request)
 	if err != nil {
-		return nil, c.broken(err)
+		return nil, c.broken(err, idToken)
 	}
 	defer response.Body.Close()
-	return response.Header, c.read(response, whose, decode)
+	return response.Header, c.read(response, idToken, whose, decode)
 }

@@ -27,7 +27,7 @@ func (c *Client) Health(ctx context.Context, now func() time.Time) (*Health, err
 		return nil, err
 	}
 	health := &Health{Sent: now()}
-	header, err := c.ask(request, "the service's health", func(body []byte) error {
+	header, err := c.ask(request, "", "the service's health", func(body []byte) error {
 		err := json.Unmarshal(body, &health.Health)
 		if err == nil && health.Status == "" {
 			err = errors.New("it has no status")

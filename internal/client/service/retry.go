@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -84,16 +85,28 @@ func (c *Client) retry(ctx context.Context, attempt func(context.Context) (*api.
 	return response, err
 }
 
-// retryAfter reads the header's delay in seconds or its date (RFC 9110 §10.2.3).
+// longestAfter is as good as never: no job waits a day.
+const longestAfter = 24 * time.Hour
+
+// retryAfter reads the header's delay in seconds or its date (RFC 9110 §10.2.3). A date is
+// measured by the clock of the service, which the answer has too, unless that is missing.
 func retryAfter(header http.Header, now time.Time) time.Duration {
 	value := header.Get("Retry-After")
-	if seconds, err := strconv.Atoi(value); err == nil {
-		return min(time.Duration(max(seconds, 0)), 24*60*60) * time.Second
+	if value != "" && strings.Trim(value, "0123456789") == "" {
+		seconds, err := strconv.ParseInt(value, 10, 64)
+		if err != nil || seconds > int64(longestAfter/time.Second) {
+			return longestAfter
+		}
+		return time.Duration(seconds) * time.Second
 	}
-	if at, err := http.ParseTime(value); err == nil {
-		return max(at.Sub(now), 0)
+	at, err := http.ParseTime(value)
+	if err != nil {
+		return 0
 	}
-	return 0
+	if date, err := http.ParseTime(header.Get("Date")); err == nil {
+		now = date
+	}
+	return min(max(at.Sub(now), 0), longestAfter)
 }
 
 // unreachable is a failure of the way to the service.

@@ -72,6 +72,9 @@ func TestRetryAfter(t *testing.T) {
 		"-3":                            0,
 		"99999999999":                   24 * time.Hour,
 		"soon":                          0,
+		"+3":                            0,
+		"99999999999999999999999":       24 * time.Hour,
+		"Fri, 31 Dec 9999 23:59:59 GMT": 24 * time.Hour,
 		"Thu, 01 Jan 2026 00:00:07 GMT": 7 * time.Second,
 		"Wed, 31 Dec 2025 00:00:00 GMT": 0,
 	}
@@ -80,5 +83,10 @@ func TestRetryAfter(t *testing.T) {
 		if got := retryAfter(header, now); got != want {
 			t.Errorf("%q: %s, want %s", value, got, want)
 		}
+	}
+	// A job whose clock is an hour ahead waits as long as the service means.
+	header := http.Header{"Retry-After": {"Thu, 01 Jan 2026 00:00:07 GMT"}, "Date": {"Thu, 01 Jan 2026 00:00:00 GMT"}}
+	if got := retryAfter(header, now.Add(time.Hour)); got != 7*time.Second {
+		t.Errorf("by a clock that is ahead: %s", got)
 	}
 }

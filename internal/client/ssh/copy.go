@@ -29,6 +29,11 @@ type Copier struct {
 	// Progress, if set, is told now and then how much of a file is copied.
 	Progress func(name string, done, total int64)
 
+	// heard counts what the host sends; nil counts nothing.
+	heard *meter
+	// entries are how many names were listed.
+	entries int
+
 	total Total
 	// skipped are things that are neither file, folder nor harmless link.
 	skipped []string
@@ -45,18 +50,49 @@ func (c *Conn) Transfer(ctx context.Context, copier *Copier, work func() (Total,
 	// The files stop by themselves at a signal, which leaves time to remove a
 	// partial one; a host that does not answer must not keep us.
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(grace, func() { c.Close() }) })()
-	remote, err := sftp.NewClient(c.Client, sftp.UseConcurrentWrites(true), sftp.MaxConcurrentRequestsPerFile(concurrent))
-	if err != nil {
+	silent := c.heed()
+	defer silent.Stop()
+	remote, heard, err := c.sftp(func() { silent.Reset(c.patience) })
+	if err != nil && c.Broken() == nil {
 		return Total{}, cli.Errorf(StatusConnection, "the host offers no SFTP: %s", words.Clean(err.Error())).
 			Hint("have `Subsystem sftp internal-sftp` in its sshd_config, and no force_command in the bot's roles")
 	}
-	defer remote.Close()
-	copier.Remote = remote
-	total, err := work()
+	var total Total
+	if err == nil {
+		defer remote.Close()
+		copier.Remote, copier.heard = remote, heard
+		total, err = work()
+	}
 	if broken := c.Broken(); broken != nil && err != nil {
 		err = cli.Errorf(StatusConnection, "the connection to the host broke off: %w", broken).Hint("run it again: files that are not whole have not got their names")
 	}
 	return total, err
+}
+
+// sftp starts the subsystem. spoke is called whenever the host has sent something.
+func (c *Conn) sftp(spoke func()) (*sftp.Client, *meter, error) {
+	session, err := c.NewSession()
+	if err != nil {
+		return nil, nil, err
+	}
+	to, err := session.StdinPipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	from, err := session.StdoutPipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := session.RequestSubsystem("sftp"); err != nil {
+		return nil, nil, err
+	}
+	return newRemote(from, to, spoke)
+}
+
+func newRemote(from io.Reader, to io.WriteCloser, spoke func()) (*sftp.Client, *meter, error) {
+	heard := &meter{from: from, spoke: spoke}
+	remote, err := sftp.NewClientPipe(heard, to, sftp.UseConcurrentWrites(true), sftp.MaxConcurrentRequestsPerFile(concurrent))
+	return remote, heard, err
 }
 
 // permissions are what is kept of a mode: what a stranger's file may do with a
@@ -118,6 +154,7 @@ type counted struct {
 	writer   io.Writer
 	done     int64
 	total    int64
+	exact    bool // whether no more than total may be written
 	progress func(done, total int64)
 }
 
@@ -144,10 +181,35 @@ func (c *counted) Write(p []byte) (int, error) {
 	if err := c.ctx.Err(); err != nil {
 		return 0, context.Cause(c.ctx)
 	}
+	more := c.exact && int64(len(p)) > c.total-c.done
+	if more {
+		p = p[:c.total-c.done]
+	}
 	n, err := c.writer.Write(p)
 	c.add(n)
+	if err == nil && more {
+		err = errMore
+	}
 	return n, err
 }
+
+// whole is what came of a copy that ended with err: nil if all that the file had is copied.
+func (c *counted) whole(name string, err error) error {
+	switch {
+	case errors.Is(err, errMore) && c.total == 0:
+		return cli.Failed("the host says that %s is empty, and sends something", words.Clean(name)).
+			Hint("a file that is made as it is read, as in /proc, is copied with: gatepass ssh HOST -- cat FILE > FILE")
+	case err != nil && !errors.Is(err, errMore):
+		return err
+	case c.done < c.total:
+		return cli.Failed("the host sends %d bytes of %s, which has %d", c.done, words.Clean(name), c.total).
+			Hint("run it again: the file may have changed meanwhile")
+	}
+	return nil
+}
+
+// errMore ends a copy of a file that has more than it had when it was opened.
+var errMore = errors.New("it has more bytes than it said")
 
 func (c *counted) add(n int) {
 	c.done += int64(n)

@@ -73,20 +73,20 @@ func (w within) Filelist(r *sftp.Request) (sftp.ListerAt, error) {
 	return w.hostile.Filelist(r)
 }
 
-// serve gives a client of the server.
-func (h hostile) serve(t *testing.T) *sftp.Client { return serve(t, h, h) }
+// serve gives a copier with a client of the server.
+func (h hostile) serve(t *testing.T) *Copier { return serve(t, h, h) }
 
-func serve(t *testing.T, get sftp.FileReader, list sftp.FileLister) *sftp.Client {
+func serve(t *testing.T, get sftp.FileReader, list sftp.FileLister) *Copier {
 	t.Helper()
 	ours, theirs := net.Pipe()
 	server := sftp.NewRequestServer(theirs, sftp.Handlers{FileGet: get, FileList: list, FilePut: refuse{}, FileCmd: refuse{}})
 	go server.Serve()
-	client, err := sftp.NewClientPipe(ours, ours)
+	client, heard, err := newRemote(ours, ours, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { theirs.Close(); client.Close() })
-	return client
+	return &Copier{Remote: client, heard: heard, Recursive: true}
 }
 
 type refuse struct{}
@@ -117,7 +117,7 @@ func TestDownloadFromAHostileHost(t *testing.T) {
 			if err := os.Mkdir(into, 0o700); err != nil {
 				t.Fatal(err)
 			}
-			c := &Copier{Remote: test.host.serve(t), Recursive: true}
+			c := test.host.serve(t)
 			_, err := c.Download(context.Background(), []string{"tree"}, into)
 			switch {
 			case test.says == "" && err != nil:
@@ -152,7 +152,7 @@ func TestDownloadOverALinkThatIsThere(t *testing.T) {
 		}
 	}
 	for _, host := range []hostile{{name: "file", mode: 0o644}, {name: "again", mode: fs.ModeDir | 0o755}} {
-		c := &Copier{Remote: host.serve(t), Recursive: true}
+		c := host.serve(t)
 		_, _ = c.Download(context.Background(), []string{"tree"}, filepath.Dir(into))
 	}
 	if entries, err := os.ReadDir(outside); err != nil || len(entries) > 0 {
@@ -174,7 +174,7 @@ func TestDownloadOfALinkBehindALink(t *testing.T) {
 		t.Fatal(err)
 	}
 	host := within{hostile{name: "up", mode: fs.ModeSymlink | 0o777, target: ".."}, "again"}
-	c := &Copier{Remote: serve(t, host, host), Recursive: true}
+	c := serve(t, host, host)
 	if _, err := c.Download(context.Background(), []string{"tree"}, into); err == nil || !strings.Contains(err.Error(), "not everything was copied") {
 		t.Errorf("got %v", err)
 	}
@@ -201,7 +201,7 @@ func TestLocalLink(t *testing.T) {
 func TestDownloadBrokenOff(t *testing.T) {
 	into := t.TempDir()
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &Copier{Remote: hostile{name: "file", mode: 0o644}.serve(t)}
+	c := hostile{name: "file", mode: 0o644}.serve(t)
 	cancel()
 	if _, err := c.Download(ctx, []string{"file"}, into); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)

@@ -1,6 +1,7 @@
 package ssh
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,7 +28,10 @@ type Config struct {
 	Jumps     []Target
 	Timeout   time.Duration // to connect to and to log in at one host
 	KeepAlive time.Duration // between two questions whether the host is there; zero asks never
-	Version   string
+	// Patience is how long a host may be silent where it has to answer: before a command begins,
+	// and while files are copied. Zero means five minutes.
+	Patience time.Duration
+	Version  string
 }
 
 // Certificate is what the signer shows.
@@ -45,6 +49,8 @@ type Conn struct {
 	through []*ssh.Client   // jump hosts, the first one first
 	passed  []ssh.PublicKey // their keys
 
+	patience time.Duration
+
 	closing sync.Once
 	closed  chan struct{}
 	mu      sync.Mutex
@@ -53,7 +59,7 @@ type Conn struct {
 
 // Dial logs in at the target. The context is only for that.
 func (c Config) Dial(ctx context.Context, target Target) (*Conn, error) {
-	conn := &Conn{closed: make(chan struct{})}
+	conn := &Conn{closed: make(chan struct{}), patience: cmp.Or(c.Patience, 5*time.Minute)}
 	for _, jump := range c.Jumps {
 		client, key, err := c.hop(ctx, conn, jump, true)
 		if err != nil {
@@ -184,13 +190,23 @@ func (c *Conn) keepAlive(interval time.Duration) {
 			return
 		case <-answered:
 		case <-time.After(maxUnanswered * interval):
-			c.mu.Lock()
-			c.broken = fmt.Errorf("no answer for %s", maxUnanswered*interval)
-			c.mu.Unlock()
-			c.Close()
+			c.giveUp(maxUnanswered * interval)
 			return
 		}
 	}
+}
+
+// heed gives the connection up when the patience with the host ends, unless it is stopped
+// or reset before.
+func (c *Conn) heed() *time.Timer {
+	return time.AfterFunc(c.patience, func() { c.giveUp(c.patience) })
+}
+
+func (c *Conn) giveUp(after time.Duration) {
+	c.mu.Lock()
+	c.broken = fmt.Errorf("no answer for %s", after)
+	c.mu.Unlock()
+	c.Close()
 }
 
 // Broken is why the connection was given up, or nil.

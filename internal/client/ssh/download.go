@@ -46,7 +46,7 @@ func (c *Copier) download(ctx context.Context, source, destination string, sever
 	if info.IsDir() {
 		return d.folder(ctx, source, name, info.Mode(), 0)
 	}
-	return d.file(ctx, source, name, info)
+	return d.file(ctx, source, name)
 }
 
 // localPlace opens the folder that is written to, and names what will be in it.
@@ -97,9 +97,9 @@ func (d *download) folder(ctx context.Context, remote, local string, mode fs.Fil
 	if depth > maxDepth {
 		return cli.Failed("%s is more than %d folders deep", words.Clean(remote), maxDepth).Hint("copy a folder further down")
 	}
-	entries, err := d.Remote.ReadDirContext(ctx, remote)
+	entries, err := d.list(ctx, remote)
 	if err != nil {
-		return explain("reading", remote, err)
+		return err
 	}
 	made, err := d.makeLocal(local)
 	if err != nil {
@@ -117,7 +117,7 @@ func (d *download) folder(ctx context.Context, remote, local string, mode fs.Fil
 		case kind.IsDir():
 			err = d.folder(ctx, from, to, entry.Mode(), depth+1)
 		case kind.IsRegular():
-			err = d.file(ctx, from, to, entry)
+			err = d.file(ctx, from, to)
 		case kind&fs.ModeSymlink != 0:
 			err = d.link(from, to)
 		default:
@@ -130,7 +130,7 @@ func (d *download) folder(ctx context.Context, remote, local string, mode fs.Fil
 	if !made {
 		return nil
 	}
-	return explain("setting the mode of", local, d.root.Chmod(local, mode&permissions))
+	return explain("setting the mode of", local, d.root.Chmod(local, kept(mode)))
 }
 
 // makeLocal makes a folder unless it is there, for us alone until it is complete.
@@ -141,22 +141,32 @@ func (d *download) makeLocal(name string) (made bool, err error) {
 	return true, d.root.Mkdir(name, 0o700)
 }
 
-func (d *download) file(ctx context.Context, remote, local string, info fs.FileInfo) error {
+// file copies what a file has when it is opened: no more of one that grows, as scp does, and
+// nothing of one that turns out to have less.
+func (d *download) file(ctx context.Context, remote, local string) error {
 	from, err := d.Remote.Open(remote)
 	if err != nil {
 		return explain("reading", remote, err)
 	}
 	defer from.Close()
+	info, err := from.Stat()
+	if err != nil {
+		return explain("looking at", remote, err)
+	}
+	if info.Size() < 0 { // 64 bits without a sign, as the host has it
+		return cli.Failed("the host says that %s has %d bytes", words.Clean(remote), uint64(info.Size())).Hint("leave it out of what is copied")
+	}
 	return explain("writing", local, d.replace(local, func(partial string) error {
 		to, err := d.root.OpenFile(partial, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 		if err != nil {
 			return err
 		}
 		writer := d.count(ctx, remote, info.Size())
-		writer.writer = to
+		writer.writer, writer.exact = to, true
 		_, err = from.WriteTo(writer)
+		err = writer.whole(remote, err)
 		if err == nil {
-			err = to.Chmod(info.Mode() & permissions)
+			err = to.Chmod(kept(info.Mode()))
 		}
 		if err == nil {
 			err = to.Sync()

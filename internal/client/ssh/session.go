@@ -47,6 +47,9 @@ const grace = 3 * time.Second
 func (c *Conn) Run(ctx context.Context, command Command) (int, error) {
 	// A host that is silent must not keep us after a signal.
 	defer context.AfterFunc(ctx, c.hangUp)()
+	// Nor must one that opens no session, or never says whether the command began.
+	silent := c.heed()
+	defer silent.Stop()
 	session, err := c.NewSession()
 	if err != nil {
 		return c.ended(ctx, err)
@@ -66,6 +69,7 @@ func (c *Conn) Run(ctx context.Context, command Command) (int, error) {
 	if err != nil {
 		return c.ended(ctx, err)
 	}
+	silent.Stop()
 	defer context.AfterFunc(ctx, func() { pass(ctx, session) })()
 	return c.ended(ctx, session.Wait())
 }
@@ -107,13 +111,22 @@ func (c *Conn) ended(ctx context.Context, err error) (int, error) {
 		// Names are those of signal(7) without SIG; a stranger's own are not known.
 		return statusSignal + int(unix.SignalNum("SIG"+exit.Signal())), nil
 	case errors.As(err, &exit):
-		return exit.ExitStatus(), nil
+		return asStatus(exit.ExitStatus()), nil
 	case errors.As(context.Cause(ctx), &by):
 		return statusSignal + int(by.Signal), nil
 	case ctx.Err() != nil:
 		return 0, context.Cause(ctx)
 	}
 	return 0, c.lost(err)
+}
+
+// asStatus is a host's exit status as a program can end with it: of the 32 bits that a host sends
+// (RFC 4254, section 6.10) a system keeps eight, and 256 would read as done.
+func asStatus(status int) int {
+	if status < 0 || status > int(StatusConnection) {
+		return int(StatusConnection)
+	}
+	return status
 }
 
 // lost is a connection that broke off: whether the command ran to its end is not known.
