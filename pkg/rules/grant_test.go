@@ -16,7 +16,7 @@ func team(t testing.TB, specs string) (*rules.Bot, []*rules.Role) {
 	t.Helper()
 	bot := &rules.Bot{Metadata: rules.Metadata{Name: "example"}, Traits: []rules.Trait{
 		{Name: "logins", Values: []string{"deploy", "ops"}},
-		{Name: "mixed", Values: []string{"fine", "not fine", "*", "-x", "{{internal.logins}}", ""}},
+		{Name: "mixed", Values: []string{"fine", "not fine", "*", "-x", "{{internal.logins}}", "half{{", "}}half", ""}},
 		{Name: "groups", Values: []string{"system:masters", "deployers"}},
 		{Name: "none"},
 		{Name: "forged", Values: []string{"x@env=prod", "x@env=staging,env=prod", "x=y"}},
@@ -163,7 +163,11 @@ func TestX509AndJWTGrants(t *testing.T) {
 		{"name where a role grants none", "a: {allow: {db_users: [app]}}", db("app", "orders"), rules.Grant{}, "db_user"},
 		{"the template itself", "a: {allow: {db_users: ['{{internal.x}}']}}", db("{{internal.x}}", ""), rules.Grant{}, "db_user"},
 		{"template in a trait's value", "a: {allow: {db_users: ['{{internal.mixed}}']}}", db("{{internal.logins}}", ""), rules.Grant{}, "db_user"},
+		{"opened template in a trait's value", "a: {allow: {db_users: ['{{internal.mixed}}']}}", db("half{{", ""), rules.Grant{}, "db_user"},
+		{"closed template in a trait's value", "a: {allow: {db_users: ['{{internal.mixed}}']}}", db("}}half", ""), rules.Grant{}, "db_user"},
 		{"trait's value", "a: {allow: {db_users: ['{{internal.mixed}}']}}", db("not fine", ""), by("a"), ""},
+		{"groups are for Kubernetes and JWTs alone", "a: {allow: {db_users: [app], kubernetes_groups: [admins]}}", db("app", ""), by("a"), ""},
+		{"groups are not for applications", "a: {allow: {app_names: [grafana], kubernetes_groups: [admins]}}", rules.Wish{Type: "x509", Usage: "application", App: "grafana"}, by("a"), ""},
 		{"trait's value with a star", "a: {allow: {db_users: ['{{internal.mixed}}']}}", db("*", ""), rules.Grant{}, "db_user"},
 		{"user that another role denies", dbs + "\nc: {deny: {db_users: [app]}}", db("app", "orders"), rules.Grant{}, "db_user"},
 		{"name that another role denies", dbs + "\nc: {deny: {db_names: [orders]}}", db("app", "orders"), rules.Grant{}, "db_user"},
@@ -195,7 +199,6 @@ func TestX509AndJWTGrants(t *testing.T) {
 	})
 }
 
-// A role that is missing might have denied something.
 // A certificate takes no more than 256 groups; it must not come to be signed, and fail then.
 func TestTooManyGroups(t *testing.T) {
 	groups := func(n int) string {
@@ -211,11 +214,12 @@ func TestTooManyGroups(t *testing.T) {
 		t.Errorf("256 groups: %+v, %v", got, err)
 	}
 	bot, roles = team(t, groups(257))
-	if _, err := bot.Grant(roles, wish); err == nil {
-		t.Error("257 groups are granted")
+	if _, err := bot.Grant(roles, wish); err == nil || !strings.Contains(err.Error(), "has 257 Kubernetes groups, and a certificate takes 256") {
+		t.Errorf("257 groups: %v", err)
 	}
 }
 
+// A role that is missing might have denied something.
 func TestMissingRoleRefusesEverything(t *testing.T) {
 	bot, roles := team(t, "a: {allow: {logins: [x]}}\nb: {deny: {logins: [x]}}")
 	for _, there := range [][]*rules.Role{roles[:1], {roles[0], nil}, nil} {
@@ -253,6 +257,33 @@ secret-other: {allow: {logins: [hidden8]}, options: {force_command: hidden9}}`)
 		}
 		if named := strings.Contains(fmt.Sprintf("%+v", wish), "mine"); named && !strings.Contains(err.Error(), `"mine"`) {
 			t.Errorf("the refusal does not say what was asked for: %v", err)
+		}
+	}
+}
+
+// TestThePrincipalsThatACertificateTakes are 256, of 16 KiB together.
+func TestThePrincipalsThatACertificateTakes(t *testing.T) {
+	long := func(n int) string {
+		all := make([]string, n)
+		for i := range all {
+			all[i] = fmt.Sprintf("%s%03d", strings.Repeat("x", 253), i)
+		}
+		return strings.Join(all, ",")
+	}
+	for name, tc := range map[string]struct {
+		logins string
+		want   int // principals
+		told   string
+	}{
+		"256":           {numbered("u", 256), 256, ""},
+		"257":           {numbered("u", 257), 0, "make 257 principals, and an SSH certificate takes 256"},
+		"16384 bytes":   {long(64), 64, ""},
+		"one byte more": {long(64) + ",y", 0, "make principals of 16385 bytes, and an SSH certificate takes 16384"},
+	} {
+		bot, roles := team(t, "a: {allow: {logins: ["+tc.logins+"]}}")
+		got, err := bot.Grant(roles, rules.Wish{Type: "ssh"})
+		if tc.told != "" && (err == nil || !strings.Contains(err.Error(), tc.told)) || tc.told == "" && (err != nil || len(got.Principals) != tc.want) {
+			t.Errorf("%s: %v, want %q", name, err, tc.told)
 		}
 	}
 }

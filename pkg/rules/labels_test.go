@@ -191,6 +191,29 @@ func TestParseLabels(t *testing.T) {
 	}
 }
 
+// TestTheLimitsOfLabels holds the longest label, the most labels and the longest of all together.
+func TestTheLimitsOfLabels(t *testing.T) {
+	v := strings.Repeat("v", 64)
+	seven := "a=" + v + ",b=" + v + ",c=" + v + ",d=" + v + ",e=" + v + ",f=" + v + ",g=" + v
+	for s, want := range map[string]string{
+		v + "=" + v:    "",
+		v + "v=v":      "has 65 characters; at most 64",
+		"v=" + v + "v": "has 65 characters; at most 64",
+		"a=1,b=1,c=1,d=1,e=1,f=1,g=1,h=1,i=1,j=1": "",
+		seven + ",h=" + v[:41]:                    "",
+		seven + ",h=" + v[:42]:                    "the labels have 513 characters together; at most 512",
+		"a={{b}}":                                 "is a template",
+		"a=b}}":                                   "is a template",
+		"a={{b":                                   "is a template",
+		"a=^b":                                    "is a pattern",
+		"a=b$":                                    "is a pattern",
+	} {
+		if _, err := rules.ParseLabels(s); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", s, err, want)
+		}
+	}
+}
+
 func TestHostPrincipals(t *testing.T) {
 	got := rules.HostPrincipals("deploy", map[string]string{"tier": "web", "env": "prod", "az": "a"})
 	want := []string{"deploy", "deploy@az=a", "deploy@az=a,env=prod", "deploy@az=a,env=prod,tier=web", "deploy@az=a,tier=web",

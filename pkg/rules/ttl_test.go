@@ -33,6 +33,10 @@ func TestTTL(t *testing.T) {
 		{"bot and role tie", 4 * h, 12 * h, h, []time.Duration{h}, h, "bot"},
 		{"two roles tie", 4 * h, 12 * h, 0, []time.Duration{h, h}, h, "role:a"},
 		{"role and server tie", 24 * h, 12 * h, 0, []time.Duration{12 * h}, 12 * h, "role:a"},
+		{"a limit of a nanosecond, of the bot", h, 12 * h, 1, nil, 1, "bot"},
+		{"a limit of a nanosecond, of a role", h, 12 * h, 0, []time.Duration{1}, 1, "role:a"},
+		{"a request of a nanosecond", 1, 12 * h, 0, nil, 1, ""},
+		{"a server of less than nothing", h, -1, 0, nil, 0, "server"},
 		{"a server that allows nothing", h, 0, 0, nil, 0, "server"},
 		{"a negative request is the default", -h, 12 * h, 0, nil, 15 * m, ""},
 	}

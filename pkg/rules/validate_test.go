@@ -156,9 +156,13 @@ func TestIssuersAreValidated(t *testing.T) {
 		{"no host", "https:///a", "no valid host"},
 		{"only a port", "https://:443/a", "no valid host"},
 		{"port 0", "https://ci.example.com:0", "no valid host"},
+		{"port 65536", "https://ci.example.com:65536", "no valid host"},
+		{"port with a zero before it", "https://ci.example.com:0443", "no valid host"},
+		{"IPv6 address with a zone", "https://[fe80::1%25eth0]", "no valid host"},
 		{"empty port", "https://ci.example.com:", "no valid host"},
 		{"pattern in the host", "https://*.example.com", "no valid host"},
 		{"backslash", `https://ci.example.com\a`, "is not a URL"},
+		{"a dot in the path", "https://ci.example.com/a/./b", "segment"},
 		{"dots in the path", "https://ci.example.com/a/../b", "segment"},
 		{"empty segment", "https://ci.example.com//a", "segment"},
 		{"escaped slash", "https://ci.example.com/a%2fb", "plain URL characters"},
@@ -171,7 +175,7 @@ func TestIssuersAreValidated(t *testing.T) {
 			{tt.name + ", CircleCI", circleYAML, "issuer: https://oidc.circleci.com", "issuer: '" + tt.issuer + "'", "spec.circleci.issuer", tt.message},
 		})
 	}
-	for _, issuer := range []string{"https://ci.example.com", "https://ci.example.com:8443/a/b", "https://[2001:db8::1]:8443", "https://127.0.0.1:1234"} {
+	for _, issuer := range []string{"https://ci.example.com", "https://ci.example.com:8443/a/b", "https://[2001:db8::1]:8443", "https://127.0.0.1:1234", "https://ci.example.com:65535", "https://[2001:DB8::1.2.3.4]", "https://ci.example.com/a~b"} {
 		token := parseOne[*rules.TokenRule](t, edit(t, circleYAML, "https://oidc.circleci.com", issuer))
 		if token.Issuer() != issuer {
 			t.Errorf("issuer %s became %s", issuer, token.Issuer())
