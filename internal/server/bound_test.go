@@ -142,7 +142,7 @@ func TestBindRequired(t *testing.T) {
 	}
 	both := s.request("circle-bot", "")
 	both.IDToken = s.circleci(issuertest.CircleCIJob{Audience: []string{issuertest.OrganizationID, "https://other.example.com#gatepass-v1:x"}})
-	s.refusedAs(both, api.CodeIDTokenNotBound)
+	s.refusedAs(both, api.CodeIDTokenWrongRequest)
 	s.granted(s.bound(s.request("circle-bot", ""), issuertest.CircleCIJob{}))
 	// A JWT without a retry key is the one request that no ID token can be bound to.
 	jwt := s.everything("circle-bot", "")
