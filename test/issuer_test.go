@@ -50,11 +50,12 @@ func TestFirstJoinFetchesTheKeys(t *testing.T) {
 	for range 20 {
 		token, err := issuer.Bitbucket(issuertest.BitbucketJob{}, issuertest.WithHeader("kid", "nobody"))
 		must(t, err)
-		if status, _ := postJoin(t, s.URL, token); status != api.CodeIDTokenUnknownKey.Status() {
+		// The issuer was asked a moment ago: whether it has a new key is not known yet.
+		if status, _ := postJoin(t, s.URL, token); status != api.CodeIssuerKeysUnavailable.Status() {
 			t.Fatalf("a token of an unknown key was answered with %d", status)
 		}
 	}
-	if after := issuer.Requests(); after.Keys > before.Keys+1 {
+	if after := issuer.Requests(); after.Keys != before.Keys {
 		t.Errorf("a flood asked the issuer for its keys %d times", after.Keys-before.Keys)
 	}
 }

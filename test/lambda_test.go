@@ -78,8 +78,8 @@ func TestLambdaUnknownKey(t *testing.T) {
 	if n := w.issuer.Requests(); n.Keys != 1 {
 		t.Errorf("the issuer was asked %+v, want once", n)
 	}
-	for range 3 {
-		f.refused(w.bitbucket(issuertest.BitbucketJob{}, issuertest.WithHeader("kid", "forged")), api.CodeIDTokenUnknownKey)
+	for range 3 { // the issuer was asked a moment ago: whether it has a new key is not known yet
+		f.refused(w.bitbucket(issuertest.BitbucketJob{}, issuertest.WithHeader("kid", "forged")), api.CodeIssuerKeysUnavailable)
 	}
 	if n := w.issuer.Requests(); n.Keys != 1 {
 		t.Errorf("strangers make us ask the issuer: %+v", n)
