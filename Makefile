@@ -83,12 +83,21 @@ generate: ## write the files that are committed and made from others: the packed
 	go test ./internal/ctl/resources -run TestFieldTables -update
 
 .PHONY: release
-release: ## build dist/, a release of VERSION: both commands, checksums, SBOMs, the pipe and the orb
+release: ## build dist/, a release of VERSION: both commands, SBOMs, pipe, orb, licences, provenance, checksums; sign it if there are keys
 	rm -rf $(DIST)
 	$(MAKE) clients admins
 	$(MAKE) sboms
 	$(MAKE) orb
 	$(MAKE) pipe
+	$(MAKE) lists
+	@if [[ -n "$${RELEASE_MINISIGN_KEY:-}$${RELEASE_ECDSA_KEY:-}" ]]; then tools/release.sh sign $(DIST) $(VERSION); \
+	else echo 'release: UNSIGNED: RELEASE_MINISIGN_KEY and RELEASE_ECDSA_KEY name no keys (docs/release.md)' >&2; fi
+
+# What a release says of its files: under which licences, built from what, and their checksums.
+.PHONY: lists
+lists:
+	cp LICENSE THIRD_PARTY.txt THIRD_PARTY_CLIENT.txt $(DIST)
+	tools/release.sh provenance $(DIST) $(VERSION)
 	tools/release.sh sums $(DIST)
 
 .PHONY: orb

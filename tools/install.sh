@@ -14,6 +14,7 @@ readonly wanted='
 test sshd    openssh-server
 test ssh     openssh-client
 test openssl openssl
+test minisign minisign
 test curl    curl
 test jq      jq
 test bats    bats

@@ -37,7 +37,7 @@ mkdir -p "$context" "$out"
 # is all that there is to do, so it takes neither overlay mounts nor namespaces.
 build() { buildah --root "$work/storage" --runroot "$work/run" --storage-driver vfs "$@"; }
 
-cp LICENSE ci/bitbucket-pipe/{Dockerfile,README.md,pipe.yml} "$context"
+cp LICENSE THIRD_PARTY_CLIENT.txt ci/bitbucket-pipe/{Dockerfile,README.md,pipe.yml} "$context"
 cp "$certificates" "$context/ca-certificates.crt"
 for arch in "${arches[@]}"; do
   env GOOS=linux GOARCH="$arch" "$@" -o "$context/gatepass-linux-$arch" ./cmd/gatepass
@@ -50,7 +50,7 @@ for arch in "${arches[@]}"; do
     --label org.opencontainers.image.source=https://github.com/gatepass-ci/gatepass \
     --label org.opencontainers.image.licenses=Apache-2.0 \
     --manifest "$image" "$context" >/dev/null
-  size=$(cat "$context"/{LICENSE,README.md,pipe.yml,ca-certificates.crt,"gatepass-linux-$arch"} | wc -c)
+  size=$(cat "$context"/{LICENSE,THIRD_PARTY_CLIENT.txt,README.md,pipe.yml,ca-certificates.crt,"gatepass-linux-$arch"} | wc -c)
   echo "pipe: linux/$arch: $size bytes of $limit"
   [[ $size -le $limit ]] || fail "the image for $arch is too large"
 done

@@ -43,7 +43,7 @@ func build(t *testing.T, root string) string {
 	t.Helper()
 	dist := filepath.Join(t.TempDir(), "dist")
 	worldtest.Output(t, "make", "-s", "-C", root, "clients", "sboms", "orb", "DIST="+dist, "VERSION="+version, "PLATFORMS="+strings.Join(platforms(), " "))
-	worldtest.Output(t, filepath.Join(root, "tools/release.sh"), "sums", dist)
+	worldtest.Output(t, "make", "-s", "-C", root, "lists", "DIST="+dist, "VERSION="+version)
 	return dist
 }
 
@@ -63,7 +63,7 @@ func TestRelease(t *testing.T) {
 		out := worldtest.Output(t, "sh", "-c", `cd "$1" && sha256sum --strict --check SHA256SUMS`, "-", dist)
 		entries, err := os.ReadDir(dist)
 		worldtest.Must(t, err)
-		if n := strings.Count(out, ": OK\n"); n != len(entries)-1 || n != 2*len(platforms())+1 {
+		if n := strings.Count(out, ": OK\n"); n != len(entries)-1 || n != 2*len(platforms())+4 { // the orb and three of licences
 			t.Errorf("%d of %d files have checksums:\n%s", n, len(entries), out)
 		}
 	})
@@ -173,19 +173,23 @@ func checkPin(t *testing.T, root, dist string) {
 	}
 }
 
-// checkReproducible builds twice, from copies of the source in folders of their own that
-// are no repositories, the second time with other settings around it.
+// checkReproducible builds twice, from clones of one tag in folders of their own, the second
+// time with other settings around it. The provenance is the same too.
 func checkReproducible(t *testing.T, root string) {
 	parent := t.TempDir()
 	one, two := filepath.Join(parent, "one"), filepath.Join(parent, "somewhere/else")
 	snapshot(t, root, one)
-	worldtest.Must(t, os.CopyFS(two, os.DirFS(one)))
+	worldtest.Output(t, "bash", "-euc", `cd "$1"; git init -q; git add .
+		git -c user.name=a -c user.email=a@localhost commit -q -m release; git tag "v$2"; git clone -q . "$3"`, "-", one, version, two)
 	sums := func(root string) string {
 		raw, err := os.ReadFile(filepath.Join(build(t, root), "SHA256SUMS"))
 		worldtest.Must(t, err)
 		return string(raw)
 	}
 	want := sums(one)
+	if !strings.Contains(want, "  provenance.json\n") {
+		t.Errorf("it has no provenance:\n%s", want)
+	}
 	t.Setenv("TZ", "Asia/Tokyo")
 	t.Setenv("LDFLAGS", "-X github.com/gatepass-ci/gatepass/internal/cli.version=other")
 	t.Setenv("GOFLAGS", "-buildvcs=true")
@@ -200,7 +204,7 @@ func checkReproducible(t *testing.T, root string) {
 func snapshot(t *testing.T, root, to string) {
 	t.Helper()
 	list := exec.CommandContext(t.Context(), "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard",
-		"Makefile", "go.mod", "go.sum", "cmd/gatepass", "internal", "pkg", "tools", "ci/circleci-orb")
+		".gitignore", "Makefile", "LICENSE", "THIRD_PARTY*.txt", "go.mod", "go.sum", "cmd/gatepass", "internal", "pkg", "tools", "ci/circleci-orb")
 	list.Dir = root
 	files, err := list.Output()
 	worldtest.Must(t, err)

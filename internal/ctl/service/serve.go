@@ -26,7 +26,7 @@ func Commands(env *ctl.Env) []*cobra.Command {
 	c := &commands{env}
 	return []*cobra.Command{
 		c.serveCommand(), c.demoCommand(), c.statusCommand(), c.keysCommand(),
-		completionCommand(), c.manCommand(), c.versionCommand(),
+		completionCommand(), c.manCommand(), c.verifyCommand(), c.versionCommand(),
 	}
 }
 
