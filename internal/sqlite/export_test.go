@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"strconv"
 	"time"
+
+	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
 // Migrate takes steps of a test's own.
@@ -69,3 +71,7 @@ func (s *Store) Stall(ctx context.Context, begun chan<- struct{}, goOn <-chan st
 func (s *Store) Panic(ctx context.Context) error {
 	return s.commit(ctx, func(*sql.Tx) error { panic("this one panics") })
 }
+
+// Names are those of a kind in memory, which are the same map until all were read again; nil
+// if there are too many.
+func (s *Store) Names(kind rules.Kind) map[string]bool { return s.names.kinds[kind].set }

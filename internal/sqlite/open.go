@@ -53,7 +53,7 @@ type Store struct {
 	changes     changes
 	resources   memory[store.Key, store.Stored]
 	lists       memory[rules.Kind, []store.Stored]
-	names       memory[rules.Kind, map[string]bool]
+	names       names
 	authorities memory[rules.Kind, []authority.Stored]
 	ledger      ledger
 }

@@ -15,7 +15,6 @@ const (
 	// A body that is in memory is not read.
 	selectResource = `SELECT revision, updated_at, edited, CASE WHEN revision = ?3 THEN NULL ELSE body END
 		FROM resources WHERE kind = ?1 AND name = ?2`
-	selectNames       = `SELECT name FROM resources WHERE kind = ?1`
 	selectResourcesOf = `SELECT name, revision, updated_at, edited, body FROM resources WHERE kind = ?1 ORDER BY name`
 	selectIssuers     = `SELECT DISTINCT issuer FROM resources WHERE issuer IS NOT NULL ORDER BY issuer`
 )
@@ -55,33 +54,6 @@ func (s *Store) Get(ctx context.Context, kind rules.Kind, name string) (store.St
 		return known.value, nil
 	}
 	return s.decode(key, found, body, changes)
-}
-
-// missing reports whether the names in memory lack one. Then it costs no more to learn
-// that a resource does not exist than to read one that does, which would tell a stranger
-// that tries names which of them exist. A name that was asked for is not kept: a
-// stranger may ask for any.
-func (s *Store) missing(ctx context.Context, key store.Key, changes int64) (bool, error) {
-	known := s.names.get(key.Kind)
-	if known.changes != changes {
-		known = remembered[map[string]bool]{map[string]bool{}, changes, 0}
-		rows, err := queryShort(ctx, s.stmts.names, key.Kind)
-		_, err = collect(rows, err, func(rows *sql.Rows) (none struct{}, err error) {
-			var name string
-			err = rows.Scan(&name)
-			known.value[name] = true
-			known.size += len(name)
-			return none, err
-		})
-		if err != nil {
-			return false, err
-		}
-		if known.size > maxInMemory { // too many to be kept: each is asked for
-			known.value, known.size = nil, 0
-		}
-		s.names.put(key.Kind, known)
-	}
-	return known.value != nil && !known.value[key.Name], nil
 }
 
 // row is what is read of a resource beside its body.

@@ -20,9 +20,29 @@ CREATE TABLE changes (
 
 INSERT INTO changes VALUES (1, 1);
 
-CREATE TRIGGER resources_inserted AFTER INSERT ON resources BEGIN UPDATE changes SET resources = resources + 1; END;
-CREATE TRIGGER resources_updated  AFTER UPDATE ON resources BEGIN UPDATE changes SET resources = resources + 1; END;
-CREATE TRIGGER resources_deleted  AFTER DELETE ON resources BEGIN UPDATE changes SET resources = resources + 1; END;
+-- What the last 1,000 changes were about, each under its number, so that a process that
+-- keeps the names of 100,000 token rules need not read them all after each change.
+CREATE TABLE changed (
+  number INTEGER NOT NULL PRIMARY KEY, -- changes.resources after the change
+  kind   TEXT    NOT NULL,
+  name   TEXT    NOT NULL
+) STRICT;
+
+CREATE TRIGGER resources_inserted AFTER INSERT ON resources BEGIN
+  UPDATE changes SET resources = resources + 1;
+  INSERT INTO changed SELECT resources, NEW.kind, NEW.name FROM changes;
+END;
+CREATE TRIGGER resources_updated AFTER UPDATE ON resources BEGIN
+  UPDATE changes SET resources = resources + 1;
+  INSERT INTO changed SELECT resources, NEW.kind, NEW.name FROM changes;
+END;
+CREATE TRIGGER resources_deleted AFTER DELETE ON resources BEGIN
+  UPDATE changes SET resources = resources + 1;
+  INSERT INTO changed SELECT resources, OLD.kind, OLD.name FROM changes;
+END;
+CREATE TRIGGER changed_forgotten AFTER INSERT ON changed BEGIN
+  DELETE FROM changed WHERE number <= NEW.number - 1000;
+END;
 
 CREATE TABLE key_sets (
   issuer     TEXT    NOT NULL PRIMARY KEY,
