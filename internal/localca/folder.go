@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/gatepass-ci/gatepass/internal/owned"
 )
 
 const (
@@ -112,7 +114,7 @@ func (f *folder) read(name string, widest fs.FileMode) ([]byte, error) {
 	return text, nil
 }
 
-// create makes a file with mode 0600, whole and durable, unless one of that name
+// create makes a file with mode 0600, the folder's owner's, whole and durable, unless one of that name
 // exists: then it leaves that as it is and reports no error. A link(2) of a
 // complete file is what makes it appear; unlike rename(2), it never replaces one.
 func (f *folder) create(name string, text []byte) error {
@@ -135,7 +137,13 @@ func (f *folder) write(name string, text []byte) error {
 	if err != nil {
 		return err
 	}
-	_, err = file.Write(text)
+	where, err := f.root.Stat(".")
+	if err == nil {
+		err = owned.Like(file, where)
+	}
+	if err == nil {
+		_, err = file.Write(text)
+	}
 	return errors.Join(err, file.Sync(), file.Close())
 }
 

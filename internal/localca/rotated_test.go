@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -291,6 +292,26 @@ func TestARunningServerReplacesNoKey(t *testing.T) {
 					t.Error("a key was made in the place of the lost one")
 				}
 			})
+		}
+	}
+}
+
+// TestAKeyThatRootMakesIsTheServers has an administrator rotate an authority with sudo, in a
+// folder of the user that the server runs as: the server must read the new key. Where the
+// test is not root's there is one user, and nothing can change hands.
+func TestAKeyThatRootMakesIsTheServers(t *testing.T) {
+	dir := newDir(t)
+	open(t, dir, localca.Options{})
+	want := os.Geteuid()
+	if want == 0 {
+		want = 65534
+		must(t, os.Chown(dir, want, want))
+	}
+	for _, k := range begin(t, dir, cert.SSHUser).InUse()[1:] {
+		info, err := os.Stat(filepath.Join(dir, k.ID+".key"))
+		must(t, err)
+		if got := info.Sys().(*syscall.Stat_t).Uid; int(got) != want || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s belongs to user %d with mode %o, want %d", k.ID, got, info.Mode().Perm(), want)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -150,5 +151,33 @@ func TestPinnedKeysAreAChangeThatIsMarked(t *testing.T) {
 				t.Errorf("of a store that does not belong to the keys beside it: %v", err)
 			}
 		})
+	}
+}
+
+// TestAChangeByRootLeavesTheServerItsFiles has an administrator store a change with sudo,
+// in a directory of the user that the server runs as. SQLite keeps its files that user's; a
+// mark of root's own could not be read by the server, which would neither start nor serve
+// lists. Where the test is not root's there is one user, and nothing can change hands.
+func TestAChangeByRootLeavesTheServerItsFiles(t *testing.T) {
+	dir := t.TempDir()
+	s, mark := served(t, dir)
+	want := os.Geteuid()
+	if want == 0 {
+		want = 65534
+		for _, name := range []string{"", sqlite.FileName, sqlite.FileName + "-wal", sqlite.FileName + "-shm", "store.json"} {
+			if err := os.Chown(filepath.Join(dir, name), want, want); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := s.PutKeySet(t.Context(), store.KeySet{Issuer: "https://a", JWKS: []byte(`{"keys":[]}`), FetchedAt: time.Now(), Pinned: true}); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(mark)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := info.Sys().(*syscall.Stat_t).Uid; int(got) != want {
+		t.Errorf("the mark belongs to user %d, want %d", got, want)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/gatepass-ci/gatepass/internal/owned"
 	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
@@ -62,7 +63,11 @@ func create(dir, path string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.Remove(tmp.Name())) }()
-	if err := errors.Join(tmp.Sync(), tmp.Close()); err != nil {
+	where, err := os.Stat(dir)
+	if err == nil {
+		err = owned.Like(tmp, where) // and SQLite gives those beside it the same owner
+	}
+	if err := errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
 		return err
 	}
 	// Unlike a rename, a link leaves the file of whoever was faster.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/gatepass-ci/gatepass/internal/authority"
 	"github.com/gatepass-ci/gatepass/internal/cert"
+	"github.com/gatepass-ci/gatepass/internal/owned"
 	"github.com/gatepass-ci/gatepass/internal/words"
 )
 
@@ -222,14 +223,21 @@ func (s *Store) KnowKeys(ctx context.Context, keys map[cert.Purpose]string) erro
 	return s.fail(ctx, doing, tx.Commit())
 }
 
-// replaceFile writes a file whole and durably, in place of one that is there.
+// replaceFile writes a file whole and durably, in place of one that is there. It belongs to
+// the owner of the directory.
 func replaceFile(path string, body []byte) error {
 	dir := filepath.Dir(path)
+	where, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
 	tmp, err := os.CreateTemp(dir, ".new-*") // 0600
 	if err != nil {
 		return err
 	}
-	_, err = tmp.Write(body)
+	if _, err = tmp.Write(body); err == nil {
+		err = owned.Like(tmp, where)
+	}
 	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err == nil {
 		err = os.Rename(tmp.Name(), path)
 	}
