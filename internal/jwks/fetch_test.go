@@ -316,7 +316,7 @@ func TestBitbucket404SaysWhatToDo(t *testing.T) {
 
 func TestFetchUnknownHost(t *testing.T) {
 	d := dialing{resolver: fakeDNS(t, func(string, int) []string { return nil })}
-	refused(t, d.client(), "https://gone.test", "no such host")
+	refused(t, d.client(), "https://gone.test", "no such host; check the issuer's URL in the token rule")
 }
 
 func TestFetchGivenUp(t *testing.T) {

@@ -71,6 +71,7 @@ func TestParsePrivateIssuers(t *testing.T) {
 		{"ci.example.com", []string{"ci.example.com:443"}},
 		{"CI.Example.com:8443", []string{"ci.example.com:8443"}},
 		{"a:1, b:2\nc", []string{"a:1", "b:2", "c:443"}},
+		{"a:1\tb:2\rc:3\r\nd:4", []string{"a:1", "b:2", "c:3", "d:4"}},
 		{"a,a:443,A", []string{"a:443"}},
 		{"10.0.0.7:8443", []string{"10.0.0.7:8443"}},
 		{"[FD00::1],[fd00::2]:8443", []string{"[fd00::1]:443", "[fd00::2]:8443"}},
@@ -82,7 +83,7 @@ func TestParsePrivateIssuers(t *testing.T) {
 	}
 	for _, in := range []string{
 		"https://ci.example.com", "ci.example.com/org", "user@ci.example.com", "*.example.com", "*", "ci.example.com:", ":443",
-		"ci.example.com:0", "ci.example.com:99999", "ci.example.com:+1", "fd00::1", "[fd00::1", "[fe80::1%25eth0]:443", "10.0.0.0/8", "ci;x",
+		"ci.example.com:0", "ci.example.com:99999", "ci.example.com:+1", "fd00::1", "[fd00::1", "[10.0.0.1]", "ci\\x", "ci?", "ci#", "[fe80::1%25eth0]:443", "10.0.0.0/8", "ci;x",
 	} {
 		got, err := ParsePrivateIssuers("good.example.com," + in)
 		if err == nil || !strings.Contains(err.Error(), "GATEPASS_PRIVATE_ISSUERS") {

@@ -112,6 +112,9 @@ func TestLintTellsOfPatternsAndIssuers(t *testing.T) {
 		{"CircleCI, a literal star", "circleci", "organization_id " + home + " audience x", "vcs_origin github.com/*/shop", false, "allow[0].vcs_origin"},
 		{"CircleCI, a star in what is no pattern", "circleci", "organization_id " + home + " audience x", "project_id * vcs_origin github.com/acme/shop", false, ""},
 		{"GitHub, any branch", "github", "audience x", "repository acme/shop ref refs/heads/*", true, "allow[0] allow[0].ref"},
+		{"Bitbucket, one character", "bitbucket", "identity_provider_url https://api.bitbucket.org/2.0/workspaces/x audience x", "branch_name ?", true, ""},
+		{"GitHub, no branch", "github", "audience x", "repository acme/shop", false, "allow[0]"},
+		{"GitHub, a literal star", "github", "audience x", "repository acme/shop ref refs/heads/*", false, "allow[0].ref"},
 		{"GitHub, some branches", "github", "audience x", "repository acme/shop ref refs/heads/release/*", true, ""},
 		{"GitHub, an environment", "github", "audience x", "repository acme/shop environment production", true, ""},
 	} {

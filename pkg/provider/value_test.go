@@ -15,7 +15,7 @@ func TestSameUUID(t *testing.T) {
 	}{
 		{"ab", "ab", true}, {"ab", "AB", true}, {"{ab}", "ab", true}, {"ab", "{AB}", true}, {"{ab}", "{ab}", true},
 		{"ab", "ac", false}, {"{ab", "ab", false}, {"ab}", "ab", false}, {"{{ab}}", "ab", false}, {"{{ab}}", "{ab}", false},
-		{"xabx", "ab", false}, {"{", "", false}, {"}", "", false}, {"{}", "", true}, {"{", "{", true}, {"", "", true},
+		{"xabx", "ab", false}, {"xab}", "ab", false}, {"{abx", "ab", false}, {"{", "", false}, {"}", "", false}, {"{}", "", true}, {"{", "{", true}, {"", "", true},
 	} {
 		if got := provider.SameUUID(tc.a, tc.b); got != tc.want {
 			t.Errorf("%q and %q: %t", tc.a, tc.b, got)
@@ -73,5 +73,27 @@ func TestOneValueIsAListOfOne(t *testing.T) {
 	}
 	if list.Claimed(nil) != nil || one.Claimed("x") != "x" {
 		t.Errorf("nothing is %v, and a project %v", list.Claimed(nil), one.Claimed("x"))
+	}
+}
+
+// TestTheAudienceOfASection is the one that is written, and CircleCI's default is the organization.
+func TestTheAudienceOfASection(t *testing.T) {
+	for _, p := range provider.All() {
+		if f := p.Setting("audience"); f == nil || f.Form != provider.Audience {
+			t.Errorf("%s: the audience is checked as %+v", p.Method, f)
+		}
+		if got := p.Audience(&provider.Section{Settings: named("organization_id " + home + " audience x")}); got != "x" {
+			t.Errorf("%s: audience %q, want x", p.Method, got)
+		}
+	}
+	if got := provider.Of("circleci").Audience(&provider.Section{Settings: named("organization_id " + home)}); got != home {
+		t.Errorf("default audience %q, want %q", got, home)
+	}
+}
+
+// TestNoAudienceIsBound: a rule without an audience is not the rule of a bound audience.
+func TestNoAudienceIsBound(t *testing.T) {
+	if provider.Bound(provider.BindingMark+"x", "") || !provider.Bound("a"+provider.BindingMark+"x", "a") || provider.Bound("a", "a") {
+		t.Error("an audience is taken for another's bound form")
 	}
 }
