@@ -207,7 +207,7 @@ func plantNasty(t *testing.T, issuer string) {
 	must(t, s.Record(t.Context(), store.Record{
 		JoinID: nastyJoin, Time: now, Code: "no_rule_matched", Detail: nasty, Token: "example-bot", Bot: "nasty", Method: "bitbucket",
 		IDToken: strings.Repeat("0", 64), Client: &api.ClientInfo{Version: nasty, OS: nasty, Arch: nasty},
-		Claims:      map[string]any{nasty: nasty, "branchName": nasty, "list": []any{nasty}, "iss": issuer, "aud": nasty, "sub": nasty,
+		Claims: map[string]any{nasty: nasty, "branchName": nasty, "list": []any{nasty}, "iss": issuer, "aud": nasty, "sub": nasty,
 			"iat": now.Unix(), "exp": now.Unix() + 60, "workspaceUuid": nasty, "repositoryUuid": nasty, "stepUuid": nasty},
 		Mismatches:  []store.RuleMismatch{{Fields: []store.FieldMismatch{{Field: "branch_name", Want: "main", Got: []string{nasty}}}}},
 		Credentials: []store.RecordCredential{{Name: nasty, Type: "ssh", Serial: "1", Subject: nasty, Principals: []string{nasty}, ExpiresAt: now.Add(time.Hour)}},

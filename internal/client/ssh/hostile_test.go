@@ -113,7 +113,7 @@ func (e endless) Filelist(r *sftp.Request) (sftp.ListerAt, error) {
 	if r.Method == "List" {
 		return e, nil
 	}
-	return lister{folder{e.hostile}}, nil
+	return lister{folder(e)}, nil
 }
 
 func TestAListingWithoutEnd(t *testing.T) {
