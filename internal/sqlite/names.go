@@ -50,33 +50,50 @@ func (k *knownNames) remove(name string) {
 }
 
 // missing reports whether the names in memory, as of so many changes, lack one. What is in
-// memory is brought up to date by one caller, and the others wait for it.
+// memory is brought up to date by one caller, and the others wait for it. It does not read
+// all names: see learnNames.
 func (s *Store) missing(ctx context.Context, key store.Key, changes int64) (bool, error) {
 	s.names.mu.Lock()
 	defer s.names.mu.Unlock()
 	known := s.names.kinds[key.Kind]
+	if known.changes == 0 {
+		return false, nil
+	}
 	if known.changes < changes {
 		kept, err := s.followNames(ctx, key.Kind, &known)
-		if err == nil && !kept {
-			known, err = s.readNames(ctx, key.Kind, changes)
-		}
 		if err != nil {
 			return false, err
 		}
-		if s.names.kinds == nil {
-			s.names.kinds = map[rules.Kind]knownNames{}
+		if !kept {
+			known = knownNames{}
 		}
 		s.names.kinds[key.Kind] = known
 	}
 	return known.set != nil && !known.set[key.Name], nil
 }
 
+// learnNames reads all names of a kind, unless they are known. It is called when a name was
+// not found: a command that reads one resource out of many needs no other's name.
+func (s *Store) learnNames(ctx context.Context, kind rules.Kind, changes int64) error {
+	s.names.mu.Lock()
+	defer s.names.mu.Unlock()
+	if s.names.kinds[kind].changes != 0 {
+		return nil
+	}
+	known, err := s.readNames(ctx, kind, changes)
+	if err != nil {
+		return err
+	}
+	if s.names.kinds == nil {
+		s.names.kinds = map[rules.Kind]knownNames{}
+	}
+	s.names.kinds[kind] = known
+	return nil
+}
+
 // followNames brings names up to date by what changed since they were read. It reports
 // false if that is not known any longer.
 func (s *Store) followNames(ctx context.Context, kind rules.Kind, known *knownNames) (bool, error) {
-	if known.changes == 0 {
-		return false, nil
-	}
 	first := known.changes + 1
 	next := first
 	rows, err := queryShort(ctx, s.stmts.changedNames, known.changes)

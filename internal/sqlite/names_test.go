@@ -58,6 +58,9 @@ func TestAChangeCostsWhatItChanges(t *testing.T) {
 	many := namesFrom("many", 300)
 	bots(t, other, true, many...)
 	is(true, many[0])
+	if s.Names(rules.KindBot) != nil {
+		t.Error("one bot was read, and all names")
+	}
 	is(false, "nothing")
 
 	before := kept()

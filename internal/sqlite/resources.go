@@ -45,6 +45,9 @@ func (s *Store) Get(ctx context.Context, kind rules.Kind, name string) (store.St
 	}
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
+		if err := s.learnNames(ctx, kind, changes); err != nil {
+			return store.Stored{}, s.fail(ctx, fmt.Sprintf("reading %s", key), err)
+		}
 		return store.Stored{}, fmt.Errorf("%s: %w", key, store.ErrNotFound)
 	case err != nil:
 		return store.Stored{}, s.fail(ctx, fmt.Sprintf("reading %s", key), err)
