@@ -192,7 +192,11 @@ func TestConcurrentJoins(t *testing.T) {
 			s := newService(t, func(s *service, _ *server.Config) { s.config.Local = local })
 			request := s.bitbucketRequest()
 			codes := s.joinAll(slices.Repeat([]*api.JoinRequest{request}, callers))
-			if codes["ok"] != join.MaxAnswers || codes[string(api.CodeIDTokenAlreadyUsed)] != callers-join.MaxAnswers {
+			refused := codes[string(api.CodeIDTokenAlreadyUsed)]
+			if !local { // each writes over a record that says "granted", and the embedded store has no room for all at once
+				refused += codes[string(api.CodeStoreUnavailable)]
+			}
+			if codes["ok"] != join.MaxAnswers || refused != callers-join.MaxAnswers {
 				t.Errorf("outcomes %v", codes)
 			}
 			serials := map[string]bool{}
