@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"strconv"
 	"time"
 
@@ -75,3 +76,19 @@ func (s *Store) Panic(ctx context.Context) error {
 // Names are those of a kind in memory, which are the same map until all were read again; nil
 // if there are too many.
 func (s *Store) Names(kind rules.Kind) map[string]bool { return s.names.kinds[kind].set }
+
+// ReadAtOnce reads by n connections at once, which makes those that there are not yet.
+func (s *Store) ReadAtOnce(ctx context.Context, n int) error {
+	var errs []error
+	var objects int
+	for range n {
+		conn, err := s.read.Conn(ctx)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		defer conn.Close()
+		errs = append(errs, conn.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&objects))
+	}
+	return errors.Join(errs...)
+}

@@ -21,6 +21,9 @@ func ensureFile(dir string, mustExist bool) error {
 		return err
 	}
 	path := filepath.Join(dir, FileName)
+	if err := checkLog(path); err != nil {
+		return err
+	}
 	info, err := os.Lstat(path)
 	switch {
 	case err == nil && !info.Mode().IsRegular():
@@ -41,6 +44,21 @@ func ensureFile(dir string, mustExist bool) error {
 		return unusable(dir, err)
 	}
 	return nil
+}
+
+// checkLog refuses a log without its database. SQLite would remove it, and it may have what was stored last.
+func checkLog(path string) error {
+	log, err := os.Lstat(path + "-wal")
+	if err != nil || log.Size() == 0 {
+		return nil // another error is told by what follows
+	}
+	// The database is looked at last: another process may just have made both.
+	info, err := os.Lstat(path)
+	if err == nil && info.Size() > 0 || err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return fmt.Errorf("%w in %s: %s is missing or empty, and %[3]s-wal beside it holds what was stored last; restore %[3]s, or move %[3]s-wal away if it is lost",
+		ErrNoData, filepath.Dir(path), FileName)
 }
 
 // checkDir refuses a directory in which anyone can put another database in the

@@ -148,10 +148,25 @@ func (s *Store) pool(size int, params string) (*sql.DB, error) {
 // connector makes connections that never create the file: ensureFile did, with the right mode.
 func (s *Store) connector(params string) (driver.Connector, error) {
 	file := url.URL{Scheme: "file", Path: filepath.ToSlash(filepath.Join(s.dir, FileName))}
-	return sqlite.NewConnector(file.String() + "?mode=rw&_defensive=1&_dqs=0&_error_rc=1" +
+	connector, err := sqlite.NewConnector(file.String() + "?mode=rw&_defensive=1&_dqs=0&_error_rc=1" +
 		"&_pragma=busy_timeout(" + strconv.FormatInt(s.lockWait.Milliseconds(), 10) + ")" +
 		"&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)" +
 		"&_pragma=trusted_schema(0)&_pragma=cell_size_check(1)&" + params)
+	return checkedConnector{connector, s}, err
+}
+
+// checkedConnector makes no connection to files that are not those of the connections before it. If the
+// database was replaced by an empty one, SQLite would remove the log beside it, in which is what was committed last.
+type checkedConnector struct {
+	driver.Connector
+	store *Store
+}
+
+func (c checkedConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	if err := c.store.checkFiles(); err != nil {
+		return nil, err
+	}
+	return c.Connector.Connect(ctx)
 }
 
 // enableWAL turns on write-ahead logging, which the file then remembers.

@@ -105,7 +105,7 @@ func (d *disk) readOnly() {
 	defer cancel()
 	cmd := d.Serve.CtlCommand("serve", "--listen", "127.0.0.1:0")
 	go func() { <-ctx.Done(); _ = cmd.Process.Kill() }()
-	worldtest.Run(d.t, cmd).Failed(d.t, 1, "readonly", "writable")
+	worldtest.Run(d.t, cmd).Failed(d.t, 1, "writable")
 	worldtest.Must(d.t, unix.Mount("", d.mount, "", unix.MS_REMOUNT, ""))
 	d.start()
 }
