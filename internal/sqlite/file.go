@@ -57,8 +57,8 @@ func checkLog(path string) error {
 	if err == nil && info.Size() > 0 || err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	return fmt.Errorf("%w in %s: %s is missing or empty, and %[3]s-wal beside it holds what was stored last; restore %[3]s, or move %[3]s-wal away if it is lost",
-		ErrNoData, filepath.Dir(path), FileName)
+	return fmt.Errorf("%s is missing or empty, and %[1]s-wal beside it holds what was stored last: put the database back where it was, or, if it is lost, move its log away with: mv %s %s",
+		path, words.ShellWord(path+"-wal"), words.ShellWord(path+"-wal.away"))
 }
 
 // checkDir refuses a directory in which anyone can put another database in the
