@@ -95,6 +95,14 @@ func TestGitHubPullRequestsNeedARuleThatNamesTheEvent(t *testing.T) {
 	}
 }
 
+// TestAStarIsLiteralInAFieldThatIsNoPattern, also where globs are enabled.
+func TestAStarIsLiteralInAFieldThatIsNoPattern(t *testing.T) {
+	checkDecisions(t, withRules(t, githubYAML, "    allow: [{repository: acme/shop, environment: 'prod*'}, {repository: 'acme/*', event_name: 'pus?'}]\n"), []decision{
+		{"an environment that the star would match", push("environment", "production"), rules.NoMatch, -1, "environment event_name"},
+		{"the environment of that name", push("environment", "prod*"), rules.Allowed, 0, ""},
+	})
+}
+
 // What a stranger can cause needs a rule that names the event, and so does an event that
 // is not known. What takes write access to the repository does not.
 func TestGitHubEventsOfStrangersNeedARuleThatNamesThem(t *testing.T) {

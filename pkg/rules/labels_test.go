@@ -191,6 +191,15 @@ func TestParseLabels(t *testing.T) {
 	}
 }
 
+func TestCheckLogin(t *testing.T) {
+	if err := rules.CheckLogin("deploy"); err != nil {
+		t.Error(err)
+	}
+	if err := rules.CheckLogin("*"); err == nil || !strings.Contains(err.Error(), `login "*" is not a login`) {
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestTheLimitsOfLabels holds the longest label, the most labels and the longest of all together.
 func TestTheLimitsOfLabels(t *testing.T) {
 	v := strings.Repeat("v", 64)
