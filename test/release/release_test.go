@@ -245,3 +245,22 @@ func TestCommittedChecksums(t *testing.T) {
 		t.Errorf("checksums.txt has %d of 4 platforms", n)
 	}
 }
+
+// The orb verifies by a key that gatepassctl verify goes by too, or by none.
+func TestTheOrbsKey(t *testing.T) {
+	root, err := worldtest.Root()
+	worldtest.Must(t, err)
+	orb, err := os.ReadFile(filepath.Join(root, "ci/circleci-orb/src/release/cosign.pub"))
+	worldtest.Must(t, err)
+	files, err := filepath.Glob(filepath.Join(root, "internal/release/keys/*.pub"))
+	worldtest.Must(t, err)
+	if len(files) == 0 && bytes.HasPrefix(orb, []byte("# ")) {
+		return
+	}
+	for _, file := range files {
+		if key, err := os.ReadFile(file); err == nil && bytes.Equal(key, orb) {
+			return
+		}
+	}
+	t.Errorf("the orb's key is none of %q", files)
+}

@@ -35,7 +35,7 @@ step() { # script NAME=value…
 
 install_step() { # NAME=value…
   step "$SCRIPTS/install.sh" ORB_VERSION="$VERSION" ORB_CHECKSUM='' ORB_BASE_URL="$RELEASES/good" \
-    ORB_INSTALL_DIR='$HOME/.local/bin' ORB_CHECKSUMS="$(sums)" "$@"
+    ORB_INSTALL_DIR='$HOME/.local/bin' ORB_CHECKSUMS="$(sums)" ORB_RELEASE_KEY='# none yet' "$@"
 }
 
 sums() { # as the orb has them: of more than this platform
@@ -163,6 +163,78 @@ called_with() { # arguments…
   [ -z "$(find "$job/home" -type f)" ]
 }
 
+# signed_release serves the client as another version, with a signed list, and sets $key.
+signed_release() {
+  release=$FILES/$BATS_TEST_NUMBER/v7.7.7
+  other=${CLIENT/$VERSION/7.7.7}
+  mkdir -p "$release"
+  cp "$DIST/$CLIENT" "$release/$other"
+  (cd "$release" && sha256sum "$other" >SHA256SUMS)
+  openssl genpkey -quiet -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$job/private"
+  key=$(openssl pkey -in "$job/private" -pubout)
+  sign_sums
+}
+
+sign_sums() {
+  openssl dgst -sha256 -sign "$job/private" "$release/SHA256SUMS" | openssl base64 -A >"$release/SHA256SUMS.sig"
+}
+
+signed_step() { # NAME=value…
+  install_step ORB_VERSION=7.7.7 ORB_BASE_URL="$RELEASES/files/$BATS_TEST_NUMBER" ORB_RELEASE_KEY="$key" "$@"
+}
+
+@test "install: another version by its signed list" {
+  signed_release
+  run -0 signed_step
+  says "installed $other"
+}
+
+@test "install: a list that is not signed by the key of the orb installs nothing" {
+  signed_release
+  good=$(<"$release/SHA256SUMS.sig")
+  for bad in '' '%%%' "${good:0:40}" "$(openssl rand -base64 72 | tr -d '\n')"; do
+    printf %s "$bad" >"$release/SHA256SUMS.sig"
+    run -1 signed_step
+    says 'is not signed by the key that this orb has'
+  done
+  sign_sums
+  echo >>"$release/SHA256SUMS"
+  run -1 signed_step
+  says 'is not signed by the key that this orb has'
+  key=${key/MFkw/MFkx}
+  run -1 signed_step
+  says 'is not signed by the key that this orb has'
+  [ -z "$(find "$job/home" -type f)" ]
+}
+
+@test "install: a signed list that lacks the client, or has it twice, installs nothing" {
+  signed_release
+  cp "$release/SHA256SUMS" "$job/sums"
+  sed "s/7\\.7\\.7/7.7.6/" "$job/sums" >"$release/SHA256SUMS"
+  sign_sums
+  run -1 signed_step
+  says "no checksum of $other"
+  cat "$job/sums" "$job/sums" >"$release/SHA256SUMS"
+  sign_sums
+  run -1 signed_step
+  says 'not a SHA-256'
+  cp "$job/sums" "$release/SHA256SUMS"
+  sign_sums
+  echo >>"$release/$other"
+  run -1 signed_step
+  says 'it was removed and has not been run'
+  [ -z "$(find "$job/home" -type f)" ]
+}
+
+@test "install: without a key or a list, another version wants its checksum" {
+  signed_release
+  run -1 signed_step ORB_RELEASE_KEY='# none yet'
+  says "no checksum of $other" 'set the parameter checksum'
+  rm "$release/SHA256SUMS.sig"
+  run -1 signed_step
+  says 'cannot be downloaded'
+}
+
 @test "install: the parameter checksum wins, and is held to" {
   run -0 install_step ORB_CHECKSUMS='' ORB_CHECKSUM="$(sha256sum <"$DIST/$CLIENT" | cut -d ' ' -f 1)"
   rm -r "$job/home/.local" "$job/home/.cache"
@@ -248,13 +320,13 @@ END
   cp "$SCRIPTS/install.sh" "$job/install.sh"
   chmod 755 "$job/install.sh"
   run -0 "${plain[@]}" env -i PATH="$job/bin:/usr/local/bin:/usr/bin:/bin" HOME="$job/home" BASH_ENV="$job/bash_env" ORB_VERSION="$VERSION" ORB_CHECKSUM='' \
-    ORB_BASE_URL="$RELEASES/good" ORB_INSTALL_DIR="$job/home/root" ORB_CHECKSUMS="$(sums)" /bin/bash -eo pipefail "$job/install.sh"
+    ORB_BASE_URL="$RELEASES/good" ORB_INSTALL_DIR="$job/home/root" ORB_RELEASE_KEY='' ORB_CHECKSUMS="$(sums)" /bin/bash -eo pipefail "$job/install.sh"
   grep -q '^sudo cp ' "$job/home/sudo.log"
   [ -x "$job/home/root/gatepass" ]
   # Folders that root makes can be entered by the user.
   chmod 555 "$job/home/root"
   run -0 "${plain[@]}" env -i PATH="$job/bin:/usr/local/bin:/usr/bin:/bin" HOME="$job/home" BASH_ENV="$job/bash_env" ORB_VERSION="$VERSION" ORB_CHECKSUM='' \
-    ORB_BASE_URL="$RELEASES/good" ORB_INSTALL_DIR="$job/home/root/a/bin" ORB_CHECKSUMS="$(sums)" /bin/bash -eo pipefail "$job/install.sh"
+    ORB_BASE_URL="$RELEASES/good" ORB_INSTALL_DIR="$job/home/root/a/bin" ORB_RELEASE_KEY='' ORB_CHECKSUMS="$(sums)" /bin/bash -eo pipefail "$job/install.sh"
   grep -q '^sudo mkdir ' "$job/home/sudo.log"
   [ "$(stat -c %a "$job/home/root/a" "$job/home/root/a/bin" | tr '\n' ' ')" = '755 755 ' ]
 }

@@ -29,7 +29,7 @@ func (w *world) testScripts(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), bats, "--tap", "scripts.bats")
 	// bats has a PATH of its own for what it needs; the steps have WORLD_PATH.
 	cmd.Env = append(w.environment(t)[1:], "PATH=/usr/local/bin:/usr/bin:/bin", "WORLD_PATH="+w.path, "HOME="+t.TempDir(), "LC_ALL=C.UTF-8",
-		"SCRIPTS="+filepath.Join(root, "ci/circleci-orb/src/scripts"), "RELEASES="+w.releases.URL, "DIST="+w.dist, "VERSION="+version, "CLIENT="+client(),
+		"SCRIPTS="+filepath.Join(root, "ci/circleci-orb/src/scripts"), "RELEASES="+w.releases.URL, "DIST="+w.dist, "FILES="+w.files, "VERSION="+version, "CLIENT="+client(),
 		"SERVER="+w.URL, "AUDIENCE="+audience, "HOST=127.0.0.1", "PORT="+w.port(t))
 	out, err := cmd.CombinedOutput()
 	passed := 0

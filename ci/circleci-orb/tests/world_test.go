@@ -28,6 +28,7 @@ const audience = "https://join.example.com"
 type world struct {
 	*worldtest.World
 	host     *sshdtest.Server
+	files    string // served as RELEASES/files
 	dist     string // a release of this commit for this platform
 	releases *httptest.Server
 	mint     *httptest.Server
@@ -40,7 +41,7 @@ func newWorld(t *testing.T) *world {
 	for _, program := range []string{"make", "bash", "curl", "sha256sum", "ssh", "git"} {
 		worldtest.Need(t, program)
 	}
-	w := &world{World: worldtest.Local(t), dist: release(t), job: issuertest.NewCircleCIJob()}
+	w := &world{World: worldtest.Local(t), dist: release(t), files: t.TempDir(), job: issuertest.NewCircleCIJob()}
 	w.Apply(blocks(t, "# rules.yaml")[0], "--strict")
 	w.host = w.SSHD(t, "127.0.0.1")
 
@@ -91,6 +92,8 @@ func (w *world) serveReleases(t *testing.T) http.Handler {
 	mux.HandleFunc("/good/v"+version+"/"+client(), answer(binary))
 	mux.HandleFunc("/tampered/v"+version+"/"+client(), answer([]byte("#!/bin/sh\ntouch \"$HOME/it-ran\"\n")))
 	mux.HandleFunc("/short/v"+version+"/"+client(), answer(binary[:len(binary)/2]))
+	// What a test puts into this folder, such as a release with its signature.
+	mux.Handle("/files/", http.StripPrefix("/files/", http.FileServer(http.Dir(w.files))))
 	mux.HandleFunc("/moved/", func(out http.ResponseWriter, in *http.Request) {
 		http.Redirect(out, in, "/good/"+strings.TrimPrefix(in.URL.Path, "/moved/"), http.StatusFound)
 	})

@@ -33,10 +33,10 @@ verified() { # file
   [ -f "$1" ] && [ "$(sha256 "$1")" = "$checksum" ]
 }
 
-# checksum_of finds a file in the checksums that came with the orb.
+# checksum_of finds a file in a list of checksums on standard input.
 checksum_of() { # name
   local sum name
-  printf '%s\n' "$ORB_CHECKSUMS" | while read -r sum name; do
+  while read -r sum name; do
     [ "${name#\*}" != "$1" ] || printf '%s' "$sum"
   done
 }
@@ -51,6 +51,26 @@ download() { # url file
     fail "the client cannot be downloaded from $1" \
       'check the parameters version and base_url; where the job has no way out, serve the release from a host of yours and name it in base_url'
 }
+
+# signed_checksum_of finds a file in the SHA256SUMS of its release, which must be signed by the
+# public key that came with the orb. Without that key or openssl it finds nothing.
+signed_checksum_of() ( # name
+  case $ORB_RELEASE_KEY in
+    *'-----BEGIN PUBLIC KEY-----'*) command -v openssl >/dev/null || exit 0 ;;
+    *) exit 0 ;;
+  esac
+  dir=$(mktemp -d)
+  trap 'rm -rf -- "$dir"' EXIT
+  printf '%s\n' "$ORB_RELEASE_KEY" >"$dir/key"
+  download "$base_url/v$version/SHA256SUMS" "$dir/sums"
+  download "$base_url/v$version/SHA256SUMS.sig" "$dir/sig"
+  if ! { openssl base64 -d -A -in "$dir/sig" -out "$dir/der" &&
+    openssl dgst -sha256 -verify "$dir/key" -signature "$dir/der" "$dir/sums"; } >/dev/null 2>&1; then
+    fail "SHA256SUMS of release $version is not signed by the key that this orb has" \
+      'do not go on: either the release was tampered with, or its key is another; see SECURITY.md of Gatepass'
+  fi
+  checksum_of "$1" <"$dir/sums"
+)
 
 # place puts the verified client where it is run from, at once, as root only if it must.
 place() { # file
@@ -102,7 +122,8 @@ case $(uname -m) in
 esac
 name=gatepass_${version}_${os}_$arch
 
-[ -n "$checksum" ] || checksum=$(checksum_of "$name")
+[ -n "$checksum" ] || checksum=$(printf '%s\n' "$ORB_CHECKSUMS" | checksum_of "$name")
+[ -n "$checksum" ] || checksum=$(signed_checksum_of "$name")
 case $checksum in
   '') fail "this orb has no checksum of $name, and installs nothing that it cannot verify" \
     "set the parameter checksum to the SHA-256 of $name, from the release's SHA256SUMS" ;;
