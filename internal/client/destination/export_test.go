@@ -1,6 +1,9 @@
 package destination
 
-import "context"
+import (
+	"context"
+	"os"
+)
 
 // OpenWithStep is Open with a hook before every change to the file system.
 func OpenWithStep(ctx context.Context, path string, names []string, step func(string) error) (*Dir, error) {
@@ -9,3 +12,9 @@ func OpenWithStep(ctx context.Context, path string, names []string, step func(st
 
 // Create is create, for what the random names of a set keep a test from reaching.
 var Create = create
+
+// OpenWithSwap is openSafely with a hook after the look at each component of the path.
+func OpenWithSwap(path string, create bool, seen func(path string)) (*os.Root, error) {
+	w := walker{rest: components(path), create: create, seen: seen}
+	return w.open(path)
+}

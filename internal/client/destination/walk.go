@@ -28,6 +28,10 @@ const maxLinks = 40
 // someone exchanges meanwhile.
 func openSafely(path string, plain int, create bool) (*os.Root, error) {
 	w := walker{rest: components(path), plain: plain, create: create}
+	return w.open(path)
+}
+
+func (w *walker) open(path string) (*os.Root, error) {
 	defer w.close()
 	if err := w.toRoot(); err != nil {
 		return nil, err
@@ -66,6 +70,9 @@ type walker struct {
 	plain  int // how many components at the end must be no links
 	create bool
 	links  int
+	// seen is called between the look at a component and the way into it. It lets tests exchange
+	// what is there; nil in production.
+	seen func(path string)
 }
 
 func components(path string) []string {
@@ -122,6 +129,9 @@ func (w *walker) down() error {
 		return &fs.PathError{Op: "stat", Path: path, Err: err}
 	case stat.Mode&unix.S_IFMT == unix.S_IFLNK:
 		return w.follow(name, path)
+	}
+	if w.seen != nil {
+		w.seen(path)
 	}
 	// Without O_NOFOLLOW a link made since Fstatat would be followed.
 	fd, err := unix.Openat(w.fd, name, openPath|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
