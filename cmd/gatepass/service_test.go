@@ -183,7 +183,11 @@ func misbehave(w http.ResponseWriter, fault string, request api.JoinRequest) boo
 	case "hang":
 		time.Sleep(2 * time.Second)
 	default:
-		return false
+		answer, ok := hostileAnswers[kind]
+		if ok {
+			answer(w, request)
+		}
+		return ok
 	}
 	return true
 }
@@ -228,8 +232,8 @@ func (s *service) sign(request api.JoinRequest, fault string) (*api.JoinResponse
 		}
 		response.Credentials = append(response.Credentials, granted)
 	}
-	if fault == "cert-missing" {
-		response.Credentials = response.Credentials[1:]
+	if change, ok := hostileGrants[fault]; ok {
+		change(response, request)
 	}
 	return response, nil
 }
@@ -320,6 +324,9 @@ func (s *service) signSSH(wanted api.CredentialRequest, fault string, until time
 		cert.ValidPrincipals = nil
 	case "cert-other-ssh-key":
 		cert.Key = s.hostCA.PublicKey()
+	}
+	if change, ok := hostileCertificates[fault]; ok {
+		change(cert)
 	}
 	if err := cert.SignCert(rand.Reader, s.sshCA); err != nil {
 		return api.Credential{}, err

@@ -132,6 +132,9 @@ func (r *ready) join(ctx context.Context, paths []string) (*Held, error) {
 	if err != nil {
 		return nil, explain(err, idToken, r.Token, r.Source.Audience)
 	}
+	if err := r.checkAnswer(response); err != nil {
+		return nil, err
+	}
 	held := &Held{Report: newReport(response)}
 	for i, out := range r.Outputs {
 		result, err := out.Accept(credentials.Answer{Response: response, Now: r.Now(), Path: paths[i], IDToken: idToken.Value()})
@@ -141,6 +144,18 @@ func (r *ready) join(ctx context.Context, paths []string) (*Held, error) {
 		held.Results = append(held.Results, result)
 	}
 	return held, nil
+}
+
+// checkAnswer refuses an answer that is about more than was asked for. What it is about is
+// checked output by output.
+func (r *ready) checkAnswer(response *api.JoinResponse) error {
+	if given, asked := len(response.Credentials), len(r.request.Credentials); given > asked {
+		return credentials.BadAnswer("it has %d credentials, and %d were asked for", given, asked)
+	}
+	if asked := r.request.TTLSeconds; asked != nil && response.TTLSeconds > *asked {
+		return credentials.BadAnswer("it grants %d seconds, and %d were asked for", response.TTLSeconds, *asked)
+	}
+	return nil
 }
 
 func (j Join) check() error {

@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,8 +22,8 @@ import (
 // sshd reads, has a third of it.
 const maxCertificate = 64 << 10
 
-// badAnswer is an answer that does not hold what was asked for. Nothing of it is used.
-func badAnswer(format string, args ...any) error {
+// BadAnswer is the error of an answer that does not hold what was asked for. Nothing of it is used.
+func BadAnswer(format string, args ...any) error {
 	return cli.Failed("the service's answer cannot be used: %s", words.Clean(fmt.Sprintf(format, args...))).
 		Hint("nothing was written; check that --server is the right service and that this machine's clock is right, then tell who administers it")
 }
@@ -31,29 +32,29 @@ func badAnswer(format string, args ...any) error {
 // certificate for our key, with principals, not expired, signed by one of the
 // authorities.
 func checkSSH(line string, key ssh.PublicKey, authorities []ssh.PublicKey, now time.Time) (*ssh.Certificate, error) {
-	public, _, _, rest, err := ssh.ParseAuthorizedKey([]byte(line))
-	if err != nil || len(bytes.TrimSpace(rest)) > 0 {
-		return nil, badAnswer("the SSH certificate is not one certificate line")
+	public, err := parseKeyLine(line)
+	if err != nil {
+		return nil, BadAnswer("the SSH certificate is not one certificate line")
 	}
 	cert, ok := public.(*ssh.Certificate)
 	switch {
 	case !ok:
-		return nil, badAnswer("a plain SSH key came in place of a certificate")
+		return nil, BadAnswer("a plain SSH key came in place of a certificate")
 	case cert.CertType != ssh.UserCert:
-		return nil, badAnswer("the SSH certificate is not a user certificate")
+		return nil, BadAnswer("the SSH certificate is not a user certificate")
 	case !bytes.Equal(cert.Key.Marshal(), key.Marshal()):
-		return nil, badAnswer("the SSH certificate is for another key")
+		return nil, BadAnswer("the SSH certificate is for another key")
 	case len(cert.ValidPrincipals) == 0:
-		return nil, badAnswer("the SSH certificate has no principals, so servers would take it for any user or none")
+		return nil, BadAnswer("the SSH certificate has no principals, so servers would take it for any user or none")
 	case len(authorities) == 0:
-		return nil, badAnswer("the SSH user authority is missing")
+		return nil, BadAnswer("the SSH user authority is missing")
 	case len(cert.Marshal()) > maxCertificate:
-		return nil, badAnswer("the SSH certificate has %d bytes, more than the %d that one of a service has", len(cert.Marshal()), maxCertificate)
+		return nil, BadAnswer("the SSH certificate has %d bytes, more than the %d that one of a service has", len(cert.Marshal()), maxCertificate)
 	}
 	for _, principal := range cert.ValidPrincipals {
 		// It is printed, and is a word of a command that people copy.
 		if principal == "" || strings.ContainsFunc(principal, func(r rune) bool { return !words.Harmless(r) || r == utf8.RuneError }) {
-			return nil, badAnswer("the SSH certificate has the principal %q, which is no name", principal)
+			return nil, BadAnswer("the SSH certificate has the principal %q, which is no name", principal)
 		}
 	}
 	if err := checkTime("SSH certificate", sshTime(cert.ValidBefore), now); err != nil {
@@ -66,10 +67,10 @@ func checkSSH(line string, key ssh.PublicKey, authorities []ssh.PublicKey, now t
 		Clock: func() time.Time { return sshTime(cert.ValidAfter) },
 	}
 	if err := checker.CheckCert(cert.ValidPrincipals[0], cert); err != nil {
-		return nil, badAnswer("the SSH certificate does not verify: %v", err)
+		return nil, BadAnswer("the SSH certificate does not verify: %v", err)
 	}
 	if !slices.ContainsFunc(authorities, func(a ssh.PublicKey) bool { return bytes.Equal(a.Marshal(), cert.SignatureKey.Marshal()) }) {
-		return nil, badAnswer("the SSH certificate is signed by a key that is not among the authorities")
+		return nil, BadAnswer("the SSH certificate is signed by a key that is not among the authorities")
 	}
 	return cert, nil
 }
@@ -79,16 +80,16 @@ func checkSSH(line string, key ssh.PublicKey, authorities []ssh.PublicKey, now t
 func checkX509(text string, key *ecdsa.PublicKey, authorities []*x509.Certificate, now time.Time) (*x509.Certificate, error) {
 	certs, err := parseCertificates(text)
 	if err != nil || len(certs) != 1 {
-		return nil, badAnswer("the X.509 certificate is not one PEM certificate")
+		return nil, BadAnswer("the X.509 certificate is not one PEM certificate")
 	}
 	cert := certs[0]
 	switch {
 	case !key.Equal(cert.PublicKey):
-		return nil, badAnswer("the X.509 certificate is for another key")
+		return nil, BadAnswer("the X.509 certificate is for another key")
 	case cert.IsCA:
-		return nil, badAnswer("the X.509 certificate is an authority's")
+		return nil, BadAnswer("the X.509 certificate is an authority's")
 	case len(authorities) == 0:
-		return nil, badAnswer("the X.509 authority is missing")
+		return nil, BadAnswer("the X.509 authority is missing")
 	}
 	if err := checkTime("X.509 certificate", cert.NotAfter, now); err != nil {
 		return nil, err
@@ -99,14 +100,14 @@ func checkX509(text string, key *ecdsa.PublicKey, authorities []*x509.Certificat
 	}
 	purpose := []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	if _, err := cert.Verify(x509.VerifyOptions{Roots: roots, KeyUsages: purpose, CurrentTime: cert.NotBefore}); err != nil {
-		return nil, badAnswer("the X.509 certificate does not verify: %v", err)
+		return nil, BadAnswer("the X.509 certificate does not verify: %v", err)
 	}
 	return cert, nil
 }
 
 func checkTime(what string, until, now time.Time) error {
 	if !until.After(now) {
-		return badAnswer("the %s expired at %s, and this machine's clock says %s", what, until.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+		return BadAnswer("the %s expired at %s, and this machine's clock says %s", what, until.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 	}
 	return nil
 }
@@ -140,13 +141,22 @@ func parseCertificates(text string) ([]*x509.Certificate, error) {
 func parseAuthorities(lines []string) ([]ssh.PublicKey, error) {
 	var keys []ssh.PublicKey
 	for _, line := range lines {
-		key, _, _, rest, err := ssh.ParseAuthorizedKey([]byte(line))
-		if err != nil || len(bytes.TrimSpace(rest)) > 0 {
-			return nil, badAnswer("an SSH authority is not one public key line")
+		key, err := parseKeyLine(line)
+		if err != nil {
+			return nil, BadAnswer("an SSH authority is not one public key line")
 		}
 		keys = append(keys, key)
 	}
 	return keys, nil
+}
+
+// parseKeyLine reads one line with one key and no options.
+func parseKeyLine(line string) (ssh.PublicKey, error) {
+	key, _, options, _, err := ssh.ParseAuthorizedKey([]byte(line))
+	if err == nil && (len(options) > 0 || strings.ContainsAny(strings.TrimSpace(line), "\r\n")) {
+		err = errors.New("more than a key")
+	}
+	return key, err
 }
 
 // keyLine is a public key as one line, made anew so that nothing of the

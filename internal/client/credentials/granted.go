@@ -64,10 +64,14 @@ func (g *granted) accept(answer Answer, ask api.CredentialRequest) error {
 		g.endsAt(g.token.expires)
 		holds = claimsOf(g.token.text)
 	}
+	// Both times are of the service's clock.
+	if end := answer.Response.ExpiresAt.Add(time.Minute); g.expires.After(end) {
+		return BadAnswer("credential %q ends at %s, after the %s that the answer says", ask.Name, g.expires.UTC().Format(time.RFC3339), answer.Response.ExpiresAt.UTC().Format(time.RFC3339))
+	}
 	// The signature is the part that is worth something.
 	signature := answer.IDToken[strings.LastIndexByte(answer.IDToken, '.')+1:]
 	if signature != "" && bytes.Contains(holds, []byte(signature)) {
-		return badAnswer("credential %q has the job's ID token in it", ask.Name)
+		return BadAnswer("credential %q has the job's ID token in it", ask.Name)
 	}
 	return nil
 }
@@ -96,13 +100,13 @@ func (g *granted) acceptSSH(line string, users, hosts []string, now time.Time) e
 func (g *granted) acceptX509(text, usage, authorities string, now time.Time) error {
 	var err error
 	if g.authorities, err = parseCertificates(authorities); err != nil {
-		return badAnswer("the X.509 %s authority is not a PEM certificate", usage)
+		return BadAnswer("the X.509 %s authority is not a PEM certificate", usage)
 	}
 	if g.cert, err = checkX509(text, &g.key.private.PublicKey, g.authorities, now); err != nil {
 		return err
 	}
 	if g.is != nil && !g.is(g.cert.Subject) {
-		return badAnswer("the %s certificate is for %s, which is not what was asked for", usage, g.cert.Subject)
+		return BadAnswer("the %s certificate is for %s, which is not what was asked for", usage, g.cert.Subject)
 	}
 	g.endsAt(g.cert.NotAfter)
 	return nil
@@ -173,10 +177,10 @@ func find(response *api.JoinResponse, name, kind string) (api.Credential, error)
 	for _, credential := range response.Credentials {
 		if credential.Name == name {
 			if credential.Type != kind {
-				return api.Credential{}, badAnswer("credential %q is of type %q, not %q", name, credential.Type, kind)
+				return api.Credential{}, BadAnswer("credential %q is of type %q, not %q", name, credential.Type, kind)
 			}
 			return credential, nil
 		}
 	}
-	return api.Credential{}, badAnswer("credential %q is missing", name)
+	return api.Credential{}, BadAnswer("credential %q is missing", name)
 }

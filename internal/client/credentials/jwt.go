@@ -63,10 +63,10 @@ func checkJWT(text, wanted string, now time.Time) (jwtGranted, error) {
 		Expires  int64    `json:"exp"`
 	}
 	if err := readClaims(text, &claims); err != nil {
-		return jwtGranted{}, badAnswer("the JWT %v", err)
+		return jwtGranted{}, BadAnswer("the JWT %v", err)
 	}
 	if !slices.Equal(claims.Audience, []string{wanted}) {
-		return jwtGranted{}, badAnswer("the JWT is for another audience")
+		return jwtGranted{}, BadAnswer("the JWT is for another audience")
 	}
 	expires := sshTime(uint64(max(claims.Expires, 0)))
 	return jwtGranted{text: text, subject: claims.Subject, expires: expires}, checkTime("JWT", expires, now)

@@ -77,12 +77,12 @@ func TestAnAuthorityLineCannotSmuggleAnother(t *testing.T) {
 		t.Fatal(err)
 	}
 	good := keyLine(key.ssh)
-	for _, line := range []string{good + "\n* " + good, "garbage", "", good + "\nssh-ed25519 x"} {
+	for _, line := range []string{good + "\n* " + good, "garbage", "", good + "\nssh-ed25519 x", `command="x" ` + good, "command=\"x\n" + good} {
 		if _, err := parseAuthorities([]string{line}); err == nil {
 			t.Errorf("%q was accepted", line)
 		}
 	}
-	keys, err := parseAuthorities([]string{`command="x" ` + good + " a comment"})
+	keys, err := parseAuthorities([]string{good + " a comment"})
 	if err != nil || string(knownHosts("*", keys, nil)) != "@cert-authority * "+good+"\n" {
 		t.Errorf("%q %v", knownHosts("*", keys, nil), err)
 	}
