@@ -180,3 +180,30 @@ func TestWhatCannotBeReadRefuses(t *testing.T) {
 		})
 	}
 }
+
+// mixedUp gives one authority in the place of another.
+type mixedUp struct {
+	authority.Authorities
+	asked, given cert.Purpose
+}
+
+func (m mixedUp) Authority(ctx context.Context, p cert.Purpose) (*authority.Authority, error) {
+	if p == m.asked {
+		p = m.given
+	}
+	return m.Authorities.Authority(ctx, p)
+}
+
+// TestAnAuthorityInThePlaceOfAnotherSignsNothing: a key that hosts are known by would vouch for users.
+func TestAnAuthorityInThePlaceOfAnotherSignsNothing(t *testing.T) {
+	for asked, given := range map[cert.Purpose]cert.Purpose{cert.SSHUser: cert.SSHHost, cert.X509Identity: cert.X509Database} {
+		s := newService(t, func(s *service, _ *server.Config) { s.config.Authorities = mixedUp{s.config.Authorities, asked, given} })
+		a := s.join(s.bitbucketRequest())
+		if a.problem == nil || a.problem.Code != api.CodeSignerUnavailable {
+			t.Errorf("%s in the place of %s: answered %d %s", given, asked, a.status, a.body)
+		}
+		if want := "the store gave the authority " + string(given) + " for " + string(asked); !strings.Contains(s.log.String(), want) {
+			t.Errorf("the log does not say that %s: %s", want, s.log.String())
+		}
+	}
+}
