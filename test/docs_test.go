@@ -36,6 +36,7 @@ var docChecks = map[string]func(fs.FS) (checked int, problems []string, err erro
 	"paths":   checkPaths,
 	"targets": checkTargets,
 	"tests":   checkTests,
+	"threats": checkThreats,
 }
 
 var (
@@ -203,6 +204,28 @@ func checkTests(tree fs.FS) (checked int, problems []string, err error) {
 	return checked, problems, err
 }
 
+// checkThreats looks for a test in each row of the threat model's tables, which no empty line breaks.
+func checkThreats(tree fs.FS) (checked int, problems []string, err error) {
+	text, err := fs.ReadFile(tree, "docs/threat-model.md")
+	if err != nil {
+		return 0, nil, err
+	}
+	_, tables, _ := strings.Cut(string(text), "\n## The tables\n")
+	before := ""
+	for line := range strings.Lines(tables) {
+		row, head := strings.HasPrefix(line, "| "), strings.HasPrefix(line, "| threat |")
+		if row && !head {
+			checked++
+			cells := strings.Split(strings.TrimRight(line, "|\n "), " | ")
+			if len(cells) != 3 || !testName.MatchString(cells[2]) || strings.TrimSpace(before) == "" {
+				problems = append(problems, "docs/threat-model.md: this row has no test, or is not in a table of three columns: "+line)
+			}
+		}
+		before = line
+	}
+	return checked, problems, nil
+}
+
 // eachFile visits the repository's own files that end in one of ends.
 func eachFile(tree fs.FS, ends []string, visit func(name, text string) error) error {
 	return fs.WalkDir(tree, ".", func(name string, d fs.DirEntry, err error) error {
@@ -260,6 +283,10 @@ func TestDocChecksCatch(t *testing.T) {
 		{"no target, second", "targets", "README.md", "```\nmake FUZZTIME=1s test tests\n```", 2, "`make tests`"},
 		{"a test", "tests", "docs/other.md", "| a | `TestPage` |", 1, ""},
 		{"no test", "tests", "docs/other.md", "`TestPages`", 1, "names TestPages"},
+
+		{"a threat", "threats", "docs/threat-model.md", "x\n## The tables\n\n| threat | a | b |\n|---|---|---|\n| a | b | `TestPage` |\n", 1, ""},
+		{"a threat without a test", "threats", "docs/threat-model.md", "x\n## The tables\n\n| threat | a | b |\n|---|---|---|\n| a | b | c |\n", 1, "| a | b | c |"},
+		{"a threat outside its table", "threats", "docs/threat-model.md", "x\n## The tables\n\n| threat | a | b |\n|---|---|---|\n\n| a | b | `TestPage` |\n", 1, "not in a table"},
 
 		{"no target is a variable", "targets", "README.md", "`make time`", 1, "`make time`"},
 	}
