@@ -123,6 +123,9 @@ func TestVerify(t *testing.T) {
 	if err := r.Check(client, digest([]byte(client))); err != nil {
 		t.Error(err)
 	}
+	if err := r.Check("other", ""); err == nil {
+		t.Error("a file that is not listed is verified by an empty sum")
+	}
 	// A list without the file, another file of the same list, and a path.
 	for name, content := range map[string]string{"gatepassctl_1.2.3_linux_amd64": "x", client: "orb.yml", "./" + client: client, "": client, statementFile: client} {
 		if err := r.Check(name, digest([]byte(content))); err == nil {
@@ -247,22 +250,23 @@ func TestHostileReleases(t *testing.T) {
 		"sig, bytes behind":  {with(SigFile, behind), "no public key that is trusted"},
 
 		// The envelope.
-		"no envelope":               {with(EnvelopeFile, nil), "provenance.intoto.jsonl is empty or missing"},
-		"a huge envelope":           {with(EnvelopeFile, huge), "provenance.intoto.jsonl has more than"},
-		"another's envelope":        {with(EnvelopeFile, other.envelope(payloadType, []byte(statement))), "no public key that is trusted"},
-		"envelope, not JSON":        {with(EnvelopeFile, []byte("yes")), "not a DSSE envelope"},
-		"envelope, null":            {with(EnvelopeFile, []byte("null")), "payloadType is not"},
-		"envelope, a list":          {with(EnvelopeFile, []byte("["+string(good[EnvelopeFile])+"]")), "not a DSSE envelope"},
-		"envelope, JSON behind":     {edit(EnvelopeFile, func(s string) string { return s + "{}" }), "not a DSSE envelope"},
-		"envelope, payload twice":   {edit(EnvelopeFile, replace(`{"payloadType"`, `{"payload":"e30=","payloadType"`)), "not a DSSE envelope"},
-		"envelope, other case":      {edit(EnvelopeFile, replace(`"payload":`, `"Payload":`)), "not a DSSE envelope"},
-		"envelope, another field":   {edit(EnvelopeFile, replace(`{"payloadType"`, `{"cert":"x","payloadType"`)), "not a DSSE envelope"},
-		"envelope, no signature":    {edit(EnvelopeFile, func(s string) string { return s[:strings.Index(s, `[{`)] + "[]}" }), "0 signatures"},
-		"envelope, two signatures":  {edit(EnvelopeFile, replace(`[{`, `[{"keyid":"","sig":"AAAA"},{`)), "2 signatures"},
-		"envelope, another type":    {with(EnvelopeFile, s.envelope("text/plain", []byte(statement))), "payloadType is not"},
-		"envelope, type exchanged":  {with(EnvelopeFile, exchanged), "no public key that is trusted"},
-		"envelope, another payload": {with(EnvelopeFile, s.envelope(payloadType, []byte(statementOf("other")))), "does not hold the provenance.json"},
-		"signed without PAE":        {with(EnvelopeFile, noPAE), "no public key that is trusted"},
+		"no envelope":                {with(EnvelopeFile, nil), "provenance.intoto.jsonl is empty or missing"},
+		"a huge envelope":            {with(EnvelopeFile, huge), "provenance.intoto.jsonl has more than"},
+		"another's envelope":         {with(EnvelopeFile, other.envelope(payloadType, []byte(statement))), "no public key that is trusted"},
+		"envelope, not JSON":         {with(EnvelopeFile, []byte("yes")), "not a DSSE envelope"},
+		"envelope, null":             {with(EnvelopeFile, []byte("null")), "payloadType is not"},
+		"envelope, a list":           {with(EnvelopeFile, []byte("["+string(good[EnvelopeFile])+"]")), "not a DSSE envelope"},
+		"envelope, JSON behind":      {edit(EnvelopeFile, func(s string) string { return s + "{}" }), "not a DSSE envelope"},
+		"envelope, payload twice":    {edit(EnvelopeFile, replace(`{"payloadType"`, `{"payload":"e30=","payloadType"`)), "not a DSSE envelope"},
+		"envelope, other case":       {edit(EnvelopeFile, replace(`"payload":`, `"Payload":`)), "not a DSSE envelope"},
+		"envelope, another field":    {edit(EnvelopeFile, replace(`{"payloadType"`, `{"cert":"x","payloadType"`)), "not a DSSE envelope"},
+		"envelope, no signature":     {edit(EnvelopeFile, func(s string) string { return s[:strings.Index(s, `[{`)] + "[]}" }), "0 signatures"},
+		"envelope, two signatures":   {edit(EnvelopeFile, replace(`[{`, `[{"keyid":"","sig":"AAAA"},{`)), "2 signatures"},
+		"envelope, payload in lines": {edit(EnvelopeFile, replace(`"payload":"`, `"payload":"\n`)), "payload is not base64"},
+		"envelope, another type":     {with(EnvelopeFile, s.envelope("text/plain", []byte(statement))), "payloadType is not"},
+		"envelope, type exchanged":   {with(EnvelopeFile, exchanged), "no public key that is trusted"},
+		"envelope, another payload":  {with(EnvelopeFile, s.envelope(payloadType, []byte(statementOf("other")))), "does not hold the provenance.json"},
+		"signed without PAE":         {with(EnvelopeFile, noPAE), "no public key that is trusted"},
 
 		// The statement.
 		"statement, not JSON":         {s.sign(sums, "yes"), "not hold an in-toto statement"},
@@ -280,7 +284,7 @@ func TestHostileReleases(t *testing.T) {
 		"statement, a fork's commit":  {s.sign(sums, replace("git+"+Repository, "git+https://github.com/evil/gatepass")(statement)), "is not one commit"},
 		"statement, no commit":        {s.sign(sums, replace("git+"+Repository, "https://example.com")(statement)), "does not say the commit"},
 		"statement, a short commit":   {s.sign(sums, replace(commit, commit[:7])(statement)), "is not one commit"},
-		"statement, two commits":      {s.sign(sums, replace("pkg:golang/std@1.26.10", "git+"+Repository+"@refs/tags/"+tag)(statement)), "is not one commit"},
+		"statement, two commits":      {s.sign(sums, replace(`"uri": "pkg:golang/std@1.26.10"`, `"digest": {"gitCommit": "`+strings.Repeat("f", 40)+`"}, "uri": "git+`+Repository+"@refs/tags/"+tag+`"`)(statement)), "is not one commit"},
 		"statement, a subject twice":  {s.sign(sums, statementOf(client, client)), "twice"},
 		"statement, a subject's name": {s.sign(sums, statementOf("")), "without a name"},
 	} {
@@ -302,18 +306,19 @@ func TestKeys(t *testing.T) {
 	}
 	p256, other := publicPEM(t, elliptic.P256()), publicPEM(t, elliptic.P384())
 	for name, test := range map[string]struct{ text, want string }{
-		"minisign":              {string(mini) + "\n", ""},
-		"PEM":                   {p256, ""},
-		"another curve":         {other, "not of ECDSA with P-256"},
-		"two keys":              {p256 + p256, "not one PUBLIC KEY"},
-		"two keys of minisign":  {string(mini) + "\n" + string(mini), "not a public key of minisign"},
-		"text behind":           {p256 + "x", "not one PUBLIC KEY"},
-		"a certificate":         {strings.ReplaceAll(p256, "PUBLIC KEY", "CERTIFICATE"), "not one PUBLIC KEY"},
-		"a private key":         {strings.ReplaceAll(p256, "PUBLIC KEY", "ENCRYPTED PRIVATE KEY"), "this is a private key"},
-		"minisign's secret key": {"untrusted comment: minisign encrypted secret key\nAAAA\n", "this is a private key"},
-		"minisign, cut":         {string(mini[:len(mini)-4]), "not a public key of minisign"},
-		"nothing":               {"", "neither"},
-		"a line":                {"RWQ", "neither"},
+		"minisign":               {string(mini) + "\n", ""},
+		"PEM":                    {p256, ""},
+		"another curve":          {other, "not of ECDSA with P-256"},
+		"two keys":               {p256 + p256, "not one PUBLIC KEY"},
+		"two keys of minisign":   {string(mini) + "\n" + string(mini), "not a public key of minisign"},
+		"text behind":            {p256 + "x", "not one PUBLIC KEY"},
+		"a certificate":          {strings.ReplaceAll(p256, "PUBLIC KEY", "CERTIFICATE"), "not one PUBLIC KEY"},
+		"a private key":          {strings.ReplaceAll(p256, "PUBLIC KEY", "ENCRYPTED PRIVATE KEY"), "this is a private key"},
+		"minisign's secret key":  {"untrusted comment: minisign encrypted secret key\nAAAA\n", "this is a private key"},
+		"minisign, cut":          {string(mini[:len(mini)-4]), "not a public key of minisign"},
+		"minisign, in two lines": {string(mini[:len(mini)-4]) + "\n" + string(mini[len(mini)-4:]) + "\n", "not a public key of minisign"},
+		"nothing":                {"", "neither"},
+		"a line":                 {"RWQ", "neither"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var keys Keys
