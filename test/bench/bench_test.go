@@ -25,7 +25,9 @@ func TestShort(t *testing.T) {
 		"memory":  {"128 MB: a first join, from the start", "1769 MB: a million later joins"},
 		"client":  {"gatepass: size", "gatepass join: start to credentials", "gatepass join: most memory"},
 		"refresh": {"keys refresh of 20 issuers"},
-		"login":   {"a plain key: CPU of sshd a login", "a certificate: a login"},
+		"growth": {"10 token rules: a join", "100 token rules: a join", "10 records: joins ls", "10 locks: a join after a change",
+			"apply of 1000 unchanged token rules: lines printed", "DynamoDB, 10 issuers: a join: calls"},
+		"login": {"a plain key: CPU of sshd a login", "a certificate: a login"},
 	}
 	table := measured(t)
 	for _, p := range parts {

@@ -27,6 +27,10 @@ import (
 
 // mint makes requests to join, each of a job and with keys of its own.
 func (b *bench) mint(n int) ([][]byte, error) {
+	return mintBy(n, func(_ int, key *ecdsa.PrivateKey) ([]byte, error) { return b.request(key) })
+}
+
+func mintBy(n int, request func(i int, key *ecdsa.PrivateKey) ([]byte, error)) ([][]byte, error) {
 	bodies := make([][]byte, n)
 	var g errgroup.Group
 	g.SetLimit(runtime.NumCPU())
@@ -34,7 +38,7 @@ func (b *bench) mint(n int) ([][]byte, error) {
 		g.Go(func() (err error) {
 			key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 			if err == nil {
-				bodies[i], err = b.request(key)
+				bodies[i], err = request(i, key)
 			}
 			return err
 		})
@@ -43,8 +47,11 @@ func (b *bench) mint(n int) ([][]byte, error) {
 }
 
 // request asks for an SSH and an X.509 credential of a key, for a new job.
-func (b *bench) request(key *ecdsa.PrivateKey) ([]byte, error) {
-	idToken, err := b.issuer.Bitbucket(issuertest.BitbucketJob{})
+func (b *bench) request(key *ecdsa.PrivateKey) ([]byte, error) { return b.requestBy("example", key) }
+
+// requestBy is request by another token rule. Options change the job's ID token.
+func (b *bench) requestBy(rule string, key *ecdsa.PrivateKey, options ...issuertest.Option) ([]byte, error) {
+	idToken, err := b.issuer.Bitbucket(issuertest.BitbucketJob{}, options...)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +64,7 @@ func (b *bench) request(key *ecdsa.PrivateKey) ([]byte, error) {
 		return nil, err
 	}
 	return json.Marshal(api.JoinRequest{
-		Token: "example", IDToken: idToken, Client: &api.ClientInfo{Version: "bench", OS: runtime.GOOS, Arch: runtime.GOARCH},
+		Token: rule, IDToken: idToken, Client: &api.ClientInfo{Version: "bench", OS: runtime.GOOS, Arch: runtime.GOARCH},
 		Credentials: []api.CredentialRequest{
 			{Name: "ssh", Type: api.TypeSSH, PublicKey: strings.TrimSpace(string(ssh.MarshalAuthorizedKey(public)))},
 			{Name: "identity", Type: api.TypeX509, Usage: api.UsageIdentity,

@@ -53,6 +53,7 @@ var parts = []part{
 	{"memory", "the function join with the processor time of 128 to 1,769 MB", (*bench).memory},
 	{"client", "the client: size, start to credentials, memory", (*bench).client},
 	{"refresh", "keys refresh of many issuers", (*bench).refresh},
+	{"growth", "a join and commands with little and with much in the store", (*bench).growth},
 	{"login", "a login at a real sshd, by a certificate and by a plain key", (*bench).logins},
 }
 
@@ -79,6 +80,8 @@ type bench struct {
 	bin    string // the programs
 	issuer *issuertest.Issuer
 	table  *Table
+
+	progress io.Writer
 }
 
 func run(ctx context.Context, args []string, out, progress io.Writer) error {
@@ -111,7 +114,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 			return err
 		}
 	}
-	b := &bench{ctx: ctx, size: normal}
+	b := &bench{ctx: ctx, size: normal, progress: progress}
 	switch {
 	case *isShort && *isLong:
 		return errors.New("--short and --long: give one of them")

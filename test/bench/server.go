@@ -18,8 +18,8 @@ import (
 	"github.com/gatepass-ci/gatepass/internal/worldtest"
 )
 
-// rules let any job of the issuer's Bitbucket side join for an SSH and an X.509 credential.
-const rules = `
+// benchRules let any job of the issuer's Bitbucket side join for an SSH and an X.509 credential.
+const benchRules = `
 kind: role
 version: v7
 metadata: {name: deployer}
@@ -86,7 +86,7 @@ func (b *bench) prepare(env []string, where ...string) error {
 		return err
 	}
 	keysFile, rulesFile := filepath.Join(dir, "jwks.json"), filepath.Join(dir, "rules.yaml")
-	text := strings.ReplaceAll(rules, "ISSUER", b.issuer.BitbucketURL())
+	text := strings.ReplaceAll(benchRules, "ISSUER", b.issuer.BitbucketURL())
 	if err := errors.Join(os.WriteFile(keysFile, keys, 0o600), os.WriteFile(rulesFile, []byte(text), 0o600)); err != nil {
 		return err
 	}
