@@ -53,3 +53,37 @@ func TestAnIDTokenInAnotherField(t *testing.T) {
 		}
 	}
 }
+
+// TestTheShortestBeginningOfAJWT is of twelve letters; fewer tell too little to be one.
+func TestTheShortestBeginningOfAJWT(t *testing.T) {
+	const header = "eyJhbGciOiJSUzI1NiJ9"
+	for text, want := range map[string]bool{
+		header[:11]: false, header[:12]: true, header[:13]: true, header: true, "x " + header[:12] + " y": true,
+		"x" + header: false, "eyJ" + "_________": false, "": false, "deploy": false,
+	} {
+		if got := hasJWT(text); got != want {
+			t.Errorf("%q: %t, want %t", text, got, want)
+		}
+	}
+}
+
+// TestARetryKeyOfAJWTIsLong, since a guess of it gets the JWT. Other credentials need their keys.
+func TestARetryKeyOfAJWTIsLong(t *testing.T) {
+	for _, tc := range []struct {
+		kind    string
+		letters int
+		want    bool
+	}{
+		{api.TypeJWT, 0, true}, {api.TypeJWT, 1, false}, {api.TypeJWT, minRetryKey - 1, false}, {api.TypeJWT, minRetryKey, true},
+		{api.TypeSSH, 0, true}, {api.TypeSSH, 1, true},
+	} {
+		c := api.CredentialRequest{Name: "one", Type: tc.kind, PublicKey: "any"}
+		if tc.kind == api.TypeJWT {
+			c.PublicKey, c.Audience = "", "https://vault.example.com"
+		}
+		r := &api.JoinRequest{Token: "example", IDToken: "x", RetryKey: strings.Repeat("x", tc.letters), Credentials: []api.CredentialRequest{c}}
+		if err := checkRequest(r); (err == nil) != tc.want {
+			t.Errorf("%s with a retry key of %d: %v", tc.kind, tc.letters, err)
+		}
+	}
+}
