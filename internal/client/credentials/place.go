@@ -3,6 +3,7 @@ package credentials
 import (
 	"net/url"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/pflag"
 
@@ -107,6 +108,10 @@ func ParsePath(raw string) (string, error) {
 	case raw == "":
 		return "", cli.Misused("no destination is given").
 			Hint("give --destination DIR, a directory for the credentials alone")
+	case strings.ContainsFunc(raw, func(r rune) bool { return !words.Harmless(r) || r == utf8.RuneError }):
+		// It is printed, and stands in commands that people copy.
+		return "", cli.Misused("the destination %q has a line break or another character that cannot be seen", words.Visible(raw)).
+			Hint("give a directory whose name can be printed")
 	case !found:
 		return raw, nil
 	case scheme == "file":
