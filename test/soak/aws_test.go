@@ -21,7 +21,7 @@ type cloud struct {
 	*worldtest.World
 	t           *testing.T
 	dynamo, kms *awstest.Proxy
-	functions   [environments]*awstest.Emulator
+	functions   [environments]atomic.Pointer[awstest.Emulator]
 	next        atomic.Int64
 }
 
@@ -52,15 +52,13 @@ func TestSoakFunctions(t *testing.T) {
 	c.dynamo = proxy(t, shared.DynamoDB.URL())
 	c.kms = proxy(t, shared.Moto.URL())
 	for i := range c.functions {
-		var err error
-		c.functions[i], err = c.Stack.StartFunction("join", "AWS_ENDPOINT_URL_DYNAMODB="+c.dynamo.URL(), "AWS_ENDPOINT_URL_KMS="+c.kms.URL())
-		worldtest.Must(t, err)
-		t.Cleanup(c.functions[i].Stop)
+		c.begin(i)
+		t.Cleanup(func() { c.functions[i].Load().Stop() })
 	}
 	gateway := httptest.NewServer(http.HandlerFunc(c.serve))
 	t.Cleanup(gateway.Close)
 
-	l := startLoad(t, c.Issuer, func() string { return gateway.URL }, 3, 50*time.Millisecond)
+	l := startLoad(t, c.Issuer, nil, func() string { return gateway.URL }, 3, 50*time.Millisecond)
 	inTurns(l, cloudFaults, c)
 	l.stop()
 	l.settle(10)
@@ -77,7 +75,7 @@ func proxy(t *testing.T, endpoint string) *awstest.Proxy {
 
 // serve is what API Gateway does: the environments take turns.
 func (c *cloud) serve(w http.ResponseWriter, r *http.Request) {
-	awstest.Gateway(c.functions[c.next.Add(1)%environments]).ServeHTTP(w, r)
+	awstest.Gateway(c.functions[c.next.Add(1)%environments].Load()).ServeHTTP(w, r)
 }
 
 // while has one in so many requests, at random, come to a fault for a while.
@@ -93,9 +91,23 @@ func (c *cloud) while(p *awstest.Proxy, oneIn int, f awstest.Fault) {
 	p.Set(nil)
 }
 
-// kill kills a function in the middle of whatever it does. Lambda starts it again with the next event.
+// kill kills a function in the middle of whatever it does. In its place there is another environment, as on
+// Lambda; the emulator starts no function twice.
 func (c *cloud) kill() {
-	if pid := c.functions[rand.IntN(environments)].PID(); pid != 0 {
+	c.t.Helper()
+	i := rand.IntN(environments)
+	killed := c.functions[i].Load()
+	if pid := killed.PID(); pid != 0 {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
+	c.begin(i)
+	killed.Stop()
+}
+
+// begin starts the function in an environment.
+func (c *cloud) begin(i int) {
+	c.t.Helper()
+	function, err := c.Stack.StartFunction("join", "AWS_ENDPOINT_URL_DYNAMODB="+c.dynamo.URL(), "AWS_ENDPOINT_URL_KMS="+c.kms.URL())
+	worldtest.Must(c.t, err)
+	c.functions[i].Store(function)
 }

@@ -80,8 +80,7 @@ func TestSoakClocks(t *testing.T) {
 	c.ctl("keys", "import", "--yes", "--issuer", issuer.BitbucketURL(), worldtest.Write(t, t.TempDir(), "jwks.json", string(keys)))
 	c.ctl("apply", "-f", worldtest.Write(t, t.TempDir(), "rules.yaml", rules))
 
-	l := startLoad(t, issuer, func() string { return *c.url.Load() }, 4, 100*time.Millisecond)
-	l.jumping = true
+	l := startLoad(t, issuer, func() time.Duration { return time.Duration(c.issuer.off.Load()) }, func() string { return *c.url.Load() }, 4, 100*time.Millisecond)
 	inTurns(l, clockFaults, c)
 	l.stop()
 	l.settle(30)

@@ -55,7 +55,7 @@ func TestSoakServe(t *testing.T) {
 	d.Apply(rules)
 	d.url.Store(&d.Serve.URL)
 
-	l := startLoad(t, d.Issuer, func() string { return *d.url.Load() }, 8, 100*time.Millisecond)
+	l := startLoad(t, d.Issuer, nil, func() string { return *d.url.Load() }, 8, 100*time.Millisecond)
 	inTurns(l, diskFaults, d)
 	l.stop()
 	d.restart(syscall.SIGKILL)
