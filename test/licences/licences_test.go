@@ -96,7 +96,9 @@ func TestLicences(t *testing.T) {
 			for _, problem := range problems(parts) {
 				t.Error(problem)
 			}
-			want, file := notice(program.of, parts), filepath.Join(root, program.file)
+			own, err := os.ReadFile(filepath.Join(root, "LICENSE"))
+			worldtest.Must(t, err)
+			want, file := notice(program.of, string(own), parts), filepath.Join(root, program.file)
 			if *update {
 				worldtest.Must(t, os.WriteFile(file, want, 0o644))
 			}
@@ -253,8 +255,9 @@ func table(parts []part) string {
 	return b.String()
 }
 
-// notice is the file that goes with the programs. A text that several modules have is in it once.
-func notice(of string, parts []part) []byte {
+// notice is the file that goes with the programs. A text that several modules have is in it
+// once, and one that is our own licence, which goes along too, is not repeated.
+func notice(of, own string, parts []part) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "What is linked into %s, and under which licences (SPDX).\nThe texts follow. Made by: go test ./test/licences -update\n\n%s", of, table(parts))
 	var order []string
@@ -271,6 +274,9 @@ func notice(of string, parts []part) []byte {
 		from[key] = append(from[key], p.module+", "+p.name)
 	}
 	for _, key := range order {
+		if strings.HasPrefix(flat(own), key) {
+			texts[key] = "The text is that of the file LICENSE, which goes with this one.\n"
+		}
 		fmt.Fprintf(&b, "\n%s\n%s\n\n%s", strings.Repeat("=", 80), strings.Join(from[key], "\n"), texts[key])
 	}
 	return b.Bytes()
