@@ -2,24 +2,20 @@ package test
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
 
-	"golang.org/x/crypto/ssh"
-
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
+	"github.com/gatepass-ci/gatepass/internal/worldtest"
 	"github.com/gatepass-ci/gatepass/pkg/api"
 )
 
 // postJoin joins with a new key. A status of 0 means that no answer came.
 func postJoin(t *testing.T, url, idToken string) (status int, joinID string) {
 	t.Helper()
-	body, err := sshRequest(idToken)
+	body, err := worldtest.SSHRequest("bitbucket", idToken)
 	if err != nil {
 		t.Error(err)
 		return 0, ""
@@ -34,21 +30,6 @@ func postJoin(t *testing.T, url, idToken string) (status int, joinID string) {
 		return 0, "" // cut off in the middle
 	}
 	return resp.StatusCode, answer.JoinID
-}
-
-// sshRequest is a request to join for an SSH certificate of a new key.
-func sshRequest(idToken string) ([]byte, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	pub, err := ssh.NewPublicKey(key.Public())
-	if err != nil {
-		return nil, err
-	}
-	return json.Marshal(api.JoinRequest{Token: "bitbucket", IDToken: idToken, Credentials: []api.CredentialRequest{
-		{Name: "ssh", Type: api.TypeSSH, PublicKey: strings.TrimSpace(string(ssh.MarshalAuthorizedKey(pub)))},
-	}})
 }
 
 // Commands work while serve runs on the same data.

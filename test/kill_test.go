@@ -1,9 +1,7 @@
 package test
 
 import (
-	"bytes"
 	"encoding/json"
-	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -15,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/crypto/ssh"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gatepass-ci/gatepass/internal/issuertest"
@@ -94,7 +91,7 @@ func mintKilled(t *testing.T, issuer *issuertest.Issuer) []*killed {
 		must(t, err)
 		tokens[i] = &killed{}
 		for j := range killRequests {
-			tokens[i].requests[j], err = sshRequest(idToken)
+			tokens[i].requests[j], err = worldtest.SSHRequest("bitbucket", idToken)
 			must(t, err)
 		}
 	}
@@ -229,23 +226,12 @@ func (c *crash) compareWithRecords() (doubled int) {
 // post sends a request. A status of 0 means that no whole answer came; granted is nil unless
 // the answer grants.
 func (c *crash) post(body []byte) (status int, g *granted) {
-	resp, err := c.client.Post(c.s.URL+api.PathJoin, "application/json", bytes.NewReader(body))
+	a, err := worldtest.SendJoin(c.t.Context(), c.client, c.s.URL, body)
 	if err != nil {
-		return 0, nil
+		c.t.Error(err)
 	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return resp.StatusCode, nil
+	if a.Serial != "" {
+		g = &granted{a.JoinID, a.Serial}
 	}
-	var answer api.JoinResponse
-	if json.NewDecoder(resp.Body).Decode(&answer) != nil || len(answer.Credentials) != 1 {
-		return 0, nil // cut off in the middle
-	}
-	key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(answer.Credentials[0].Certificate))
-	certificate, ok := key.(*ssh.Certificate)
-	if err != nil || !ok {
-		c.t.Errorf("join %s has no certificate: %v", answer.JoinID, err)
-		return 0, nil
-	}
-	return resp.StatusCode, &granted{answer.JoinID, fmt.Sprint(certificate.Serial)}
+	return a.Status, g
 }
