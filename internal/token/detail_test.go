@@ -39,6 +39,8 @@ func TestADetailSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
+type absent struct{}
+
 // TestADetailNamesTheClaim is the same of verified claims.
 func TestADetailNamesTheClaim(t *testing.T) {
 	w := ecWorld()
@@ -50,7 +52,9 @@ func TestADetailNamesTheClaim(t *testing.T) {
 	}{
 		"azp":                      {"azp", 1, "claim azp is not a string"},
 		"aud of another type":      {"aud", 1, "claim aud is not a string or an array of strings"},
-		"aud of nothing":           {"aud", []string{}, "no claim aud"},
+		"aud of nothing":           {"aud", []string{}, "no claim aud, or"},
+		"aud of an empty text":     {"aud", []string{""}, "no claim aud, or"},
+		"no aud":                   {"aud", absent{}, "no claim aud, or"},
 		"aud of one":               {"aud", "https://other.example", `for the audience "https://other.example", other`},
 		"three audiences":          {"aud", []string{"a", "b", "c"}, `for the audience "a", "b", "c", other`},
 		"more than three":          {"aud", []string{"a", "b", "c", "d", "e"}, `for the audience "a", "b", "c", ..., other`},
@@ -61,7 +65,11 @@ func TestADetailNamesTheClaim(t *testing.T) {
 		"a time that is no number": {"iat", "x", "claim iat is not a time"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, err := token.Parse(w.mintBitbucket(t, claim(tc.claim, tc.value)...))
+			options := claim(tc.claim, tc.value)
+			if tc.value == (absent{}) {
+				options = without(tc.claim)
+			}
+			p, err := token.Parse(w.mintBitbucket(t, options...))
 			if err != nil {
 				t.Fatal(err)
 			}

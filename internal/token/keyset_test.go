@@ -104,6 +104,8 @@ func TestParseKeySetUsesOnlyKeysThatMayVerify(t *testing.T) {
 		"RSA for nothing":      {r.with("key_ops", []string{}), "RS256", false},
 		"RSA without kid":      {r.with("kid", nil), "RS256", false},
 		"RSA with empty kid":   {r.with("kid", ""), "RS256", false},
+		"RSA, use is a number": {r.with("use", 1), "RS256", false},
+		"RSA, use is a list":   {r.with("use", []string{"sig"}), "RS256", false},
 		"RSA, kid is a number": {r.with("kid", 1), "RS256", false},
 		"P-256 off the curve":  {e.with("y", e["x"]), "ES256", false},
 		"P-256 without y":      {e.with("y", nil), "ES256", false},

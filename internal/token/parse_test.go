@@ -228,6 +228,7 @@ func TestClaimsAreDecodedWithoutLoss(t *testing.T) {
 	w := ecWorld()
 	raw := w.mintBitbucket(t,
 		issuertest.WithClaim("int", json.Number("9007199254740993")),
+		issuertest.WithClaim("most", json.Number("9223372036854775807")),
 		issuertest.WithClaim("big", json.Number("18446744073709551616")),
 		issuertest.WithClaim("fraction", json.Number("0.10")),
 		issuertest.WithClaim("nested", map[string]any{"list": []any{true, nil, "x"}}))
@@ -242,7 +243,9 @@ func TestClaimsAreDecodedWithoutLoss(t *testing.T) {
 			t.Errorf("claim %s is recorded as %s (%v), want %s", name, got, err, want)
 		}
 	}
-	if n, ok := v.Claims["int"].(int64); !ok {
-		t.Errorf("claim int is %T %v, want int64", v.Claims["int"], n)
+	for _, name := range []string{"int", "most"} {
+		if n, ok := v.Claims[name].(int64); !ok {
+			t.Errorf("claim %s is %T %v, want int64", name, v.Claims[name], n)
+		}
 	}
 }
