@@ -6,9 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+
+	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
-const selectChanges = `SELECT resources FROM changes`
+const (
+	selectChanges = `SELECT resources FROM changes`
+	// How many changes of a kind there were after a count of changes, and the number of the
+	// first of any kind.
+	selectChangesOf = `SELECT coalesce(sum(kind = ?2), 0), coalesce(min(number), 0) FROM changed WHERE number > ?1`
+)
 
 // changes tells how often the table resources was changed, by any process: triggers count
 // it, within the change. docs/decisions/0024-reads-from-memory.md. It has a connection of
@@ -56,6 +63,18 @@ func (c *changes) count(ctx context.Context) (int64, error) {
 		return 0, errors.New("the count of changes is damaged")
 	}
 	return n, nil
+}
+
+// unchanged reports whether no resource of a kind was changed after a count of changes. If
+// that is not known any longer it is false.
+func (s *Store) unchanged(ctx context.Context, kind rules.Kind, since int64) (bool, error) {
+	ctx, err := short(ctx)
+	if err != nil {
+		return false, err
+	}
+	var n, first int64
+	err = s.stmts.changesOf.QueryRowContext(ctx, since, kind).Scan(&n, &first)
+	return n == 0 && first == since+1, err
 }
 
 func (c *changes) close() error {

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/gatepass-ci/gatepass/internal/store"
 	"github.com/gatepass-ci/gatepass/pkg/rules"
 )
 
@@ -92,3 +93,6 @@ func (s *Store) ReadAtOnce(ctx context.Context, n int) error {
 	}
 	return errors.Join(errs...)
 }
+
+// ListInMemory is the list of a kind in memory.
+func (s *Store) ListInMemory(kind rules.Kind) []store.Stored { return s.lists.get(kind).value }

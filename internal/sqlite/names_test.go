@@ -90,6 +90,40 @@ func TestAChangeCostsWhatItChanges(t *testing.T) {
 	}
 }
 
+// A list is read again if one of its kind was changed, in whatever way, and not if others were.
+func TestAListIsReadAgainWhenItsKindChanges(t *testing.T) {
+	dir := t.TempDir()
+	s, other := open(t, dir), open(t, dir)
+	has := func(want int, after string) {
+		t.Helper()
+		if all, err := s.List(t.Context(), rules.KindBot); err != nil || len(all) != want {
+			t.Errorf("after %s: %d bots, %v; want %d", after, len(all), err, want)
+		}
+	}
+	bots(t, other, true, "a", "b")
+	has(2, "two were added")
+	before := &s.ListInMemory(rules.KindBot)[0]
+	lock := &rules.Lock{Metadata: rules.Metadata{Name: "lock"}, Target: rules.Target{Bot: "example"}}
+	worldtest.Must(t, other.Write(t.Context(), []store.Change{{Kind: lock.Kind(), Name: lock.Name(), Resource: lock, At: time.Now()}}))
+	has(2, "a lock was added")
+	if &s.ListInMemory(rules.KindBot)[0] != before {
+		t.Error("a lock was added, and the bots were read again")
+	}
+	bots(t, other, true, "c")
+	has(3, "one was added")
+	bots(t, other, false, "c")
+	has(2, "one was removed")
+	_, err := raw(t, dir).Exec(`UPDATE resources SET kind = 'role' WHERE kind = 'bot' AND name = 'b'`)
+	worldtest.Must(t, err)
+	has(1, "one was made a role by hand")
+	bots(t, other, true, "first")
+	// More changes than are remembered, of which the last 1,000 are not of bots.
+	_, err = raw(t, dir).Exec(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1001)
+		INSERT INTO resources (kind, name, revision, updated_at, body) SELECT 'role', i, 'none', 0, x'' FROM n`)
+	worldtest.Must(t, err)
+	has(2, "one was added and 1,001 roles after it")
+}
+
 // More names than are kept are asked for one by one.
 func TestNamesInMemoryAreBounded(t *testing.T) {
 	dir := t.TempDir()

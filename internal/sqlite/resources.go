@@ -78,7 +78,18 @@ func (s *Store) List(ctx context.Context, kind rules.Kind) ([]store.Stored, erro
 	if err != nil {
 		return nil, s.fail(ctx, doing, err)
 	}
-	if known := s.lists.get(kind); known.changes == changes {
+	known := s.lists.get(kind)
+	if known.changes != 0 && known.changes < changes {
+		same, err := s.unchanged(ctx, kind, known.changes)
+		if err != nil {
+			return nil, s.fail(ctx, doing, err)
+		}
+		if same { // others were changed
+			known.changes = changes
+			s.lists.put(kind, known)
+		}
+	}
+	if known.changes == changes {
 		return slices.Clone(known.value), nil
 	}
 	var (

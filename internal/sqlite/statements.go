@@ -12,7 +12,7 @@ import (
 // the ledger's; none returns rows, since SQLite would commit such a one only when its rows are closed.
 type statements struct {
 	resource, resourcesOf, issuers *sql.Stmt
-	names, changedNames            *sql.Stmt
+	names, changedNames, changesOf *sql.Stmt
 	keySet, keySets                *sql.Stmt
 	uses, record, rotated          *sql.Stmt
 
@@ -36,6 +36,7 @@ func (s *Store) prepare(ctx context.Context) error {
 		{&s.stmts.resourcesOf, s.read, selectResourcesOf},
 		{&s.stmts.names, s.read, selectNames},
 		{&s.stmts.changedNames, s.read, selectChangedNames},
+		{&s.stmts.changesOf, s.read, selectChangesOf},
 		{&s.stmts.issuers, s.read, selectIssuers},
 		{&s.stmts.keySet, s.read, selectKeySet},
 		{&s.stmts.keySets, s.read, selectKeySets},

@@ -36,6 +36,10 @@ CREATE TRIGGER resources_updated AFTER UPDATE ON resources BEGIN
   UPDATE changes SET resources = resources + 1;
   INSERT INTO changed SELECT resources, NEW.kind, NEW.name FROM changes;
 END;
+CREATE TRIGGER resources_renamed AFTER UPDATE OF kind, name ON resources WHEN OLD.kind <> NEW.kind OR OLD.name <> NEW.name BEGIN
+  UPDATE changes SET resources = resources + 1;
+  INSERT INTO changed SELECT resources, OLD.kind, OLD.name FROM changes;
+END;
 CREATE TRIGGER resources_deleted AFTER DELETE ON resources BEGIN
   UPDATE changes SET resources = resources + 1;
   INSERT INTO changed SELECT resources, OLD.kind, OLD.name FROM changes;
