@@ -184,3 +184,101 @@ func TestADurationIsWrittenAsItWasRead(t *testing.T) {
 		}
 	}
 }
+
+// TestEveryLimitOfAList holds the most of each that docs/rules.md names, and one more.
+func TestEveryLimitOfAList(t *testing.T) {
+	names := func(n int) []string { return strings.Split(strings.TrimSuffix(numbered("n", n), ","), ",") }
+	role := func(spec object) object {
+		return object{"kind": "role", "version": "v7", "metadata": object{"name": "example"}, "spec": spec}
+	}
+	extensions := func(n int, change func(object)) object {
+		all := make([]object, n)
+		for i, name := range names(n) {
+			all[i] = object{"type": "ssh", "mode": "extension", "name": name + "@x", "value": "x"}
+			change(all[i])
+		}
+		return role(object{"allow": object{"logins": []string{"x"}}, "options": object{"cert_extensions": all}})
+	}
+	extension := func(field, value string) object {
+		return extensions(1, func(e object) { e[field] = value })
+	}
+	token := func(change func(spec, section object)) object {
+		section := object{"audience": "x", "allow": []object{{"repository": "acme/shop"}}}
+		spec := object{"roles": []string{"Bot"}, "join_method": "github", "bot_name": "example", "github": section}
+		change(spec, section)
+		return object{"kind": "token", "version": "v2", "metadata": object{"name": "example"}, "spec": spec}
+	}
+	rulesOf := func(n int) (all []object) {
+		for range n {
+			all = append(all, object{"repository": "acme/shop"})
+		}
+		return all
+	}
+	lock := func(target string, n int) object {
+		return object{"kind": "lock", "version": "v2", "metadata": object{"name": "example"}, "spec": object{"target": object{target: strings.Repeat("a", n)}}}
+	}
+	for name, tc := range map[string]struct {
+		most     int
+		document func(n int) object
+	}{
+		"roles of a bot":    {100, func(n int) object { return bot(object{"roles": names(n)}) }},
+		"a role of a bot":   {253, func(n int) object { return bot(object{"roles": []string{strings.Repeat("a", n)}}) }},
+		"values of a trait": {1000, func(n int) object { return bot(object{"traits": []object{{"name": "x", "values": names(n)}}}) }},
+		"traits of a bot": {100, func(n int) object {
+			all := make([]object, n)
+			for i, name := range names(n) {
+				all[i] = object{"name": name, "values": []string{"x"}}
+			}
+			return bot(object{"traits": all})
+		}},
+		"labels": {256, func(n int) object {
+			labels := object{}
+			for _, name := range names(n) {
+				labels[name] = "x"
+			}
+			b := bot(object{})
+			b["metadata"].(object)["labels"] = labels
+			return b
+		}},
+		"the name of a label": {253, func(n int) object {
+			b := bot(object{})
+			b["metadata"].(object)["labels"] = object{strings.Repeat("a", n): "x"}
+			return b
+		}},
+		"max_joins":             {100, func(n int) object { return token(func(spec, _ object) { spec["max_joins"] = n }) }},
+		"the bot of a token":    {64, func(n int) object { return token(func(spec, _ object) { spec["bot_name"] = strings.Repeat("a", n) }) }},
+		"allow rules":           {1000, func(n int) object { return token(func(_, section object) { section["allow"] = rulesOf(n) }) }},
+		"deny rules":            {1000, func(n int) object { return token(func(_, section object) { section["deny"] = rulesOf(n) }) }},
+		"logins":                {1000, func(n int) object { return role(object{"allow": object{"logins": names(n)}}) }},
+		"denied users":          {1000, func(n int) object { return role(object{"deny": object{"db_users": names(n)}}) }},
+		"certificate extension": {32, func(n int) object { return extensions(n, func(object) {}) }},
+		"name of an extension":  {253 - len("~@x"), func(n int) object { return extension("name", "~@x"+strings.Repeat("a", n)) }},
+		"a forced command": {4096, func(n int) object {
+			return role(object{"allow": object{"logins": []string{"x"}}, "options": object{"force_command": strings.Repeat("é", n)}})
+		}},
+		"value of an extension": {512, func(n int) object { return extension("value", strings.Repeat("é", n)) }},
+		"a locked bot":          {64, func(n int) object { return lock("bot", n) }},
+		"a locked role":         {253, func(n int) object { return lock("role", n) }},
+		"a locked token":        {253, func(n int) object { return lock("token", n) }},
+	} {
+		for n, want := range map[int]bool{1: true, tc.most: true, tc.most + 1: false} {
+			data, err := json.Marshal(tc.document(n))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err = rules.Parse("test.json", data); (err == nil) != want {
+				t.Errorf("%s, %d: %.300v", name, n, err)
+			}
+		}
+	}
+}
+
+// TestTheLargestFile is of 1 MiB.
+func TestTheLargestFile(t *testing.T) {
+	for size, want := range map[int]bool{1 << 20: true, 1<<20 + 1: false} {
+		_, _, err := rules.Parse("test.yaml", []byte(botYAML+strings.Repeat("\n", size-len(botYAML))))
+		if (err == nil) != want {
+			t.Errorf("%d bytes: %v", size, err)
+		}
+	}
+}
