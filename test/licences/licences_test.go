@@ -14,7 +14,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -194,7 +193,8 @@ func linked(t *testing.T, root string, packages []string) []part {
 			}
 		}
 	}
-	add(t, found, "Go's standard library", runtime.GOROOT(), runtime.GOROOT())
+	goroot := strings.TrimSpace(worldtest.Output(t, "go", "env", "GOROOT"))
+	add(t, found, "Go's standard library", goroot, goroot)
 	return slices.SortedFunc(maps.Values(found), func(a, b part) int {
 		return cmp.Or(strings.Compare(a.module, b.module), strings.Compare(a.name, b.name))
 	})
