@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -23,6 +24,7 @@ type cloud struct {
 	dynamo, kms *awstest.Proxy
 	functions   [environments]atomic.Pointer[awstest.Emulator]
 	next        atomic.Int64
+	mu          sync.Mutex // of who replaces an environment
 }
 
 // cloudFaults are what happens to the function and to what it calls.
@@ -52,7 +54,9 @@ func TestSoakFunctions(t *testing.T) {
 	c.dynamo = proxy(t, shared.DynamoDB.URL())
 	c.kms = proxy(t, shared.Moto.URL())
 	for i := range c.functions {
-		c.begin(i)
+		if c.begin(i); t.Failed() {
+			return
+		}
 		t.Cleanup(func() { c.functions[i].Load().Stop() })
 	}
 	gateway := httptest.NewServer(http.HandlerFunc(c.serve))
@@ -73,9 +77,17 @@ func proxy(t *testing.T, endpoint string) *awstest.Proxy {
 	return p
 }
 
-// serve is what API Gateway does: the environments take turns.
+// serve is what API Gateway and Lambda do: the environments take turns, and in the place of one whose function
+// ended there is another with the next event.
 func (c *cloud) serve(w http.ResponseWriter, r *http.Request) {
-	awstest.Gateway(c.functions[c.next.Add(1)%environments].Load()).ServeHTTP(w, r)
+	i := c.next.Add(1) % environments
+	function := c.functions[i].Load()
+	answer := httptest.NewRecorder()
+	awstest.Gateway(function).ServeHTTP(answer, r)
+	if answer.Code == http.StatusBadGateway {
+		c.replace(int(i), function)
+	}
+	awstest.Replay(answer, w)
 }
 
 // while has one in so many requests, at random, come to a fault for a while.
@@ -91,23 +103,35 @@ func (c *cloud) while(p *awstest.Proxy, oneIn int, f awstest.Fault) {
 	p.Set(nil)
 }
 
-// kill kills a function in the middle of whatever it does. In its place there is another environment, as on
-// Lambda; the emulator starts no function twice.
+// kill kills a function in the middle of whatever it does.
 func (c *cloud) kill() {
 	c.t.Helper()
 	i := rand.IntN(environments)
-	killed := c.functions[i].Load()
-	if pid := killed.PID(); pid != 0 {
+	function := c.functions[i].Load()
+	if pid := function.PID(); pid != 0 {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
-	c.begin(i)
-	killed.Stop()
+	c.replace(i, function)
+}
+
+// replace puts another environment in the place of one, unless that was done already: the emulator starts no
+// function twice.
+func (c *cloud) replace(i int, before *awstest.Emulator) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.functions[i].Load() == before {
+		c.begin(i)
+		before.Stop()
+	}
 }
 
 // begin starts the function in an environment.
 func (c *cloud) begin(i int) {
 	c.t.Helper()
 	function, err := c.Stack.StartFunction("join", "AWS_ENDPOINT_URL_DYNAMODB="+c.dynamo.URL(), "AWS_ENDPOINT_URL_KMS="+c.kms.URL())
-	worldtest.Must(c.t, err)
+	if err != nil {
+		c.t.Error(err)
+		return
+	}
 	c.functions[i].Store(function)
 }
