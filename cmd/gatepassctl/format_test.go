@@ -90,6 +90,7 @@ var withoutJSON = map[string]string{
 	"serve":      "runs until it is stopped, and logs JSON lines",
 	"demo":       "is told to people",
 	"completion": "prints a script for a shell",
+	"verify":     "wants a signed release: test/release makes one, and reads its JSON",
 }
 
 func TestEveryCommandWritesJSON(t *testing.T) {

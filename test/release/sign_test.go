@@ -97,6 +97,11 @@ func TestSignedReleases(t *testing.T) {
 		if want := file + " is of release v" + version + ", built from commit " + commit + "\n"; ran.Status != 0 || !strings.HasPrefix(ran.Stdout, want) {
 			t.Errorf("%+v, and not %q", ran, want)
 		}
+		var files []struct{ File, SHA256, Tag, Commit string }
+		ran = s.verify(t, append(keys, file, "--format", "json")...)
+		if err := json.Unmarshal([]byte(ran.Stdout), &files); err != nil || len(files) != 1 || files[0].File != file || files[0].Commit != commit {
+			t.Errorf("%+v, %v", ran, err)
+		}
 	})
 	t.Run("minisign", func(t *testing.T) {
 		out := s.sh(t, s.dist, `minisign -V -p "`+s.keys+`/minisign.pub" -m SHA256SUMS; sha256sum --check --strict SHA256SUMS`)
