@@ -90,6 +90,9 @@ func (s *Store) ReadAtOnce(ctx context.Context, n int) error {
 		}
 		defer conn.Close()
 		errs = append(errs, conn.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&objects))
+		if objects == 0 {
+			errs = append(errs, errors.New("it is an empty database"))
+		}
 	}
 	return errors.Join(errs...)
 }

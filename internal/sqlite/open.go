@@ -83,7 +83,7 @@ func (s *Store) open(ctx context.Context, mustExist bool) error {
 	if s.write, err = s.pool(1, "_txlock=immediate"); err != nil {
 		return err
 	}
-	if s.read, err = s.pool(max(4, runtime.GOMAXPROCS(0)), readOnly); err != nil {
+	if s.read, err = s.pool(readers(), readOnly); err != nil {
 		return err
 	}
 	if err := s.enableWAL(ctx); err != nil {
@@ -112,8 +112,31 @@ func (s *Store) open(ctx context.Context, mustExist bool) error {
 	if err := s.noteFiles(); err != nil {
 		return err
 	}
+	if err := openAll(ctx, s.read, readers()); err != nil {
+		return err
+	}
 	s.startLedger()
 	return nil
+}
+
+// readers is how many connections read at a time.
+func readers() int { return max(4, runtime.GOMAXPROCS(0)) }
+
+// openAll opens every connection of a pool, which keeps them. One that is opened later might meet an
+// exchanged file, between the check of checkedConnector and its own first look at it.
+func openAll(ctx context.Context, db *sql.DB, size int) error {
+	open := make([]*sql.Conn, 0, size)
+	var err error
+	for len(open) < size && err == nil {
+		var conn *sql.Conn
+		if conn, err = db.Conn(ctx); err == nil {
+			open = append(open, conn)
+		}
+	}
+	for _, conn := range open {
+		err = errors.Join(err, conn.Close())
+	}
+	return err
 }
 
 // mustHaveData refuses a database without anything in it, such as one that was cut off.

@@ -18,8 +18,9 @@ func TestAnEmptyDatabaseInThePlaceOfAnOpenOneLosesNothing(t *testing.T) {
 	file := filepath.Join(s.Dir(), sqlite.FileName)
 	must(t, os.Rename(file, file+".away"))
 	must(t, os.WriteFile(file, nil, 0o600))
-	if err := s.ReadAtOnce(t.Context(), 4); err == nil {
-		t.Error("a connection was made to another database")
+	// The connections are those that were made when it was opened: none meets the other database.
+	if err := s.ReadAtOnce(t.Context(), 4); err != nil {
+		t.Errorf("a connection was made while the files were exchanged: %v", err)
 	}
 	must(t, os.Rename(file+".away", file))
 	if _, err := os.Stat(file + "-wal"); err != nil {
